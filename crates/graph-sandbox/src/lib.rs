@@ -1,0 +1,1 @@
+//! A local stand-in for the events edge of Meta's Graph API.

@@ -1,0 +1,602 @@
+//! Options as a person wrote them, held against the schema of the options, with every problem reported at once.
+//!
+//! A reader of configuration that stops at the first mistake costs its user one run per mistake. [`check`] walks the
+//! whole value instead, and returns what is left when everything wrong has been taken out, so that the caller can go
+//! on and look for problems of meaning in the rest.
+//!
+//! It understands the part of JSON Schema that `schemars` generates for configuration types (see [`KEYWORDS`]); a test
+//! holds every shipped schema to that part. Problems name keys and expectations, never values: a value may be a secret
+//! in the wrong place.
+
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// The assertions of JSON Schema that [`check`] enforces.
+pub const KEYWORDS: &[&str] = &[
+    "$ref",
+    "additionalProperties",
+    "anyOf",
+    "const",
+    "enum",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minimum",
+    "oneOf",
+    "properties",
+    "required",
+    "type",
+];
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where: `sinks.meta.batch.max_events`.
+    pub path: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What was expected instead.
+    pub expected: String,
+}
+
+impl Problem {
+    /// A problem at `path`.
+    pub fn new(
+        path: impl Into<String>,
+        problem: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            problem: problem.into(),
+            expected: expected.into(),
+        }
+    }
+
+    /// The same problem, seen from the place where the value stands.
+    #[must_use]
+    pub fn within(mut self, parent: &str) -> Self {
+        self.path = match (parent.is_empty(), self.path.is_empty()) {
+            (true, _) => self.path,
+            (false, true) => parent.to_owned(),
+            (false, false) if self.path.starts_with('[') => format!("{parent}{}", self.path),
+            (false, false) => format!("{parent}.{}", self.path),
+        };
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() {
+            "(top level)"
+        } else {
+            &self.path
+        };
+        write!(f, "{path}: {}; expected {}", self.problem, self.expected)
+    }
+}
+
+/// Options after a check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// What is left: every part that had a problem is taken out, and text that stands for a number where a number is
+    /// wanted (or the other way round) is converted.
+    pub options: Value,
+    /// Every problem found, in the order of the options.
+    pub problems: Vec<Problem>,
+}
+
+/// Holds `options` against `schema`.
+pub fn check(schema: &Value, options: &Value) -> Checked {
+    let mut checker = Checker {
+        root: schema,
+        problems: Vec::new(),
+    };
+    let options = checker
+        .value(schema, options, "")
+        .unwrap_or_else(|| Value::Object(Map::new()));
+    Checked {
+        options,
+        problems: checker.problems,
+    }
+}
+
+/// The name of `known` that `name` was most likely meant to be.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LEAST_SIMILAR: f64 = 0.75;
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= LEAST_SIMILAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `path` with `key` below it: `batch.max_events`, `event_mappings["Order Completed"]`.
+pub fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-' || b == b'$');
+    match (plain, path.is_empty()) {
+        (true, true) => key.to_owned(),
+        (true, false) => format!("{path}.{key}"),
+        (false, _) => format!("{path}[{}]", Value::from(key)),
+    }
+}
+
+struct Checker<'s> {
+    root: &'s Value,
+    problems: Vec<Problem>,
+}
+
+impl<'s> Checker<'s> {
+    /// The value as far as it is good, or `None` when nothing of it can be kept.
+    fn value(&mut self, schema: &'s Value, value: &Value, path: &str) -> Option<Value> {
+        let schema = self.resolve(schema);
+        if schema.is_boolean() {
+            return Some(value.clone());
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(branches) = schema[keyword].as_array() {
+                return self.branches(schema, branches, value, path);
+            }
+        }
+        let value = self.typed(schema, value, path)?;
+        if let Some(allowed) = allowed_values(schema)
+            && !allowed.contains(&&value)
+        {
+            let hint = value
+                .as_str()
+                .and_then(|text| nearest(text, allowed.iter().filter_map(|v| v.as_str())))
+                .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+            self.report(path, format!("is not one of the known values{hint}"), {
+                choices(&allowed)
+            });
+            return None;
+        }
+        match value {
+            Value::Object(map) => Some(Value::Object(self.object(schema, &map, path))),
+            Value::Array(items) => self.array(schema, &items, path),
+            Value::Number(_) => self.bounded(schema, value, path),
+            Value::String(ref text) => {
+                let length = text.chars().count() as u64;
+                let least = schema["minLength"].as_u64().unwrap_or(0);
+                let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
+                if length < least {
+                    let problem = if text.is_empty() {
+                        "is empty"
+                    } else {
+                        "is too short"
+                    };
+                    self.report(path, problem, format!("at least {least} characters"));
+                    return None;
+                }
+                if length > most {
+                    self.report(path, "is too long", format!("at most {most} characters"));
+                    return None;
+                }
+                Some(value)
+            }
+            other => Some(other),
+        }
+    }
+
+    fn resolve(&self, mut schema: &'s Value) -> &'s Value {
+        const LONGEST_CHAIN: usize = 16;
+        for _ in 0..LONGEST_CHAIN {
+            let Some(pointer) = schema["$ref"].as_str().and_then(|r| r.strip_prefix('#')) else {
+                break;
+            };
+            schema = self.root.pointer(pointer).unwrap_or(&Value::Bool(true));
+        }
+        schema
+    }
+
+    /// Reports what is wrong with the one alternative the value was meant to be, or names all of them.
+    fn branches(
+        &mut self,
+        schema: &'s Value,
+        branches: &'s [Value],
+        value: &Value,
+        path: &str,
+    ) -> Option<Value> {
+        let mut meant = None;
+        for branch in branches {
+            let mut attempt = Checker {
+                root: self.root,
+                problems: Vec::new(),
+            };
+            let kept = attempt.value(branch, value, path);
+            if attempt.problems.is_empty() {
+                return kept;
+            }
+            if self.resembles(branch, value) {
+                meant = Some((kept, attempt.problems));
+            }
+        }
+        if let Some((kept, problems)) = meant {
+            self.problems.extend(problems);
+            return kept;
+        }
+        let tags: Vec<&Value> = branches
+            .iter()
+            .filter_map(|branch| Some(self.tag(branch)?.1))
+            .collect();
+        if tags.len() == branches.len() && value.is_object() {
+            let key = self.tag(&branches[0]).map_or("type", |(key, _)| key);
+            let problem = if value.get(key).is_some() {
+                "is not one of the known values"
+            } else {
+                "is missing"
+            };
+            self.report(&join(path, key), problem, choices(&tags));
+            return None;
+        }
+        let expected = match schema["description"].as_str() {
+            Some(text) => first_sentence(text),
+            None => branches
+                .iter()
+                .map(|branch| describe(self.resolve(branch)))
+                .collect::<Vec<_>>()
+                .join(", or "),
+        };
+        let named = branches
+            .iter()
+            .filter_map(|branch| allowed_values(self.resolve(branch)))
+            .flatten()
+            .filter_map(Value::as_str);
+        let hint = value
+            .as_str()
+            .and_then(|text| nearest(text, named))
+            .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        let problem = format!("has none of the possible forms{hint}");
+        self.report(path, problem, expected);
+        None
+    }
+
+    /// Whether a person who wrote `value` had this branch in mind: the same kind of JSON and the same tag.
+    fn resembles(&self, branch: &'s Value, value: &Value) -> bool {
+        if let Some((key, tag)) = self.tag(branch) {
+            return value.get(key) == Some(tag);
+        }
+        let branch = self.resolve(branch);
+        types(branch).contains(&kind(value)) && (value.is_object() || value.is_array())
+    }
+
+    /// The property with a constant value that tells this branch from the others.
+    fn tag(&self, branch: &'s Value) -> Option<(&'s str, &'s Value)> {
+        let properties = self.resolve(branch)["properties"].as_object()?;
+        properties
+            .iter()
+            .find_map(|(key, property)| Some((key.as_str(), property.get("const")?)))
+    }
+
+    fn typed(&mut self, schema: &Value, value: &Value, path: &str) -> Option<Value> {
+        let types = types(schema);
+        let actual = kind(value);
+        let fits =
+            |wanted: &&str| *wanted == actual || (*wanted == "number" && actual == "integer");
+        if types.is_empty() || types.iter().any(|wanted| fits(wanted)) {
+            return Some(value.clone());
+        }
+        // A value from the environment is always text, and an id may be written without quotes.
+        let converted = match value {
+            Value::String(text) => {
+                serde_json::from_str::<Value>(text.trim())
+                    .ok()
+                    .filter(|parsed| {
+                        types.iter().any(|wanted| {
+                            *wanted == kind(parsed) && *wanted != "object" && *wanted != "array"
+                        })
+                    })
+            }
+            Value::Number(number) if types.contains(&"string") && !number.is_f64() => {
+                Some(Value::String(number.to_string()))
+            }
+            _ => None,
+        };
+        if converted.is_none() {
+            self.report(path, format!("is {}", article(actual)), describe(schema));
+        }
+        converted
+    }
+
+    fn object(
+        &mut self,
+        schema: &'s Value,
+        map: &Map<String, Value>,
+        path: &str,
+    ) -> Map<String, Value> {
+        let none = Map::new();
+        let properties = schema["properties"].as_object().unwrap_or(&none);
+        let mut kept = Map::new();
+        for (key, value) in map {
+            let at = join(path, key);
+            let known: Option<&'s Value> = schema["properties"].get(key);
+            let found = match (known, schema.get("additionalProperties")) {
+                (Some(property), _) => self.value(property, value, &at),
+                (None, Some(Value::Bool(false))) => {
+                    self.unknown_key(key, properties, &at);
+                    None
+                }
+                (None, Some(additional)) => self.value(additional, value, &at),
+                (None, None) => Some(value.clone()),
+            };
+            if let Some(found) = found {
+                kept.insert(key.clone(), found);
+            }
+        }
+        for required in schema["required"].as_array().into_iter().flatten() {
+            if let Some(key) = required.as_str()
+                && !map.contains_key(key)
+            {
+                let property = self.resolve(properties.get(key).unwrap_or(&Value::Null));
+                let expected = property["description"]
+                    .as_str()
+                    .map_or_else(|| describe(property), first_sentence);
+                self.report(&join(path, key), "is missing", expected);
+            }
+        }
+        kept
+    }
+
+    fn unknown_key(&mut self, key: &str, known: &Map<String, Value>, path: &str) {
+        let hint = nearest(key, known.keys().map(String::as_str))
+            .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        let names: Vec<_> = known.keys().map(String::as_str).collect();
+        self.report(
+            path,
+            format!("is not a known option{hint}"),
+            format!("one of `{}`", names.join("`, `")),
+        );
+    }
+
+    fn array(&mut self, schema: &'s Value, items: &[Value], path: &str) -> Option<Value> {
+        let least = schema["minItems"].as_u64().unwrap_or(0);
+        let most = schema["maxItems"].as_u64().unwrap_or(u64::MAX);
+        let length = items.len() as u64;
+        if length < least || length > most {
+            let expected = if length < least {
+                format!("at least {least}")
+            } else {
+                format!("at most {most}")
+            };
+            self.report(path, format!("has {length} entries"), expected);
+            return None;
+        }
+        let item_schema = schema.get("items").unwrap_or(&Value::Bool(true));
+        let kept = items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| self.value(item_schema, item, &format!("{path}[{i}]")))
+            .collect();
+        Some(Value::Array(kept))
+    }
+
+    fn bounded(&mut self, schema: &Value, value: Value, path: &str) -> Option<Value> {
+        let number = value.as_f64().unwrap_or(f64::NAN);
+        let least = schema["minimum"].as_f64();
+        let most = schema["maximum"].as_f64();
+        if least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most) {
+            return Some(value);
+        }
+        self.report(path, "is out of range", describe(schema));
+        None
+    }
+
+    fn report(&mut self, path: &str, problem: impl Into<String>, expected: impl Into<String>) {
+        self.problems.push(Problem::new(path, problem, expected));
+    }
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn allowed_values(schema: &Value) -> Option<Vec<&Value>> {
+    match (schema.get("const"), schema["enum"].as_array()) {
+        (Some(only), _) => Some(vec![only]),
+        (None, Some(several)) => Some(several.iter().collect()),
+        (None, None) => None,
+    }
+}
+
+fn choices(allowed: &[&Value]) -> String {
+    let names: Vec<_> = allowed
+        .iter()
+        .map(|value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        })
+        .collect();
+    match names.as_slice() {
+        [only] => format!("`{only}`"),
+        several => format!("one of `{}`", several.join("`, `")),
+    }
+}
+
+fn article(kind: &str) -> &'static str {
+    match kind {
+        "null" => "empty (null)",
+        "boolean" => "a boolean",
+        "number" => "a number with a fraction",
+        "integer" => "a whole number",
+        "string" => "text",
+        "array" => "a list",
+        _ => "a table",
+    }
+}
+
+/// What a schema asks for, in a few words.
+fn describe(schema: &Value) -> String {
+    if let Some(allowed) = allowed_values(schema) {
+        return choices(&allowed);
+    }
+    let kinds: Vec<_> = types(schema)
+        .into_iter()
+        .map(|kind| match kind {
+            "boolean" => "`true` or `false`",
+            "number" => "a number",
+            other => article(other),
+        })
+        .collect();
+    let mut text = if kinds.is_empty() {
+        "another form".to_owned()
+    } else {
+        kinds.join(" or ")
+    };
+    match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        (Some(least), Some(most)) => text.push_str(&format!(" from {least} to {most}")),
+        (Some(least), None) => text.push_str(&format!(" of at least {least}")),
+        (None, Some(most)) => text.push_str(&format!(" of at most {most}")),
+        (None, None) => {}
+    }
+    text
+}
+
+fn first_sentence(text: &str) -> String {
+    let sentence = text.split(['\n']).next().unwrap_or(text);
+    let sentence = sentence.split(". ").next().unwrap_or(sentence);
+    let mut chars = sentence.trim_end_matches('.').chars();
+    match chars.next() {
+        // An acronym keeps its capitals.
+        Some(first) if chars.clone().next().is_none_or(char::is_lowercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        Some(first) => std::iter::once(first).chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["pixel_id", "source"],
+            "properties": {
+                "pixel_id": { "type": "string", "description": "The pixel's id, digits. Kept as text." },
+                "preset": { "anyOf": [
+                    { "enum": ["retail", "travel"] },
+                    { "type": "object", "properties": { "file": { "type": "string" } }, "required": ["file"] },
+                ]},
+                "batch": { "$ref": "#/$defs/Batch" },
+                "names": { "type": "array", "items": { "type": "string", "minLength": 1 }, "maxItems": 2 },
+                "flag": { "type": ["boolean", "null"] },
+                "source": { "oneOf": [
+                    { "type": "object", "properties": { "type": { "const": "file" }, "path": { "type": "string" } }, "required": ["path"] },
+                    { "type": "object", "properties": { "type": { "const": "stdin" } } },
+                ]},
+            },
+            "$defs": { "Batch": { "type": "object", "additionalProperties": false, "properties": {
+                "max_events": { "type": "integer", "minimum": 1, "maximum": 1000 },
+            }}},
+        })
+    }
+
+    fn problems(options: &Value) -> Vec<String> {
+        check(&schema(), options)
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn good_options_pass_unchanged() {
+        let options = json!({ "pixel_id": "12", "preset": { "file": "x.json" }, "source": { "type": "stdin" }, "flag": null });
+        let checked = check(&schema(), &options);
+        assert_eq!(checked.problems, []);
+        assert_eq!(checked.options, options);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let found = problems(&json!({
+            "pixelid": "12", "preset": "retial", "batch": { "max_events": 0 },
+            "names": ["", "b"], "flag": "yes", "source": { "type": "file" },
+        }));
+        assert_eq!(
+            found,
+            [
+                "pixelid: is not a known option; did you mean `pixel_id`?; expected one of `pixel_id`, `preset`, `batch`, `names`, `flag`, `source`",
+                "preset: has none of the possible forms; did you mean `retail`?; expected one of `retail`, `travel`, or a table",
+                "batch.max_events: is out of range; expected a whole number from 1 to 1000",
+                "names[0]: is empty; expected at least 1 characters",
+                "flag: is text; expected `true` or `false` or empty (null)",
+                "source.path: is missing; expected text",
+                "pixel_id: is missing; expected the pixel's id, digits",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_good_is_kept_beside_what_is_not() {
+        let checked = check(
+            &schema(),
+            &json!({ "pixel_id": "12", "names": ["", "b"], "bogus": 1 }),
+        );
+        assert_eq!(checked.options, json!({ "pixel_id": "12", "names": ["b"] }));
+    }
+
+    #[test]
+    fn text_stands_for_a_number_and_a_whole_number_for_text() {
+        let checked = check(
+            &schema(),
+            &json!({ "pixel_id": 1_234_567_890_123_456_789_u64, "source": { "type": "stdin" }, "batch": { "max_events": "500" } }),
+        );
+        assert_eq!(checked.problems, []);
+        assert_eq!(checked.options["pixel_id"], "1234567890123456789");
+        assert_eq!(checked.options["batch"]["max_events"], 500);
+    }
+
+    #[test]
+    fn an_unknown_tag_lists_the_known_ones() {
+        let found = problems(&json!({ "pixel_id": "1", "source": { "type": "fiel" } }));
+        assert_eq!(
+            found,
+            ["source.type: is not one of the known values; expected one of `file`, `stdin`"]
+        );
+    }
+
+    #[test]
+    fn a_problem_never_repeats_the_value() {
+        let found = problems(
+            &json!({ "pixel_id": ["EAAB-secret"], "source": "EAAB-secret", "flag": "EAAB-secret" }),
+        );
+        assert_eq!(found.len(), 3);
+        assert!(!found.join(" ").contains("EAAB"), "{found:?}");
+    }
+
+    #[test]
+    fn a_path_quotes_keys_that_are_not_plain() {
+        assert_eq!(join("a.b", "Order Completed"), "a.b[\"Order Completed\"]");
+        assert_eq!(Problem::new("[0]", "p", "e").within("list").path, "list[0]");
+    }
+}

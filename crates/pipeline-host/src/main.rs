@@ -1,0 +1,5 @@
+//! The `pipeline` command.
+
+use meta_conversions as _;
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A pipeline sink that delivers analytics events to Meta's Conversions API.
