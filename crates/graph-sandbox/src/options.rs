@@ -64,6 +64,15 @@ impl fmt::Debug for SandboxOptions {
     }
 }
 
+impl SandboxOptions {
+    /// The time in Unix milliseconds, by the clock that is set.
+    pub(crate) fn read_clock(&self) -> i64 {
+        self.now_ms
+            .as_ref()
+            .map_or_else(system_now_ms, |now_ms| now_ms())
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the default clock, which tests replace through `SandboxOptions::now_ms`"
