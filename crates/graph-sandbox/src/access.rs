@@ -106,20 +106,24 @@ fn percent_decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::with_capacity(rest.len());
     while let [byte, tail @ ..] = rest {
-        let hex = tail
-            .get(..2)
-            .filter(|_| *byte == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(escaped) => {
-                decoded.push(escaped);
-                rest = &tail[2..];
+        rest = tail;
+        match (byte, tail) {
+            (b'%', [high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                decoded.push(hex_digit(*high) << 4 | hex_digit(*low));
+                rest = after;
             }
-            None => {
-                decoded.push(if *byte == b'+' { b' ' } else { *byte });
-                rest = tail;
-            }
+            (b'+', _) => decoded.push(b' '),
+            _ => decoded.push(*byte),
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn hex_digit(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit.to_ascii_lowercase() - b'a' + 10,
+    }
 }

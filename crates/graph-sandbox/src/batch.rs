@@ -2,6 +2,7 @@
 //! However long the list is, no more than one event beyond Meta's limit is ever held.
 
 use crate::json::Name;
+use crate::refusal::excerpt;
 use crate::rule::{Field, Kind};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -9,6 +10,9 @@ use std::fmt;
 
 /// Meta takes at most this many events in one request.
 pub const MAX_EVENTS_PER_REQUEST: usize = 1000;
+
+/// The largest top-level value besides `data`, in bytes.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// Every top-level key that Meta documents or its own SDKs send, next to `data`.
 const TOP_LEVEL: &[Field] = &[
@@ -67,15 +71,17 @@ impl<'a> Batch<'a> {
 
     fn take(&mut self, key: &str, raw: &'a RawValue) {
         let field = TOP_LEVEL.iter().find(|field| field.key == key);
-        let value = field.and_then(|field| {
-            let value = serde_json::from_str(raw.get()).ok()?;
-            field.kind.check(&value).then_some(value)
-        });
+        let value = field
+            .filter(|_| raw.get().len() <= MAX_VALUE_BYTES)
+            .and_then(|field| {
+                let value = serde_json::from_str(raw.get()).ok()?;
+                field.kind.check(&value).then_some(value)
+            });
         match (field, value) {
-            (None, _) => self.blame(format!("unexpected key `{}`", key.escape_debug())),
+            (None, _) => self.blame(format!("unexpected key `{}`", excerpt(key))),
             (Some(_), None) => self.blame(format!("param {key} is malformed")),
             (Some(_), Some(value)) if key == "access_token" => {
-                self.access_token = value.text().map(str::to_owned)
+                self.access_token = value.text().map(str::to_owned);
             }
             (Some(_), Some(_)) => self.has_test_event_code |= key == "test_event_code",
         }

@@ -9,12 +9,12 @@ use crate::connection::Cut;
 use crate::fault::Fault;
 use crate::json::Json;
 use crate::ledger::{Accepted, RequestSummary};
-use crate::refusal::{Refusal, Subcode, Violation};
+use crate::refusal::{Refusal, Subcode, Violation, excerpt};
 use crate::rule::event::{self, Terms};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 use std::hash::BuildHasher;
@@ -138,7 +138,7 @@ impl Exchange<'_> {
             bytes: body.len(),
             token_in: token.as_ref().map(|token| token.place),
             has_test_event_code: batch.has_test_event_code,
-            content_type: self.content_type().map(str::to_owned),
+            content_type: self.content_type().map(excerpt),
             fault: fault.map(Fault::name),
             ..RequestSummary::default()
         };
@@ -201,26 +201,25 @@ impl Exchange<'_> {
         }
     }
 
-    fn usage_headers(&self, minutes: Option<u64>, seconds: Option<u64>) -> HeaderMap {
+    fn usage_headers(
+        &self,
+        minutes: Option<u64>,
+        seconds: Option<u64>,
+    ) -> Vec<(&'static str, String)> {
         let business = minutes.map(|minutes| {
-            let usage = json!([{
+            let usage = json!({
                 "type": "ads_management", "call_count": 100, "total_cputime": 25, "total_time": 25,
                 "estimated_time_to_regain_access": minutes, "ads_api_access_tier": "standard_access",
-            }]);
-            ("x-business-use-case-usage", json!({ self.pixel.as_str(): usage }))
+            });
+            ("x-business-use-case-usage", json!({ self.pixel.as_str(): [usage] }).to_string())
         });
         let account = seconds.map(|seconds| {
-            let usage = json!({ "acc_id_util_pct": 100.0, "reset_time_duration": seconds, "ads_api_access_tier": "standard_access" });
-            ("x-ad-account-usage", usage)
+            let usage = json!({
+                "acc_id_util_pct": 100.0, "reset_time_duration": seconds, "ads_api_access_tier": "standard_access",
+            });
+            ("x-ad-account-usage", usage.to_string())
         });
-        let values = business.into_iter().chain(account);
-        let header = |(name, value): (&'static str, serde_json::Value)| {
-            Some((name, HeaderValue::from_str(&value.to_string()).ok()?))
-        };
-        values
-            .filter_map(header)
-            .map(|(name, value)| (header::HeaderName::from_static(name), value))
-            .collect()
+        business.into_iter().chain(account).collect()
     }
 
     /// The edge as Meta has it.

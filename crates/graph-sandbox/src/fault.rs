@@ -210,7 +210,7 @@ impl FaultQueue {
         for injection in injections {
             match injection.fault {
                 Fault::TokenRevoked | Fault::RefuseEventId { .. } => {
-                    self.standing.push(injection.fault)
+                    self.standing.push(injection.fault);
                 }
                 _ => self.waiting.push_back(injection),
             }

@@ -2,7 +2,7 @@
 //! that have been recorded from it; the user-facing texts are ours, because Meta's are localized and change.
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::borrow::Cow;
@@ -89,11 +89,12 @@ pub(crate) struct Refusal {
     pub(crate) subcode: Option<i64>,
     pub(crate) is_transient: bool,
     pub(crate) message: String,
-    pub(crate) title: Option<&'static str>,
-    pub(crate) user_message: Option<String>,
+    /// Title and message for people.
+    pub(crate) user_text: Option<Box<(&'static str, String)>>,
     /// The event that is to blame; recorded, and told to the sender only where Meta tells it.
     pub(crate) blamed_index: Option<usize>,
-    pub(crate) headers: HeaderMap,
+    /// Further headers, of names in lowercase.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Refusal {
@@ -105,10 +106,9 @@ impl Refusal {
             subcode: None,
             is_transient: false,
             message: message.into(),
-            title: None,
-            user_message: None,
+            user_text: None,
             blamed_index: None,
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -117,10 +117,7 @@ impl Refusal {
     }
 
     pub(crate) fn unknown_path(path: &str) -> Self {
-        Self::bad_request(
-            2500,
-            format!("Unknown path components: {}", path.escape_debug()),
-        )
+        Self::bad_request(2500, format!("Unknown path components: {}", excerpt(path)))
     }
 
     /// Meta's answer for an id that does not exist, is not visible to the token, or cannot do what was asked.
@@ -146,8 +143,7 @@ impl Refusal {
         };
         Self {
             subcode: Some(i64::from(violation.subcode as u32)),
-            title: Some(violation.subcode.title()),
-            user_message: Some(user_message),
+            user_text: Some(Box::new((violation.subcode.title(), user_message))),
             blamed_index: Some(index),
             ..Self::bad_request(100, "Invalid parameter")
         }
@@ -157,16 +153,30 @@ impl Refusal {
         let mut error = json!({
             "message": self.message, "type": self.kind, "code": self.code, "is_transient": self.is_transient, "fbtrace_id": trace,
         });
-        let optional = [
-            ("error_subcode", self.subcode.map(Into::into)),
-            ("error_user_title", self.title.map(Into::into)),
-            ("error_user_msg", self.user_message.map(Into::into)),
-        ];
-        for (key, value) in optional {
-            if let Some(value) = value {
-                error[key] = value;
-            }
+        if let Some(subcode) = self.subcode {
+            error["error_subcode"] = subcode.into();
         }
-        (self.status, self.headers, Json(json!({ "error": error }))).into_response()
+        if let Some((title, message)) = self.user_text.map(|text| *text) {
+            error["error_user_title"] = title.into();
+            error["error_user_msg"] = message.into();
+        }
+        let headers: HeaderMap = self.headers.into_iter().filter_map(header).collect();
+        (self.status, headers, Json(json!({ "error": error }))).into_response()
     }
+}
+
+fn header((name, value): (&'static str, String)) -> Option<(HeaderName, HeaderValue)> {
+    Some((
+        HeaderName::from_static(name),
+        HeaderValue::try_from(value).ok()?,
+    ))
+}
+
+/// A sender's text, short enough to be repeated to the sender, without control characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    const MAX_CHARACTERS: usize = 100;
+    text.chars()
+        .take(MAX_CHARACTERS)
+        .flat_map(char::escape_debug)
+        .collect()
 }

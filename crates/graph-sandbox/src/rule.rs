@@ -10,7 +10,7 @@ pub(crate) mod user_data;
 mod value;
 
 use crate::json::Json;
-use crate::refusal::{Subcode, Violation};
+use crate::refusal::{Subcode, Violation, excerpt};
 
 /// What a value must be.
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ impl Section {
                 Some(_) if self.tolerates_null && matches!(value, Json::Null) => {}
                 Some(field) => field.check(value, path)?,
                 None if self.closed => {
-                    let reason = format!("Unexpected key \"{}\"", key.escape_debug());
+                    let reason = format!("Unexpected key \"{}\"", excerpt(key));
                     return Err(Violation::new(Subcode::Parameter, path, reason));
                 }
                 None => {}

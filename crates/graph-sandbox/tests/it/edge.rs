@@ -120,6 +120,8 @@ async fn a_body_is_an_object_with_known_keys() {
         (with(json!({ "test_event_code": "" })), false),
         (with(json!({ "partner_agent": {} })), false),
         (with(json!({ "unknown": 1 })), false),
+        (with(json!({ "x".repeat(1_000_000): 1 })), false),
+        (with(json!({ "platforms": vec![1; 64 * 1024] })), false),
         (json!({ "data": website() }).to_string(), false),
         (json!({ "data": "[]" }).to_string(), false),
         (json!([website()]).to_string(), false),

@@ -1,5 +1,10 @@
 //! Every rule for one event, each with an event that it lets pass and one that it refuses.
 
+#![expect(
+    clippy::too_many_lines,
+    reason = "a table of cases is as long as the rules are many"
+)]
+
 use crate::harness::{Bench, HASH, NOW, app, merged, messenger, purchase, store, website};
 use graph_sandbox::SandboxOptions;
 use serde_json::{Value, json};
