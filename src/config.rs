@@ -21,13 +21,12 @@ use std::time::Duration;
 /// Delivers events to Meta's Conversions API.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "meta_conversions")]
+#[schemars(title = "meta_conversions", transform = require)]
 pub(crate) struct Options {
     /// What maps events to Meta's: the name of a preset, or `{ file: PATH }` for one of your own. Example: `retail`.
-    #[schemars(required)]
     preset: PresetChoice,
     /// The pixel (or dataset) that receives the events: its id in digits, as Events Manager shows it. Example: `"1234567890123456"`.
-    #[schemars(required, length(min = 1, max = 24))]
+    #[schemars(length(min = 1, max = 24))]
     pixel_id: String,
     /// The Conversions API access token, usually from the environment (no default; this or `access_token_file`). Example: `"${META_ACCESS_TOKEN}"`.
     access_token: SensitiveString,
@@ -96,6 +95,20 @@ impl Default for Options {
             timeout_secs: 30,
         }
     }
+}
+
+/// The options without which there is no sink. Reading gives them empty defaults, so that one that is missing does not
+/// hide the problems of the others; the schema must not show those defaults.
+fn require(schema: &mut Schema) {
+    const REQUIRED: [&str; 2] = ["preset", "pixel_id"];
+    for name in REQUIRED {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{name}"))
+            && let Some(property) = property.as_object_mut()
+        {
+            property.remove("default");
+        }
+    }
+    schema.insert("required".to_owned(), serde_json::json!(REQUIRED));
 }
 
 /// The name of a preset, or a file with one.

@@ -445,7 +445,8 @@ impl<'a> Compiler<'a, '_> {
         }
         let constant = table.value.as_ref().map(|v| v.to_string().into());
         let default = table.default.as_ref().map(|v| v.to_string().into());
-        if groups.is_empty() && constant.is_none() && default.is_none() && table.otherwise.is_none() {
+        let says_nothing = table.paths.is_empty() && table.all.is_empty() && table.otherwise.is_none();
+        if says_nothing && constant.is_none() && default.is_none() {
             self.problem(
                 place,
                 "says nothing about where the value comes from",

@@ -70,7 +70,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         let value = self.out.len();
         if let Some(raw) = &field.constant {
             let written = self.value(field.kind, raw);
-            return self.told(scope, field, Origin::Constant, written, mark);
+            return self.settle(scope, field, Origin::Constant, written, mark);
         }
         for slot in field.groups.iter().flatten() {
             let Some(raw) = self.get(scope, *slot) else {
@@ -86,7 +86,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
         if let Some(raw) = &field.default {
             let written = self.value(field.kind, raw);
-            return self.told(scope, field, Origin::Default, written, mark);
+            return self.settle(scope, field, Origin::Default, written, mark);
         }
         self.out.truncate(mark);
         if field.otherwise.is_none() {
@@ -94,7 +94,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
     }
 
-    fn told(
+    fn settle(
         &mut self,
         scope: Scope<'m>,
         field: &FieldPlan,

@@ -53,6 +53,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     pub(super) fn write(&mut self, name: &str) {
         self.out.extend_from_slice(b"{\"event_name\":");
         self.text(name);
+        let rule = match self.plan.meta_name {
+            Some(_) => "the preset's name for the event",
+            None => "the event's own name",
+        };
+        self.told("event_name", "event", rule);
         self.event_level();
         self.user_data();
         self.custom_data();
@@ -208,6 +213,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             || described(mapping, scope, origin),
             rule,
         );
+    }
+
+    /// Tells of a field that needs no plan.
+    pub(super) fn told(&mut self, field: &str, from: &str, rule: &str) {
+        self.trace.sent(|| field.to_owned(), || from.to_owned(), rule);
     }
 
     pub(super) fn left_out(

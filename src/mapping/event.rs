@@ -88,11 +88,17 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         let field = self.plan.event.iter().find(|field| &*field.name == "action_source");
         let of_event = field.and_then(|field| {
             let constant = field.constant.as_deref().or(field.default.as_deref());
-            let read = |raw| value::one_of(raw, ACTION_SOURCES);
-            let found = self.first(Scope::Event, field, read);
-            found.map(|(source, _)| source).or_else(|| constant.and_then(|raw| read(raw).ok()))
+            let found = self.first(Scope::Event, field, |raw| value::one_of(raw, ACTION_SOURCES));
+            if let Some((source, origin)) = found {
+                self.sent(Scope::Event, field, origin, rule(field.kind));
+                return Some(source);
+            }
+            value::one_of(constant?, ACTION_SOURCES).ok()
         });
-        let source = of_event.unwrap_or(self.mapping.rules.action_source);
+        let source = of_event.unwrap_or_else(|| {
+            self.told("action_source", "(settings)", "`action_source`");
+            self.mapping.rules.action_source
+        });
         self.facts.action_source = source;
         self.json(",\"action_source\":");
         self.text(source);
@@ -127,6 +133,10 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
                 self.integer(country);
                 self.json(",\"data_processing_options_state\":");
                 self.integer(state);
+                if options.is_none() {
+                    let rule = "`limited_data_use`";
+                    self.told("data_processing_options", "(settings)", rule);
+                }
             }
             None if options == Some(false) => self.json(",\"data_processing_options\":[]"),
             None => {}

@@ -341,5 +341,5 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
 fn year_of(now_ms: i64) -> i16 {
     jiff::Timestamp::from_millisecond(now_ms)
-        .map_or(1970, |now| now.to_zoned(jiff::tz::TimeZone::UTC).year())
+        .map_or(1970, |now| jiff::tz::Offset::UTC.to_datetime(now).year())
 }

@@ -311,8 +311,8 @@ pub(crate) fn time_ms(raw: &str) -> Result<i64, LeftOut> {
     }
     text.parse::<jiff::civil::DateTime>()
         .ok()
-        .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC).ok())
-        .map(|time| time.timestamp().as_millisecond())
+        .and_then(|time| jiff::tz::Offset::UTC.to_timestamp(time).ok())
+        .map(|time| time.as_millisecond())
         .ok_or(NOT_A_TIME)
 }
 
