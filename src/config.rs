@@ -202,7 +202,10 @@ pub(crate) fn schema() -> Schema {
 /// # Errors
 ///
 /// Every problem, each with its path.
-pub(crate) fn parse(written: &serde_json::Value, cx: &ParseContext) -> Result<Settings, Vec<Problem>> {
+pub(crate) fn parse(
+    written: &serde_json::Value,
+    cx: &ParseContext,
+) -> Result<Settings, Vec<Problem>> {
     let checked = options::check(schema().as_value(), written);
     let mut problems = checked.problems;
     let options: Options = serde_json::from_value(checked.options).map_err(|_| {
@@ -232,10 +235,18 @@ impl Options {
             problems.push(Problem::new(path, problem, expected));
         };
         if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
-            report("pixel_id", "is not made of digits", "the id as Events Manager shows it");
+            report(
+                "pixel_id",
+                "is not made of digits",
+                "the id as Events Manager shows it",
+            );
         }
         if !is_version(&self.api_version) {
-            report("api_version", "is not a version", "a version such as `v25.0`");
+            report(
+                "api_version",
+                "is not a version",
+                "a version such as `v25.0`",
+            );
         }
         if let Some(code) = &self.test_event_code
             && (code.is_empty() || !code.bytes().all(|b| b.is_ascii_alphanumeric()))
@@ -244,19 +255,31 @@ impl Options {
             report("test_event_code", "is not a test event code", expected);
         }
         if let Some(problem) = endpoint_problem(&self.endpoint, self.allow_plain_http) {
-            report("endpoint", problem, "`https://graph.facebook.com`, or http on loopback");
+            report(
+                "endpoint",
+                problem,
+                "`https://graph.facebook.com`, or http on loopback",
+            );
         }
         let default_currency = self.default_currency.as_deref().and_then(|written| {
             let found = iso_currency::Currency::from_code(&written.to_ascii_uppercase());
             if found.is_none() {
-                report("default_currency", "is not a currency", "an ISO 4217 code such as `EUR`");
+                report(
+                    "default_currency",
+                    "is not a currency",
+                    "an ISO 4217 code such as `EUR`",
+                );
             }
             found.map(|currency| currency.code())
         });
         let default_country = self.default_country.as_deref().and_then(|written| {
             let found = country_of(written);
             if found.is_none() {
-                report("default_country", "is not a country", "an ISO 3166-1 code such as `DE`");
+                report(
+                    "default_country",
+                    "is not a country",
+                    "an ISO 3166-1 code such as `DE`",
+                );
             }
             found
         });
@@ -301,15 +324,25 @@ impl Options {
             }
             (None, false) => ("access_token", self.access_token.clone()),
             (Some(file), true) => match std::fs::read_to_string(base_dir.join(file)) {
-                Ok(text) => ("access_token_file", SensitiveString::from(text.trim().to_owned())),
+                Ok(text) => (
+                    "access_token_file",
+                    SensitiveString::from(text.trim().to_owned()),
+                ),
                 Err(error) => {
                     let problem = format!("cannot be read ({error})");
-                    return report("access_token_file", problem, "a readable file with the token alone");
+                    return report(
+                        "access_token_file",
+                        problem,
+                        "a readable file with the token alone",
+                    );
                 }
             },
         };
         let text = token.expose();
-        if text.is_empty() || text.len() > MAX_TOKEN_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        if text.is_empty()
+            || text.len() > MAX_TOKEN_BYTES
+            || !text.bytes().all(|b| b.is_ascii_graphic())
+        {
             let problem = "does not hold a token".to_owned();
             return report(path, problem, "one line of letters, digits and signs");
         }
@@ -351,7 +384,9 @@ impl Options {
             default_country,
             hash_external_id: self.external_id == ExternalId::Hash,
             generate_fbp: self.generate_fbp,
-            limited_data_use: self.limited_data_use.map(|place| (place.country, place.state)),
+            limited_data_use: self
+                .limited_data_use
+                .map(|place| (place.country, place.state)),
         };
         Mapping::compile(&preset, &overrides, &categories, &self.consent, rules)
             .map_err(|found| problems.extend(found))
@@ -373,7 +408,9 @@ fn preset_categories(preset: &Preset, problems: &mut Vec<Problem>) -> Option<Vec
 }
 
 fn is_version(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
+    let digits = |part: &str| {
+        !part.is_empty() && part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit())
+    };
     text.strip_prefix('v')
         .and_then(|rest| rest.split_once('.'))
         .is_some_and(|(major, minor)| digits(major) && digits(minor))
@@ -399,7 +436,9 @@ fn endpoint_problem(endpoint: &str, allow_plain_http: bool) -> Option<&'static s
     match url.scheme() {
         "https" => None,
         "http" if is_loopback || allow_plain_http => None,
-        "http" => Some("is plain http, which would send the token in the clear (`allow_plain_http: true` if you must)"),
+        "http" => Some(
+            "is plain http, which would send the token in the clear (`allow_plain_http: true` if you must)",
+        ),
         _ => Some("is neither https nor http"),
     }
 }

@@ -14,9 +14,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// A purpose a visitor can agree to.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConsentCategory {
     /// Needed for the service itself; always granted.
@@ -133,7 +131,10 @@ impl Consent {
             .iter()
             .all(|needed| match needed.named.iter().find_map(given) {
                 Some(decision) => decision == "true",
-                None => needed.codes.iter().any(|slot| found.get(*slot) == Some("true")),
+                None => needed
+                    .codes
+                    .iter()
+                    .any(|slot| found.get(*slot) == Some("true")),
             })
     }
 }
@@ -162,8 +163,14 @@ mod tests {
             (r#"{"marketing":true}"#, true),
             (r#"{"advertising":true}"#, true),
             (r#"{"marketing":false,"advertising":true}"#, false),
-            (r#"{"canonical":{"marketing":false},"marketing":true}"#, false),
-            (r#"{"canonical":{"marketing":true},"marketing":false}"#, true),
+            (
+                r#"{"canonical":{"marketing":false},"marketing":true}"#,
+                false,
+            ),
+            (
+                r#"{"canonical":{"marketing":true},"marketing":false}"#,
+                true,
+            ),
             (r#"{"canonical":{"analytics":true},"marketing":true}"#, true),
             (r#"{"categories":{"C0004":true}}"#, false),
             (r#"{"canonical":"marketing"}"#, false),
@@ -202,9 +209,15 @@ mod tests {
         };
         for (consent, expected) in [
             (r#"{"categories":{"C0004":true},"analytics":true}"#, true),
-            (r#"{"categories":{"C0004":false,"C9":true},"analytics":true}"#, true),
+            (
+                r#"{"categories":{"C0004":false,"C9":true},"analytics":true}"#,
+                true,
+            ),
             (r#"{"categories":{"C0004":true}}"#, false),
-            (r#"{"categories":{"C0004":true},"marketing":false,"analytics":true}"#, false),
+            (
+                r#"{"categories":{"C0004":true},"marketing":false,"analytics":true}"#,
+                false,
+            ),
         ] {
             assert_eq!(granted(both, &options, consent), expected, "{consent}");
         }

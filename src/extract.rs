@@ -465,7 +465,10 @@ mod tests {
         assert_eq!(found.cell(list, 2, id), Some(r#""b""#));
         assert_eq!(found.cell(list, 2, price), None);
         assert_eq!(
-            paths.read(r#"{"items":{"id":"a"}}"#).expect("JSON").rows(list),
+            paths
+                .read(r#"{"items":{"id":"a"}}"#)
+                .expect("JSON")
+                .rows(list),
             (0, false)
         );
     }
@@ -480,7 +483,10 @@ mod tests {
             .read(r#"{"items":[{"id":1},{"id":2}]}"#)
             .expect("JSON");
         assert_eq!(found.get(second), Some("2"));
-        assert_eq!((found.rows(list), found.cell(list, 0, id)), ((2, false), Some("1")));
+        assert_eq!(
+            (found.rows(list), found.cell(list, 0, id)),
+            ((2, false), Some("1"))
+        );
     }
 
     #[test]

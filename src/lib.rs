@@ -25,7 +25,6 @@ mod payload;
 mod preset;
 mod reason;
 
-
 mod sink;
 mod validate;
 

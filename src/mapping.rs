@@ -176,9 +176,9 @@ impl Mapping {
         }
         match &self.plans.unmapped {
             None => Err(Unsent::Filtered(reason::unmapped())),
-            Some(_) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => Err(
-                Unsent::Rejected(reason::event_name_too_long(), None),
-            ),
+            Some(_) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
+                Err(Unsent::Rejected(reason::event_name_too_long(), None))
+            }
             Some(plan) => Ok((plan, name)),
         }
     }

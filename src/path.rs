@@ -120,7 +120,9 @@ mod tests {
 
     #[test]
     fn a_broken_path_is_refused() {
-        for written in ["", ".a", "a..b", "a.", "a[", "a[x]", "a[-1]", "a]b", "a[\"b]"] {
+        for written in [
+            "", ".a", "a..b", "a.", "a[", "a[x]", "a[-1]", "a]b", "a[\"b]",
+        ] {
             assert!(Path::parse(written).is_err(), "{written}");
         }
         assert!(Path::parse(&vec!["a"; MAX_SEGMENTS].join(".")).is_ok());

@@ -36,6 +36,8 @@ pub(crate) fn malformed_json(why: Unreadable) -> Reason {
 pub(crate) fn too_old(days: i64) -> Reason {
     Reason::new(
         "too_old",
-        format!("the event is more than {days} days old, and Meta refuses a whole request for one such event"),
+        format!(
+            "the event is more than {days} days old, and Meta refuses a whole request for one such event"
+        ),
     )
 }

@@ -90,12 +90,15 @@ impl MetaConversions {
 #[async_trait]
 impl Sink for MetaConversions {
     fn encode(&self, event: &Event) -> Encoded {
-        self.mapping().encode(event, self.clock.now_ms(), &mut Silent)
+        self.mapping()
+            .encode(event, self.clock.now_ms(), &mut Silent)
     }
 
     fn explain(&self, event: &Event) -> Explained {
         let mut story = Story::default();
-        let encoded = self.mapping().encode(event, self.clock.now_ms(), &mut story);
+        let encoded = self
+            .mapping()
+            .encode(event, self.clock.now_ms(), &mut story);
         Explained {
             encoded,
             explain: story.into_json(),

@@ -184,8 +184,14 @@ mod tests {
             ..facts(0)
         };
         assert_eq!(code("Purchase", &without(true, true), 1), None);
-        assert_eq!(code("Purchase", &without(false, true), 1), Some("missing_value"));
-        assert_eq!(code("Purchase", &without(true, false), 1), Some("missing_currency"));
+        assert_eq!(
+            code("Purchase", &without(false, true), 1),
+            Some("missing_value")
+        );
+        assert_eq!(
+            code("Purchase", &without(true, false), 1),
+            Some("missing_currency")
+        );
         assert_eq!(code("Lead", &without(false, false), 1), None);
     }
 }

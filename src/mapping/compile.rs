@@ -5,7 +5,9 @@
 //! path tree, so that an event is read once whatever is mapped. Every problem is reported with its place.
 
 use crate::extract::{List, Paths, Slot};
-use crate::field_mapping::{Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType};
+use crate::field_mapping::{
+    Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
+};
 use crate::path::Path;
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, PARAMETERS, ParameterId, Section};
 use crate::preset::{FIELDS, Preset, comparable};
@@ -367,13 +369,17 @@ impl<'a> Compiler<'a, '_> {
             let fields = of_items
                 .iter()
                 .filter_map(|(name, (place, table))| {
-                    Some(self.field(name, place, table, Some(&ItemPath::InList(&path)))?.1)
+                    Some(
+                        self.field(name, place, table, Some(&ItemPath::InList(&path)))?
+                            .1,
+                    )
                 })
                 .collect();
             lists.push(ItemList { list, path, fields });
         }
         for item in &mut lists {
-            item.fields.sort_by(|a: &FieldPlan, b| a.sort_key().cmp(&b.sort_key()));
+            item.fields
+                .sort_by(|a: &FieldPlan, b| a.sort_key().cmp(&b.sort_key()));
         }
         let own = table.own.as_ref().and_then(|own| {
             let path = self.path(&own.path, &place)?;
@@ -385,7 +391,10 @@ impl<'a> Compiler<'a, '_> {
             let mut fields: Vec<_> = of_items
                 .iter()
                 .filter_map(|(name, (place, table))| {
-                    Some(self.field(name, place, table, Some(&ItemPath::Within(&path)))?.1)
+                    Some(
+                        self.field(name, place, table, Some(&ItemPath::Within(&path)))?
+                            .1,
+                    )
                 })
                 .collect();
             fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
@@ -431,7 +440,11 @@ impl<'a> Compiler<'a, '_> {
             );
         }
         if table.own.is_some() {
-            self.problem(place, "has `own`", "`own` for `custom_data.contents[]` only");
+            self.problem(
+                place,
+                "has `own`",
+                "`own` for `custom_data.contents[]` only",
+            );
         }
         let mut groups = Vec::new();
         for group in std::iter::once(&table.paths).chain(&table.all) {
@@ -445,7 +458,8 @@ impl<'a> Compiler<'a, '_> {
         }
         let constant = table.value.as_ref().map(|v| v.to_string().into());
         let default = table.default.as_ref().map(|v| v.to_string().into());
-        let says_nothing = table.paths.is_empty() && table.all.is_empty() && table.otherwise.is_none();
+        let says_nothing =
+            table.paths.is_empty() && table.all.is_empty() && table.otherwise.is_none();
         if says_nothing && constant.is_none() && default.is_none() {
             self.problem(
                 place,

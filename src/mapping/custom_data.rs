@@ -195,7 +195,12 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             self.out.truncate(mark);
             self.absent(Scope::Event, field);
         } else {
-            self.sent(Scope::Event, field, Origin::Derived("the items"), rule(field.kind));
+            self.sent(
+                Scope::Event,
+                field,
+                Origin::Derived("the items"),
+                rule(field.kind),
+            );
         }
     }
 

@@ -106,9 +106,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
     /// Writes text as a JSON string.
     pub(super) fn text(&mut self, text: &str) {
-        let plain = !text
-            .bytes()
-            .any(|b| b < 0x20 || b == b'"' || b == b'\\');
+        let plain = !text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
         self.out.push(b'"');
         if plain {
             self.out.extend_from_slice(text.as_bytes());
@@ -136,7 +134,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             Kind::Number => self.json(&value::number(raw)?),
             Kind::Money => self.json(&value::money(raw)?),
             Kind::Integer => self.integer(value::integer(raw)?),
-            Kind::Boolean => self.json(if value::boolean(raw)? { "true" } else { "false" }),
+            Kind::Boolean => self.json(if value::boolean(raw)? {
+                "true"
+            } else {
+                "false"
+            }),
             Kind::TextList => {
                 let mark = self.out.len();
                 self.out.push(b'[');
@@ -191,7 +193,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         let mut at = digits.len();
         loop {
             at -= 1;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one decimal digit")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "one decimal digit"
+            )]
             let digit = (number % 10).unsigned_abs() as u8;
             digits[at] = b'0' + digit;
             number /= 10;
@@ -217,7 +223,8 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
     /// Tells of a field that needs no plan.
     pub(super) fn told(&mut self, field: &str, from: &str, rule: &str) {
-        self.trace.sent(|| field.to_owned(), || from.to_owned(), rule);
+        self.trace
+            .sent(|| field.to_owned(), || from.to_owned(), rule);
     }
 
     pub(super) fn left_out(

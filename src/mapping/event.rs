@@ -33,7 +33,11 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
     }
 
     fn event_time(&mut self) {
-        let field = self.plan.event.iter().find(|field| field.kind == Kind::EventTime);
+        let field = self
+            .plan
+            .event
+            .iter()
+            .find(|field| field.kind == Kind::EventTime);
         let read = field.and_then(|field| {
             let (time, origin) = self.first(Scope::Event, field, value::time_ms)?;
             self.sent(Scope::Event, field, origin, rule(Kind::EventTime));
@@ -57,7 +61,11 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
 
     /// The event's own id, or one that follows from its bytes, so that a repetition has the same.
     fn event_id(&mut self) {
-        let field = self.plan.event.iter().find(|field| &*field.name == "event_id");
+        let field = self
+            .plan
+            .event
+            .iter()
+            .find(|field| &*field.name == "event_id");
         let own = field.and_then(|field| {
             let (id, origin) = self.first(Scope::Event, field, |raw| {
                 value::text(raw).and_then(|text| {
@@ -85,10 +93,16 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
     }
 
     fn action_source(&mut self) {
-        let field = self.plan.event.iter().find(|field| &*field.name == "action_source");
+        let field = self
+            .plan
+            .event
+            .iter()
+            .find(|field| &*field.name == "action_source");
         let of_event = field.and_then(|field| {
             let constant = field.constant.as_deref().or(field.default.as_deref());
-            let found = self.first(Scope::Event, field, |raw| value::one_of(raw, ACTION_SOURCES));
+            let found = self.first(Scope::Event, field, |raw| {
+                value::one_of(raw, ACTION_SOURCES)
+            });
             if let Some((source, origin)) = found {
                 self.sent(Scope::Event, field, origin, rule(field.kind));
                 return Some(source);
@@ -129,7 +143,9 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         };
         match limited {
             Some((country, state)) => {
-                self.json(",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":");
+                self.json(
+                    ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
+                );
                 self.integer(country);
                 self.json(",\"data_processing_options_state\":");
                 self.integer(state);

@@ -11,7 +11,12 @@ pub(crate) trait Trace {
     /// A field was written.
     fn sent(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, rule: &str);
     /// A value was there and could not be used.
-    fn left_out(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, why: LeftOut);
+    fn left_out(
+        &mut self,
+        field: impl FnOnce() -> String,
+        from: impl FnOnce() -> String,
+        why: LeftOut,
+    );
     /// No value was there.
     fn absent(&mut self, field: impl FnOnce() -> String, looked_in: impl FnOnce() -> Vec<String>);
 }
@@ -47,21 +52,32 @@ impl Trace for Story {
     fn sent(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, rule: &str) {
         let field = field();
         let from = from();
-        match self.sent.get_mut(&field).and_then(|told| told.get_mut("from")) {
+        match self
+            .sent
+            .get_mut(&field)
+            .and_then(|told| told.get_mut("from"))
+        {
             // One field from several values: all their paths.
             Some(Value::Array(paths)) => paths.push(from.into()),
             Some(Value::String(first)) if *first != from => {
                 let first = std::mem::take(first);
-                self.sent.insert(field, json!({ "from": [first, from], "rule": rule }));
+                self.sent
+                    .insert(field, json!({ "from": [first, from], "rule": rule }));
             }
             Some(_) => {}
             None => {
-                self.sent.insert(field, json!({ "from": from, "rule": rule }));
+                self.sent
+                    .insert(field, json!({ "from": from, "rule": rule }));
             }
         }
     }
 
-    fn left_out(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, why: LeftOut) {
+    fn left_out(
+        &mut self,
+        field: impl FnOnce() -> String,
+        from: impl FnOnce() -> String,
+        why: LeftOut,
+    ) {
         self.left_out.insert(
             field(),
             json!({ "from": from(), "why": why.code, "detail": why.sentence }),
@@ -71,8 +87,10 @@ impl Trace for Story {
     fn absent(&mut self, field: impl FnOnce() -> String, looked_in: impl FnOnce() -> Vec<String>) {
         let field = field();
         if !self.left_out.contains_key(&field) {
-            self.left_out
-                .insert(field, json!({ "why": "not_given", "looked_in": looked_in() }));
+            self.left_out.insert(
+                field,
+                json!({ "why": "not_given", "looked_in": looked_in() }),
+            );
         }
     }
 }

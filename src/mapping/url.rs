@@ -180,7 +180,14 @@ mod tests {
 
     #[test]
     fn what_is_not_an_absolute_url_is_left_out() {
-        for written in ["/checkout", "shop.example", "://x", "https://", "https://a b", "1 2://x"] {
+        for written in [
+            "/checkout",
+            "shop.example",
+            "://x",
+            "https://",
+            "https://a b",
+            "1 2://x",
+        ] {
             let raw = serde_json::to_string(written).expect("text");
             assert_eq!(page_url(&raw), Err(value::NOT_A_URL), "{written}");
         }

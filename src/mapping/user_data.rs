@@ -87,7 +87,10 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 }
             }
         }
-        let constants = [(&field.constant, Origin::Constant), (&field.default, Origin::Default)];
+        let constants = [
+            (&field.constant, Origin::Constant),
+            (&field.default, Origin::Default),
+        ];
         for (constant, origin) in constants {
             if let Some(raw) = constant
                 && self.out.len() == start
@@ -117,8 +120,8 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         if value::is_empty(raw) {
             return;
         }
-        let written = value::text(raw)
-            .and_then(|text| self.normal_form(field, kind, locale, start, &text));
+        let written =
+            value::text(raw).and_then(|text| self.normal_form(field, kind, locale, start, &text));
         match written {
             Ok(rule) => self.sent(Scope::Event, field, origin, rule),
             Err(why) => self.left_out(Scope::Event, field, origin, why),
@@ -213,7 +216,10 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                     Err(why) => self.left_out(Scope::Event, field, origin, why.into()),
                 }
             }
-            if best.as_ref().is_some_and(|(address, _)| address.contains(':')) {
+            if best
+                .as_ref()
+                .is_some_and(|(address, _)| address.contains(':'))
+            {
                 break;
             }
         }

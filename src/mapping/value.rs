@@ -262,9 +262,8 @@ pub(crate) fn digits(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     /// Decimal digits of the largest id, with room.
     const MAX_DIGITS: usize = 24;
     let text = text(raw)?;
-    let good = !text.is_empty()
-        && text.len() <= MAX_DIGITS
-        && text.bytes().all(|b| b.is_ascii_digit());
+    let good =
+        !text.is_empty() && text.len() <= MAX_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
     if good { Ok(text) } else { Err(NOT_DIGITS) }
 }
 
@@ -357,8 +356,21 @@ mod tests {
     #[test]
     fn nonsense_is_no_amount() {
         for raw in [
-            r#""free""#, r#""NaN""#, r#""Infinity""#, r#""1-2""#, r#""12/5""#, r#""1,2,3""#,
-            r#""1.2.3,4.5""#, r#""""#, "true", "[1]", r#"{"a":1}"#, "1e999", r#""1e999""#, r#""0x10""#, r#""+""#,
+            r#""free""#,
+            r#""NaN""#,
+            r#""Infinity""#,
+            r#""1-2""#,
+            r#""12/5""#,
+            r#""1,2,3""#,
+            r#""1.2.3,4.5""#,
+            r#""""#,
+            "true",
+            "[1]",
+            r#"{"a":1}"#,
+            "1e999",
+            r#""1e999""#,
+            r#""0x10""#,
+            r#""+""#,
         ] {
             assert!(money(raw).is_err(), "{raw}: {:?}", money(raw));
         }
@@ -372,8 +384,14 @@ mod tests {
         for raw in ["1.5", "-1", "1e300", r#""two""#, "null", "[2]"] {
             assert_eq!(integer(raw), Err(NOT_AN_INTEGER), "{raw}");
         }
-        assert_eq!(digits("12345678901234567").as_deref(), Ok("12345678901234567"));
-        assert_eq!(digits(r#""12345678901234567""#).as_deref(), Ok("12345678901234567"));
+        assert_eq!(
+            digits("12345678901234567").as_deref(),
+            Ok("12345678901234567")
+        );
+        assert_eq!(
+            digits(r#""12345678901234567""#).as_deref(),
+            Ok("12345678901234567")
+        );
         assert_eq!(digits("1.2e16"), Err(NOT_DIGITS));
     }
 
@@ -405,24 +423,45 @@ mod tests {
         ] {
             assert_eq!(time_ms(raw), Ok(noon), "{raw}");
         }
-        for raw in [r#""yesterday""#, "-1", "1e300", "true", r#""""#, r#""15.01.2026""#] {
+        for raw in [
+            r#""yesterday""#,
+            "-1",
+            "1e300",
+            "true",
+            r#""""#,
+            r#""15.01.2026""#,
+        ] {
             assert_eq!(time_ms(raw).map_err(|_| ()), Err(()), "{raw}");
         }
     }
 
     #[test]
     fn a_date_is_one_of_four_forms() {
-        for good in ["20260115", "2026-01-15", "2026-01-15T12:00Z", "2026-01-15T12:00:00+01:00"] {
+        for good in [
+            "20260115",
+            "2026-01-15",
+            "2026-01-15T12:00Z",
+            "2026-01-15T12:00:00+01:00",
+        ] {
             assert_eq!(date(&format!("\"{good}\"")).as_deref(), Ok(good));
         }
-        for bad in ["15.01.2026", "2026-13-01", "20261301", "2026-01-15T12:00", "soon"] {
+        for bad in [
+            "15.01.2026",
+            "2026-13-01",
+            "20261301",
+            "2026-01-15T12:00",
+            "soon",
+        ] {
             assert_eq!(date(&format!("\"{bad}\"")), Err(NOT_A_DATE), "{bad}");
         }
     }
 
     #[test]
     fn an_enumerated_value_is_found_whatever_its_case() {
-        assert_eq!(one_of(r#""Home Delivery""#, &["in_store", "home_delivery"]), Ok("home_delivery"));
+        assert_eq!(
+            one_of(r#""Home Delivery""#, &["in_store", "home_delivery"]),
+            Ok("home_delivery")
+        );
         assert_eq!(one_of(r#""suv""#, &["SUV"]), Ok("SUV"));
         assert_eq!(one_of(r#""tank""#, &["SUV"]), Err(NOT_ALLOWED));
     }

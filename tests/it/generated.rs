@@ -33,14 +33,22 @@ fn pretty(schema: &schemars::Schema) -> String {
 
 #[test]
 fn the_schema_files_are_those_of_the_code() {
-    assert_file("schema/meta_conversions.schema.json", &pretty(&(description().schema)()));
-    assert_file("schema/preset.schema.json", &pretty(&meta_conversions::preset_schema()));
+    assert_file(
+        "schema/meta_conversions.schema.json",
+        &pretty(&(description().schema)()),
+    );
+    assert_file(
+        "schema/preset.schema.json",
+        &pretty(&meta_conversions::preset_schema()),
+    );
 }
 
 #[test]
 fn every_option_says_what_it_is_with_default_and_example() {
     let schema = (description().schema)();
-    let properties = schema.as_value()["properties"].as_object().expect("properties");
+    let properties = schema.as_value()["properties"]
+        .as_object()
+        .expect("properties");
     assert!(properties.len() >= 20);
     for (name, property) in properties {
         let text = property["description"].as_str().unwrap_or_default();
@@ -57,7 +65,13 @@ fn every_option_says_what_it_is_with_default_and_example() {
 #[test]
 fn the_options_check_understands_every_keyword_of_the_schemas() {
     const NOTES: &[&str] = &[
-        "$schema", "title", "description", "default", "$defs", "format", "writeOnly",
+        "$schema",
+        "title",
+        "description",
+        "default",
+        "$defs",
+        "format",
+        "writeOnly",
     ];
     fn walk(schema: &Value, is_schema: bool) {
         match schema {
@@ -89,10 +103,23 @@ fn the_manifest_says_what_the_code_says() {
     assert_eq!(plugin["name"].as_str(), Some(description.name));
     assert_eq!(plugin["kind"].as_str(), Some("sink"));
     assert_eq!(plugin["version"].as_str(), Some(description.version));
-    assert_eq!(plugin["description"].as_str(), Some(description.description));
-    assert_eq!(plugin["api_version"].as_integer(), Some(i64::from(API_VERSION)));
-    assert_eq!(manifest["entry"]["crate"].as_str(), Some("meta-conversions"));
-    for (section, key) in [("schema", "options"), ("schema", "preset"), ("presets", "directory")] {
+    assert_eq!(
+        plugin["description"].as_str(),
+        Some(description.description)
+    );
+    assert_eq!(
+        plugin["api_version"].as_integer(),
+        Some(i64::from(API_VERSION))
+    );
+    assert_eq!(
+        manifest["entry"]["crate"].as_str(),
+        Some("meta-conversions")
+    );
+    for (section, key) in [
+        ("schema", "options"),
+        ("schema", "preset"),
+        ("presets", "directory"),
+    ] {
         let path = manifest[section][key].as_str().expect("a path");
         assert!(root().join(path).exists(), "{path}");
     }
@@ -113,7 +140,11 @@ fn the_preset_tables_of_the_readme_are_those_of_the_presets() {
     let mut tables = String::from("| Preset | Event | Meta event |\n| --- | --- | --- |\n");
     for preset in (description().presets)() {
         for (i, row) in preset.rows.iter().enumerate() {
-            let name = if i == 0 { format!("`{}`", preset.name) } else { String::new() };
+            let name = if i == 0 {
+                format!("`{}`", preset.name)
+            } else {
+                String::new()
+            };
             let from = row.from.join(", ");
             writeln!(tables, "| {name} | {from} | {} |", row.to).expect("text");
         }

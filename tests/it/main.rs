@@ -8,7 +8,9 @@ mod registry;
 
 use meta_conversions as _;
 use pipeline_core::options::Problem;
-use pipeline_core::{Encoded, Event, ManualClock, ParseContext, Registry, Sink, SinkConfig, SinkContext};
+use pipeline_core::{
+    Encoded, Event, ManualClock, ParseContext, Registry, Sink, SinkConfig, SinkContext,
+};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -25,12 +25,25 @@ fn every_problem_is_reported_at_once() {
         "timeout_secs": 0,
         "consent_categories": ["marketting"],
     }));
-    let places: Vec<_> = found.iter().map(|text| text.split(':').next().unwrap_or("")).collect();
+    let places: Vec<_> = found
+        .iter()
+        .map(|text| text.split(':').next().unwrap_or(""))
+        .collect();
     assert_eq!(
         places,
         [
-            "acces_token", "api_version", "consent_categories[0]", "default_country", "default_currency",
-            "endpoint", "limited_data_use", "pixel_id", "preset", "test_event_code", "timeout_secs", "unmapped_events",
+            "acces_token",
+            "api_version",
+            "consent_categories[0]",
+            "default_country",
+            "default_currency",
+            "endpoint",
+            "limited_data_use",
+            "pixel_id",
+            "preset",
+            "test_event_code",
+            "timeout_secs",
+            "unmapped_events",
         ]
     );
     let all = found.join("\n");
@@ -63,13 +76,31 @@ fn a_mapping_that_cannot_work_is_an_error_with_its_place() {
             "event_mappings[\"Order Completed\"].field_mappings[\"user_data.emial\"]:",
             "did you mean `user_data.em`?",
         ),
-        ("field_mappings[\"custom_data.value\"]:", "has an empty or broken step"),
-        ("field_mappings[\"user_data.email\"]:", "did you mean `user_data.em`?"),
-        ("field_mappings[\"custom_data.order_id\"]:", "Meta fixes the type"),
-        ("field_mappings[\"custom_data.margin\"]:", "says nothing about where"),
-        ("field_mappings.event_name:", "is not a parameter that Meta knows"),
+        (
+            "field_mappings[\"custom_data.value\"]:",
+            "has an empty or broken step",
+        ),
+        (
+            "field_mappings[\"user_data.email\"]:",
+            "did you mean `user_data.em`?",
+        ),
+        (
+            "field_mappings[\"custom_data.order_id\"]:",
+            "Meta fixes the type",
+        ),
+        (
+            "field_mappings[\"custom_data.margin\"]:",
+            "says nothing about where",
+        ),
+        (
+            "field_mappings.event_name:",
+            "is not a parameter that Meta knows",
+        ),
     ] {
-        let at_place: Vec<_> = found.iter().filter(|text| text.starts_with(place)).collect();
+        let at_place: Vec<_> = found
+            .iter()
+            .filter(|text| text.starts_with(place))
+            .collect();
         assert_eq!(at_place.len(), 1, "{place} in {found:#?}");
         assert!(at_place[0].contains(words), "{}", at_place[0]);
     }
@@ -92,7 +123,10 @@ fn the_token_is_given_once_and_never_printed() {
         ["access_token_file: is given beside `access_token`; expected one of the two"]
     );
     let file = problems(&json!({ "access_token": "", "access_token_file": "no-such-file" }));
-    assert!(file[0].starts_with("access_token_file: cannot be read"), "{file:?}");
+    assert!(
+        file[0].starts_with("access_token_file: cannot be read"),
+        "{file:?}"
+    );
     let none = problems(&json!({ "access_token": "" }));
     assert!(none[0].starts_with("access_token: is missing"), "{none:?}");
 }
@@ -117,10 +151,17 @@ fn an_endpoint_is_https_or_loopback() {
         "http://[::1]:9",
         "http://localhost:9",
     ] {
-        assert!(parse(&options(&json!({ "endpoint": good }))).is_ok(), "{good}");
+        assert!(
+            parse(&options(&json!({ "endpoint": good }))).is_ok(),
+            "{good}"
+        );
     }
     for bad in [
-        "http://10.0.0.1", "ftp://example.com", "graph.facebook.com", "https://u:p@example.com", "https://example.com?x=1",
+        "http://10.0.0.1",
+        "ftp://example.com",
+        "graph.facebook.com",
+        "https://u:p@example.com",
+        "https://example.com?x=1",
     ] {
         assert_eq!(problems(&json!({ "endpoint": bad })).len(), 1, "{bad}");
     }
@@ -144,12 +185,23 @@ async fn a_preset_of_ones_own_is_read_from_a_file() {
         "context": { "consent": { "marketing": true } },
     });
     let outcome = outcome(&sink.encode(&event(&call)));
-    assert_eq!(outcome["event"]["custom_data"], json!({ "level": [1, "a"] }), "{outcome}");
+    assert_eq!(
+        outcome["event"]["custom_data"],
+        json!({ "level": [1, "a"] }),
+        "{outcome}"
+    );
 
-    std::fs::write(&path, r#"{"name":"mine","events":[{"from":["x"],"to":"y","too":1}]}"#).expect("a file");
+    std::fs::write(
+        &path,
+        r#"{"name":"mine","events":[{"from":["x"],"to":"y","too":1}]}"#,
+    )
+    .expect("a file");
     let found = problems(&json!({ "preset": { "file": path } }));
     assert_eq!(found.len(), 3, "{found:#?}");
-    assert!(found.iter().all(|text| text.contains("my.json#")), "{found:#?}");
+    assert!(
+        found.iter().all(|text| text.contains("my.json#")),
+        "{found:#?}"
+    );
     let found = problems(&json!({ "preset": { "file": "no-such.json" } }));
     assert!(found[0].contains("cannot be read"), "{found:?}");
 }
@@ -157,6 +209,15 @@ async fn a_preset_of_ones_own_is_read_from_a_file() {
 #[test]
 fn a_test_event_code_is_warned_about() {
     let config = parse(&options(&json!({ "test_event_code": "TEST123" }))).expect("good options");
-    assert!(config.notices()[0].contains("count"), "{:?}", config.notices());
-    assert!(parse(&options(&json!({}))).expect("good options").notices().is_empty());
+    assert!(
+        config.notices()[0].contains("count"),
+        "{:?}",
+        config.notices()
+    );
+    assert!(
+        parse(&options(&json!({})))
+            .expect("good options")
+            .notices()
+            .is_empty()
+    );
 }

@@ -102,10 +102,7 @@ fn call(name: &str) -> Value {
 
 /// The same name as other systems spell it.
 fn spellings(name: &str) -> [String; 4] {
-    let words: Vec<String> = name
-        .split([' ', '_'])
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> = name.split([' ', '_']).map(str::to_lowercase).collect();
     let capital = |word: &String| word[..1].to_uppercase() + &word[1..];
     let camel: String = words.iter().skip(1).map(capital).collect();
     [
@@ -122,9 +119,16 @@ async fn every_row_maps_in_every_spelling() {
         let sink = build(&json!({ "preset": preset })).await;
         for (from, to) in *rows {
             for name in std::iter::once((*from).to_owned()).chain(spellings(from)) {
-                let call = if *from == "page" { call("page") } else { call(&name) };
+                let call = if *from == "page" {
+                    call("page")
+                } else {
+                    call(&name)
+                };
                 let outcome = outcome(&sink.encode(&event(&call)));
-                assert_eq!(outcome["event"]["event_name"], *to, "{preset}: {name}: {outcome}");
+                assert_eq!(
+                    outcome["event"]["event_name"], *to,
+                    "{preset}: {name}: {outcome}"
+                );
             }
         }
     }
@@ -134,7 +138,9 @@ async fn every_row_maps_in_every_spelling() {
 async fn no_preset_maps_more_than_its_table() {
     for (preset, rows) in TABLES {
         let sink = build(&json!({ "preset": preset })).await;
-        let others = TABLES.iter().flat_map(|(_, rows)| rows.iter().map(|(from, _)| *from));
+        let others = TABLES
+            .iter()
+            .flat_map(|(_, rows)| rows.iter().map(|(from, _)| *from));
         for other in others.filter(|other| rows.iter().all(|(from, _)| from != other)) {
             let outcome = outcome(&sink.encode(&event(&call(other))));
             assert_eq!(outcome["reason"], "unmapped", "{preset}: {other}");

@@ -7,7 +7,9 @@ use serde_json::json;
 
 #[tokio::test]
 async fn a_host_of_thirty_lines_delivers_an_event() {
-    let sandbox = Sandbox::start(SandboxOptions::default()).await.expect("a sandbox");
+    let sandbox = Sandbox::start(SandboxOptions::default())
+        .await
+        .expect("a sandbox");
     let now_ms = i64::try_from(jiff::Timestamp::now().as_millisecond()).expect("milliseconds");
 
     let registry = Registry::linked().expect("no name twice");
@@ -19,7 +21,10 @@ async fn a_host_of_thirty_lines_delivers_an_event() {
         "endpoint": sandbox.url(),
     });
     let config = (description.parse)(&options, &ParseContext::default()).expect("good options");
-    let sink = config.build(SinkContext::new("meta")).await.expect("a sink");
+    let sink = config
+        .build(SinkContext::new("meta"))
+        .await
+        .expect("a sink");
     let event = json!({
         "type": "track",
         "event": "Product Added",
