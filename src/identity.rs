@@ -126,7 +126,7 @@ pub(crate) fn normalize(
         Field::Country => country::normalize(raw, out),
         Field::ExternalId => text::squeeze(raw, out),
     }?;
-    if out.is_empty() {
+    if out.chars().all(char::is_control) {
         return Err(LeftOut::Empty);
     }
     Ok(())

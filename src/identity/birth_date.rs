@@ -26,8 +26,13 @@ enum Part {
 pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), LeftOut> {
     let years = FIRST_YEAR..=this_year;
     let in_range = |date: &Date| years.contains(&date.year());
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let raw = match raw.split_once('T') {
+        Some((day, _)) if is_digits(day) => day,
+        _ => raw,
+    };
     let compact = raw.strip_prefix('-').unwrap_or(raw);
-    let date = if compact.bytes().all(|b| b.is_ascii_digit()) {
+    let date = if is_digits(compact) {
         match compact.len() {
             8 => eight_digits(compact, in_range)?,
             9..=13 => epoch(raw).ok_or(LeftOut::ImpossibleDate)?,
@@ -154,6 +159,6 @@ fn is_filler(word: &str) -> bool {
     const WEEKDAYS: [&str; 7] = [
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
     ];
-    matches!(word, "st" | "nd" | "rd" | "th" | "of" | "tues" | "thur" | "thurs")
+    matches!(word, "st" | "nd" | "rd" | "th" | "of" | "tues" | "thur" | "thurs" | "年" | "月" | "日" | "년" | "월" | "일")
         || WEEKDAYS.iter().any(|day| word == *day || word == &day[..3])
 }

@@ -25,7 +25,7 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
 
 /// The address inside a `mailto:` link, a display name and trailing punctuation.
 fn bare(text: &str) -> &str {
-    let mut address = text.trim_matches(is_space);
+    let mut address = text.trim_matches(|c| is_space(c) || c.is_control());
     if let Some(inner) = address
         .strip_suffix('>')
         .and_then(|rest| rest.rsplit_once('<'))

@@ -11,6 +11,21 @@ use super::*;
 
 const YEAR: i16 = 2026;
 
+/// The files of `fixtures/identity` that hold cases: what the documentation prints, and one per rule.
+const TABLES: [&str; 11] = [
+    "documented",
+    "em",
+    "ph",
+    "name",
+    "ge",
+    "db",
+    "ct",
+    "st",
+    "zp",
+    "country",
+    "external_id",
+];
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -80,39 +95,40 @@ fn locale(country: Option<&str>, default_country: Option<&str>) -> Locale {
     }
 }
 
-fn run(field: Field, value: &str, locale: &Locale) -> (Result<String, &'static str>, Option<String>) {
+fn run(field: Field, value: &str, locale: &Locale) -> (Result<String, String>, Option<String>) {
     let mut out = String::new();
     let normal = normalize(field, value, locale, &mut out).map(|()| out.clone());
     let hash = hash(field, value, locale, &mut out).ok();
     (
-        normal.map_err(LeftOut::code),
+        normal.map_err(|reason| reason.code().to_owned()),
         hash.map(|hash| hash.as_str().to_owned()),
     )
 }
 
 #[test]
 fn every_case_of_every_rule_holds() {
-    for name in [
-        "em", "ph", "name", "ge", "db", "ct", "st", "zp", "country", "external_id", "documented",
-    ] {
+    let mut wrong = Vec::new();
+    for name in TABLES {
         let table: Table = read(&format!("{name}.json"));
         assert!(!table.cases.is_empty());
         for case in table.cases {
             let locale = locale(case.country.as_deref(), case.default_country.as_deref());
             let (normal, hash) = run(field(&case.field), &case.value, &locale);
-            let at = format!("{name}.json: {} {:?}", case.field, case.value);
-            if let Some(code) = &case.left_out {
-                assert_eq!(normal, Err(code.as_str()), "{at}");
-                assert_eq!(hash, None, "{at}");
-                continue;
+            let fine = match &case.left_out {
+                Some(code) => normal.as_ref() == Err(code) && hash.is_none(),
+                // A case without a normal form is a hash already.
+                None => {
+                    case.sha256.is_some()
+                        && hash == case.sha256
+                        && case.normal.is_none_or(|expected| normal == Ok(expected))
+                }
+            };
+            if !fine {
+                wrong.push((name, case.value, case.country, normal));
             }
-            if let Some(expected) = case.normal {
-                assert_eq!(normal, Ok(expected), "{at}");
-            }
-            assert_eq!(hash, case.sha256, "{at}");
-            assert!(hash.is_some(), "{at}");
         }
     }
+    assert!(wrong.is_empty(), "{} cases: {wrong:#?}", wrong.len());
 }
 
 #[test]
@@ -132,7 +148,7 @@ fn every_row_on_which_libraries_agree_holds_but_for_the_listed_exceptions() {
         let excepted = listed.remove(&(key.clone(), value.clone()));
         let ours = match &normal {
             Ok(normal) => Ours::Normal(normal.clone()),
-            Err(code) => Ours::LeftOut((*code).to_owned()),
+            Err(code) => Ours::LeftOut(code.clone()),
         };
         let fine = match &excepted {
             Some(expected) => *expected == ours && hash != sha256,
