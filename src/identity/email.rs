@@ -35,7 +35,8 @@ fn bare(text: &str) -> &str {
     if let Some(link) = address.strip_prefix("mailto:") {
         address = link.split('?').next().unwrap_or(link);
     }
-    address.trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"'))
+    address
+        .trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"'))
         .trim_end_matches(|c| is_space(c) || matches!(c, '.' | ',' | ';'))
 }
 
@@ -50,9 +51,9 @@ fn is_address(text: &str) -> bool {
 fn is_local_part(local: &str) -> bool {
     local.split('.').all(|atom| {
         !atom.is_empty()
-            && atom.chars().all(|c| {
-                !is_space(c) && !c.is_control() && !r#"()<>[]:;,\""#.contains(c)
-            })
+            && atom
+                .chars()
+                .all(|c| !is_space(c) && !c.is_control() && !r#"()<>[]:;,\""#.contains(c))
     })
 }
 

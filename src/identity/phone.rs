@@ -121,7 +121,10 @@ fn without_country(written: Written, out: &mut String) -> Result<(), LeftOut> {
 /// the chance that the country code is there and only the plus is missing.
 fn national(locale: &Locale, out: &mut String) -> Result<(), LeftOut> {
     let mut possible = None;
-    for country in [locale.country, locale.default_country].into_iter().flatten() {
+    for country in [locale.country, locale.default_country]
+        .into_iter()
+        .flatten()
+    {
         let Some(number) = parse(out, Some(country)) else {
             continue;
         };
