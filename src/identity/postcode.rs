@@ -10,7 +10,7 @@ use super::{
 
 const US_ZIP_LEN: usize = 5;
 
-pub(super) fn normalize(raw: &str, locale: &Locale, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     let known = locale.known();
     let us_shape = (known.is_none() || known == Some(Alpha2::US)) && is_zip_plus_four(raw);
     fold_compatible(
