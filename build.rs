@@ -18,7 +18,10 @@ fn main() -> io::Result<()> {
     files.sort();
     let mut list = String::from("&[");
     for file in files {
-        write!(list, "include_str!({file:?}), ").map_err(io::Error::other)?;
+        let path = file
+            .to_str()
+            .ok_or_else(|| io::Error::other("a preset's path is not UTF-8"))?;
+        write!(list, "include_str!({path:?}), ").map_err(io::Error::other)?;
     }
     list.push(']');
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;

@@ -17,11 +17,11 @@ pub(crate) const MAX_ELEMENTS: usize = 2_000;
 
 /// The place of one path's value in [`Found`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Slot(u16);
+pub(crate) struct Slot(usize);
 
 /// The place of one list's rows in [`Found`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct List(u16);
+pub(crate) struct List(usize);
 
 /// A set of paths, compiled.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct Node {
     slot: Option<Slot>,
     list: Option<List>,
     keys: Keys,
-    places: Vec<(usize, u16)>,
+    places: Vec<(usize, usize)>,
 }
 
 impl Node {
@@ -54,28 +54,28 @@ impl Node {
 /// The keys of one object that lead somewhere, grouped by length so that most other keys cost one comparison.
 #[derive(Debug, Default)]
 struct Keys {
-    entries: Vec<(Box<str>, u16)>,
+    entries: Vec<(Box<str>, usize)>,
     /// `starts[n]..starts[n + 1]` are the entries of length `n`; longer keys than any here lead nowhere.
-    starts: Vec<u16>,
+    starts: Vec<usize>,
 }
 
 impl Keys {
-    fn find(&self, key: &str) -> Option<u16> {
+    fn find(&self, key: &str) -> Option<usize> {
         let range = *self.starts.get(key.len())?..*self.starts.get(key.len() + 1)?;
-        self.entries[range.start as usize..range.end as usize]
+        self.entries[range]
             .iter()
             .find(|(name, _)| **name == *key)
             .map(|(_, node)| *node)
     }
 
-    fn insert(&mut self, key: &str, node: u16) {
+    fn insert(&mut self, key: &str, node: usize) {
         let at = self
             .entries
             .partition_point(|(name, _)| (name.len(), &**name) < (key.len(), key));
         self.entries.insert(at, (key.into(), node));
         let longest = self.entries.last().map_or(0, |(name, _)| name.len());
         self.starts = (0..longest + 2)
-            .map(|n| self.entries.partition_point(|(name, _)| name.len() < n) as u16)
+            .map(|n| self.entries.partition_point(|(name, _)| name.len() < n))
             .collect();
     }
 }
@@ -98,7 +98,7 @@ impl Paths {
         if let Some(slot) = self.nodes[node].slot {
             return slot;
         }
-        let slot = Slot(self.slots as u16);
+        let slot = Slot(self.slots);
         self.slots += 1;
         self.known.push(path.clone());
         self.nodes[node].slot = Some(slot);
@@ -110,19 +110,19 @@ impl Paths {
         let node = self.node(path);
         let list = *self.nodes[node].list.get_or_insert_with(|| {
             self.lists.push(Self::default());
-            List((self.lists.len() - 1) as u16)
+            List(self.lists.len() - 1)
         });
-        (list, &mut self.lists[list.0 as usize])
+        (list, &mut self.lists[list.0])
     }
 
     /// The paths that are looked for in the elements of a list.
     pub(crate) fn of_list(&self, list: List) -> &Self {
-        &self.lists[list.0 as usize]
+        &self.lists[list.0]
     }
 
     /// The path a slot belongs to.
     pub(crate) fn path(&self, slot: Slot) -> &Path {
-        &self.known[slot.0 as usize]
+        &self.known[slot.0]
     }
 
     /// Reads one JSON text.
@@ -150,9 +150,6 @@ impl Paths {
         }
     }
 
-    /// # Panics
-    ///
-    /// Never with configuration of a sane size: a mapping would need 65,536 distinct steps.
     fn node(&mut self, path: &Path) -> usize {
         let mut at = 0;
         for segment in path.segments() {
@@ -165,14 +162,14 @@ impl Paths {
                     .map(|(_, node)| *node),
             };
             at = known.unwrap_or_else(|| {
-                let new = u16::try_from(self.nodes.len()).expect("fewer than 65,536 path steps");
+                let new = self.nodes.len();
                 self.nodes.push(Node::default());
                 match segment {
                     Segment::Key(key) => self.nodes[at].keys.insert(key, new),
                     Segment::Index(place) => self.nodes[at].places.push((*place, new)),
                 }
                 new
-            }) as usize;
+            });
         }
         at
     }
@@ -224,23 +221,20 @@ impl<'a> Rows<'a> {
 impl<'a> Found<'a> {
     /// The JSON text at this slot's path.
     pub(crate) fn get(&self, slot: Slot) -> Option<&'a str> {
-        self.values[slot.0 as usize]
+        self.values[slot.0]
     }
 
     /// How many elements the list has that were looked at, and whether there were more.
     pub(crate) fn rows(&self, list: List) -> (usize, bool) {
-        let rows = &self.lists[list.0 as usize];
+        let rows = &self.lists[list.0];
         (rows.count, rows.cut)
     }
 
     /// The JSON text at this slot's path within one element of the list.
     pub(crate) fn cell(&self, list: List, row: usize, slot: Slot) -> Option<&'a str> {
-        let rows = &self.lists[list.0 as usize];
+        let rows = &self.lists[list.0];
         let width = rows.values.len() / rows.count.max(1);
-        rows.values
-            .get(row * width + slot.0 as usize)
-            .copied()
-            .flatten()
+        rows.values.get(row * width + slot.0).copied().flatten()
     }
 }
 
@@ -278,14 +272,14 @@ enum Seen {
 /// Reads one value that stands at `node` of the tree.
 struct Walk<'p, 'f, 'a> {
     paths: &'p Paths,
-    node: u16,
+    node: usize,
     values: &'f mut [Option<&'a str>],
     lists: &'f mut [Rows<'a>],
     places_only: bool,
 }
 
 impl<'p, 'a> Walk<'p, '_, 'a> {
-    fn below(&mut self, node: u16) -> Walk<'p, '_, 'a> {
+    fn below(&mut self, node: usize) -> Walk<'p, '_, 'a> {
         Walk {
             paths: self.paths,
             node,
@@ -300,13 +294,13 @@ impl<'a> DeserializeSeed<'a> for Walk<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(mut self, deserializer: D) -> Result<(), D::Error> {
-        let node = &self.paths.nodes[self.node as usize];
+        let node = &self.paths.nodes[self.node];
         if node.slot.is_none() && !node.is_list_with_places() {
             return deserializer.deserialize_any(self).map(drop);
         }
         let raw: &'a RawValue = serde::Deserialize::deserialize(deserializer)?;
         if let Some(slot) = node.slot {
-            self.values[slot.0 as usize] = Some(raw.get());
+            self.values[slot.0] = Some(raw.get());
         }
         // Something inside the value is wanted too, or it is read both as a list and by places: rare, so a second look
         // at this piece is fine. It has just been read as JSON; what can fail here is a number out of range, which then
@@ -332,7 +326,7 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<Seen, M::Error> {
-        let node = &self.paths.nodes[self.node as usize];
+        let node = &self.paths.nodes[self.node];
         while let Some(child) = map.next_key_seed(Key(&node.keys))? {
             match child {
                 Some(child) => map.next_value_seed(self.below(child))?,
@@ -345,14 +339,12 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
     }
 
     fn visit_seq<S: SeqAccess<'a>>(mut self, mut seq: S) -> Result<Seen, S::Error> {
-        let node = &self.paths.nodes[self.node as usize];
+        let node = &self.paths.nodes[self.node];
         if let Some(list) = node.list
             && !self.places_only
         {
-            let paths = &self.paths.lists[list.0 as usize];
-            return self.lists[list.0 as usize]
-                .read(paths, seq)
-                .map(|()| Seen::Other);
+            let paths = &self.paths.lists[list.0];
+            return self.lists[list.0].read(paths, seq).map(|()| Seen::Other);
         }
         let mut place = 0;
         loop {
@@ -392,7 +384,7 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
 struct Key<'k>(&'k Keys);
 
 impl<'a> DeserializeSeed<'a> for Key<'_> {
-    type Value = Option<u16>;
+    type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
@@ -400,7 +392,7 @@ impl<'a> DeserializeSeed<'a> for Key<'_> {
 }
 
 impl Visitor<'_> for Key<'_> {
-    type Value = Option<u16>;
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")

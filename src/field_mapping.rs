@@ -18,7 +18,7 @@ pub(crate) enum FieldMapping {
     /// Paths, tried in order; the first that holds a usable value wins.
     Paths(Vec<String>),
     /// A table, for everything beyond paths.
-    Table(FieldTable),
+    Table(Box<FieldTable>),
 }
 
 /// A field mapping in full.
@@ -96,7 +96,7 @@ impl FieldMapping {
                 paths: paths.clone(),
                 ..FieldTable::default()
             },
-            Self::Table(table) => table.clone(),
+            Self::Table(table) => (**table).clone(),
         }
     }
 }

@@ -94,7 +94,7 @@ pub(crate) struct Locale {
 
 impl Locale {
     /// The country to read a value with.
-    fn known(&self) -> Option<Alpha2> {
+    fn known(self) -> Option<Alpha2> {
         self.country.or(self.default_country)
     }
 }
@@ -107,7 +107,7 @@ impl Locale {
 pub(crate) fn normalize(
     field: Field,
     raw: &str,
-    locale: &Locale,
+    locale: Locale,
     out: &mut String,
 ) -> Result<(), LeftOut> {
     let raw = checked(raw, out)?;
@@ -126,8 +126,11 @@ pub(crate) fn normalize(
         Field::Country => country::normalize(raw, out),
         Field::ExternalId => text::squeeze(raw, out),
     }?;
-    if out.is_empty() {
+    if out.chars().all(char::is_control) {
         return Err(LeftOut::Empty);
+    }
+    if field != Field::ExternalId && digest::is_md5(out) {
+        return Err(LeftOut::Md5Hash);
     }
     Ok(())
 }
@@ -140,7 +143,7 @@ pub(crate) fn normalize(
 pub(crate) fn hash(
     field: Field,
     raw: &str,
-    locale: &Locale,
+    locale: Locale,
     scratch: &mut String,
 ) -> Result<Digest, LeftOut> {
     if let Some(ready) = Digest::already(raw) {

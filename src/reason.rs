@@ -10,10 +10,6 @@ macro_rules! reasons {
         $(pub(crate) fn $name() -> Reason {
             Reason::new(stringify!($name), $sentence)
         })*
-
-        /// Every code with its sentence, for documentation.
-        #[cfg(test)]
-        pub(crate) const FIXED: &[(&str, &str)] = &[$((stringify!($name), $sentence)),*];
     };
 }
 

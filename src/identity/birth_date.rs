@@ -26,11 +26,17 @@ enum Part {
 pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), LeftOut> {
     let years = FIRST_YEAR..=this_year;
     let in_range = |date: &Date| years.contains(&date.year());
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let raw = match raw.split_once('T') {
+        Some((day, _)) if is_digits(day) => day,
+        _ => raw,
+    };
     let compact = raw.strip_prefix('-').unwrap_or(raw);
-    let date = if compact.bytes().all(|b| b.is_ascii_digit()) {
+    let date = if is_digits(compact) {
         match compact.len() {
             8 => eight_digits(compact, in_range)?,
             9..=13 => epoch(raw).ok_or(LeftOut::ImpossibleDate)?,
+            0 => return Err(LeftOut::NotADate),
             _ => return Err(LeftOut::IncompleteDate),
         }
     } else {
@@ -39,8 +45,14 @@ pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(
     if !in_range(&date) {
         return Err(LeftOut::ImpossibleDate);
     }
-    write!(out, "{:04}{:02}{:02}", date.year(), date.month(), date.day())
-        .map_err(|_| LeftOut::ImpossibleDate)
+    write!(
+        out,
+        "{:04}{:02}{:02}",
+        date.year(),
+        date.month(),
+        date.day()
+    )
+    .map_err(|_| LeftOut::ImpossibleDate)
 }
 
 /// `YYYYMMDD`, else the one reading with the year at the end that makes a date.
@@ -70,7 +82,11 @@ fn read(raw: &str) -> Result<[Part; PARTS], LeftOut> {
     let mut chars = raw.chars().peekable();
     while count < PARTS {
         let Some(c) = chars.next() else {
-            return Err(if count == 0 { LeftOut::NotADate } else { LeftOut::IncompleteDate });
+            return Err(if count == 0 {
+                LeftOut::NotADate
+            } else {
+                LeftOut::IncompleteDate
+            });
         };
         if let Some(digit) = text::digit(c) {
             let (mut value, mut len) = (i16::from(digit), 1);
@@ -100,18 +116,21 @@ fn read(raw: &str) -> Result<[Part; PARTS], LeftOut> {
     Ok(parts)
 }
 
-fn from_parts(
-    parts: &[Part; PARTS],
-    in_range: impl Fn(&Date) -> bool,
-) -> Result<Date, LeftOut> {
+fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
     use Part::{Month, Number};
     let date = match *parts {
-        [Number(y, 4), Number(a, 1..=2), Number(b, 1..=2)] => date(y, a, b).or_else(|| date(y, b, a)),
+        [Number(y, 4), Number(a, 1..=2), Number(b, 1..=2)] => {
+            date(y, a, b).or_else(|| date(y, b, a))
+        }
         [Number(a, 1..=2), Number(b, 1..=2), Number(y, 4)] => return year_last(a, b, y, in_range),
         [Number(d, 1..=2), Month(m), Number(y, 4)]
         | [Month(m), Number(d, 1..=2), Number(y, 4)]
         | [Number(y, 4), Month(m), Number(d, 1..=2)] => date(y, m.into(), d),
-        [Number(_, 1..=2) | Month(_), Number(_, 1..=2) | Month(_), Number(_, 1..=2)] => {
+        [
+            Number(_, 1..=2) | Month(_),
+            Number(_, 1..=2) | Month(_),
+            Number(_, 1..=2),
+        ] => {
             return Err(LeftOut::IncompleteDate);
         }
         _ => return Err(LeftOut::NotADate),
@@ -120,12 +139,7 @@ fn from_parts(
 }
 
 /// Month-first or day-first, whichever the calendar allows.
-fn year_last(
-    a: i16,
-    b: i16,
-    year: i16,
-    in_range: impl Fn(&Date) -> bool,
-) -> Result<Date, LeftOut> {
+fn year_last(a: i16, b: i16, year: i16, in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
     let month_first = date(year, a, b).filter(&in_range);
     let day_first = date(year, b, a).filter(&in_range);
     match (month_first, day_first) {
@@ -141,8 +155,18 @@ fn date(year: i16, month: i16, day: i16) -> Option<Date> {
 /// English months, in full or cut to three letters.
 fn month(word: &str) -> Option<i8> {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september",
-        "october", "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
     (1..).zip(MONTHS).find_map(|(number, name)| {
         (word == name || word == &name[..3] || (word == "sept" && number == 9)).then_some(number)
@@ -152,8 +176,28 @@ fn month(word: &str) -> Option<i8> {
 /// Words around a date that say nothing about it.
 fn is_filler(word: &str) -> bool {
     const WEEKDAYS: [&str; 7] = [
-        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
     ];
-    matches!(word, "st" | "nd" | "rd" | "th" | "of" | "tues" | "thur" | "thurs")
-        || WEEKDAYS.iter().any(|day| word == *day || word == &day[..3])
+    matches!(
+        word,
+        "st" | "nd"
+            | "rd"
+            | "th"
+            | "of"
+            | "tues"
+            | "thur"
+            | "thurs"
+            | "年"
+            | "月"
+            | "日"
+            | "년"
+            | "월"
+            | "일"
+    ) || WEEKDAYS.iter().any(|day| word == *day || word == &day[..3])
 }

@@ -200,3 +200,160 @@ fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     }
     Some(Cow::Owned(decoded))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    const CLICK_MS: i64 = 1_762_902_000_000;
+    const COOKIE: &str = "fb.1.1762902000000.IwAR_a-B9";
+    const WITH_APPENDIX: &str = "fb.1.1762902000000.IwAR_a-B9.AQQCAQIB";
+
+    fn chosen(cookie: Option<&str>, click: Option<&str>, event_ms: i64) -> Result<String, LeftOut> {
+        let mut out = String::new();
+        choose(cookie, click, event_ms, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn a_well_formed_cookie_passes_byte_for_byte() {
+        for value in [
+            "fb.1.1554763741205.AbCdEfGhIjKlMnOpQrStUvWxYz1234567890",
+            "fb.1.1596403881668.1116446470",
+            "fb.0.1596403881668.1116446470",
+            "fb.2.1596403881668.1116446470.Bg",
+            WITH_APPENDIX,
+        ] {
+            assert_eq!(fbp(value), Some(value));
+            assert_eq!(fbc(value).unwrap().value, value);
+        }
+        assert_eq!(fbc(WITH_APPENDIX).unwrap().click_id, "IwAR_a-B9");
+        assert_eq!(fbc(WITH_APPENDIX).unwrap().created_ms, CLICK_MS);
+        assert_eq!(
+            fbp(" fb.1.1596403881668.1116446470\n"),
+            Some("fb.1.1596403881668.1116446470")
+        );
+    }
+
+    #[test]
+    fn a_malformed_cookie_is_treated_as_absent() {
+        let long = format!("fb.1.1596403881668.{}", "a".repeat(MAX_CLICK_ID_LEN + 1));
+        for value in [
+            "",
+            "fb",
+            "fb.1.1596403881668",
+            "fb.1.1596403881668.",
+            "FB.1.1596403881668.1",
+            "fb.x.1596403881668.1",
+            "fb..1596403881668.1",
+            "fb.1.-1596403881668.1",
+            "fb.1.1596403881.1",
+            "fb.1.99999999999999999999.1",
+            "fb.1.1596403881668.1.ZZ",
+            "fb.1.1596403881668.1.AQQCAQIB.AQ",
+            "fb.1.1596403881668.a b",
+            "fb.1.1596403881668.é",
+            "abc123xyz,0",
+            &long,
+        ] {
+            assert_eq!(fbc(value), None, "{value}");
+        }
+        let longest = format!("fb.1.1596403881668.{}", "a".repeat(MAX_CLICK_ID_LEN));
+        assert!(fbc(&longest).is_some());
+    }
+
+    #[test]
+    fn a_generated_browser_id_is_the_same_everywhere() {
+        let mut out = String::new();
+        fbp_for(" 2b6f3f0c-6f8e-4c8e-9a54-2d1c1f5f9d11 ", &mut out).unwrap();
+        // From Python's hashlib, with the derivation that the doc comment states.
+        assert_eq!(out, "fb.1.1596710501120.3543703450");
+        assert_eq!(fbp(&out), Some(out.as_str()));
+        assert_eq!(fbp_for("  ", &mut out), Err(LeftOut::Empty));
+    }
+
+    #[test]
+    fn a_click_id_is_read_from_the_query_alone() {
+        for (url, id) in [
+            ("https://x.example/?fbclid=IwAR_a-B9", Some("IwAR_a-B9")),
+            ("https://x.example/p?a=1&fbclid=AbC#fbclid=no", Some("AbC")),
+            ("?fbclid=AbC&x=1", Some("AbC")),
+            ("fbclid=AbC", Some("AbC")),
+            ("https://x.example/?fbclid=Iw%41R%5Fx", Some("IwAR_x")),
+            ("https://x.example/?fbclid=&fbclid=AbC", Some("AbC")),
+            ("https://x.example/?fbclid=Ab%2541", None),
+            ("https://x.example/?FBCLID=AbC", None),
+            ("https://x.example/?xfbclid=AbC", None),
+            ("https://x.example/?fbclid=a+b", None),
+            ("https://x.example/?fbclid=a%", None),
+            ("https://x.example/?fbclid=%C3%A9", None),
+            ("https://x.example/#?fbclid=AbC", None),
+            ("https://x.example/&fbclid=AbC", None),
+            ("", None),
+        ] {
+            assert_eq!(fbclid_in_url(url).as_deref(), id, "{url}");
+        }
+        let longest = "a".repeat(MAX_CLICK_ID_LEN);
+        assert!(fbclid_in_url(&format!("fbclid={longest}")).is_some());
+        assert_eq!(fbclid_in_url(&format!("fbclid={longest}a")), None);
+    }
+
+    #[test]
+    fn the_cookie_wins_while_its_click_id_is_the_same() {
+        let now = CLICK_MS + DAY_MS;
+        let new = format!("fb.1.{now}.Other");
+        assert_eq!(chosen(Some(COOKIE), None, now).as_deref(), Ok(COOKIE));
+        assert_eq!(
+            chosen(Some(COOKIE), Some("IwAR_a-B9"), now).as_deref(),
+            Ok(COOKIE)
+        );
+        assert_eq!(
+            chosen(Some(WITH_APPENDIX), Some("IwAR_a-B9"), now).as_deref(),
+            Ok(WITH_APPENDIX)
+        );
+        assert_eq!(chosen(Some(COOKIE), Some("Other"), now), Ok(new.clone()));
+        assert_eq!(chosen(None, Some("Other"), now), Ok(new.clone()));
+        assert_eq!(chosen(Some("junk"), Some("Other"), now), Ok(new));
+        assert_eq!(
+            chosen(Some(COOKIE), Some("not one"), now).as_deref(),
+            Ok(COOKIE)
+        );
+        assert_eq!(
+            chosen(Some("junk"), None, now),
+            Err(LeftOut::MalformedCookie)
+        );
+        assert_eq!(
+            chosen(None, Some("not one"), now),
+            Err(LeftOut::MalformedClickId)
+        );
+        assert_eq!(chosen(None, None, now), Err(LeftOut::Empty));
+    }
+
+    #[test]
+    fn a_click_older_than_90_days_or_later_than_the_event_is_dropped() {
+        let oldest = CLICK_MS + MAX_CLICK_AGE_MS;
+        assert!(chosen(Some(COOKIE), None, oldest).is_ok());
+        assert_eq!(
+            chosen(Some(COOKIE), None, oldest + 1),
+            Err(LeftOut::ClickTooOld)
+        );
+        assert_eq!(
+            chosen(Some(COOKIE), Some("IwAR_a-B9"), oldest + 1),
+            Err(LeftOut::ClickTooOld)
+        );
+        let earliest = CLICK_MS - MAX_CLOCK_SKEW_MS;
+        assert!(chosen(Some(COOKIE), None, earliest).is_ok());
+        assert_eq!(
+            chosen(Some(COOKIE), None, earliest - 1),
+            Err(LeftOut::ClickInFuture)
+        );
+        assert_eq!(
+            chosen(Some(COOKIE), Some("IwAR_a-B9"), earliest - 1),
+            Ok(format!("fb.1.{}.IwAR_a-B9", earliest - 1))
+        );
+        assert_eq!(
+            chosen(Some(COOKIE), None, i64::MIN),
+            Err(LeftOut::ClickInFuture)
+        );
+    }
+}

@@ -18,7 +18,7 @@ const APPENDIX_MAX_LEN: usize = 9;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest {
     bytes: [u8; HEX_LEN + APPENDIX_MAX_LEN],
-    len: u8,
+    len: usize,
 }
 
 impl Digest {
@@ -30,7 +30,7 @@ impl Digest {
             .expect("32 bytes are 64 hex digits");
         Self {
             bytes,
-            len: HEX_LEN as u8,
+            len: HEX_LEN,
         }
     }
 
@@ -54,13 +54,13 @@ impl Digest {
         bytes[..HEX_LEN].make_ascii_lowercase();
         Some(Self {
             bytes,
-            len: raw.len() as u8,
+            len: raw.len(),
         })
     }
 
     /// The text as Meta takes it.
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("only ASCII is stored")
+        std::str::from_utf8(&self.bytes[..self.len]).expect("only ASCII is stored")
     }
 }
 

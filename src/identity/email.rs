@@ -25,7 +25,7 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
 
 /// The address inside a `mailto:` link, a display name and trailing punctuation.
 fn bare(text: &str) -> &str {
-    let mut address = text.trim_matches(is_space);
+    let mut address = text.trim_matches(|c| is_space(c) || c.is_control());
     if let Some(inner) = address
         .strip_suffix('>')
         .and_then(|rest| rest.rsplit_once('<'))
@@ -35,7 +35,8 @@ fn bare(text: &str) -> &str {
     if let Some(link) = address.strip_prefix("mailto:") {
         address = link.split('?').next().unwrap_or(link);
     }
-    address.trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"'))
+    address
+        .trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"'))
         .trim_end_matches(|c| is_space(c) || matches!(c, '.' | ',' | ';'))
 }
 
@@ -50,9 +51,9 @@ fn is_address(text: &str) -> bool {
 fn is_local_part(local: &str) -> bool {
     local.split('.').all(|atom| {
         !atom.is_empty()
-            && atom.chars().all(|c| {
-                !is_space(c) && !c.is_control() && !r#"()<>[]:;,\""#.contains(c)
-            })
+            && atom
+                .chars()
+                .all(|c| !is_space(c) && !c.is_control() && !r#"()<>[]:;,\""#.contains(c))
     })
 }
 

@@ -119,3 +119,98 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         || ip.is_unique_local()
         || ip.is_unicast_link_local())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_sent_as_written_without_what_surrounds_it() {
+        let documented = "2001:0db8:85a3:0000:0000:8a2e:0370:7334";
+        for (raw, ip) in [
+            ("168.212.226.204", "168.212.226.204"),
+            (documented, documented),
+            ("  203.0.113.7 ", "203.0.113.7"),
+            ("203.0.113.7:443", "203.0.113.7"),
+            ("2001:DB8::1", "2001:DB8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("2001:db8::1%eth0", "2001:db8::1"),
+            ("[2001:db8::1%25eth0]:443", "2001:db8::1"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("::ffff:cb00:7107", "203.0.113.7"),
+            ("10.0.0.1, 203.0.113.7, 198.51.100.1", "203.0.113.7"),
+            ("unknown, 203.0.113.7:1234, 2001:db8::1", "203.0.113.7"),
+            ("for=\"[2001:db8::1]:4711\";proto=https", "2001:db8::1"),
+            ("for=192.168.0.1, for=203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7.AQQCAQIB", "203.0.113.7.AQQCAQIB"),
+            ("2001:db8::1.AQQCAQIB", "2001:db8::1.AQQCAQIB"),
+            ("203.0.113.7.Ag", "203.0.113.7.Ag"),
+        ] {
+            assert_eq!(client_ip(raw).as_deref(), Ok(ip), "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_the_visitors_own_is_left_out() {
+        for raw in [
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1%eth0",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "10.0.0.1.AQQCAQIB",
+            "10.0.0.1, unknown",
+        ] {
+            assert_eq!(client_ip(raw), Err(LeftOut::PrivateIp), "{raw}");
+        }
+        for raw in [
+            "256.1.1.1",
+            "192.168.1",
+            "not-an-ip",
+            "unknown",
+            "1.2.3.4.5",
+            "😀",
+            "[",
+            "[]:1",
+        ] {
+            assert_eq!(client_ip(raw), Err(LeftOut::NotAnIp), "{raw}");
+        }
+        assert_eq!(client_ip(" , "), Err(LeftOut::Empty));
+        assert_eq!(
+            client_ip(&"1".repeat(MAX_VALUE_BYTES + 1)),
+            Err(LeftOut::TooLong)
+        );
+    }
+
+    #[test]
+    fn of_several_sources_the_public_ipv6_address_wins() {
+        for (sources, expected) in [
+            (["203.0.113.7", "2001:db8::1"].as_slice(), Ok("2001:db8::1")),
+            (&["2001:db8::1", "203.0.113.7"], Ok("2001:db8::1")),
+            (&["203.0.113.7", "fe80::1"], Ok("203.0.113.7")),
+            (
+                &["10.0.0.1", "198.51.100.1", "203.0.113.7"],
+                Ok("198.51.100.1"),
+            ),
+            (&["", "10.0.0.1"], Err(LeftOut::PrivateIp)),
+            (&["10.0.0.1", "junk"], Err(LeftOut::PrivateIp)),
+            (&[], Err(LeftOut::Empty)),
+        ] {
+            let found = preferred_client_ip(sources.iter().copied());
+            assert_eq!(found.as_deref(), expected.as_ref().copied(), "{sources:?}");
+        }
+    }
+}

@@ -11,7 +11,11 @@ use super::{
 
 /// First and last names. Emoji are no punctuation, so they stay, as in Meta's library; the joiners that some scripts need stay too.
 pub(super) fn normalize_person(raw: &str, out: &mut String) -> Result<(), LeftOut> {
-    fold(raw, |c| is_letter_or_digit(c) || is_joiner_or_symbol(c), out);
+    fold(
+        raw,
+        |c| is_letter_or_digit(c) || is_joiner_or_symbol(c),
+        out,
+    );
     out.chars()
         .any(char::is_alphanumeric)
         .then_some(())
@@ -36,7 +40,10 @@ pub(crate) fn split_name(full: &str) -> (Option<&str>, Option<&str>) {
     let full = super::text::trim(full);
     let present = |part: &'_ str| !part.is_empty();
     match full.rsplit_once(is_space) {
-        Some((first, last)) => (Some(super::text::trim(first)).filter(|p| present(p)), Some(last)),
+        Some((first, last)) => (
+            Some(super::text::trim(first)).filter(|p| present(p)),
+            Some(last),
+        ),
         None => (Some(full).filter(|p| present(p)), None),
     }
 }

@@ -17,7 +17,7 @@ const MIN_DIGITS_BEFORE_EXTENSION: usize = 7;
 /// Longest calling code, in digits.
 const MAX_CALLING_CODE_DIGITS: usize = 3;
 
-pub(super) fn normalize(raw: &str, locale: &Locale, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     let written = read(raw, out)?;
     if written.plus || out.starts_with("00") {
         return international(out);
@@ -119,9 +119,12 @@ fn without_country(written: Written, out: &mut String) -> Result<(), LeftOut> {
 
 /// Digits read in the country of the address, then in the default one; valid readings go before possible ones, and between them stands
 /// the chance that the country code is there and only the plus is missing.
-fn national(locale: &Locale, out: &mut String) -> Result<(), LeftOut> {
+fn national(locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     let mut possible = None;
-    for country in [locale.country, locale.default_country].into_iter().flatten() {
+    for country in [locale.country, locale.default_country]
+        .into_iter()
+        .flatten()
+    {
         let Some(number) = parse(out, Some(country)) else {
             continue;
         };

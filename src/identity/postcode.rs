@@ -10,7 +10,7 @@ use super::{
 
 const US_ZIP_LEN: usize = 5;
 
-pub(super) fn normalize(raw: &str, locale: &Locale, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     let known = locale.known();
     let us_shape = (known.is_none() || known == Some(Alpha2::US)) && is_zip_plus_four(raw);
     fold_compatible(
@@ -29,7 +29,11 @@ pub(super) fn normalize(raw: &str, locale: &Locale, out: &mut String) -> Result<
 }
 
 fn is_dash(c: char) -> bool {
-    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30fc}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
+    matches!(
+        c,
+        '-' | '\u{2010}'
+            ..='\u{2015}' | '\u{2212}' | '\u{30fc}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}'
+    )
 }
 
 /// `12345-6789`, whatever follows after another dash.

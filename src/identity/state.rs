@@ -35,24 +35,38 @@ pub(super) fn normalize(
 /// The code of a state or province by its name, with what people write around it.
 fn code_of(name: &str, country: Option<Alpha2>) -> Option<&'static str> {
     [
-        (Alpha2::US, US, ["unitedstatesofamerica", "unitedstates", "usa", "us"].as_slice()),
+        (
+            Alpha2::US,
+            US,
+            ["unitedstatesofamerica", "unitedstates", "usa", "us"].as_slice(),
+        ),
         (Alpha2::CA, CANADA, ["canada", "ca"].as_slice()),
     ]
     .into_iter()
     .filter(|(of, ..)| country.is_none_or(|country| country == *of))
     .find_map(|(of, table, names_of_country)| {
-        let bare = ["thestateof", "stateof", "thecommonwealthof", "commonwealthof", "provinceof"]
+        let bare = [
+            "thestateof",
+            "stateof",
+            "thecommonwealthof",
+            "commonwealthof",
+            "provinceof",
+        ]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name);
+        let without_country = names_of_country
             .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-            .unwrap_or(name);
-        let without_country = names_of_country.iter().filter_map(|end| bare.strip_suffix(end));
-        let named = [bare].into_iter().chain(without_country).find_map(|name| {
-            table.iter().find(|(_, key)| *key == name)
-        });
+            .filter_map(|end| bare.strip_suffix(end));
+        let named = [bare]
+            .into_iter()
+            .chain(without_country)
+            .find_map(|name| table.iter().find(|(_, key)| *key == name));
         // ISO 3166-2: `US-CA`.
-        let coded = || name.strip_prefix(of.as_str()).and_then(|rest| {
-            table.iter().find(|(code, _)| *code == rest)
-        });
+        let coded = || {
+            name.strip_prefix(of.as_str())
+                .and_then(|rest| table.iter().find(|(code, _)| *code == rest))
+        };
         named.or_else(coded).map(|(code, _)| *code)
     })
 }

@@ -17,7 +17,7 @@ pub(super) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The value without white space, invisible and control characters around it.
+/// The value without white space and invisible characters around it.
 pub(super) fn trim(raw: &str) -> &str {
     if let [first, .., last] = raw.as_bytes()
         && first.is_ascii_graphic()
@@ -25,7 +25,7 @@ pub(super) fn trim(raw: &str) -> &str {
     {
         return raw;
     }
-    raw.trim_matches(|c: char| is_space(c) || is_invisible(c) || c.is_control())
+    raw.trim_matches(|c| is_space(c) || is_invisible(c))
 }
 
 /// The value of a decimal digit of the scripts in common use: Latin, full-width, Arabic, Persian, Devanagari, Bengali, Thai …

@@ -538,12 +538,3 @@ fn kind_of(value_type: Option<ValueType>) -> Kind {
         Some(ValueType::Json) | None => Kind::Scalar,
     }
 }
-
-/// The plans of a shipped preset alone, for tables and documentation.
-#[cfg(test)]
-pub(crate) fn shipped(name: &str) -> (Paths, Plans) {
-    let mut paths = Paths::default();
-    let preset = crate::preset::named(name).expect("a shipped preset");
-    let plans = compile(preset, &Overrides::default(), &mut paths).expect("a good preset");
-    (paths, plans)
-}

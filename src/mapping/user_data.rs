@@ -25,10 +25,10 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         for field in &plan.user_data {
             let mark = self.out.len();
             let written = match field.kind {
-                Kind::Hashed(kind) => self.identity(field, Some(kind), &locale),
+                Kind::Hashed(kind) => self.identity(field, Some(kind), locale),
                 Kind::ExternalId => {
                     let kind = self.mapping.rules.hash_external_id;
-                    self.identity(field, kind.then_some(Field::ExternalId), &locale)
+                    self.identity(field, kind.then_some(Field::ExternalId), locale)
                 }
                 Kind::ClientIp => self.client_ip(field),
                 Kind::ClickId => self.click_id(field),
@@ -69,7 +69,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     /// Writes a field of many values, each hashed by the rule of `kind`, or as it is where there is none.
-    fn identity(&mut self, field: &'m FieldPlan, kind: Option<Field>, locale: &Locale) -> bool {
+    fn identity(&mut self, field: &'m FieldPlan, kind: Option<Field>, locale: Locale) -> bool {
         self.key(field);
         self.out.push(b'[');
         let start = self.out.len();
@@ -112,7 +112,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         &mut self,
         field: &'m FieldPlan,
         kind: Option<Field>,
-        locale: &Locale,
+        locale: Locale,
         start: usize,
         raw: &str,
         origin: Origin,
@@ -132,7 +132,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         &mut self,
         field: &FieldPlan,
         kind: Option<Field>,
-        locale: &Locale,
+        locale: Locale,
         start: usize,
         text: &str,
     ) -> Result<&'static str, LeftOut> {
@@ -168,7 +168,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     /// Writes a part of the full name, where neither a first nor a last name is given.
-    fn part_of_name(&mut self, field: &'m FieldPlan, kind: Field, locale: &Locale, start: usize) {
+    fn part_of_name(&mut self, field: &'m FieldPlan, kind: Field, locale: Locale, start: usize) {
         let plan = self.plan;
         let Some(full_name) = &plan.full_name else {
             return;
