@@ -129,7 +129,7 @@ const ATTRIBUTION_DATA: Section = Section::closed(&[
         "attribution_method",
         Kind::OneOf(&["ard", "deeplink", "gpir", "invalid_response", "mir", "srn"]),
     ),
-    Field::new("decline_reason", Kind::Text),
+    Field::new("decline_reason", Kind::OneOf(DECLINE_REASONS)),
     Field::new("auditing_token", Kind::Text),
     Field::new("linkage_key", Kind::Text),
     Field::new("touchpoint_id", Kind::Text),
@@ -147,6 +147,24 @@ const ATTRIBUTION_MODELS: &[&str] = &[
     "position_based",
     "time_decay",
     "unknown",
+];
+
+const DECLINE_REASONS: &[&str] = &[
+    "attribute_to_other_source",
+    "out_of_lookback_window",
+    "view_through_disabled",
+    "within_inactive_window",
+    "inactive",
+    "fraud_detected",
+    "unknown",
+    "reinstall_attribution_disabled",
+    "lookback",
+    "not_pmod_match",
+    "validation_rule_detected",
+    "preload_install",
+    "min_time_between_re_engagements",
+    "duplicated",
+    "pmod_disabled",
 ];
 
 /// The events that Meta takes from conversations.

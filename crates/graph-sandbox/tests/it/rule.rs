@@ -812,3 +812,109 @@ async fn a_conversation_names_its_ends() {
         check(&bench, sentence, event, expected).await;
     }
 }
+
+/// Every key with a plain type: the object it is in, a value that passes, one that does not.
+#[tokio::test]
+async fn objects_inside_the_event_have_types() {
+    let (text, number, list) = (json!("x"), json!(1.5), json!([]));
+    let cases = [
+        (
+            "app_data",
+            "application_tracking_enabled",
+            json!(0),
+            json!(2),
+        ),
+        ("app_data", "campaign_ids", text.clone(), json!(1)),
+        ("app_data", "install_referrer", text.clone(), json!(1)),
+        ("app_data", "installer_package", text.clone(), json!(1)),
+        ("app_data", "vendor_id", text.clone(), json!(1)),
+        ("app_data", "windows_attribution_id", text.clone(), json!(1)),
+        ("app_data", "consider_views", json!(true), text.clone()),
+        ("app_data", "include_dwell_data", json!(true), text.clone()),
+        ("app_data", "include_video_data", json!(true), text.clone()),
+        ("app_data", "receipt_data", text.clone(), json!(1)),
+        ("original_event_data", "event_name", text.clone(), json!(1)),
+        ("original_event_data", "event_time", json!(1), text.clone()),
+        ("original_event_data", "order_id", text.clone(), json!(1)),
+        ("original_event_data", "event_id", text.clone(), json!(1)),
+        ("attribution_data", "scope", text.clone(), json!(1)),
+        ("attribution_data", "visit_time", json!(1), number.clone()),
+        ("attribution_data", "ad_id", json!(1), number.clone()),
+        ("attribution_data", "adset_id", json!("1"), list.clone()),
+        ("attribution_data", "campaign_id", json!("1"), list.clone()),
+        ("attribution_data", "attr_window", json!(7), number.clone()),
+        (
+            "attribution_data",
+            "attribution_value",
+            number.clone(),
+            text.clone(),
+        ),
+        (
+            "attribution_data",
+            "attribution_source",
+            text.clone(),
+            json!(1),
+        ),
+        (
+            "attribution_data",
+            "attribution_method",
+            json!("mir"),
+            text.clone(),
+        ),
+        (
+            "attribution_data",
+            "decline_reason",
+            json!("inactive"),
+            text.clone(),
+        ),
+        (
+            "attribution_data",
+            "touchpoint_type",
+            text.clone(),
+            json!(1),
+        ),
+        (
+            "attribution_data",
+            "touchpoint_ts",
+            json!(1),
+            number.clone(),
+        ),
+        ("attribution_data", "touchpoint_id", text.clone(), json!(1)),
+        ("attribution_data", "auditing_token", text.clone(), json!(1)),
+        ("attribution_data", "linkage_key", text.clone(), json!(1)),
+        (
+            "attribution_data",
+            "attribution_setting",
+            json!({ "inactivity_window_hours": 1 }),
+            list,
+        ),
+        ("attribution_data", "total_credit", number, text.clone()),
+        ("attribution_data", "partner_client_id", text, json!(1)),
+        ("user_data", "page_id", json!("1"), json!(-1)),
+        ("user_data", "page_scoped_user_id", json!("1"), json!("")),
+        ("user_data", "ctwa_clid", json!("c"), json!(1)),
+        ("user_data", "ig_account_id", json!(1), json!(true)),
+        ("user_data", "ig_sid", json!("1"), json!(true)),
+        (
+            "user_data",
+            "whatsapp_business_account_id",
+            json!("1"),
+            json!(true),
+        ),
+        (
+            "user_data",
+            "instagram_business_account_id",
+            json!("1"),
+            json!(true),
+        ),
+    ];
+    let bench = Bench::start().await;
+    for (object, key, good, bad) in cases {
+        for (value, expected) in [(good, OK), (bad, PARAMETER)] {
+            let event = merged(app(), &json!({ object: { key: value } }));
+            check(&bench, &format!("{object}.{key}: {value}"), event, expected).await;
+        }
+        let unknown = merged(app(), &json!({ object: { (format!("{key}_")): 1 } }));
+        check(&bench, &format!("{object}.{key}_"), unknown, PARAMETER).await;
+    }
+}
