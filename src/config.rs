@@ -231,36 +231,10 @@ impl Options {
         has_preset: bool,
         problems: &mut Vec<Problem>,
     ) -> Option<Settings> {
+        self.check_delivery(problems);
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
-        if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
-            report(
-                "pixel_id",
-                "is not made of digits",
-                "the id as Events Manager shows it",
-            );
-        }
-        if !is_version(&self.api_version) {
-            report(
-                "api_version",
-                "is not a version",
-                "a version such as `v25.0`",
-            );
-        }
-        if let Some(code) = &self.test_event_code
-            && (code.is_empty() || !code.bytes().all(|b| b.is_ascii_alphanumeric()))
-        {
-            let expected = "letters and digits, as Events Manager shows it";
-            report("test_event_code", "is not a test event code", expected);
-        }
-        if let Some(problem) = endpoint_problem(&self.endpoint, self.allow_plain_http) {
-            report(
-                "endpoint",
-                problem,
-                "`https://graph.facebook.com`, or http on loopback",
-            );
-        }
         let default_currency = self.default_currency.as_deref().and_then(|written| {
             let found = iso_currency::Currency::from_code(&written.to_ascii_uppercase());
             if found.is_none() {
@@ -304,6 +278,40 @@ impl Options {
             test_event_code: self.test_event_code,
             timeout: Duration::from_secs(self.timeout_secs),
         })
+    }
+
+    /// Checks the options that say where events go.
+    fn check_delivery(&self, problems: &mut Vec<Problem>) {
+        let mut report = |path: &str, problem: &str, expected: &str| {
+            problems.push(Problem::new(path, problem, expected));
+        };
+        if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
+            report(
+                "pixel_id",
+                "is not made of digits",
+                "the id as Events Manager shows it",
+            );
+        }
+        if !is_version(&self.api_version) {
+            report(
+                "api_version",
+                "is not a version",
+                "a version such as `v25.0`",
+            );
+        }
+        if let Some(code) = &self.test_event_code
+            && (code.is_empty() || !code.bytes().all(|b| b.is_ascii_alphanumeric()))
+        {
+            let expected = "letters and digits, as Events Manager shows it";
+            report("test_event_code", "is not a test event code", expected);
+        }
+        if let Some(problem) = endpoint_problem(&self.endpoint, self.allow_plain_http) {
+            report(
+                "endpoint",
+                problem,
+                "`https://graph.facebook.com`, or http on loopback",
+            );
+        }
     }
 
     fn token(&self, base_dir: &Path, problems: &mut Vec<Problem>) -> Option<SensitiveString> {

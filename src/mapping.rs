@@ -84,12 +84,12 @@ impl Mapping {
             return Err(Vec::new());
         };
         Ok(Self {
+            paths,
             plans,
             consent,
             event_type,
             event_name,
             rules,
-            paths,
         })
     }
 
@@ -98,10 +98,9 @@ impl Mapping {
         match self.try_encode(event, now_ms, trace) {
             Ok(record) => Encoded::Record(record),
             Err(Unsent::Filtered(reason)) => Encoded::Filtered(reason),
-            Err(Unsent::Rejected(reason, record)) => Encoded::Rejected(Rejection {
-                reason,
-                record: record.map(Box::new),
-            }),
+            Err(Unsent::Rejected(reason, record)) => {
+                Encoded::Rejected(Rejection { reason, record })
+            }
         }
     }
 
@@ -144,7 +143,7 @@ impl Mapping {
         };
         match validate::check(name, &facts, now_ms) {
             None => Ok(record),
-            Some(reason) => Err(Unsent::Rejected(reason, Some(record))),
+            Some(reason) => Err(Unsent::Rejected(reason, Some(Box::new(record)))),
         }
     }
 
@@ -187,7 +186,7 @@ impl Mapping {
 /// Why an event has no record.
 enum Unsent {
     Filtered(Reason),
-    Rejected(Reason, Option<Record>),
+    Rejected(Reason, Option<Box<Record>>),
 }
 
 impl From<Unreadable> for Unsent {

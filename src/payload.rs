@@ -46,14 +46,22 @@ pub(crate) enum Kind {
     Url,
     /// Text up to [`MAX_TEXT_BYTES`].
     Text,
+    /// Text up to so many characters; longer text is cut there.
+    TextUpTo(usize),
     /// Digits, written as text so that no reader rounds them.
     Digits,
+    /// 15 to 17 digits: Meta refuses the event for a lead id of another form.
+    LeadId,
     TextList,
     Number,
     /// An amount of money, also as people write it.
     Money,
     Integer,
+    /// A year of four digits.
+    Year,
     Boolean,
+    /// `true`, `false` or a word.
+    Status,
     Currency,
     /// One of these, compared without case, written as here.
     OneOf(&'static [&'static str]),
@@ -91,6 +99,9 @@ pub(crate) const ACTION_SOURCES: &[&str] = &[
     "business_messaging",
     "other",
 ];
+
+/// Characters of a vehicle's trim.
+const MAX_TRIM_CHARS: usize = 50;
 
 const DELIVERY_CATEGORIES: &[&str] = &["in_store", "curbside", "home_delivery"];
 const TRAVEL_CLASSES: &[&str] = &["economy", "premium", "business", "first"];
@@ -215,7 +226,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     user!("fbp", Kind::BrowserId),
     user!("subscription_id", Kind::Text),
     user!("fb_login_id", Kind::Digits),
-    user!("lead_id", Kind::Digits),
+    user!("lead_id", Kind::LeadId),
     user!("anon_id", Kind::Text),
     user!("madid", Kind::Text),
     user!("page_id", Kind::Digits),
@@ -242,7 +253,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     custom!("content_category", Kind::Text),
     custom!("num_items", Kind::Integer),
     custom!("search_string", Kind::Text),
-    custom!("status", Kind::Scalar),
+    custom!("status", Kind::Status),
     custom!("predicted_ltv", Kind::Money),
     custom!("delivery_category", Kind::OneOf(DELIVERY_CATEGORIES)),
     custom!("item_number", Kind::Text),
@@ -276,8 +287,8 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     custom!("travel_end", Kind::Date),
     custom!("make", Kind::Text),
     custom!("model", Kind::Text),
-    custom!("year", Kind::Integer),
-    custom!("trim", Kind::Text),
+    custom!("year", Kind::Year),
+    custom!("trim", Kind::TextUpTo(MAX_TRIM_CHARS)),
     custom!("vin", Kind::Text),
     custom!("body_style", Kind::OneOf(BODY_STYLES)),
     custom!("condition_of_vehicle", Kind::Text),

@@ -165,7 +165,7 @@ impl<'a> Compiler<'a, '_> {
             if !FIELDS.groups.contains_key(group) {
                 let known = FIELDS.groups.keys().map(String::as_str);
                 self.unknown(
-                    format!("{}.include[{i}]", self.preset_place()),
+                    &format!("{}.include[{i}]", self.preset_place()),
                     "is not a group of field mappings",
                     group,
                     known,
@@ -340,12 +340,7 @@ impl<'a> Compiler<'a, '_> {
             _ => {}
         }
         let known = PARAMETERS.iter().map(|parameter| parameter.name);
-        self.unknown(
-            place.to_owned(),
-            "is not a parameter that Meta knows",
-            name,
-            known,
-        );
+        self.unknown(place, "is not a parameter that Meta knows", name, known);
         false
     }
 
@@ -504,7 +499,7 @@ impl<'a> Compiler<'a, '_> {
 
     fn unknown<'k>(
         &mut self,
-        place: String,
+        place: &str,
         problem: &str,
         name: &str,
         known: impl Iterator<Item = &'k str> + Clone,
@@ -512,7 +507,7 @@ impl<'a> Compiler<'a, '_> {
         let hint = options::nearest(name, known)
             .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         self.problem(
-            &place,
+            place,
             &format!("{problem}{hint}"),
             "a name from the tables of Meta's documentation, or `custom_data.` with a name of your own",
         );

@@ -126,7 +126,19 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     pub(super) fn value(&mut self, kind: Kind, raw: &str) -> Result<(), LeftOut> {
         match kind {
             Kind::Text => self.text(&value::text(raw)?),
+            Kind::TextUpTo(chars) => {
+                let text = value::text(raw)?;
+                let end = text
+                    .char_indices()
+                    .nth(chars)
+                    .map_or(text.len(), |(at, _)| at);
+                self.text(&text[..end]);
+            }
             Kind::Digits => self.text(&value::digits(raw)?),
+            Kind::LeadId => self.text(&value::lead_id(raw)?),
+            Kind::Year => self.integer(value::year(raw)?),
+            Kind::Status if matches!(raw, "true" | "false") => self.json(raw),
+            Kind::Status => self.text(&value::text(raw)?),
             Kind::Date => self.text(&value::date(raw)?),
             Kind::Currency => self.text(value::currency(raw)?),
             Kind::OneOf(allowed) => self.text(value::one_of(raw, allowed)?),
@@ -280,8 +292,11 @@ fn described(mapping: &Mapping, scope: Scope<'_>, origin: Origin) -> String {
 /// The rule by which a kind of value gets its form, in a few words.
 pub(super) fn rule(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::TextList => "text, trimmed",
+        Kind::Text | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
         Kind::Digits => "digits, as text",
+        Kind::LeadId => "15 to 17 digits, as text",
+        Kind::Year => "a year of four digits",
+        Kind::Status => "true, false or a word",
         Kind::Number => "a number",
         Kind::Money => "an amount of money, as a number",
         Kind::Integer => "a whole number",
@@ -308,10 +323,9 @@ fn hash_rule(field: crate::identity::Field) -> &'static str {
     match field {
         Field::Em => "trimmed, lower case, SHA-256",
         Field::Ph => "digits with country code, SHA-256",
-        Field::Fn | Field::Ln => "lower case without punctuation and spaces, SHA-256",
+        Field::Fn | Field::Ln | Field::Ct => "lower case without punctuation and spaces, SHA-256",
         Field::Ge => "f or m, SHA-256",
         Field::Db => "YYYYMMDD, SHA-256",
-        Field::Ct => "lower case without punctuation and spaces, SHA-256",
         Field::St => "two-letter code or lower-case name, SHA-256",
         Field::Zp => "lower case without spaces and dashes, SHA-256",
         Field::Country => "ISO 3166-1 alpha-2, SHA-256",

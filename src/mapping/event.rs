@@ -23,9 +23,14 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         let plan = self.plan;
         for field in &plan.event {
             match (field.kind, &*field.name) {
-                (Kind::EventTime, _) | (_, "event_id" | "action_source") => {}
-                (Kind::DataProcessingOptions, _)
-                | (_, "data_processing_options_country" | "data_processing_options_state") => {}
+                (Kind::EventTime | Kind::DataProcessingOptions, _)
+                | (
+                    _,
+                    "event_id"
+                    | "action_source"
+                    | "data_processing_options_country"
+                    | "data_processing_options_state",
+                ) => {}
                 _ => self.plain(Scope::Event, field),
             }
         }

@@ -34,6 +34,8 @@ left_out! {
     NOT_A_TIME = "not_a_time", "it is neither ISO 8601 nor a Unix time";
     NOT_A_URL = "not_a_url", "it is not an absolute URL";
     NOT_DIGITS = "not_digits", "it is not made of digits";
+    NOT_A_LEAD_ID = "not_a_lead_id", "a lead id has 15 to 17 digits";
+    NOT_A_YEAR = "not_a_year", "a year has four digits";
     NO_CURRENCY = "no_currency", "an amount means nothing to Meta without a currency";
 }
 
@@ -41,8 +43,7 @@ left_out! {
 pub(crate) fn is_empty(raw: &str) -> bool {
     match raw.as_bytes()[0] {
         b'n' => true,
-        b'"' => raw[1..raw.len() - 1].trim().is_empty(),
-        b'[' | b'{' => raw[1..raw.len() - 1].trim().is_empty(),
+        b'"' | b'[' | b'{' => raw[1..raw.len() - 1].trim().is_empty(),
         _ => false,
     }
 }
@@ -122,12 +123,12 @@ fn finite(text: &str) -> Result<&str, LeftOut> {
 
 /// A whole number that is zero or more; `2.0` and `"2"` count.
 pub(crate) fn integer(raw: &str) -> Result<u64, LeftOut> {
+    /// The largest whole number below which a double is exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     let number = number(raw).map_err(|_| NOT_AN_INTEGER)?;
     if let Ok(whole) = number.parse() {
         return Ok(whole);
     }
-    /// The largest whole number below which a double is exact.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
     let float: f64 = number.parse().map_err(|_| NOT_AN_INTEGER)?;
     if float.fract() == 0.0 && (0.0..=EXACT).contains(&float) {
         #[expect(
@@ -267,6 +268,22 @@ pub(crate) fn digits(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     if good { Ok(text) } else { Err(NOT_DIGITS) }
 }
 
+/// A lead id, which Meta refuses the whole event for when it is malformed.
+pub(crate) fn lead_id(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    match digits(raw) {
+        Ok(digits) if (15..=17).contains(&digits.len()) => Ok(digits),
+        _ => Err(NOT_A_LEAD_ID),
+    }
+}
+
+/// A year of four digits.
+pub(crate) fn year(raw: &str) -> Result<u64, LeftOut> {
+    match integer(raw) {
+        Ok(year @ 1_000..=9_999) => Ok(year),
+        _ => Err(NOT_A_YEAR),
+    }
+}
+
 /// One of `YYYYMMDD`, `YYYY-MM-DD`, `YYYY-MM-DDThh:mmTZD`, `YYYY-MM-DDThh:mm:ssTZD`, as it was written.
 pub(crate) fn date(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     let text = text(raw)?;
@@ -311,7 +328,7 @@ pub(crate) fn time_ms(raw: &str) -> Result<i64, LeftOut> {
     text.parse::<jiff::civil::DateTime>()
         .ok()
         .and_then(|time| jiff::tz::Offset::UTC.to_timestamp(time).ok())
-        .map(|time| time.as_millisecond())
+        .map(jiff::Timestamp::as_millisecond)
         .ok_or(NOT_A_TIME)
 }
 
@@ -393,6 +410,11 @@ mod tests {
             Ok("12345678901234567")
         );
         assert_eq!(digits("1.2e16"), Err(NOT_DIGITS));
+        assert!(lead_id("123456789012345").is_ok());
+        assert_eq!(lead_id("12345678901234"), Err(NOT_A_LEAD_ID));
+        assert_eq!(lead_id("123456789012345678"), Err(NOT_A_LEAD_ID));
+        assert_eq!(year(r#""2024""#), Ok(2024));
+        assert_eq!(year("24"), Err(NOT_A_YEAR));
     }
 
     #[test]
@@ -404,7 +426,7 @@ mod tests {
         assert_eq!(text("true"), Err(WRONG_TYPE));
         let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
         assert!(text(&long).is_ok());
-        assert_eq!(text(&long.replace("\"", "\"x")), Err(TOO_LONG));
+        assert_eq!(text(&long.replace('"', "\"x")), Err(TOO_LONG));
     }
 
     #[test]
