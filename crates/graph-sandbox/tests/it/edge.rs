@@ -1,7 +1,9 @@
 //! The edge around the rules: versions, pixels, tokens, bodies, whole batches, and what the sandbox remembers.
 
 use crate::harness::{Answer, Bench, HASH, NOW, TOKEN, merged, purchase, website};
-use graph_sandbox::{MAX_EVENTS_PER_REQUEST, Sandbox, SandboxOptions, StartError};
+use graph_sandbox::{
+    MAX_BODY_BYTES, MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, Sandbox, SandboxOptions, StartError,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -414,4 +416,25 @@ async fn a_taken_address_is_an_error_and_a_stopped_one_is_free() {
     bench.send(&[website()]).await;
     bench.sandbox.stop().await;
     Sandbox::start(options).await.unwrap();
+}
+
+#[tokio::test]
+async fn bodies_and_events_have_a_largest_size() {
+    let bench = Bench::start().await;
+    let filled = |bytes: usize| {
+        let event =
+            |filler: String| merged(website(), &json!({ "custom_data": { "filler": filler } }));
+        let frame = event(String::new()).to_string().len();
+        event("x".repeat(bytes - frame))
+    };
+    assert_eq!(bench.send(&[filled(MAX_EVENT_BYTES)]).await.status, 200);
+    let too_large = bench.send(&[filled(MAX_EVENT_BYTES + 1)]).await;
+    assert_eq!(too_large.refusal(), (400, Some(100), Some(2_804_019)));
+    let body = json!({ "data": [website()] }).to_string();
+    let padded = |bytes: usize| format!("{body}{}", " ".repeat(bytes - body.len()));
+    assert_eq!(bench.post(padded(MAX_BODY_BYTES)).await.status, 200);
+    assert_eq!(
+        bench.post(padded(MAX_BODY_BYTES + 1)).await.refusal(),
+        (413, Some(100), None)
+    );
 }
