@@ -1,1 +1,13 @@
 //! A pipeline sink that delivers analytics events to Meta's Conversions API.
+
+#![cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the sink that drives delivery is joined to it separately"
+    )
+)]
+
+mod delivery;
+mod request;
+mod response;
