@@ -1,13 +1,14 @@
 //! A pipeline sink that delivers analytics events to Meta's Conversions API.
 
-#![cfg_attr(
+#[cfg_attr(
     not(test),
     expect(
         dead_code,
-        reason = "the sink that drives delivery is joined to it separately"
+        reason = "the sink that sends through it is joined separately"
     )
 )]
-
 mod delivery;
+#[cfg_attr(not(test), expect(dead_code, reason = "as delivery"))]
 mod request;
+#[cfg_attr(not(test), expect(dead_code, reason = "as delivery"))]
 mod response;

@@ -86,7 +86,7 @@ const PERMISSION: &str = "the access token lacks a permission; give its owner ac
 const TROUBLE: &str = "Meta has a passing fault";
 
 /// Every code we know.
-pub(crate) const ROWS: &[Row] = &[
+pub(crate) static ROWS: &[Row] = &[
     row(
         i64::MIN..=-1,
         None,
@@ -367,3 +367,6 @@ fn throttle(headers: &HeaderMap) -> Option<Duration> {
     .filter(|seconds| *seconds > 0)
     .map(|seconds| Duration::from_secs(seconds).min(MAX_THROTTLE))
 }
+
+#[cfg(test)]
+mod tests;

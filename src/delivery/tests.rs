@@ -122,3 +122,22 @@ proptest! {
         prop_assert!(requests <= bound, "{} > {}", requests, bound);
     }
 }
+
+#[tokio::test]
+async fn a_host_that_cannot_be_reached_is_unavailable_and_its_url_is_not_shown() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let target = Target {
+        endpoint,
+        api_version: "v25.0".into(),
+        pixel_id: "1".into(),
+        access_token: SensitiveString::from("t".to_owned()),
+        test_event_code: None,
+        timeout: Duration::from_secs(10),
+    };
+    let delivery = Delivery::new(target, Arc::new(ManualClock::at(0))).unwrap();
+    let error = delivery.healthcheck().await.unwrap_err();
+    assert!(matches!(error, HealthcheckError::Unavailable(_)));
+    assert_eq!(error.to_string(), "the connection to Meta failed");
+}
