@@ -98,8 +98,9 @@ impl Delivery {
             }
             let (index, reason) = match self.send(batch, &part).await {
                 Answer::Received(Some(count)) if count == part.len() as u64 => {
-                    part.iter()
-                        .for_each(|&p| outcomes[p] = Some(Outcome::Delivered));
+                    for &p in &part {
+                        outcomes[p] = Some(Outcome::Delivered);
+                    }
                     continue;
                 }
                 Answer::Received(count) => {

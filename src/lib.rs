@@ -8,7 +8,5 @@
     )
 )]
 mod delivery;
-#[cfg_attr(not(test), expect(dead_code, reason = "as delivery"))]
 mod request;
-#[cfg_attr(not(test), expect(dead_code, reason = "as delivery"))]
 mod response;

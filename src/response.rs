@@ -12,9 +12,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The longest pause taken from an answer's headers.
-pub(crate) const MAX_THROTTLE: Duration = Duration::from_hours(1);
+pub(crate) const MAX_THROTTLE: Duration = Duration::from_secs(60 * 60);
 /// How long to leave Meta alone after a block for policy.
-pub(crate) const POLICY_PAUSE: Duration = Duration::from_hours(1);
+pub(crate) const POLICY_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Characters of a field name or trace id that are repeated in a reason.
 const MAX_NAME_CHARS: usize = 40;
 /// Steps of a path into an event that are repeated in a reason.

@@ -33,6 +33,9 @@ async fn answer(
             json!({"error": {"code": 100, "error_subcode": 2_804_019, "error_user_msg": text}});
         return (StatusCode::BAD_REQUEST, Json(error));
     }
+    if data.iter().any(|event| event["slow"] == true) {
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": {"code": 4}})));
+    }
     seen.accepted
         .extend(data.iter().map(|event| event["id"].as_u64().unwrap()));
     (StatusCode::OK, Json(json!({"events_received": data.len()})))
@@ -140,4 +143,18 @@ async fn a_host_that_cannot_be_reached_is_unavailable_and_its_url_is_not_shown()
     let error = delivery.healthcheck().await.unwrap_err();
     assert!(matches!(error, HealthcheckError::Unavailable(_)));
     assert_eq!(error.to_string(), "the connection to Meta failed");
+}
+
+#[test]
+fn a_throttle_stops_the_taking_apart_and_keeps_what_was_decided() {
+    let mut batch: Vec<_> = (0..8).map(|id| record(id, id == 0, false)).collect();
+    batch[2].payload = json!({"id": 2, "slow": true}).to_string().into();
+    let (outcomes, requests, accepted) = run(&batch);
+    assert!(matches!(outcomes[0], Outcome::Rejected { .. }));
+    assert_eq!(
+        (&outcomes[1], accepted, requests),
+        (&Outcome::Delivered, vec![1], 6)
+    );
+    let held = |outcome: &Outcome| matches!(outcome, Outcome::Retry { reason, .. } if reason.code == "throttled");
+    assert!(outcomes[2..].iter().all(held));
 }
