@@ -24,7 +24,8 @@ mod path;
 mod payload;
 mod preset;
 mod reason;
-
+mod request;
+mod response;
 mod sink;
 mod validate;
 

@@ -1,9 +1,10 @@
 //! The sink: mapping in front of the buffer, delivery behind it, and its place in the registry.
 
 use crate::config::{self, Settings};
-use crate::delivery::{Delivery, Target};
+use crate::delivery::Delivery;
 use crate::mapping::{Mapping, Silent, Story};
 use crate::preset;
+use crate::request::Target;
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
