@@ -49,12 +49,20 @@ fn is_address(text: &str) -> bool {
 
 /// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
 fn is_local_part(local: &str) -> bool {
-    local.split('.').all(|atom| {
-        !atom.is_empty()
-            && atom
-                .chars()
-                .all(|c| !is_space(c) && !c.is_control() && !r#"()<>[]:;,\""#.contains(c))
-    })
+    let is_atom_char = |c: char| {
+        if c.is_ascii() {
+            c.is_ascii_graphic()
+                && !matches!(
+                    c,
+                    '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | ',' | '\\' | '"'
+                )
+        } else {
+            !is_space(c) && !c.is_control()
+        }
+    };
+    local
+        .split('.')
+        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char))
 }
 
 fn is_domain(domain: &str) -> bool {
