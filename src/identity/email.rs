@@ -9,9 +9,14 @@ use super::{
 };
 
 pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
-    fold_compatible(raw, |c| !is_invisible(c), out);
-    if out.contains('。') {
-        *out = out.replace('。', ".");
+    if raw.is_ascii() {
+        out.push_str(raw);
+        out.make_ascii_lowercase();
+    } else {
+        fold_compatible(raw, |c| !is_invisible(c), out);
+        if out.contains('。') {
+            *out = out.replace('。', ".");
+        }
     }
     let address = bare(out);
     if !is_address(address) {
