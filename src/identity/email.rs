@@ -9,9 +9,14 @@ use super::{
 };
 
 pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
-    fold_compatible(raw, |c| !is_invisible(c), out);
-    if out.contains('。') {
-        *out = out.replace('。', ".");
+    if raw.is_ascii() {
+        out.push_str(raw);
+        out.make_ascii_lowercase();
+    } else {
+        fold_compatible(raw, |c| !is_invisible(c), out);
+        if out.contains('。') {
+            *out = out.replace('。', ".");
+        }
     }
     let address = bare(out);
     if !is_address(address) {
@@ -49,12 +54,20 @@ fn is_address(text: &str) -> bool {
 
 /// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
 fn is_local_part(local: &str) -> bool {
-    local.split('.').all(|atom| {
-        !atom.is_empty()
-            && atom
-                .chars()
-                .all(|c| !is_space(c) && !c.is_control() && !r#"()<>[]:;,\""#.contains(c))
-    })
+    let is_atom_char = |c: char| {
+        if c.is_ascii() {
+            c.is_ascii_graphic()
+                && !matches!(
+                    c,
+                    '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | ',' | '\\' | '"'
+                )
+        } else {
+            !is_space(c) && !c.is_control()
+        }
+    };
+    local
+        .split('.')
+        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char))
 }
 
 fn is_domain(domain: &str) -> bool {

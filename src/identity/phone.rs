@@ -16,6 +16,9 @@ const MAX_DIGITS: usize = 20;
 const MIN_DIGITS_BEFORE_EXTENSION: usize = 7;
 /// Longest calling code, in digits.
 const MAX_CALLING_CODE_DIGITS: usize = 3;
+/// Calling codes of plans that dial nothing but `0` or `1` in front of a national number, so that one of the right length is no other in
+/// disguise. In other plans (`+54 11 15 …`, `+86 12593 …`) only a valid number is sure to be.
+const ZERO_TRUNK_CODES: [i32; 4] = [1, 33, 44, 49];
 
 pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     let written = read(raw, out)?;
@@ -82,8 +85,8 @@ fn international(out: &mut String) -> Result<(), LeftOut> {
     write(number.as_ref(), out)
 }
 
-/// Whether these digits are calling code and national number already: no trunk prefix in between, a length that the plan has. Saves the
-/// library's parser for the numbers that need it.
+/// Whether these digits are calling code and national number already, with no trunk prefix in between. Saves the library's parser for
+/// the numbers that need it.
 fn is_plainly_possible(digits: &str) -> bool {
     let split = (1..=MAX_CALLING_CODE_DIGITS).find_map(|len| {
         let (code, national) = digits.split_at_checked(len)?;
@@ -97,12 +100,17 @@ fn is_plainly_possible(digits: &str) -> bool {
     let Ok(national_number) = national.parse() else {
         return false;
     };
+    let number = PhoneNumber {
+        country_code,
+        national_number,
+        ..PhoneNumber::default()
+    };
     !national.starts_with('0')
-        && is_possible(&PhoneNumber {
-            country_code,
-            national_number,
-            ..PhoneNumber::default()
-        })
+        && if ZERO_TRUNK_CODES.contains(&country_code) {
+            is_possible(&number)
+        } else {
+            number.is_valid()
+        }
 }
 
 /// Digits without a plus where no country is known: only what is international beyond doubt.
@@ -177,4 +185,27 @@ fn write(number: Option<&PhoneNumber>, out: &mut String) -> Result<(), LeftOut> 
         number.national_number
     )
     .map_err(|_| LeftOut::ImpossibleNumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_plainly_possible_is_what_the_library_reads(
+            digits in prop_oneof!["[1-9][0-9]{6,14}", "(1|33|44|49)[1-9][0-9]{6,10}"],
+        ) {
+            if is_plainly_possible(&digits) {
+                let mut read = String::new();
+                let number = parse_international(&digits);
+                prop_assert_eq!(write(number.as_ref(), &mut read), Ok(()));
+                prop_assert_eq!(read, digits);
+            }
+        }
+    }
 }

@@ -14,6 +14,7 @@ pub(super) fn normalize(
     country: Option<Alpha2>,
     out: &mut String,
 ) -> Result<(), LeftOut> {
+    let raw = iso_subdivision(raw, country).unwrap_or(raw);
     fold(raw, |c| is_letter_or_digit(c) && !c.is_numeric(), out);
     if out.is_empty() {
         return Err(LeftOut::NoLetter);
@@ -44,32 +45,42 @@ fn code_of(name: &str, country: Option<Alpha2>) -> Option<&'static str> {
     ]
     .into_iter()
     .filter(|(of, ..)| country.is_none_or(|country| country == *of))
-    .find_map(|(of, table, names_of_country)| {
-        let bare = [
-            "thestateof",
-            "stateof",
-            "thecommonwealthof",
-            "commonwealthof",
-            "provinceof",
-        ]
-        .iter()
-        .find_map(|prefix| name.strip_prefix(prefix))
-        .unwrap_or(name);
-        let without_country = names_of_country
+    .find_map(|(_, table, names_of_country)| {
+        let bare = PREFIXES
             .iter()
-            .filter_map(|end| bare.strip_suffix(end));
-        let named = [bare]
-            .into_iter()
-            .chain(without_country)
-            .find_map(|name| table.iter().find(|(_, key)| *key == name));
-        // ISO 3166-2: `US-CA`.
-        let coded = || {
-            name.strip_prefix(of.as_str())
-                .and_then(|rest| table.iter().find(|(code, _)| *code == rest))
+            .find_map(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(name);
+        let named = table.iter().find(|(_, key)| *key == bare);
+        // `West Virginia, USA` and `CA, USA`.
+        let before_country = || {
+            names_of_country.iter().find_map(|end| {
+                let rest = bare.strip_suffix(end)?;
+                table
+                    .iter()
+                    .find(|(code, key)| *key == rest || *code == rest)
+            })
         };
-        named.or_else(coded).map(|(code, _)| *code)
+        named.or_else(before_country).map(|(code, _)| *code)
     })
 }
+
+/// The part behind the country in a code of ISO 3166-2: `CA` of `US-CA`.
+fn iso_subdivision(raw: &str, country: Option<Alpha2>) -> Option<&str> {
+    let (of, code) = raw.split_once('-')?;
+    let fits = |known: Alpha2| {
+        of.eq_ignore_ascii_case(known.as_str()) && country.is_none_or(|country| country == known)
+    };
+    (code.len() == 2 && (fits(Alpha2::US) || fits(Alpha2::CA))).then_some(code)
+}
+
+/// What may stand in front of a state's name.
+const PREFIXES: [&str; 5] = [
+    "thestateof",
+    "stateof",
+    "thecommonwealthof",
+    "commonwealthof",
+    "provinceof",
+];
 
 #[rustfmt::skip]
 const US: &[(&str, &str)] = &[

@@ -1,9 +1,11 @@
 //! Reading text of any script: white space, digits, letter case, composed and decomposed forms.
 //!
-//! In go borrowed values, out come characters appended to a caller's buffer. Invariant: plain ASCII takes a loop over bytes, everything
+//! In go borrowed values, out come characters in a caller's buffer. Invariant: plain ASCII takes a loop over bytes, everything
 //! else the Unicode way, and both agree where they overlap.
 
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_normalization::{
+    IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick, is_nfkc_quick,
+};
 
 use super::LeftOut;
 
@@ -47,6 +49,9 @@ pub(super) fn digit(c: char) -> Option<u8> {
 
 /// A letter or digit of any script, or a mark on one.
 pub(super) fn is_letter_or_digit(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
     !is_modifier_apostrophe(c) && (c.is_alphanumeric() || is_combining_mark(c))
 }
 
@@ -55,7 +60,7 @@ fn is_modifier_apostrophe(c: char) -> bool {
     matches!(c, '\u{2b9}'..='\u{2bf}' | '\u{2c8}' | '\u{2ca}'..='\u{2cb}')
 }
 
-/// Appends the lowercase, composed (NFC) form of `raw`, of which only what `keep` says.
+/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, of which only what `keep` says.
 pub(super) fn fold(raw: &str, keep: fn(char) -> bool, out: &mut String) {
     if raw.is_ascii() {
         out.extend(
@@ -70,7 +75,7 @@ pub(super) fn fold(raw: &str, keep: fn(char) -> bool, out: &mut String) {
 
 /// As [`fold`], and compatibility forms become plain ones first (NFKC): full-width letters and digits, ligatures, circled digits.
 pub(super) fn fold_compatible(raw: &str, keep: fn(char) -> bool, out: &mut String) {
-    if raw.is_ascii() {
+    if raw.is_ascii() || is_nfkc_quick(raw.chars()) == IsNormalized::Yes {
         fold(raw, keep, out);
     } else {
         fold_unicode(raw.nfkc(), keep, out);
@@ -78,7 +83,10 @@ pub(super) fn fold_compatible(raw: &str, keep: fn(char) -> bool, out: &mut Strin
 }
 
 fn fold_unicode(chars: impl Iterator<Item = char>, keep: fn(char) -> bool, out: &mut String) {
-    out.extend(lowercase(chars).filter(|c| keep(*c)).nfc());
+    out.extend(lowercase(chars).filter(|c| keep(*c)));
+    if is_nfc_quick(out.chars()) != IsNormalized::Yes {
+        *out = out.nfc().collect();
+    }
 }
 
 /// Lowercase, with the sigma at the end of a Greek word as Greeks write it, so that `ΓΙΩΡΓΟΣ` and `Γιώργος` end alike.
@@ -111,7 +119,7 @@ pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), LeftOut> {
     Ok(())
 }
 
-/// The letters and digits of a name without case, accents or anything between them, word by word: for looking names up.
+/// The text without case and accents, for looking names up.
 pub(super) fn plain(raw: &str) -> String {
     raw.nfkd()
         .filter(|c| !is_combining_mark(*c))
