@@ -24,7 +24,7 @@ mod text;
 
 pub(crate) use country::{Alpha2, country_of};
 pub(crate) use digest::Digest;
-pub(crate) use ip::{client_ip, preferred_client_ip};
+pub(crate) use ip::client_ip;
 pub(crate) use left_out::LeftOut;
 pub(crate) use name::split_name;
 
@@ -47,6 +47,7 @@ pub(crate) enum Field {
     ExternalId,
 }
 
+#[cfg(test)]
 impl Field {
     /// Every hashed field, in the order of Meta's page.
     pub(crate) const ALL: [Self; 11] = [

@@ -36,25 +36,6 @@ pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     Err(reason)
 }
 
-/// Of several places that may hold the visitor's address, the first public IPv6, else the first public IPv4: Meta prefers IPv6.
-///
-/// # Errors
-///
-/// The reason why the first of them holds none.
-pub(crate) fn preferred_client_ip<'a>(
-    sources: impl IntoIterator<Item = &'a str>,
-) -> Result<Cow<'a, str>, LeftOut> {
-    let mut found = Err(LeftOut::Empty);
-    for source in sources {
-        match client_ip(source) {
-            Ok(ip) if ip.contains(':') => return Ok(ip),
-            ip if found.is_err() && (ip.is_ok() || found == Err(LeftOut::Empty)) => found = ip,
-            _ => {}
-        }
-    }
-    found
-}
-
 /// One address and how it is sent: as written, without port, brackets and zone; an IPv4 address in IPv6 clothes as IPv4.
 fn address(entry: &str) -> Option<(IpAddr, Cow<'_, str>)> {
     let entry = entry
@@ -193,24 +174,5 @@ mod tests {
             client_ip(&"1".repeat(MAX_VALUE_BYTES + 1)),
             Err(LeftOut::TooLong)
         );
-    }
-
-    #[test]
-    fn of_several_sources_the_public_ipv6_address_wins() {
-        for (sources, expected) in [
-            (["203.0.113.7", "2001:db8::1"].as_slice(), Ok("2001:db8::1")),
-            (&["2001:db8::1", "203.0.113.7"], Ok("2001:db8::1")),
-            (&["203.0.113.7", "fe80::1"], Ok("203.0.113.7")),
-            (
-                &["10.0.0.1", "198.51.100.1", "203.0.113.7"],
-                Ok("198.51.100.1"),
-            ),
-            (&["", "10.0.0.1"], Err(LeftOut::PrivateIp)),
-            (&["10.0.0.1", "junk"], Err(LeftOut::PrivateIp)),
-            (&[], Err(LeftOut::Empty)),
-        ] {
-            let found = preferred_client_ip(sources.iter().copied());
-            assert_eq!(found.as_deref(), expected.as_ref().copied(), "{sources:?}");
-        }
     }
 }

@@ -265,7 +265,6 @@ proptest! {
     #[test]
     fn no_text_panics_where_addresses_and_cookies_are_read(text in value(), other in value(), ms in any::<i64>()) {
         let _ = client_ip(&text);
-        let _ = preferred_client_ip([text.as_str(), other.as_str()]);
         let _ = country_of(&text);
         let _ = split_name(&text);
         let _ = browser_id::fbclid_in_url(&text);

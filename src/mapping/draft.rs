@@ -125,7 +125,6 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// The reason why it cannot be used; nothing has been written then.
     pub(super) fn value(&mut self, kind: Kind, raw: &str) -> Result<(), LeftOut> {
         match kind {
-            Kind::Text => self.text(&value::text(raw)?),
             Kind::TextUpTo(chars) => {
                 let text = value::text(raw)?;
                 let end = text
@@ -138,7 +137,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             Kind::LeadId => self.text(&value::lead_id(raw)?),
             Kind::Year => self.integer(value::year(raw)?),
             Kind::Status if matches!(raw, "true" | "false") => self.json(raw),
-            Kind::Status => self.text(&value::text(raw)?),
+            Kind::Text | Kind::Status => self.text(&value::text(raw)?),
             Kind::Date => self.text(&value::date(raw)?),
             Kind::Currency => self.text(value::currency(raw)?),
             Kind::OneOf(allowed) => self.text(value::one_of(raw, allowed)?),
@@ -198,30 +197,8 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         self.out.extend_from_slice(json.as_bytes());
     }
 
-    pub(super) fn integer(&mut self, number: impl Into<i128>) {
-        let mut digits = [0_u8; 40];
-        let mut number: i128 = number.into();
-        let negative = number < 0;
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "one decimal digit"
-            )]
-            let digit = (number % 10).unsigned_abs() as u8;
-            digits[at] = b'0' + digit;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        if negative {
-            at -= 1;
-            digits[at] = b'-';
-        }
-        self.out.extend_from_slice(&digits[at..]);
+    pub(super) fn integer(&mut self, number: impl itoa::Integer) {
+        self.json(itoa::Buffer::new().format(number));
     }
 
     pub(super) fn sent(&mut self, scope: Scope<'m>, field: &FieldPlan, origin: Origin, rule: &str) {

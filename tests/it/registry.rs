@@ -2,7 +2,9 @@
 
 use graph_sandbox::{Sandbox, SandboxOptions};
 use meta_conversions as _;
-use pipeline_core::{Encoded, Event, Outcome, ParseContext, Registry, SinkContext};
+use pipeline_core::{
+    Clock, Encoded, Event, Outcome, ParseContext, Registry, SinkContext, SystemClock,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -10,7 +12,7 @@ async fn a_host_of_thirty_lines_delivers_an_event() {
     let sandbox = Sandbox::start(SandboxOptions::default())
         .await
         .expect("a sandbox");
-    let now_ms = i64::try_from(jiff::Timestamp::now().as_millisecond()).expect("milliseconds");
+    let now_ms = SystemClock.now_ms();
 
     let registry = Registry::linked().expect("no name twice");
     let description = registry.find("meta_conversions").expect("linked");
