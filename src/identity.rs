@@ -148,7 +148,11 @@ pub(crate) fn hash(
     scratch: &mut String,
 ) -> Result<Digest, LeftOut> {
     if let Some(ready) = Digest::already(raw) {
-        return Ok(ready);
+        return if ready.is_of_nothing() {
+            Err(LeftOut::Empty)
+        } else {
+            Ok(ready)
+        };
     }
     normalize(field, raw, locale, scratch)?;
     Ok(Digest::of(scratch))

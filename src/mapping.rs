@@ -149,12 +149,7 @@ impl Mapping {
 
     /// The plan for an event, and the event's own name.
     fn plan<'a>(&self, found: &Found<'a>) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
-        let text = |slot| {
-            found
-                .get(slot)
-                .and_then(|raw| value::text(raw).ok())
-                .filter(|text| !text.is_empty())
-        };
+        let text = |slot| found.get(slot).and_then(|raw| value::text(raw).ok());
         let event_type = text(self.event_type);
         let is = |name: &str| {
             event_type

@@ -58,6 +58,14 @@ impl Digest {
         })
     }
 
+    /// Whether it is the hash of the empty text, which a sender made of an absent value. It would match strangers with
+    /// one another.
+    pub(crate) fn is_of_nothing(&self) -> bool {
+        const OF_NOTHING: &[u8] =
+            b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        self.bytes.starts_with(OF_NOTHING)
+    }
+
     /// The text as Meta takes it.
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.len]).expect("only ASCII is stored")

@@ -21,13 +21,14 @@ macro_rules! left_out {
 }
 
 left_out! {
+    BLANK = "blank", "nothing is left of it without white space and control characters";
     WRONG_TYPE = "wrong_type", "it is not the kind of JSON value that this parameter takes";
     TOO_LONG = "too_long", "it is longer than 4096 bytes";
     NOT_TEXT = "not_text", "its JSON escapes do not make valid text";
     NOT_A_NUMBER = "not_a_number", "it cannot be read as a number";
     NOT_AN_INTEGER = "not_an_integer", "it is not a whole number that is zero or more";
     NOT_AN_AMOUNT = "not_an_amount", "it cannot be read as an amount of money";
-    NOT_A_CURRENCY = "not_a_currency", "it is not an ISO 4217 currency code";
+    NOT_A_CURRENCY = "not_a_currency", "it is not an ISO 4217 currency code that Meta takes";
     NOT_A_BOOLEAN = "not_a_boolean", "it is neither true nor false";
     NOT_ALLOWED = "not_an_allowed_value", "it is not one of the values that Meta documents";
     NOT_A_DATE = "not_a_date", "it is in none of the date formats that Meta documents";
@@ -48,8 +49,15 @@ pub(crate) fn is_empty(raw: &str) -> bool {
     }
 }
 
-/// Text without the white space around it. Numbers count as text; other kinds do not.
+/// Text without the white space around it, never empty. Numbers count as text; other kinds do not.
 pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    match decoded(raw)? {
+        text if text.is_empty() => Err(BLANK),
+        text => Ok(text),
+    }
+}
+
+fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     match raw.as_bytes()[0] {
         b'"' => {}
         b'-' | b'0'..=b'9' => return Ok(Cow::Borrowed(raw)),
@@ -220,6 +228,8 @@ pub(crate) fn boolean(raw: &str) -> Result<bool, LeftOut> {
 
 /// An ISO 4217 code in upper case.
 pub(crate) fn currency(raw: &str) -> Result<&'static str, LeftOut> {
+    /// In the standard, but Meta has been seen to refuse it.
+    const REFUSED: &str = "MRU";
     let text = text(raw)?;
     let mut upper = [0; 3];
     let code = text.as_bytes();
@@ -232,6 +242,7 @@ pub(crate) fn currency(raw: &str) -> Result<&'static str, LeftOut> {
         .ok()
         .and_then(iso_currency::Currency::from_code)
         .map(|currency| currency.code())
+        .filter(|code| *code != REFUSED)
         .ok_or(NOT_A_CURRENCY)
 }
 
@@ -336,7 +347,6 @@ pub(crate) fn time_ms(raw: &str) -> Result<i64, LeftOut> {
 pub(crate) fn texts(raw: &str) -> impl Iterator<Item = Cow<'_, str>> {
     elements(raw)
         .filter_map(|element| text(element).ok())
-        .filter(|text| !text.is_empty())
         .take(MAX_VALUES.max(crate::extract::MAX_ELEMENTS))
 }
 
@@ -424,6 +434,7 @@ mod tests {
         assert_eq!(text(r#""\ud800""#), Err(NOT_TEXT));
         assert_eq!(text("42").as_deref(), Ok("42"));
         assert_eq!(text("true"), Err(WRONG_TYPE));
+        assert_eq!(text(r#"" \u0000 ""#), Err(BLANK));
         let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
         assert!(text(&long).is_ok());
         assert_eq!(text(&long.replace('"', "\"x")), Err(TOO_LONG));
@@ -494,6 +505,7 @@ mod tests {
         assert_eq!(currency(r#""XXQ""#), Err(NOT_A_CURRENCY));
         assert_eq!(currency(r#""€""#), Err(NOT_A_CURRENCY));
         assert_eq!(currency("840"), Err(NOT_A_CURRENCY));
+        assert_eq!(currency(r#""mru""#), Err(NOT_A_CURRENCY));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod cases;
 mod generated;
 mod options;
 mod presets;
+mod property;
 mod registry;
 
 use meta_conversions as _;
