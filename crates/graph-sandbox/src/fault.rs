@@ -1,0 +1,257 @@
+//! Faults on request: what goes wrong, how often, and the queue they wait in. Each events request takes at most one fault
+//! from the queue; a revoked token and a refused event id stand until they are lifted.
+
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Faults that can wait at one time, standing ones included.
+pub const MAX_PENDING_FAULTS: usize = 1000;
+/// The longest delay, in milliseconds.
+pub const MAX_DELAY_MILLIS: u64 = 10 * 60 * 1000;
+
+/// Something that goes wrong. In JSON the name is under `type`, in snake case, next to the parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// An error in Graph's shape; nothing is accepted.
+    GraphError {
+        /// The HTTP status, 400 to 599. Default 500.
+        #[serde(default = "server_error")]
+        status: u16,
+        /// Graph's error code. Default 2, "service temporarily unavailable".
+        #[serde(default = "unavailable")]
+        code: i64,
+        /// Graph's error subcode. Default none.
+        #[serde(default)]
+        subcode: Option<i64>,
+        /// Whether Graph says that trying again may help. Default false.
+        #[serde(default)]
+        is_transient: bool,
+        /// The message. Default: a sentence of Graph's kind.
+        #[serde(default)]
+        message: Option<String>,
+    },
+    /// A rate limit, with the usage headers that are given a number; nothing is accepted.
+    Throttle {
+        /// The HTTP status, 400 to 599. Default 400.
+        #[serde(default = "bad_request")]
+        status: u16,
+        /// Graph's error code. Default 80004, the limit of ads management.
+        #[serde(default = "ads_management_limit")]
+        code: i64,
+        /// Minutes until access is regained, in `X-Business-Use-Case-Usage`.
+        #[serde(default)]
+        business_use_case_minutes: Option<u64>,
+        /// Seconds until the limit resets, in `X-Ad-Account-Usage`.
+        #[serde(default)]
+        ad_account_reset_seconds: Option<u64>,
+    },
+    /// Every token is refused, by the events edge and by the probe, until faults are lifted.
+    TokenRevoked,
+    /// The request is treated as usual, but later.
+    Delay {
+        /// How long, in milliseconds, up to [`MAX_DELAY_MILLIS`].
+        millis: u64,
+    },
+    /// The connection closes without an answer; nothing is accepted.
+    DropBeforeAccept,
+    /// The request is treated as usual; then the connection closes without an answer.
+    DropAfterAccept,
+    /// The request is treated as usual; then the connection closes within the answer's body.
+    TruncatedAnswer,
+    /// A page instead of JSON, as a proxy sends it; nothing is accepted.
+    HtmlAnswer {
+        /// The HTTP status, 200 to 599. Default 502.
+        #[serde(default = "bad_gateway")]
+        status: u16,
+    },
+    /// A good batch is answered with 200 and a lower count. What is missing is the end of the batch: it is not accepted.
+    FewerReceived {
+        /// How many events at the end are not received.
+        missing: usize,
+    },
+    /// Every batch that holds this event is refused without saying which one it was, until faults are lifted.
+    RefuseEventId {
+        /// The id of the event.
+        event_id: String,
+        /// Graph's error code. Default 100, "invalid parameter".
+        #[serde(default = "invalid_parameter")]
+        code: i64,
+        /// Graph's error subcode. Default none.
+        #[serde(default)]
+        subcode: Option<i64>,
+    },
+}
+
+fn server_error() -> u16 {
+    500
+}
+
+fn unavailable() -> i64 {
+    2
+}
+
+fn bad_request() -> u16 {
+    400
+}
+
+fn ads_management_limit() -> i64 {
+    80_004
+}
+
+fn bad_gateway() -> u16 {
+    502
+}
+
+fn invalid_parameter() -> i64 {
+    100
+}
+
+impl Fault {
+    /// The fault's `type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fault::GraphError { .. } => "graph_error",
+            Fault::Throttle { .. } => "throttle",
+            Fault::TokenRevoked => "token_revoked",
+            Fault::Delay { .. } => "delay",
+            Fault::DropBeforeAccept => "drop_before_accept",
+            Fault::DropAfterAccept => "drop_after_accept",
+            Fault::TruncatedAnswer => "truncated_answer",
+            Fault::HtmlAnswer { .. } => "html_answer",
+            Fault::FewerReceived { .. } => "fewer_received",
+            Fault::RefuseEventId { .. } => "refuse_event_id",
+        }
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        match self {
+            Fault::GraphError { status, .. } | Fault::Throttle { status, .. }
+                if !(400..=599).contains(status) =>
+            {
+                Some("`status` must be 400 to 599")
+            }
+            Fault::HtmlAnswer { status } if !(200..=599).contains(status) => {
+                Some("`status` must be 200 to 599")
+            }
+            Fault::Delay { millis } if *millis > MAX_DELAY_MILLIS => {
+                Some("`millis` must be at most 600000")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A fault and how many requests meet it. Standing faults ignore the number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Injection {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// For how many events requests. Default 1.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// Why faults were not injected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// The JSON is malformed, or names a fault or parameter that does not exist.
+    #[error("cannot read the faults: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A number is out of its range.
+    #[error("cannot inject the fault: {0}")]
+    OutOfRange(&'static str),
+    /// Too many are waiting already.
+    #[error(
+        "at most {MAX_PENDING_FAULTS} faults can wait; lift some with `DELETE /sandbox/faults`"
+    )]
+    Full,
+}
+
+/// Reads one injection or a list of them.
+pub(crate) fn parse(body: &[u8]) -> Result<Vec<Injection>, InjectError> {
+    let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    Ok(if is_list {
+        serde_json::from_slice(body)?
+    } else {
+        vec![serde_json::from_slice(body)?]
+    })
+}
+
+/// The faults that wait, in the order in which requests meet them.
+#[derive(Default)]
+pub(crate) struct FaultQueue {
+    standing: Vec<Fault>,
+    waiting: VecDeque<Injection>,
+}
+
+impl FaultQueue {
+    /// Adds all of them, or none and says why.
+    pub(crate) fn inject(&mut self, injections: Vec<Injection>) -> Result<(), InjectError> {
+        let problem = |injection: &Injection| {
+            if injection.times == 0 {
+                Some("`times` must be at least 1")
+            } else {
+                injection.fault.problem()
+            }
+        };
+        if let Some(problem) = injections.iter().find_map(problem) {
+            return Err(InjectError::OutOfRange(problem));
+        }
+        if self.standing.len() + self.waiting.len() + injections.len() > MAX_PENDING_FAULTS {
+            return Err(InjectError::Full);
+        }
+        for injection in injections {
+            match injection.fault {
+                Fault::TokenRevoked | Fault::RefuseEventId { .. } => {
+                    self.standing.push(injection.fault);
+                }
+                _ => self.waiting.push_back(injection),
+            }
+        }
+        Ok(())
+    }
+
+    /// The fault that the next request meets.
+    pub(crate) fn take(&mut self) -> Option<Fault> {
+        let next = self.waiting.front_mut()?;
+        next.times -= 1;
+        let fault = next.fault.clone();
+        if next.times == 0 {
+            self.waiting.pop_front();
+        }
+        Some(fault)
+    }
+
+    pub(crate) fn is_token_revoked(&self) -> bool {
+        self.standing.contains(&Fault::TokenRevoked)
+    }
+
+    /// The events that no batch may hold.
+    pub(crate) fn refused_events(&self) -> Vec<Fault> {
+        self.standing
+            .iter()
+            .filter(|fault| matches!(fault, Fault::RefuseEventId { .. }))
+            .cloned()
+            .collect()
+    }
+
+    /// What is pending, standing faults first.
+    pub(crate) fn pending(&self) -> Vec<Injection> {
+        let standing = self.standing.iter().map(|fault| Injection {
+            fault: fault.clone(),
+            times: 1,
+        });
+        standing.chain(self.waiting.iter().cloned()).collect()
+    }
+
+    pub(crate) fn lift(&mut self) {
+        *self = Self::default();
+    }
+}
