@@ -10,15 +10,16 @@ pub mod option;
 pub mod schema;
 
 use crate::batch::BatchLimit;
-use crate::source::SourcePlan;
+use crate::source::{SourcePlan, socket_address};
 pub use interpolate::Environment;
-use option::{PipelineOptions, SandboxOptions, SinkOptions, WhenFull};
+use option::{PipelineOptions, SinkOptions, WhenFull};
 use pipeline_core::options::{Problem, check, join, nearest};
-use pipeline_core::{Clock, ParseContext, Registry, Sink, SinkConfig, SinkContext};
+use pipeline_core::{Clock, ParseContext, SensitiveString, Registry, Sink, SinkConfig, SinkContext};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,13 +76,22 @@ pub struct Pipeline {
     /// The folder of what must survive the process.
     pub data_dir: PathBuf,
     /// The stand-in to serve while the pipeline runs.
-    pub sandbox: Option<SandboxOptions>,
+    pub sandbox: Option<SandboxPlan>,
     /// Where events come from.
     pub sources: Vec<SourcePlan>,
     /// Where events go.
     pub sinks: Vec<SinkPlan>,
     /// How long buffers may drain after a signal.
     pub shutdown_limit: Duration,
+}
+
+/// The stand-in for the destination's API that a pipeline asks for.
+#[derive(Debug, Clone)]
+pub struct SandboxPlan {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The only token it takes; any when there is none.
+    pub access_token: Option<SensitiveString>,
 }
 
 /// One sink, built, with what the host does for it.
@@ -146,13 +156,23 @@ pub async fn from_value(
     }
     let sources = sources(&checked.options, &parse.base_dir, &mut problems);
     inputs(&checked.options, &value, &mut problems);
+    if let Some(address) = checked.options["sandbox"]["address"].as_str() {
+        let problem = socket_address(address).err();
+        problems.extend(problem.map(|problem| problem.within("sandbox")));
+    }
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(sorted(problems)));
     }
     let options: PipelineOptions = typed(&checked.options, "")?;
+    let sandbox = options.sandbox.and_then(|sandbox| {
+        Some(SandboxPlan {
+            address: socket_address(&sandbox.address).ok()?,
+            access_token: sandbox.access_token,
+        })
+    });
     Ok(Pipeline {
         data_dir: parse.base_dir.join(options.data_dir),
-        sandbox: options.sandbox,
+        sandbox,
         sources,
         sinks,
         shutdown_limit: seconds(options.shutdown.limit_secs),

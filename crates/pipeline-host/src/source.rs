@@ -11,8 +11,7 @@ use crate::config::option::{OneOrMany, SourceOptions};
 use crate::outlet::Feed;
 use crate::stop::StopSignal;
 pub use http_server::{MAX_EVENTS_PER_REQUEST, MAX_REQUESTS_IN_FLIGHT};
-pub(crate) use line::{Line, LineReader, too_large};
-pub use line::MAX_LINE_BYTES;
+pub use line::{Line, LineReader, MAX_LINE_BYTES, too_large};
 use pipeline_core::Clock;
 use pipeline_core::options::Problem;
 use std::io;
@@ -169,10 +168,15 @@ fn paths(path: &OneOrMany, base_dir: &Path) -> Vec<PathBuf> {
     path.to_vec().iter().map(|path| base_dir.join(path)).collect()
 }
 
+/// An IP address with a port.
+pub(crate) fn socket_address(address: &str) -> Result<SocketAddr, Problem> {
+    let expected = "an IP address and a port: `127.0.0.1:8080`";
+    let parsed = address.parse();
+    parsed.map_err(|_| Problem::new("address", "is not an address", expected))
+}
+
 fn listen_address(address: &str, allow_non_loopback: bool) -> Result<SocketAddr, Problem> {
-    let parsed: SocketAddr = address.parse().map_err(|_| {
-        Problem::new("address", "is not an address", "an IP address and a port: `127.0.0.1:8080`")
-    })?;
+    let parsed = socket_address(address)?;
     if !parsed.ip().is_loopback() && !allow_non_loopback {
         let problem = "can be reached from other machines, and nothing here asks who is calling";
         let expected = "a loopback address, or `allow_non_loopback: true`";

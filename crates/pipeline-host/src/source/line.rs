@@ -147,7 +147,7 @@ impl Lines {
                     }
                     Line::TooLong => Err(too_large()),
                 };
-                let place = Place::Line(lines.number);
+                let place = Place::Line(lines.number());
                 let position = Position {
                     source: Arc::clone(source),
                     place,
@@ -168,7 +168,7 @@ impl Lines {
 }
 
 /// Why a line was not read.
-pub(crate) fn too_large() -> Reason {
+pub fn too_large() -> Reason {
     Reason::new("too_large", format!("the line is longer than {MAX_LINE_BYTES} bytes"))
 }
 
@@ -183,23 +183,27 @@ async fn accept_first(feed: &Feed, encoding: &mut VecDeque<JoinHandle<Vec<Encodi
 
 /// A line, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
+pub enum Line<'a> {
+    /// Nothing, or white space only.
     Empty,
+    /// The bytes of the line, whatever they are.
     Whole(&'a [u8]),
+    /// Longer than [`MAX_LINE_BYTES`]; not kept.
     TooLong,
 }
 
 /// Cuts a stream into lines: LF or CRLF, a byte order mark at the start is skipped, the last line may be open.
-pub(crate) struct LineReader<R> {
+#[derive(Debug)]
+pub struct LineReader<R> {
     reader: R,
     line: Vec<u8>,
     at_hand: bool,
-    /// The number of the line that was read last, from 1.
-    pub(crate) number: u64,
+    number: u64,
 }
 
 impl<R: BufRead> LineReader<R> {
-    pub(crate) fn new(reader: R) -> Self {
+    /// Lines of this stream.
+    pub fn new(reader: R) -> Self {
         Self {
             reader,
             line: Vec::new(),
@@ -209,11 +213,21 @@ impl<R: BufRead> LineReader<R> {
     }
 
     /// Whether the next bytes are there without waiting.
-    pub(crate) fn has_more_at_hand(&self) -> bool {
+    pub fn has_more_at_hand(&self) -> bool {
         self.at_hand
     }
 
-    pub(crate) fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    /// The number of the line that was read last, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream.
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let (mut any, mut too_long) = (false, false);
         loop {
