@@ -1,0 +1,56 @@
+//! Records on their way together, and what the host remembers of each.
+
+use crate::event::Position;
+use pipeline_core::Record;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// When a batch is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchLimit {
+    /// Records.
+    pub(crate) max_events: usize,
+    /// Payload bytes. A single larger record goes alone.
+    pub(crate) max_bytes: usize,
+    /// How long the first record waits for others.
+    pub(crate) timeout: Duration,
+}
+
+/// What the host remembers of a record that waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    /// Where the event stood.
+    pub(crate) position: Position,
+    /// Attempts to deliver it so far.
+    pub(crate) attempts: u32,
+    /// When it came into the buffer.
+    pub(crate) since: Instant,
+}
+
+/// A record that waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) record: Record,
+    pub(crate) ticket: Ticket,
+}
+
+/// Records of one partition that are delivered together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
+    /// What the sink sees.
+    pub(crate) records: Vec<Record>,
+    /// What the host remembers of each, in the same order.
+    pub(crate) tickets: Vec<Ticket>,
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, held: Held) {
+        self.records.push(held.record);
+        self.tickets.push(held.ticket);
+    }
+
+    pub(crate) fn into_held(self) -> impl DoubleEndedIterator<Item = Held> {
+        let pairs = self.records.into_iter().zip(self.tickets);
+        pairs.map(|(record, ticket)| Held { record, ticket })
+    }
+}

@@ -1,0 +1,311 @@
+//! The memory buffer of one sink, and the batches that come out of it.
+//!
+//! Records go in from many sources and come out as batches of one partition. A record counts against the limits until
+//! the sink is done with it, so what is on its way is bounded too.
+//!
+//! Invariant: a record that was taken in comes out as part of a batch, or of [`Buffer::abandon`]; never neither.
+
+use crate::batch::{Batch, BatchLimit, Held};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What waits in front of one sink.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    limit: BufferLimit,
+    batch: BatchLimit,
+    state: Mutex<State>,
+    work: Notify,
+    room: Notify,
+}
+
+/// How much a buffer holds. One record larger than `max_bytes` is taken when nothing else is there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BufferLimit {
+    /// Records.
+    pub(crate) max_events: usize,
+    /// Bytes, see `Record::size_bytes`.
+    pub(crate) max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: VecDeque<Partition>,
+    /// Queued, reserved and on their way.
+    events: usize,
+    bytes: usize,
+    inputs: usize,
+    abandoned: bool,
+}
+
+#[derive(Debug)]
+struct Partition {
+    key: Arc<str>,
+    queue: VecDeque<Held>,
+    payload_bytes: usize,
+}
+
+/// Room that has been set aside. Given back when dropped unused.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    buffer: &'a Buffer,
+    events: usize,
+    bytes: usize,
+}
+
+impl Room<'_> {
+    /// Puts in the records that the room was made for.
+    pub(crate) fn fill(mut self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+        let mut state = self.buffer.lock();
+        if state.abandoned {
+            return Err(records);
+        }
+        (self.events, self.bytes) = (0, 0);
+        for held in records {
+            state.queue(held);
+        }
+        drop(state);
+        self.buffer.work.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if self.events > 0 {
+            self.buffer.finish(self.events, self.bytes);
+        }
+    }
+}
+
+enum Next {
+    Batch(Batch),
+    Wait(Option<Instant>),
+    End,
+}
+
+impl Buffer {
+    pub(crate) fn new(limit: BufferLimit, batch: BatchLimit, inputs: usize) -> Self {
+        Self {
+            limit,
+            batch,
+            state: Mutex::new(State {
+                inputs,
+                ..State::default()
+            }),
+            work: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was abandoned did not take.
+    pub(crate) async fn push(&self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+        let mut rest: VecDeque<Held> = records.into();
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            {
+                let mut state = self.lock();
+                if state.abandoned {
+                    return Err(rest.into());
+                }
+                self.push_some(&mut state, &mut rest);
+            }
+            self.work.notify_one();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            room.await;
+        }
+    }
+
+    /// Puts in what fits now, and gives back the rest.
+    pub(crate) fn try_push(&self, records: Vec<Held>) -> Vec<Held> {
+        let mut rest: VecDeque<Held> = records.into();
+        self.push_some(&mut self.lock(), &mut rest);
+        self.work.notify_one();
+        rest.into()
+    }
+
+    /// Sets room aside for that much, waiting until `deadline`; `None` when there is none.
+    pub(crate) async fn reserve(&self, events: usize, bytes: usize, deadline: Instant) -> Option<Room<'_>> {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            {
+                let mut state = self.lock();
+                if state.abandoned {
+                    return None;
+                }
+                if self.fits(&state, events, bytes) {
+                    state.events += events;
+                    state.bytes += bytes;
+                    return Some(Room {
+                        buffer: self,
+                        events,
+                        bytes,
+                    });
+                }
+            }
+            tokio::time::timeout_at(deadline, room).await.ok()?;
+        }
+    }
+
+    /// The next batch that is full or old enough; all that is left once every input has ended; then `None`.
+    pub(crate) async fn next_batch(&self) -> Option<Batch> {
+        loop {
+            let work = self.work.notified();
+            match self.take() {
+                Next::Batch(batch) => return Some(batch),
+                Next::End => return None,
+                Next::Wait(None) => work.await,
+                Next::Wait(Some(until)) => {
+                    let _ = tokio::time::timeout_at(until, work).await;
+                }
+            }
+        }
+    }
+
+    /// Puts records that are to be tried again in front of all others, in their order.
+    pub(crate) fn put_back(&self, records: impl DoubleEndedIterator<Item = Held>) {
+        let mut state = self.lock();
+        for held in records.rev() {
+            state.queue_first(held);
+        }
+        drop(state);
+        self.work.notify_one();
+    }
+
+    /// Gives the room of records that are done with back to the sources.
+    pub(crate) fn finish(&self, events: usize, bytes: usize) {
+        let mut state = self.lock();
+        state.events -= events;
+        state.bytes -= bytes;
+        drop(state);
+        self.room.notify_waiters();
+    }
+
+    /// One source of this sink has ended. After the last, batches no longer wait for more.
+    pub(crate) fn end_input(&self) {
+        self.lock().inputs -= 1;
+        self.work.notify_one();
+    }
+
+    /// Whether every input has ended and nothing is queued.
+    pub(crate) fn is_drained(&self) -> bool {
+        let state = self.lock();
+        state.inputs == 0 && state.partitions.is_empty()
+    }
+
+    /// Takes no more records, and hands over all that are queued.
+    pub(crate) fn abandon(&self) -> Vec<Held> {
+        let mut state = self.lock();
+        state.abandoned = true;
+        let left = std::mem::take(&mut state.partitions);
+        drop(state);
+        self.room.notify_waiters();
+        left.into_iter().flat_map(|partition| partition.queue).collect()
+    }
+
+    fn fits(&self, state: &State, events: usize, bytes: usize) -> bool {
+        state.events == 0
+            || (state.events + events <= self.limit.max_events && state.bytes + bytes <= self.limit.max_bytes)
+    }
+
+    fn push_some(&self, state: &mut State, rest: &mut VecDeque<Held>) {
+        while let Some(held) = rest.front() {
+            let bytes = held.record.size_bytes();
+            if state.abandoned || !self.fits(state, 1, bytes) {
+                break;
+            }
+            state.events += 1;
+            state.bytes += bytes;
+            if let Some(held) = rest.pop_front() {
+                state.queue(held);
+            }
+        }
+    }
+
+    fn take(&self) -> Next {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let mut earliest: Option<Instant> = None;
+        for index in 0..state.partitions.len() {
+            let partition = &state.partitions[index];
+            let Some(first) = partition.queue.front() else { continue };
+            let due = first.ticket.since + self.batch.timeout;
+            let ready = due <= now
+                || state.inputs == 0
+                || partition.queue.len() >= self.batch.max_events
+                || partition.payload_bytes >= self.batch.max_bytes;
+            if ready {
+                return Next::Batch(state.take_batch(index, &self.batch));
+            }
+            earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
+        }
+        if state.inputs == 0 {
+            return Next::End;
+        }
+        Next::Wait(earliest)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic half-way, so the state behind a poisoned one is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn partition(&mut self, key: &Arc<str>) -> &mut Partition {
+        let found = self.partitions.iter().position(|partition| partition.key == *key);
+        let index = found.unwrap_or_else(|| {
+            self.partitions.push_back(Partition {
+                key: Arc::clone(key),
+                queue: VecDeque::new(),
+                payload_bytes: 0,
+            });
+            self.partitions.len() - 1
+        });
+        &mut self.partitions[index]
+    }
+
+    fn queue(&mut self, held: Held) {
+        let partition = self.partition(&held.record.partition);
+        partition.payload_bytes += held.record.payload.len();
+        partition.queue.push_back(held);
+    }
+
+    fn queue_first(&mut self, held: Held) {
+        let partition = self.partition(&held.record.partition);
+        partition.payload_bytes += held.record.payload.len();
+        partition.queue.push_front(held);
+    }
+
+    /// Takes a batch from one partition, and lets the others go first next time.
+    fn take_batch(&mut self, index: usize, limit: &BatchLimit) -> Batch {
+        let mut batch = Batch::default();
+        let Some(mut partition) = self.partitions.remove(index) else {
+            return batch;
+        };
+        let mut bytes = 0;
+        while let Some(held) = partition.queue.pop_front() {
+            let size = held.record.payload.len();
+            let full = batch.records.len() >= limit.max_events || bytes + size > limit.max_bytes;
+            if full && !batch.records.is_empty() {
+                partition.queue.push_front(held);
+                break;
+            }
+            bytes += size;
+            batch.push(held);
+        }
+        partition.payload_bytes -= bytes;
+        if !partition.queue.is_empty() {
+            self.partitions.push_back(partition);
+        }
+        batch
+    }
+}

@@ -1,0 +1,126 @@
+//! `pipeline map`: what a sink would send for the events on standard input. Nothing is sent.
+//!
+//! One JSON object a line in, one out, in the same order, in bounded memory.
+
+use super::{Failure, load, system_clock};
+use jiff::Timestamp;
+use pipeline_core::{Clock, Encoded, Event, Explained, ManualClock, Registry, Sink};
+use pipeline_host::config::SinkPlan;
+use pipeline_host::source::{Line, LineReader, too_large};
+use serde_json::{Value, json};
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The pipeline file (.yaml, .yml, .toml or .json)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The sink, by its name in the pipeline file; may be left out where there is only one
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
+    /// Say of every field where it came from, and of every field left out why
+    #[arg(long)]
+    explain: bool,
+    /// The time to take for now: `2026-01-31T12:00:00Z`
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<Timestamp>,
+}
+
+pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
+    let clock: Arc<dyn Clock> = match arguments.now {
+        Some(now) => Arc::new(ManualClock::at(now.as_millisecond())),
+        None => system_clock(),
+    };
+    let pipeline = load(&arguments.config, registry, &clock).await?;
+    let sink = Arc::clone(&choose(&pipeline.sinks, arguments.sink.as_deref())?.sink);
+    let explain = arguments.explain;
+    let mapping = tokio::task::spawn_blocking(move || {
+        map(&*sink, &*clock, explain, io::stdin().lock(), io::stdout().lock())
+    });
+    match mapping.await {
+        Ok(result) => result?,
+        Err(_) => return Err(Failure::Run("the sink failed on an event; please report it".to_owned())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn choose<'a>(sinks: &'a [SinkPlan], name: Option<&str>) -> Result<&'a SinkPlan, Failure> {
+    let found = match (name, sinks) {
+        (Some(name), _) => sinks.iter().find(|sink| sink.name == name),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    found.ok_or_else(|| {
+        let names: Vec<_> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+        Failure::Usage(format!("`--sink` must be one of `{}`", names.join("`, `")))
+    })
+}
+
+fn map(
+    sink: &dyn Sink,
+    clock: &dyn Clock,
+    explain: bool,
+    input: impl BufRead,
+    output: impl Write,
+) -> io::Result<()> {
+    let mut lines = LineReader::new(input);
+    let mut output = io::BufWriter::new(output);
+    while let Some(line) = lines.next_line()? {
+        let event = match line {
+            Line::Empty => continue,
+            Line::TooLong => Err(too_large()),
+            Line::Whole(bytes) => Ok(Event::new(bytes.to_vec(), clock.now_ms())),
+        };
+        match event {
+            Ok(event) if explain => {
+                let Explained { encoded, explain } = sink.explain(&event);
+                write_object(&mut output, lines.number(), encoded, Some(&explain))?;
+            }
+            Ok(event) => write_object(&mut output, lines.number(), sink.encode(&event), None)?,
+            Err(reason) => {
+                let line = lines.number();
+                let object = json!({"outcome": "rejected", "reason": reason.code, "detail": reason.detail, "line": line});
+                writeln!(output, "{object}")?;
+            }
+        }
+        // Somebody may be waiting for this answer before typing the next event.
+        if !lines.has_more_at_hand() {
+            output.flush()?;
+        }
+    }
+    output.flush()
+}
+
+fn write_object(
+    output: &mut impl Write,
+    line: u64,
+    encoded: Encoded,
+    explain: Option<&Value>,
+) -> io::Result<()> {
+    match encoded {
+        Encoded::Record(record) => {
+            // The payload as it is, byte for byte.
+            output.write_all(b"{\"outcome\":\"mapped\",\"event\":")?;
+            output.write_all(&record.payload)?;
+        }
+        Encoded::Filtered(reason) => {
+            write!(output, "{{\"outcome\":\"filtered\",\"reason\":{}", json!(reason.code))?;
+        }
+        Encoded::Rejected(rejection) => {
+            let reason = rejection.reason;
+            let detail = match reason.code {
+                "malformed_json" => format!("line {line}: {}", reason.detail),
+                _ => reason.detail.into_owned(),
+            };
+            let (code, detail) = (json!(reason.code), json!(detail));
+            write!(output, "{{\"outcome\":\"rejected\",\"reason\":{code},\"detail\":{detail},\"line\":{line}")?;
+        }
+    }
+    if let Some(explain) = explain {
+        write!(output, ",\"explain\":{explain}")?;
+    }
+    output.write_all(b"}\n")
+}

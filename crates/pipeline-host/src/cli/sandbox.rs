@@ -1,0 +1,61 @@
+//! `pipeline sandbox`, and the stand-in that a pipeline file may ask for.
+
+use super::run::{Signals, print_line};
+use super::{Failure, print};
+use graph_sandbox::{Sandbox, SandboxOptions, Summary};
+use pipeline_core::SensitiveString;
+use pipeline_host::config::SandboxPlan;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The address to listen on
+    #[arg(long, default_value = "127.0.0.1:8917")]
+    address: SocketAddr,
+    /// The only access token to take; any when left out
+    #[arg(long, value_name = "TOKEN", value_parser = sensitive)]
+    access_token: Option<SensitiveString>,
+}
+
+fn sensitive(text: &str) -> Result<SensitiveString, std::convert::Infallible> {
+    Ok(SensitiveString::from(text.to_owned()))
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::new()?;
+    let sandbox = start(&SandboxPlan {
+        address: arguments.address,
+        access_token: arguments.access_token.clone(),
+    })
+    .await?;
+    print_line(&format!("the sandbox listens on {}; stop it with Ctrl-C", sandbox.url()));
+    signals.next().await;
+    let text = describe(&sandbox.summary());
+    sandbox.stop().await;
+    print(&text)
+}
+
+/// Starts the stand-in.
+pub(super) async fn start(plan: &SandboxPlan) -> Result<Sandbox, Failure> {
+    let tokens = plan.access_token.iter().filter(|token| !token.is_empty());
+    let options = SandboxOptions {
+        address: plan.address,
+        access_tokens: tokens.map(|token| token.expose().to_owned()).collect(),
+        ..SandboxOptions::default()
+    };
+    Sandbox::start(options).await.map_err(|error| {
+        let graph_sandbox::StartError::Listen { source, .. } = &error else {
+            return Failure::Run(error.to_string());
+        };
+        Failure::Run(format!("{error}: {source}"))
+    })
+}
+
+/// What the stand-in has taken.
+pub(super) fn describe(summary: &Summary) -> String {
+    format!(
+        "  sandbox: {} events accepted in {} requests, {} duplicates, {} refused\n",
+        summary.accepted, summary.requests, summary.duplicates, summary.refused
+    )
+}

@@ -1,0 +1,30 @@
+//! `pipeline validate FILE`: every problem of a pipeline file, or that there is none.
+
+use super::{Failure, load, print, system_clock};
+use pipeline_core::Registry;
+use pipeline_host::config::ConfigError;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The pipeline file (.yaml, .yml, .toml or .json)
+    file: PathBuf,
+}
+
+pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
+    let pipeline = load(&arguments.file, registry, &system_clock()).await?;
+    let unreadable: Vec<_> = pipeline.sources.iter().flat_map(|source| source.check()).collect();
+    if !unreadable.is_empty() {
+        return Err(ConfigError::Invalid(unreadable).into());
+    }
+    let mut text = String::new();
+    for sink in &pipeline.sinks {
+        for notice in &sink.notices {
+            text.push_str(&format!("note: {}: {notice}\n", sink.name));
+        }
+    }
+    let (sources, sinks) = (pipeline.sources.len(), pipeline.sinks.len());
+    text.push_str(&format!("valid: {sources} source(s), {sinks} sink(s)\n"));
+    print(&text)
+}

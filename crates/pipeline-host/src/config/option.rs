@@ -1,0 +1,263 @@
+//! The options of a pipeline file as a person writes them.
+//!
+//! The doc comments below are the manual: `pipeline schema` prints them, and problems quote their first sentence.
+//! What belongs to a sink's plugin is not here; it is passed on to the plugin.
+
+use pipeline_core::SensitiveString;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Largest request body an `http_server` takes unless told otherwise, in bytes.
+pub const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
+/// Records of one batch unless told otherwise.
+pub const DEFAULT_BATCH_EVENTS: usize = 1000;
+
+/// A pipeline file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineOptions {
+    /// The folder that keeps dead letters, relative to the pipeline file. Default: `./data`. Example: `/var/lib/pipeline`.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// A stand-in for the destination's API, served by this process while the pipeline runs. Default: none. Example: `{ address: "127.0.0.1:8917", access_token: demo }`.
+    #[serde(default)]
+    pub sandbox: Option<SandboxOptions>,
+    /// Where events come from, by name. Example: `{ events: { type: file, path: events.ndjson } }`.
+    pub sources: BTreeMap<String, SourceOptions>,
+    /// Where events go, by name. Each has a `type`, its `inputs`, and the options of its plugin.
+    pub sinks: BTreeMap<String, Value>,
+    /// How the pipeline stops.
+    #[serde(default)]
+    pub shutdown: ShutdownOptions,
+}
+
+/// A stand-in for the destination's API.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxOptions {
+    /// The address it listens on. Default: `127.0.0.1:8917`.
+    #[serde(default = "default_sandbox_address")]
+    pub address: String,
+    /// The only access token it takes. Default: any. Example: `${META_ACCESS_TOKEN:-demo}`.
+    #[serde(default)]
+    pub access_token: Option<SensitiveString>,
+}
+
+/// Where events come from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SourceOptions {
+    /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends.
+    File {
+        /// The file, or a list of files read one after the other, relative to the pipeline file. Example: `events.ndjson.gz`.
+        path: OneOrMany,
+        /// Whether all times are moved so that the newest `timestamp` of the files is now, for demonstrations and replays of old files. Default: `false`.
+        #[serde(default)]
+        shift_times: bool,
+    },
+    /// Reads one JSON event a line (NDJSON) from standard input, then ends.
+    Stdin {},
+    /// Takes events over HTTP: a JSON object, a JSON array, or one JSON event a line (NDJSON).
+    HttpServer {
+        /// The address to listen on. Default: `127.0.0.1:8080`. Example: `127.0.0.1:9000`.
+        #[serde(default = "default_http_address")]
+        address: String,
+        /// Whether `address` may be reachable from other machines; nothing here asks who is calling. Default: `false`.
+        #[serde(default)]
+        allow_non_loopback: bool,
+        /// The path that takes events. Default: `/v1/events`.
+        #[serde(default = "default_http_path")]
+        path: String,
+        /// The largest request body, in bytes. Default: 5242880 (5 MiB).
+        #[serde(default = "default_max_body_bytes")]
+        #[schemars(range(min = 1, max = 104_857_600))]
+        max_body_bytes: usize,
+    },
+}
+
+/// One path or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One path.
+    One(#[schemars(length(min = 1))] String),
+    /// Several paths.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+}
+
+impl OneOrMany {
+    /// All paths, in order.
+    pub fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one.clone()],
+            Self::Many(many) => many.clone(),
+        }
+    }
+}
+
+/// What the host does for every sink, whatever its type.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkOptions {
+    /// The sink's type, as `pipeline list` shows it.
+    pub r#type: String,
+    /// The names of the sources it takes events from. Example: `[events]`.
+    #[schemars(length(min = 1))]
+    pub inputs: Vec<String>,
+    /// How records are grouped into requests.
+    #[serde(default)]
+    pub batch: BatchOptions,
+    /// What waits between the sources and the destination.
+    #[serde(default)]
+    pub buffer: BufferOptions,
+    /// When a failed delivery is tried again.
+    #[serde(default)]
+    pub retry: RetryOptions,
+    /// How requests are sent.
+    #[serde(default)]
+    pub request: RequestOptions,
+}
+
+/// How records are grouped into requests. A batch is sent when the first of its limits is reached.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchOptions {
+    /// Records of one batch at most. Default: 1000, or what the destination takes if that is less.
+    #[schemars(range(min = 1))]
+    pub max_events: Option<usize>,
+    /// Payload bytes of one batch at most. Default: what the destination takes. Example: 1000000.
+    #[schemars(range(min = 1))]
+    pub max_bytes: Option<usize>,
+    /// How long the first record of a batch waits for others, in seconds. Default: 1. Example: 0.2.
+    #[schemars(range(min = 0.0, max = 3600.0))]
+    pub timeout_secs: f64,
+}
+
+/// What waits between the sources and the destination. Records on their way to the destination count.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BufferOptions {
+    /// Where it is kept. Default: `memory`, which does not outlive the process: what is left at the end becomes a dead letter.
+    pub r#type: BufferType,
+    /// Records at most. Default: 100000.
+    #[schemars(range(min = 1))]
+    pub max_events: usize,
+    /// Bytes at most. Default: 268435456 (256 MiB).
+    #[schemars(range(min = 1))]
+    pub max_bytes: usize,
+    /// What happens when it is full: `block` makes the sources wait, `drop_newest` drops and counts what comes. Default: `block`. A source that feeds several sinks waits for the slowest of them.
+    pub when_full: WhenFull,
+}
+
+/// Where a buffer is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BufferType {
+    /// In memory.
+    Memory,
+}
+
+/// What happens when a buffer is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// The sources wait.
+    Block,
+    /// What comes is dropped, and counted with reason `buffer_full`.
+    DropNewest,
+}
+
+/// When a failed delivery is tried again: after a random pause below a limit that doubles with every failure.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryOptions {
+    /// The limit of the first pause, in seconds. Default: 1.
+    #[schemars(range(min = 0.001, max = 86400.0))]
+    pub initial_backoff_secs: f64,
+    /// The limit that no pause exceeds, unless the destination asks for more, in seconds. Default: 300.
+    #[schemars(range(min = 0.001, max = 86400.0))]
+    pub max_backoff_secs: f64,
+}
+
+/// How requests are sent.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestOptions {
+    /// Batches on their way at the same time. Default: 4.
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: usize,
+}
+
+/// How the pipeline stops.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShutdownOptions {
+    /// How long buffers may drain after SIGTERM or SIGINT, in seconds; a second signal quits at once. Default: 60.
+    #[schemars(range(min = 0.0, max = 86400.0))]
+    pub limit_secs: f64,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self {
+            max_events: None,
+            max_bytes: None,
+            timeout_secs: 1.0,
+        }
+    }
+}
+
+impl Default for BufferOptions {
+    fn default() -> Self {
+        Self {
+            r#type: BufferType::Memory,
+            max_events: 100_000,
+            max_bytes: 256 * 1024 * 1024,
+            when_full: WhenFull::Block,
+        }
+    }
+}
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self {
+            initial_backoff_secs: 1.0,
+            max_backoff_secs: 300.0,
+        }
+    }
+}
+
+impl Default for RequestOptions {
+    fn default() -> Self {
+        Self { concurrency: 4 }
+    }
+}
+
+impl Default for ShutdownOptions {
+    fn default() -> Self {
+        Self { limit_secs: 60.0 }
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    "./data".into()
+}
+
+fn default_sandbox_address() -> String {
+    "127.0.0.1:8917".to_owned()
+}
+
+fn default_http_address() -> String {
+    "127.0.0.1:8080".to_owned()
+}
+
+fn default_http_path() -> String {
+    "/v1/events".to_owned()
+}
+
+fn default_max_body_bytes() -> usize {
+    DEFAULT_MAX_BODY_BYTES
+}

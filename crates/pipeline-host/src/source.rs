@@ -1,0 +1,195 @@
+//! Sources: where events come from.
+//!
+//! A source is planned while the configuration is read, opened when the pipeline starts (so that a missing file or a
+//! port in use stops the start), and then runs until its input ends or the pipeline stops.
+
+mod file;
+mod http_server;
+mod line;
+
+use crate::config::option::{OneOrMany, SourceOptions};
+use crate::outlet::Feed;
+use crate::stop::StopSignal;
+pub use http_server::{MAX_EVENTS_PER_REQUEST, MAX_REQUESTS_IN_FLIGHT};
+pub use line::{Line, LineReader, MAX_LINE_BYTES, too_large};
+use pipeline_core::Clock;
+use pipeline_core::options::Problem;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A source whose options are good.
+#[derive(Debug, Clone)]
+pub struct SourcePlan {
+    /// Its name in the pipeline file.
+    pub name: String,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    File { paths: Vec<PathBuf>, shift_times: bool },
+    Stdin,
+    HttpServer(http_server::Settings),
+}
+
+/// Why a source could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file cannot be read.
+    #[error("source `{name}`: `{}` cannot be read: {error}", path.display())]
+    File {
+        /// The source's name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Standard input cannot be read.
+    #[error("source `{name}`: standard input cannot be read: {error}")]
+    Stdin {
+        /// The source's name.
+        name: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("source `{name}`: cannot listen on {address}: {error}")]
+    Listen {
+        /// The source's name.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl SourcePlan {
+    pub(crate) fn new(name: &str, options: &SourceOptions, base_dir: &Path) -> Result<Self, Problem> {
+        let kind = match options {
+            SourceOptions::File { path, shift_times } => Kind::File {
+                paths: paths(path, base_dir),
+                shift_times: *shift_times,
+            },
+            SourceOptions::Stdin {} => Kind::Stdin,
+            SourceOptions::HttpServer {
+                address,
+                allow_non_loopback,
+                path,
+                max_body_bytes,
+            } => Kind::HttpServer(http_server::Settings {
+                address: listen_address(address, *allow_non_loopback)?,
+                path: http_path(path)?,
+                max_body_bytes: *max_body_bytes,
+            }),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+        })
+    }
+
+    /// What would stop the source from starting: files that cannot be read.
+    pub fn check(&self) -> Vec<Problem> {
+        let Kind::File { paths, .. } = &self.kind else {
+            return Vec::new();
+        };
+        let place = format!("{}.path", pipeline_core::options::join("sources", &self.name));
+        let unreadable = paths.iter().filter_map(|path| Some((path, file::open(path).err()?)));
+        unreadable
+            .map(|(path, error)| {
+                let problem = format!("`{}` cannot be read: {error}", path.display());
+                Problem::new(&place, problem, "a file that exists and can be read")
+            })
+            .collect()
+    }
+
+    /// Opens what the source reads.
+    pub(crate) async fn open(self, clock: &Arc<dyn Clock>) -> Result<Source, SourceError> {
+        let name = self.name;
+        Ok(match self.kind {
+            Kind::File { paths, shift_times } => {
+                for path in &paths {
+                    file::open(path).map_err(|error| SourceError::File {
+                        name: name.clone(),
+                        path: path.clone(),
+                        error,
+                    })?;
+                }
+                Source::Lines(line::Lines {
+                    name,
+                    from: line::From::Files { paths, shift_times },
+                    clock: Arc::clone(clock),
+                })
+            }
+            Kind::Stdin => Source::Lines(line::Lines {
+                name,
+                from: line::From::Stdin,
+                clock: Arc::clone(clock),
+            }),
+            Kind::HttpServer(settings) => {
+                Source::HttpServer(http_server::HttpServer::bind(name, settings, Arc::clone(clock)).await?)
+            }
+        })
+    }
+}
+
+/// A source that is ready to run.
+pub(crate) enum Source {
+    Lines(line::Lines),
+    HttpServer(http_server::HttpServer),
+}
+
+impl Source {
+    /// The address it listens on.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Lines(_) => None,
+            Self::HttpServer(server) => Some(server.address()),
+        }
+    }
+
+    /// Runs until the input ends or the pipeline stops.
+    pub(crate) async fn run(self, feed: Feed, stop: StopSignal) -> Result<(), SourceError> {
+        match self {
+            Self::Lines(lines) => lines.run(feed, stop).await,
+            Self::HttpServer(server) => {
+                server.run(feed, stop).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn paths(path: &OneOrMany, base_dir: &Path) -> Vec<PathBuf> {
+    path.to_vec().iter().map(|path| base_dir.join(path)).collect()
+}
+
+/// An IP address with a port.
+pub(crate) fn socket_address(address: &str) -> Result<SocketAddr, Problem> {
+    let expected = "an IP address and a port: `127.0.0.1:8080`";
+    let parsed = address.parse();
+    parsed.map_err(|_| Problem::new("address", "is not an address", expected))
+}
+
+fn listen_address(address: &str, allow_non_loopback: bool) -> Result<SocketAddr, Problem> {
+    let parsed = socket_address(address)?;
+    if !parsed.ip().is_loopback() && !allow_non_loopback {
+        let problem = "can be reached from other machines, and nothing here asks who is calling";
+        let expected = "a loopback address, or `allow_non_loopback: true`";
+        return Err(Problem::new("address", problem, expected));
+    }
+    Ok(parsed)
+}
+
+fn http_path(path: &str) -> Result<String, Problem> {
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b));
+    if path.starts_with('/') && plain && path.len() > 1 && path != http_server::HEALTH_PATH {
+        return Ok(path.to_owned());
+    }
+    let expected = "letters, digits, `-`, `_`, `.` after a `/`, and not `/health`: `/v1/events`";
+    Err(Problem::new("path", "is not a path to listen on", expected))
+}

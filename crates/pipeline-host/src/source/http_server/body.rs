@@ -1,0 +1,113 @@
+//! The events of a request's body, cut out without looking inside them.
+
+use super::{MAX_EVENTS_PER_REQUEST, Refusal};
+use crate::source::{Line, LineReader, too_large};
+use bytes::Bytes;
+use pipeline_core::Reason;
+use serde_json::value::RawValue;
+
+/// How a body is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// By its first byte: an array, or objects one a line.
+    Json,
+    /// One event a line.
+    Lines,
+}
+
+impl Format {
+    pub(super) fn of(content_type: Option<&[u8]>) -> Result<Self, Refusal> {
+        let essence = content_type.unwrap_or(b"application/json").split(|byte| *byte == b';').next();
+        let essence = essence.unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        match essence.as_slice() {
+            // Browsers send beacons as plain text.
+            b"application/json" | b"text/plain" => Ok(Self::Json),
+            b"application/x-ndjson" | b"application/ndjson" | b"application/jsonl" => Ok(Self::Lines),
+            _ => {
+                let expected = "expected `application/json` or `application/x-ndjson`";
+                Err(Refusal::new(415, "unsupported_media_type", expected))
+            }
+        }
+    }
+
+    /// Every event of the body; a line that is too long stands as its reason.
+    pub(super) fn split(self, body: &Bytes) -> Result<Vec<Result<Bytes, Reason>>, Refusal> {
+        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+        let unreadable = |message| Refusal::new(400, "malformed_json", message);
+        let events = match (self, text.first()) {
+            (_, None) => return Err(Refusal::new(400, "empty", "the body is empty")),
+            (Self::Json, Some(b'[')) => serde_json::from_slice::<Vec<&RawValue>>(text)
+                .map_err(|_| unreadable("the body is not a JSON array"))?
+                .into_iter()
+                .map(|event| Ok(body.slice_ref(event.get().as_bytes())))
+                .collect(),
+            (Self::Json, Some(b'{')) if serde_json::from_slice::<&RawValue>(text).is_ok() => {
+                vec![Ok(body.slice_ref(text))]
+            }
+            (Self::Json, Some(b'{')) | (Self::Lines, _) => lines(text),
+            (Self::Json, _) => {
+                return Err(unreadable("the body is not a JSON object, a JSON array, or one JSON object a line"));
+            }
+        };
+        if events.len() > MAX_EVENTS_PER_REQUEST {
+            let message = format!("more than {MAX_EVENTS_PER_REQUEST} events in one request");
+            return Err(Refusal::new(413, "too_many_events", message));
+        }
+        Ok(events)
+    }
+}
+
+fn lines(text: &[u8]) -> Vec<Result<Bytes, Reason>> {
+    let mut reader = LineReader::new(text);
+    let mut events = Vec::new();
+    // Reading from memory cannot fail; the extra event shows that there are too many.
+    while let Ok(Some(line)) = reader.next_line()
+        && events.len() <= MAX_EVENTS_PER_REQUEST
+    {
+        match line {
+            Line::Empty => {}
+            Line::Whole(line) => events.push(Ok(Bytes::copy_from_slice(line))),
+            Line::TooLong => events.push(Err(too_large())),
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(content_type: &str, body: &str) -> Result<Vec<String>, u16> {
+        let format = Format::of(Some(content_type.as_bytes())).map_err(|refusal| refusal.status)?;
+        let events = format.split(&Bytes::copy_from_slice(body.as_bytes()));
+        let texts = events.map_err(|refusal| refusal.status)?.into_iter();
+        Ok(texts.map(|event| String::from_utf8_lossy(&event.unwrap()).into_owned()).collect())
+    }
+
+    #[test]
+    fn every_form_of_body_gives_its_events() {
+        let json = "application/json; charset=utf-8";
+        let cases: [(&str, &str, &[&str]); 7] = [
+            (json, " {\"a\": 1.0} ", &["{\"a\": 1.0}"]),
+            (json, "[{\"a\":1e2}, 7 ,\"x\"]", &["{\"a\":1e2}", "7", "\"x\""]),
+            (json, "\u{feff}[]", &[]),
+            (json, "{\"a\":1}\n{broken\r\n\n{\"b\":2}", &["{\"a\":1}", "{broken", "{\"b\":2}"]),
+            (json, "{broken", &["{broken"]),
+            ("application/x-ndjson", "[1]\n{\"a\":1}\n", &["[1]", "{\"a\":1}"]),
+            ("TEXT/PLAIN", "{\"a\":1}", &["{\"a\":1}"]),
+        ];
+        for (content_type, body, expected) in cases {
+            assert_eq!(split(content_type, body).unwrap(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        assert_eq!(split("application/json", " \n"), Err(400));
+        assert_eq!(split("application/json", "[{\"a\":1},"), Err(400));
+        assert_eq!(split("application/json", "hello"), Err(400));
+        assert_eq!(split("text/html", "{}"), Err(415));
+        let many = "{}\n".repeat(MAX_EVENTS_PER_REQUEST + 1);
+        assert_eq!(split("application/x-ndjson", &many), Err(413));
+    }
+}

@@ -1,0 +1,327 @@
+//! The far side of one sink's buffer: takes batches, delivers them, and acts on the outcome of every record.
+//!
+//! Invariant: a record that was taken is delivered, rejected, put back, or held at the end, also when the sink panics
+//! or answers with the wrong number of outcomes.
+
+use crate::backoff::Backoff;
+use crate::batch::{Batch, Held};
+use crate::config::{option::RetryOptions, seconds};
+use crate::dead_letter::Letter;
+use crate::outlet::Outlet;
+use crate::stop::Stop;
+use crate::telemetry::{SinkState, SinkTelemetry};
+use pipeline_core::{HealthcheckError, Outcome, Reason, Sink};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+/// The first pause between two probes of a blocked sink.
+const INITIAL_PROBE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two probes of a blocked sink.
+const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
+/// How often a blocked sink says so.
+const REMINDER_PAUSE: Duration = Duration::from_secs(60);
+
+type Probe = Result<(), HealthcheckError>;
+
+/// Delivers what is in one buffer.
+pub(crate) struct Worker {
+    outlet: Arc<Outlet>,
+    concurrency: usize,
+    deliveries: JoinSet<Vec<Outcome>>,
+    batches: HashMap<Id, Arc<Batch>>,
+    backoff: Backoff,
+    paused_until: Option<Instant>,
+    blocked: Option<Blocked>,
+    probe: JoinSet<Probe>,
+    probe_backoff: Backoff,
+}
+
+struct Blocked {
+    reason: Reason,
+    next_probe: Instant,
+    next_reminder: Instant,
+}
+
+enum Step {
+    End,
+    Settle(Result<(Id, Vec<Outcome>), JoinError>),
+    Send(Batch),
+    Resume,
+    Probe,
+    Probed(Probe),
+    Remind,
+    Look,
+}
+
+impl Worker {
+    pub(crate) fn new(outlet: Arc<Outlet>, concurrency: usize, retry: &RetryOptions, seed: u64) -> Self {
+        let (initial, max) = (seconds(retry.initial_backoff_secs), seconds(retry.max_backoff_secs));
+        Self {
+            outlet,
+            concurrency,
+            deliveries: JoinSet::new(),
+            batches: HashMap::new(),
+            backoff: Backoff::new(initial, max, seed),
+            paused_until: None,
+            blocked: None,
+            probe: JoinSet::new(),
+            probe_backoff: Backoff::new(INITIAL_PROBE_PAUSE, MAX_PROBE_PAUSE, seed),
+        }
+    }
+
+    /// Runs until everything is delivered or the pipeline has to end; what is left then goes to the dead letters.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match self.step().await {
+                Step::End => break,
+                Step::Settle(done) => self.settle(done).await,
+                Step::Send(batch) => self.send(batch).await,
+                Step::Resume => {
+                    self.paused_until = None;
+                    self.outlet.telemetry.set_state(SinkState::Sending);
+                }
+                Step::Probe => self.start_probe(),
+                Step::Probed(result) => self.probed(result),
+                Step::Remind => self.remind(),
+                Step::Look => {}
+            }
+        }
+        self.hold().await;
+    }
+
+    async fn step(&mut self) -> Step {
+        let (mut stop, mut end) = (self.outlet.stop.clone(), self.outlet.stop.clone());
+        let stopping = stop.now() != Stop::Run;
+        let nothing_left = self.deliveries.is_empty() && self.outlet.buffer.is_drained();
+        // Draining into a destination that waits for a person is no use.
+        if nothing_left || (stopping && self.blocked.is_some() && self.deliveries.is_empty()) {
+            return Step::End;
+        }
+        // After a failure one batch goes ahead alone, to see whether the way is clear.
+        let at_once = if self.backoff.is_failing() { 1 } else { self.concurrency };
+        let may_send = self.paused_until.is_none() && self.blocked.is_none() && self.deliveries.len() < at_once;
+        let paused = self.paused_until.filter(|_| self.blocked.is_none());
+        let probing = !self.probe.is_empty();
+        let next_probe = self.blocked.as_ref().filter(|_| !probing).map(|blocked| blocked.next_probe);
+        let next_reminder = self.blocked.as_ref().map(|blocked| blocked.next_reminder);
+        tokio::select! {
+            biased;
+            () = end.deadline() => Step::End,
+            () = stop.stopped(), if !stopping => Step::Look,
+            Some(done) = self.deliveries.join_next_with_id() => Step::Settle(done),
+            Some(probed) = self.probe.join_next() => Step::Probed(probed.unwrap_or_else(|_| {
+                Err(HealthcheckError::Unavailable(Reason::new("internal", "the health check failed")))
+            })),
+            () = at(paused) => Step::Resume,
+            () = at(next_probe) => Step::Probe,
+            () = at(next_reminder) => Step::Remind,
+            Some(batch) = self.outlet.buffer.next_batch(), if may_send => Step::Send(batch),
+            else => Step::End,
+        }
+    }
+
+    async fn send(&mut self, batch: Batch) {
+        let batch = self.without_expired(batch).await;
+        if batch.records.is_empty() {
+            return;
+        }
+        let batch = Arc::new(batch);
+        let (sink, records) = (Arc::clone(&self.outlet.sink), Arc::clone(&batch));
+        let task = self.deliveries.spawn(async move { sink.deliver(&records.records).await });
+        self.batches.insert(task.id(), batch);
+    }
+
+    /// Takes out what the destination would refuse as too old by now.
+    async fn without_expired(&self, batch: Batch) -> Batch {
+        let now = self.outlet.clock.now_ms() / 1000;
+        if batch.records.iter().all(|record| record.expires_at > now) {
+            return batch;
+        }
+        let mut rest = Batch::default();
+        let mut letters = Vec::new();
+        for held in batch.into_held() {
+            if held.record.expires_at > now {
+                rest.push(held);
+            } else {
+                let detail = "the event became too old for the destination while it waited";
+                letters.push((held, Reason::new("expired", detail)));
+            }
+        }
+        self.reject(letters).await;
+        rest
+    }
+
+    async fn settle(&mut self, done: Result<(Id, Vec<Outcome>), JoinError>) {
+        let (id, outcomes) = match done {
+            Ok((id, outcomes)) => (id, Some(outcomes)),
+            Err(error) => (error.id(), None),
+        };
+        let Some(batch) = self.batches.remove(&id) else {
+            return;
+        };
+        let batch = Arc::unwrap_or_clone(batch);
+        let expected = batch.records.len();
+        let outcomes = outcomes
+            .filter(|outcomes| outcomes.len() == expected)
+            .unwrap_or_else(|| vec![internal_fault(); expected]);
+        self.sort_out(batch, outcomes).await;
+    }
+
+    async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>) {
+        let (mut delivered, mut finished_bytes) = (0, 0);
+        let (mut again, mut rejected) = (Vec::new(), Vec::new());
+        let mut retry: Option<(Option<Duration>, Reason)> = None;
+        let mut blocked = None;
+        for (mut held, outcome) in batch.into_held().zip(outcomes) {
+            held.ticket.attempts += 1;
+            match outcome {
+                Outcome::Delivered => {
+                    delivered += 1;
+                    finished_bytes += held.record.size_bytes();
+                }
+                Outcome::Rejected { reason } => rejected.push((held, reason)),
+                Outcome::Retry { after, reason } => {
+                    let longest = retry.map_or(after, |(longest, _)| longest.max(after));
+                    retry = Some((longest, reason));
+                    again.push(held);
+                }
+                Outcome::Blocked { reason } => {
+                    blocked = Some(reason);
+                    again.push(held);
+                }
+            }
+        }
+        let telemetry = &self.outlet.telemetry;
+        SinkTelemetry::add(&telemetry.delivered, delivered);
+        SinkTelemetry::add(&telemetry.retried, again.len());
+        self.outlet.buffer.finish(delivered, finished_bytes);
+        self.outlet.buffer.put_back(again.into_iter());
+        if delivered > 0 || !rejected.is_empty() {
+            self.backoff.reset();
+            self.probe_backoff.reset();
+        }
+        match (blocked, retry) {
+            (Some(reason), _) => self.block(reason),
+            (None, Some((after, reason))) => self.pause(after, &reason),
+            (None, None) => {}
+        }
+        self.reject(rejected).await;
+    }
+
+    async fn reject(&self, rejected: Vec<(Held, Reason)>) {
+        let events = rejected.len();
+        let bytes = rejected.iter().map(|(held, _)| held.record.size_bytes()).sum();
+        let letters = rejected.into_iter().map(|(held, reason)| Letter {
+            reason,
+            position: held.ticket.position,
+            attempts: held.ticket.attempts,
+            record: Some(held.record),
+        });
+        self.outlet.reject(letters.collect()).await;
+        self.outlet.buffer.finish(events, bytes);
+    }
+
+    fn pause(&mut self, after: Option<Duration>, reason: &Reason) {
+        let now = Instant::now();
+        // Batches that were on their way together fail together: that is one failure, not several.
+        let known = self.paused_until;
+        let until = match known {
+            Some(until) => until.max(now + after.unwrap_or_default()),
+            None => now + self.backoff.next(after),
+        };
+        self.paused_until = Some(until);
+        if known.is_none() {
+            let secs = until.duration_since(now).as_secs_f64();
+            let sink = &self.outlet.name;
+            tracing::warn!(%sink, reason = reason.code, "delivery failed: {}; next attempt in {secs:.1} s", reason.detail);
+        }
+        if self.blocked.is_none() {
+            self.outlet.telemetry.set_state(SinkState::BackingOff {
+                until,
+                reason: reason.code.to_owned(),
+            });
+        }
+    }
+
+    fn block(&mut self, reason: Reason) {
+        let now = Instant::now();
+        if self.blocked.is_none() {
+            let next_probe = now + self.probe_backoff.limit();
+            self.blocked = Some(Blocked {
+                reason,
+                next_probe,
+                next_reminder: now,
+            });
+            self.remind();
+        }
+    }
+
+    fn remind(&mut self) {
+        if let Some(blocked) = &mut self.blocked {
+            blocked.next_reminder = Instant::now() + REMINDER_PAUSE;
+            let detail = &blocked.reason.detail;
+            tracing::error!(sink = %self.outlet.name, reason = blocked.reason.code, "sending has stopped: {detail}; nothing is lost, and it resumes by itself");
+            self.outlet.telemetry.set_state(SinkState::Blocked {
+                reason: detail.to_string(),
+            });
+        }
+    }
+
+    fn start_probe(&mut self) {
+        let sink: Arc<dyn Sink> = Arc::clone(&self.outlet.sink);
+        self.probe.spawn(async move { sink.healthcheck().await });
+    }
+
+    fn probed(&mut self, result: Probe) {
+        let Some(blocked) = &mut self.blocked else { return };
+        match result {
+            Ok(()) => {
+                self.blocked = None;
+                self.paused_until = None;
+                self.outlet.telemetry.set_state(SinkState::Sending);
+                tracing::info!(sink = %self.outlet.name, "sending resumes");
+            }
+            Err(error) => {
+                blocked.next_probe = Instant::now() + self.probe_backoff.limit();
+                if let HealthcheckError::Blocked(reason) = error {
+                    blocked.reason = reason;
+                }
+            }
+        }
+    }
+
+    /// The end: what is on its way is given up, and everything that is left goes to the dead letters.
+    async fn hold(mut self) {
+        self.deliveries.abort_all();
+        // A delivery that has just finished still counts.
+        while let Some(done) = self.deliveries.join_next_with_id().await {
+            if let Ok(done) = done {
+                self.settle(Ok(done)).await;
+            }
+        }
+        let given_up = std::mem::take(&mut self.batches).into_values();
+        let mut left: Vec<Held> = given_up
+            .flat_map(|batch| Arc::unwrap_or_clone(batch).into_held())
+            .collect();
+        left.extend(self.outlet.buffer.abandon());
+        self.outlet.hold(left).await;
+    }
+}
+
+fn internal_fault() -> Outcome {
+    Outcome::Retry {
+        after: None,
+        reason: Reason::new("internal", "the sink failed while it delivered; please report it"),
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
