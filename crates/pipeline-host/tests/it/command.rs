@@ -90,7 +90,7 @@ fn a_wrong_file_ends_with_78_and_says_where() {
         (
             "a.toml",
             "a = \"secret-value\nb",
-            "is not valid TOML: look at line 1",
+            "is not valid TOML: look at line 2, column 2",
         ),
         (
             "a.json",
