@@ -1,1 +1,39 @@
 //! A pipeline sink that delivers analytics events to Meta's Conversions API.
+//!
+//! One event's journey, step by step:
+//!
+//! 1. `extract` reads the event's bytes once, along the paths that the preset names;
+//! 2. `consent` decides whether it may leave;
+//! 3. `mapping` makes a server event of it, as `preset` and the options in `config` say;
+//! 4. `identity` normalises and hashes personal data on the way, the only door for it;
+//! 5. `validate` finds what Meta would refuse, and the host buffers the record;
+//! 6. `request` and `delivery` send a batch of records and take a refused one apart;
+//! 7. `response` reads Meta's answer into the fate of each event.
+//!
+//! The crate registers itself: a host that links it (`use meta_conversions as _;`) finds the sink under the name
+//! `meta_conversions` in [`pipeline_core::Registry`], and needs nothing else of it.
+
+mod config;
+mod consent;
+mod delivery;
+mod extract;
+mod field_mapping;
+mod identity;
+mod mapping;
+mod path;
+mod payload;
+mod preset;
+mod reason;
+mod request;
+mod response;
+mod sink;
+mod validate;
+
+pub use sink::DESCRIPTION;
+
+/// The JSON Schema of a preset file.
+pub fn preset_schema() -> schemars::Schema {
+    schemars::schema_for!(preset::Preset)
+}
+
+pipeline_core::inventory::submit!(DESCRIPTION);

@@ -17,8 +17,8 @@
 //!
 //! # Where Meta is silent or contradicts itself
 //!
-//! * A website event without `event_source_url` or `client_user_agent` is refused, as documented, although such events have
-//!   been seen accepted: [`SandboxOptions::require_website_fields`].
+//! * A website event without `event_source_url` or `client_user_agent` is accepted, as it has been seen to be, although
+//!   both are documented as required: [`SandboxOptions::require_website_fields`] refuses it.
 //! * A `value` without `currency` is refused on every event (2804023, one report), because an amount without a unit is
 //!   never meant: [`SandboxOptions::require_currency_with_value`].
 //! * Unknown keys in `user_data` are refused as on the event; null counts as absent in `user_data` and nowhere else.

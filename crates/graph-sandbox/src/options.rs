@@ -10,7 +10,7 @@ pub type NowMs = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// Bytes of accepted request bodies that are kept by default.
 pub const DEFAULT_MAX_KEPT_BYTES: usize = 512 * 1024 * 1024;
 
-/// How a sandbox behaves. [`SandboxOptions::default`] is a strict one that takes any token and any pixel.
+/// How a sandbox behaves. [`SandboxOptions::default`] takes any token and any pixel.
 #[derive(Clone)]
 pub struct SandboxOptions {
     /// Where to listen. Default: a port of the system's choice on 127.0.0.1.
@@ -21,8 +21,8 @@ pub struct SandboxOptions {
     pub pixel_ids: Vec<String>,
     /// The clock that ages are measured with. Default: none, which is the system's.
     pub now_ms: Option<NowMs>,
-    /// Whether website events need `event_source_url` and `client_user_agent`. Documented as required; accepted without a
-    /// user agent in one recorded live call. Default true.
+    /// Whether website events need `event_source_url` and `client_user_agent`. Documented as required, but Meta has been
+    /// seen to accept events without a user agent. Default false.
     pub require_website_fields: bool,
     /// Whether a `value` needs a `currency` on every event. Reported once. Default true.
     pub require_currency_with_value: bool,
@@ -38,7 +38,7 @@ impl Default for SandboxOptions {
             access_tokens: Vec::new(),
             pixel_ids: Vec::new(),
             now_ms: None,
-            require_website_fields: true,
+            require_website_fields: false,
             require_currency_with_value: true,
             max_kept_bytes: DEFAULT_MAX_KEPT_BYTES,
         }

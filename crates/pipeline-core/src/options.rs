@@ -281,7 +281,7 @@ impl<'s> Checker<'s> {
         let actual = kind(value);
         let fits =
             |wanted: &&str| *wanted == actual || (*wanted == "number" && actual == "integer");
-        if types.is_empty() || types.iter().any(|wanted| fits(wanted)) {
+        if types.is_empty() || types.iter().any(fits) {
             return Some(value.clone());
         }
         // A value from the environment is always text, and an id may be written without quotes.
@@ -462,18 +462,17 @@ fn describe(schema: &Value) -> String {
             other => article(other),
         })
         .collect();
-    let mut text = if kinds.is_empty() {
+    let kinds = if kinds.is_empty() {
         "another form".to_owned()
     } else {
         kinds.join(" or ")
     };
     match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
-        (Some(least), Some(most)) => text.push_str(&format!(" from {least} to {most}")),
-        (Some(least), None) => text.push_str(&format!(" of at least {least}")),
-        (None, Some(most)) => text.push_str(&format!(" of at most {most}")),
-        (None, None) => {}
+        (Some(least), Some(most)) => format!("{kinds} from {least} to {most}"),
+        (Some(least), None) => format!("{kinds} of at least {least}"),
+        (None, Some(most)) => format!("{kinds} of at most {most}"),
+        (None, None) => kinds,
     }
-    text
 }
 
 fn first_sentence(text: &str) -> String {

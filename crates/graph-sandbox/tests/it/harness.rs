@@ -18,7 +18,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn start() -> Self {
-        Self::with(SandboxOptions::default()).await
+        Self::with(SandboxOptions {
+            require_website_fields: true,
+            ..SandboxOptions::default()
+        })
+        .await
     }
 
     pub(crate) async fn with(options: SandboxOptions) -> Self {

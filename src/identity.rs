@@ -1,0 +1,183 @@
+//! The only door for personal data: plain values go in, hashes or "left out, because" come out.
+//!
+//! Each rule of Meta's "Customer information parameters" page is one function in one file below. In goes a borrowed value as an event
+//! carries it; out comes its normal form, or the SHA-256 of it. Where the page is silent, Meta's newest library decides.
+//!
+//! Invariant: pure, and what leaves here for a hashed field is 64 lowercase hex digits (an appendix of Meta's own builder may follow);
+//! an absent, empty or hopeless value is left out with a reason, and never hashed.
+
+mod birth_date;
+pub(crate) mod browser_id;
+mod country;
+mod digest;
+mod email;
+mod gender;
+mod ip;
+mod left_out;
+mod name;
+mod phone;
+mod postcode;
+mod state;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use country::{Alpha2, country_of};
+pub(crate) use digest::Digest;
+pub(crate) use ip::client_ip;
+pub(crate) use left_out::LeftOut;
+pub(crate) use name::split_name;
+
+/// Longest value that is looked at, in bytes. The longest e-mail address has 320; a longer name or id is not one.
+pub(crate) const MAX_VALUE_BYTES: usize = 2048;
+
+/// A field that Meta wants hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Field {
+    Em,
+    Ph,
+    Fn,
+    Ln,
+    Ge,
+    Db,
+    Ct,
+    St,
+    Zp,
+    Country,
+    ExternalId,
+}
+
+#[cfg(test)]
+impl Field {
+    /// Every hashed field, in the order of Meta's page.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Em,
+        Self::Ph,
+        Self::Fn,
+        Self::Ln,
+        Self::Ge,
+        Self::Db,
+        Self::Ct,
+        Self::St,
+        Self::Zp,
+        Self::Country,
+        Self::ExternalId,
+    ];
+
+    /// Meta's key.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Em => "em",
+            Self::Ph => "ph",
+            Self::Fn => "fn",
+            Self::Ln => "ln",
+            Self::Ge => "ge",
+            Self::Db => "db",
+            Self::Ct => "ct",
+            Self::St => "st",
+            Self::Zp => "zp",
+            Self::Country => "country",
+            Self::ExternalId => "external_id",
+        }
+    }
+}
+
+/// What the rest of the event says about reading a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Locale {
+    /// The country of the event's address.
+    pub(crate) country: Option<Alpha2>,
+    /// The country from the settings, for events that name none.
+    pub(crate) default_country: Option<Alpha2>,
+    /// The current year: nobody was born later.
+    pub(crate) year: i16,
+}
+
+impl Locale {
+    /// The country to read a value with.
+    fn known(self) -> Option<Alpha2> {
+        self.country.or(self.default_country)
+    }
+}
+
+/// Writes the normal form of `raw` into `out`, replacing what was there.
+///
+/// # Errors
+///
+/// The reason why the value is left out; `out` is then meaningless.
+pub(crate) fn normalize(
+    field: Field,
+    raw: &str,
+    locale: Locale,
+    out: &mut String,
+) -> Result<(), LeftOut> {
+    let raw = checked(raw, out)?;
+    if field != Field::ExternalId && digest::is_md5(raw) {
+        return Err(LeftOut::Md5Hash);
+    }
+    match field {
+        Field::Em => email::normalize(raw, out),
+        Field::Ph => phone::normalize(raw, locale, out),
+        Field::Fn | Field::Ln => name::normalize_person(raw, out),
+        Field::Ge => gender::normalize(raw, out),
+        Field::Db => birth_date::normalize(raw, locale.year, out),
+        Field::Ct => name::normalize_city(raw, out),
+        Field::St => state::normalize(raw, locale.known(), out),
+        Field::Zp => postcode::normalize(raw, locale, out),
+        Field::Country => country::normalize(raw, out),
+        Field::ExternalId => text::squeeze(raw, out),
+    }?;
+    if out.chars().all(char::is_control) {
+        return Err(LeftOut::Empty);
+    }
+    if field != Field::ExternalId && digest::is_md5(out) {
+        return Err(LeftOut::Md5Hash);
+    }
+    Ok(())
+}
+
+/// The hash of `raw`: itself when it is one already, else the SHA-256 of its normal form. `scratch` is overwritten.
+///
+/// # Errors
+///
+/// The reason why the value is left out.
+pub(crate) fn hash(
+    field: Field,
+    raw: &str,
+    locale: Locale,
+    scratch: &mut String,
+) -> Result<Digest, LeftOut> {
+    if let Some(ready) = Digest::already(raw) {
+        return if ready.is_of_nothing() {
+            Err(LeftOut::Empty)
+        } else {
+            Ok(ready)
+        };
+    }
+    normalize(field, raw, locale, scratch)?;
+    Ok(Digest::of(scratch))
+}
+
+/// Writes an external id that goes out unhashed: as it is, without the white space around it.
+///
+/// # Errors
+///
+/// The reason why the value is left out.
+pub(crate) fn external_id_raw(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+    let value = checked(raw, out)?;
+    out.push_str(value);
+    Ok(())
+}
+
+/// The value without white space around it, if it is worth reading; empties `out`.
+fn checked<'a>(raw: &'a str, out: &mut String) -> Result<&'a str, LeftOut> {
+    out.clear();
+    if raw.len() > MAX_VALUE_BYTES {
+        return Err(LeftOut::TooLong);
+    }
+    let raw = text::trim(raw);
+    if raw.is_empty() {
+        return Err(LeftOut::Empty);
+    }
+    Ok(raw)
+}

@@ -1,0 +1,203 @@
+//! `db`: `YYYYMMDD`.
+//!
+//! In goes a date as people and machines write it: ISO (with a time or not), `2/16/1997`, `16.2.1997`, `Feb 16, 1997`, `19970216`, Unix
+//! time in seconds or milliseconds. Out comes the day as written, in no time zone. Invariant: the day is in the calendar, from 1900 to
+//! this year, and no guess: where day-first and month-first both make a date, it is left out.
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, civil::Date, tz::Offset};
+
+use super::{LeftOut, text};
+
+const FIRST_YEAR: i16 = 1900;
+/// More letters than any month or weekday has.
+const MAX_WORD_BYTES: usize = 12;
+/// Day, month and year; what follows is a time.
+const PARTS: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    /// A number and how many digits it has.
+    Number(i16, usize),
+    Month(i8),
+}
+
+pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), LeftOut> {
+    let years = FIRST_YEAR..=this_year;
+    let in_range = |date: &Date| years.contains(&date.year());
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let raw = match raw.split_once('T') {
+        Some((day, _)) if is_digits(day) => day,
+        _ => raw,
+    };
+    let compact = raw.strip_prefix('-').unwrap_or(raw);
+    let date = if is_digits(compact) {
+        match compact.len() {
+            8 => eight_digits(compact, in_range)?,
+            9..=13 => epoch(raw).ok_or(LeftOut::ImpossibleDate)?,
+            0 => return Err(LeftOut::NotADate),
+            _ => return Err(LeftOut::IncompleteDate),
+        }
+    } else {
+        from_parts(&read(raw)?, in_range)?
+    };
+    if !in_range(&date) {
+        return Err(LeftOut::ImpossibleDate);
+    }
+    write!(
+        out,
+        "{:04}{:02}{:02}",
+        date.year(),
+        date.month(),
+        date.day()
+    )
+    .map_err(|_| LeftOut::ImpossibleDate)
+}
+
+/// `YYYYMMDD`, else the one reading with the year at the end that makes a date.
+fn eight_digits(digits: &str, in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
+    let number = |range: std::ops::Range<usize>| digits[range].parse().unwrap_or(0);
+    if let Some(date) = date(number(0..4), number(4..6), number(6..8)).filter(&in_range) {
+        return Ok(date);
+    }
+    year_last(number(0..2), number(2..4), number(4..8), in_range)
+}
+
+/// Unix time: up to ten digits are seconds, more are milliseconds.
+fn epoch(digits: &str) -> Option<Date> {
+    let time: i64 = digits.parse().ok()?;
+    let time = if digits.trim_start_matches('-').len() <= 10 {
+        Timestamp::from_second(time)
+    } else {
+        Timestamp::from_millisecond(time)
+    };
+    Some(Offset::UTC.to_datetime(time.ok()?).date())
+}
+
+/// The first three numbers and month names.
+fn read(raw: &str) -> Result<[Part; PARTS], LeftOut> {
+    let mut parts = [Part::Number(0, 0); PARTS];
+    let mut count = 0;
+    let mut chars = raw.chars().peekable();
+    while count < PARTS {
+        let Some(c) = chars.next() else {
+            return Err(if count == 0 {
+                LeftOut::NotADate
+            } else {
+                LeftOut::IncompleteDate
+            });
+        };
+        if let Some(digit) = text::digit(c) {
+            let (mut value, mut len) = (i16::from(digit), 1);
+            while let Some(digit) = chars.peek().copied().and_then(text::digit) {
+                value = value.saturating_mul(10).saturating_add(i16::from(digit));
+                len += 1;
+                chars.next();
+            }
+            parts[count] = Part::Number(value, len);
+            count += 1;
+        } else if c.is_alphabetic() {
+            let mut word = String::from(c.to_ascii_lowercase());
+            while let Some(c) = chars.next_if(|c| c.is_alphabetic()) {
+                if word.len() >= MAX_WORD_BYTES {
+                    return Err(LeftOut::NotADate);
+                }
+                word.push(c.to_ascii_lowercase());
+            }
+            if let Some(month) = month(&word) {
+                parts[count] = Part::Month(month);
+                count += 1;
+            } else if !is_filler(&word) {
+                return Err(LeftOut::NotADate);
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
+    use Part::{Month, Number};
+    let date = match *parts {
+        [Number(y, 4), Number(a, 1..=2), Number(b, 1..=2)] => {
+            date(y, a, b).or_else(|| date(y, b, a))
+        }
+        [Number(a, 1..=2), Number(b, 1..=2), Number(y, 4)] => return year_last(a, b, y, in_range),
+        [Number(d, 1..=2), Month(m), Number(y, 4)]
+        | [Month(m), Number(d, 1..=2), Number(y, 4)]
+        | [Number(y, 4), Month(m), Number(d, 1..=2)] => date(y, m.into(), d),
+        [
+            Number(_, 1..=2) | Month(_),
+            Number(_, 1..=2) | Month(_),
+            Number(_, 1..=2),
+        ] => {
+            return Err(LeftOut::IncompleteDate);
+        }
+        _ => return Err(LeftOut::NotADate),
+    };
+    date.ok_or(LeftOut::ImpossibleDate)
+}
+
+/// Month-first or day-first, whichever the calendar allows.
+fn year_last(a: i16, b: i16, year: i16, in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
+    let month_first = date(year, a, b).filter(&in_range);
+    let day_first = date(year, b, a).filter(&in_range);
+    match (month_first, day_first) {
+        (Some(one), Some(other)) if one != other => Err(LeftOut::AmbiguousDate),
+        (one, other) => one.or(other).ok_or(LeftOut::ImpossibleDate),
+    }
+}
+
+fn date(year: i16, month: i16, day: i16) -> Option<Date> {
+    Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()
+}
+
+/// English months, in full or cut to three letters.
+fn month(word: &str) -> Option<i8> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    (1..).zip(MONTHS).find_map(|(number, name)| {
+        (word == name || word == &name[..3] || (word == "sept" && number == 9)).then_some(number)
+    })
+}
+
+/// Words around a date that say nothing about it.
+fn is_filler(word: &str) -> bool {
+    const WEEKDAYS: [&str; 7] = [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+    ];
+    matches!(
+        word,
+        "st" | "nd"
+            | "rd"
+            | "th"
+            | "of"
+            | "tues"
+            | "thur"
+            | "thurs"
+            | "年"
+            | "月"
+            | "日"
+            | "년"
+            | "월"
+            | "일"
+    ) || WEEKDAYS.iter().any(|day| word == *day || word == &day[..3])
+}

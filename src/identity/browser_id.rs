@@ -1,0 +1,359 @@
+//! `fbp` and `fbc`: the browser id and the click id, as Meta's "fbp and fbc parameters" page describes them.
+//!
+//! In go cookie values, page URLs and the anonymous id; out come values of the form `fb.<subdomain index>.<milliseconds>.<payload>`, to
+//! which Meta's own builder adds `.<appendix>`. Invariant: an existing value passes byte for byte; a click id is never lowercased,
+//! shortened or decoded twice; a generated `fbp` is the same for one visitor on every machine.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{LeftOut, digest::is_appendix, text};
+
+/// Longest click id, in characters; Meta's own script ignores longer ones.
+pub(crate) const MAX_CLICK_ID_LEN: usize = 500;
+/// Longest cookie value, in bytes: a click id and what stands around it.
+const MAX_COOKIE_BYTES: usize = MAX_CLICK_ID_LEN + 64;
+/// How long Meta keeps a click, in milliseconds.
+const MAX_CLICK_AGE_MS: i64 = 90 * 24 * 60 * 60 * 1000;
+/// How far two clocks may disagree before a click counts as later than its event, in milliseconds.
+const MAX_CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
+/// A creation time below this is in seconds, which the format does not allow: the year 1973, read as milliseconds.
+const MIN_CREATION_MS: i64 = 100_000_000_000;
+/// Generated browser ids claim a creation time in the four years from here: 2020-01-01, in milliseconds.
+const GENERATED_FROM_MS: u64 = 1_577_836_800_000;
+/// … to 2023-12-31, always in the past.
+const GENERATED_SPAN_MS: u64 = 4 * 365 * 24 * 60 * 60 * 1000;
+/// The random part of a generated browser id has ten digits.
+const GENERATED_MIN: u64 = 1_000_000_000;
+
+/// A click cookie, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fbc<'a> {
+    /// The whole value, as it is sent.
+    pub(crate) value: &'a str,
+    /// The click id: the fourth segment, whatever follows.
+    pub(crate) click_id: &'a str,
+    /// When the click was first seen, in milliseconds.
+    pub(crate) created_ms: i64,
+}
+
+/// A browser id cookie, if it is well-formed.
+pub(crate) fn fbp(raw: &str) -> Option<&str> {
+    Some(segments(raw)?.value)
+}
+
+/// A click cookie, if it is well-formed.
+pub(crate) fn fbc(raw: &str) -> Option<Fbc<'_>> {
+    segments(raw).filter(|fbc| fbc.click_id.len() <= MAX_CLICK_ID_LEN)
+}
+
+/// Writes the browser id of a visitor who has no cookie, made from the anonymous id: SHA-256 under a name of its own, so that the id cannot
+/// be read back, cut down to a time and ten digits. Appends to `out`.
+///
+/// # Errors
+///
+/// An empty id makes none.
+pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), LeftOut> {
+    let id = text::trim(anonymous_id);
+    if id.is_empty() {
+        return Err(LeftOut::Empty);
+    }
+    let hash = Sha256::new()
+        .chain_update(b"meta_conversions.fbp\0")
+        .chain_update(id.as_bytes())
+        .finalize();
+    let number = |at: usize| {
+        hash.iter()
+            .skip(at)
+            .take(8)
+            .fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let created = GENERATED_FROM_MS + number(0) % GENERATED_SPAN_MS;
+    let digits = GENERATED_MIN + number(8) % (9 * GENERATED_MIN);
+    write!(out, "fb.1.{created}.{digits}").map_err(|_| LeftOut::Empty)
+}
+
+/// Appends the click cookie that the pixel would have set for this click. The subdomain index of a value made on a server is 1.
+///
+/// # Errors
+///
+/// The click id is none.
+pub(crate) fn fbc_from_click(click_id: &str, at_ms: i64, out: &mut String) -> Result<(), LeftOut> {
+    if click_id.len() > MAX_CLICK_ID_LEN {
+        return Err(LeftOut::TooLong);
+    }
+    if !is_base64url(click_id) {
+        return Err(LeftOut::MalformedClickId);
+    }
+    write!(out, "fb.1.{at_ms}.{click_id}").map_err(|_| LeftOut::MalformedClickId)
+}
+
+/// The click id in the query of a URL, or in a bare query: parameter `fbclid` exactly, percent-decoded once.
+pub(crate) fn fbclid_in_url(url_or_query: &str) -> Option<Cow<'_, str>> {
+    let text = url_or_query.split('#').next()?;
+    let query = match text.split_once('?') {
+        Some((_, query)) => query,
+        None if text.contains("://") || text.starts_with('/') => return None,
+        None => text,
+    };
+    query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("fbclid="))
+        .filter_map(percent_decoded)
+        .find(|id| id.len() <= MAX_CLICK_ID_LEN && is_base64url(id))
+}
+
+/// Appends the click to send: the cookie's while the page names the same click or none, else the page's with the event's own time.
+///
+/// # Errors
+///
+/// There is none, or it is too old or too new to have led to this event.
+pub(crate) fn choose(
+    cookie: Option<&str>,
+    click_id: Option<&str>,
+    event_ms: i64,
+    out: &mut String,
+) -> Result<(), LeftOut> {
+    let known = match cookie.map(fbc) {
+        Some(Some(known)) => known,
+        no_cookie => {
+            return match click_id {
+                Some(click_id) => fbc_from_click(click_id, event_ms, out),
+                None if no_cookie.is_some() => Err(LeftOut::MalformedCookie),
+                None => Err(LeftOut::Empty),
+            };
+        }
+    };
+    if let Some(click_id) = click_id
+        && click_id != known.click_id
+        && fbc_from_click(click_id, event_ms, out).is_ok()
+    {
+        return Ok(());
+    }
+    let age_ms = event_ms.saturating_sub(known.created_ms);
+    if age_ms > MAX_CLICK_AGE_MS {
+        return Err(LeftOut::ClickTooOld);
+    }
+    if age_ms < -MAX_CLOCK_SKEW_MS {
+        // The page shows the click, so it did come first, and only the cookie was written later.
+        return match click_id {
+            Some(click_id) if click_id == known.click_id => fbc_from_click(click_id, event_ms, out),
+            _ => Err(LeftOut::ClickInFuture),
+        };
+    }
+    out.push_str(known.value);
+    Ok(())
+}
+
+/// `fb`, digits, milliseconds, payload, and perhaps an appendix.
+fn segments(raw: &str) -> Option<Fbc<'_>> {
+    if raw.len() > MAX_COOKIE_BYTES {
+        return None;
+    }
+    let value = text::trim(raw);
+    let mut parts = value.split('.');
+    let (fb, index, created, payload) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let appendix_is_fine = parts.next().is_none_or(|text| is_appendix(text.as_bytes()));
+    let index_is_fine = (1..=2).contains(&index.len()) && index.bytes().all(|b| b.is_ascii_digit());
+    let created_ms = Some(created)
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok())
+        .filter(|ms| *ms >= MIN_CREATION_MS)?;
+    (fb == "fb"
+        && index_is_fine
+        && is_base64url(payload)
+        && appendix_is_fine
+        && parts.next().is_none())
+    .then_some(Fbc {
+        value,
+        click_id: payload,
+        created_ms,
+    })
+}
+
+fn is_base64url(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut decoded = String::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            b'%' => {
+                let hex = |byte: u8| char::from(byte).to_digit(16);
+                let (high, low) = (hex(bytes.next()?)?, hex(bytes.next()?)?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        };
+        // A click id is ASCII; anything else is refused by its alphabet anyway.
+        decoded.push(char::from(byte));
+    }
+    Some(Cow::Owned(decoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    const CLICK_MS: i64 = 1_762_902_000_000;
+    const COOKIE: &str = "fb.1.1762902000000.IwAR_a-B9";
+    const WITH_APPENDIX: &str = "fb.1.1762902000000.IwAR_a-B9.AQQCAQIB";
+
+    fn chosen(cookie: Option<&str>, click: Option<&str>, event_ms: i64) -> Result<String, LeftOut> {
+        let mut out = String::new();
+        choose(cookie, click, event_ms, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn a_well_formed_cookie_passes_byte_for_byte() {
+        for value in [
+            "fb.1.1554763741205.AbCdEfGhIjKlMnOpQrStUvWxYz1234567890",
+            "fb.1.1596403881668.1116446470",
+            "fb.0.1596403881668.1116446470",
+            "fb.2.1596403881668.1116446470.Bg",
+            WITH_APPENDIX,
+        ] {
+            assert_eq!(fbp(value), Some(value));
+            assert_eq!(fbc(value).unwrap().value, value);
+        }
+        assert_eq!(fbc(WITH_APPENDIX).unwrap().click_id, "IwAR_a-B9");
+        assert_eq!(fbc(WITH_APPENDIX).unwrap().created_ms, CLICK_MS);
+        assert_eq!(
+            fbp(" fb.1.1596403881668.1116446470\n"),
+            Some("fb.1.1596403881668.1116446470")
+        );
+    }
+
+    #[test]
+    fn a_malformed_cookie_is_treated_as_absent() {
+        let long = format!("fb.1.1596403881668.{}", "a".repeat(MAX_CLICK_ID_LEN + 1));
+        for value in [
+            "",
+            "fb",
+            "fb.1.1596403881668",
+            "fb.1.1596403881668.",
+            "FB.1.1596403881668.1",
+            "fb.x.1596403881668.1",
+            "fb..1596403881668.1",
+            "fb.1.-1596403881668.1",
+            "fb.1.1596403881.1",
+            "fb.1.99999999999999999999.1",
+            "fb.1.1596403881668.1.ZZ",
+            "fb.1.1596403881668.1.AQQCAQIB.AQ",
+            "fb.1.1596403881668.a b",
+            "fb.1.1596403881668.é",
+            "abc123xyz,0",
+            &long,
+        ] {
+            assert_eq!(fbc(value), None, "{value}");
+        }
+        let longest = format!("fb.1.1596403881668.{}", "a".repeat(MAX_CLICK_ID_LEN));
+        assert!(fbc(&longest).is_some());
+    }
+
+    #[test]
+    fn a_generated_browser_id_is_the_same_everywhere() {
+        let mut out = String::new();
+        fbp_for(" 2b6f3f0c-6f8e-4c8e-9a54-2d1c1f5f9d11 ", &mut out).unwrap();
+        // From Python's hashlib, with the derivation that the doc comment states.
+        assert_eq!(out, "fb.1.1596710501120.3543703450");
+        assert_eq!(fbp(&out), Some(out.as_str()));
+        assert_eq!(fbp_for("  ", &mut out), Err(LeftOut::Empty));
+    }
+
+    #[test]
+    fn a_click_id_is_read_from_the_query_alone() {
+        for (url, id) in [
+            ("https://x.example/?fbclid=IwAR_a-B9", Some("IwAR_a-B9")),
+            ("https://x.example/p?a=1&fbclid=AbC#fbclid=no", Some("AbC")),
+            ("?fbclid=AbC&x=1", Some("AbC")),
+            ("fbclid=AbC", Some("AbC")),
+            ("https://x.example/?fbclid=Iw%41R%5Fx", Some("IwAR_x")),
+            ("https://x.example/?fbclid=&fbclid=AbC", Some("AbC")),
+            ("https://x.example/?fbclid=Ab%2541", None),
+            ("https://x.example/?FBCLID=AbC", None),
+            ("https://x.example/?xfbclid=AbC", None),
+            ("https://x.example/?fbclid=a+b", None),
+            ("https://x.example/?fbclid=a%", None),
+            ("https://x.example/?fbclid=%C3%A9", None),
+            ("https://x.example/#?fbclid=AbC", None),
+            ("https://x.example/&fbclid=AbC", None),
+            ("", None),
+        ] {
+            assert_eq!(fbclid_in_url(url).as_deref(), id, "{url}");
+        }
+        let longest = "a".repeat(MAX_CLICK_ID_LEN);
+        assert!(fbclid_in_url(&format!("fbclid={longest}")).is_some());
+        assert_eq!(fbclid_in_url(&format!("fbclid={longest}a")), None);
+    }
+
+    #[test]
+    fn the_cookie_wins_while_its_click_id_is_the_same() {
+        let now = CLICK_MS + DAY_MS;
+        let new = format!("fb.1.{now}.Other");
+        assert_eq!(chosen(Some(COOKIE), None, now).as_deref(), Ok(COOKIE));
+        assert_eq!(
+            chosen(Some(COOKIE), Some("IwAR_a-B9"), now).as_deref(),
+            Ok(COOKIE)
+        );
+        assert_eq!(
+            chosen(Some(WITH_APPENDIX), Some("IwAR_a-B9"), now).as_deref(),
+            Ok(WITH_APPENDIX)
+        );
+        assert_eq!(chosen(Some(COOKIE), Some("Other"), now), Ok(new.clone()));
+        assert_eq!(chosen(None, Some("Other"), now), Ok(new.clone()));
+        assert_eq!(chosen(Some("junk"), Some("Other"), now), Ok(new));
+        assert_eq!(
+            chosen(Some(COOKIE), Some("not one"), now).as_deref(),
+            Ok(COOKIE)
+        );
+        assert_eq!(
+            chosen(Some("junk"), None, now),
+            Err(LeftOut::MalformedCookie)
+        );
+        assert_eq!(
+            chosen(None, Some("not one"), now),
+            Err(LeftOut::MalformedClickId)
+        );
+        assert_eq!(chosen(None, None, now), Err(LeftOut::Empty));
+    }
+
+    #[test]
+    fn a_click_older_than_90_days_or_later_than_the_event_is_dropped() {
+        let oldest = CLICK_MS + MAX_CLICK_AGE_MS;
+        assert!(chosen(Some(COOKIE), None, oldest).is_ok());
+        assert_eq!(
+            chosen(Some(COOKIE), None, oldest + 1),
+            Err(LeftOut::ClickTooOld)
+        );
+        assert_eq!(
+            chosen(Some(COOKIE), Some("IwAR_a-B9"), oldest + 1),
+            Err(LeftOut::ClickTooOld)
+        );
+        let earliest = CLICK_MS - MAX_CLOCK_SKEW_MS;
+        assert!(chosen(Some(COOKIE), None, earliest).is_ok());
+        assert_eq!(
+            chosen(Some(COOKIE), None, earliest - 1),
+            Err(LeftOut::ClickInFuture)
+        );
+        assert_eq!(
+            chosen(Some(COOKIE), Some("IwAR_a-B9"), earliest - 1),
+            Ok(format!("fb.1.{}.IwAR_a-B9", earliest - 1))
+        );
+        assert_eq!(
+            chosen(Some(COOKIE), None, i64::MIN),
+            Err(LeftOut::ClickInFuture)
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! `em`: trimmed and lowercased; what does not look like an address is left out.
+//!
+//! In goes what people paste: `mailto:`, a display name, full-width letters, a trailing dot or comma. Out comes the bare address; letters
+//! outside ASCII stay, in the domain too. Invariant: the result has one `@`, a local part and a dotted domain.
+
+use super::{
+    LeftOut,
+    text::{fold_compatible, is_invisible, is_space},
+};
+
+pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+    if raw.is_ascii() {
+        out.push_str(raw);
+        out.make_ascii_lowercase();
+    } else {
+        fold_compatible(raw, |c| !is_invisible(c), out);
+        if out.contains('。') {
+            *out = out.replace('。', ".");
+        }
+    }
+    let address = bare(out);
+    if !is_address(address) {
+        return Err(LeftOut::NotAnEmail);
+    }
+    if address.len() < out.len() {
+        *out = address.to_owned();
+    }
+    Ok(())
+}
+
+/// The address inside a `mailto:` link, a display name and trailing punctuation.
+fn bare(text: &str) -> &str {
+    let mut address = text.trim_matches(|c| is_space(c) || c.is_control());
+    if let Some(inner) = address
+        .strip_suffix('>')
+        .and_then(|rest| rest.rsplit_once('<'))
+    {
+        address = inner.1.trim_matches(is_space);
+    }
+    if let Some(link) = address.strip_prefix("mailto:") {
+        address = link.split('?').next().unwrap_or(link);
+    }
+    address
+        .trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"'))
+        .trim_end_matches(|c| is_space(c) || matches!(c, '.' | ',' | ';'))
+}
+
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
+    is_local_part(local) && is_domain(domain)
+}
+
+/// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
+fn is_local_part(local: &str) -> bool {
+    let is_atom_char = |c: char| {
+        if c.is_ascii() {
+            c.is_ascii_graphic()
+                && !matches!(
+                    c,
+                    '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | ',' | '\\' | '"'
+                )
+        } else {
+            !is_space(c) && !c.is_control()
+        }
+    };
+    local
+        .split('.')
+        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char))
+}
+
+fn is_domain(domain: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .chars()
+                .all(|c| c == '-' || super::text::is_letter_or_digit(c))
+    };
+    let Some((_, top)) = domain.rsplit_once('.') else {
+        return false;
+    };
+    domain.split('.').all(is_label) && !top.bytes().all(|b| b.is_ascii_digit())
+}

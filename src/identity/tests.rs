@@ -1,0 +1,318 @@
+//! The case tables of `fixtures/identity`, walked; and what holds for every value there is.
+//!
+//! Expected hashes are literals from Python's hashlib, or printed in Meta's documentation.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use proptest::prelude::*;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::*;
+
+const YEAR: i16 = 2026;
+
+/// The files of `fixtures/identity` that hold cases: what the documentation prints, and one per rule.
+const TABLES: [&str; 11] = [
+    "documented",
+    "em",
+    "ph",
+    "name",
+    "ge",
+    "db",
+    "ct",
+    "st",
+    "zp",
+    "country",
+    "external_id",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    #[expect(dead_code, reason = "for the reader of the file")]
+    rule: String,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    field: String,
+    value: String,
+    country: Option<String>,
+    default_country: Option<String>,
+    normal: Option<String>,
+    sha256: Option<String>,
+    left_out: Option<String>,
+}
+
+/// What libraries make of a value, row by row.
+#[derive(Deserialize)]
+struct Libraries {
+    rows: Vec<(String, String, Option<String>)>,
+}
+
+/// The rows of [`Libraries`] that Meta's published rule contradicts.
+#[derive(Deserialize)]
+struct Exceptions {
+    rules: Vec<ExceptionRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExceptionRule {
+    rule: String,
+    /// Field, value, and our normal form or the code of leaving it out.
+    rows: Vec<(String, String, Ours)>,
+}
+
+#[derive(Deserialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "snake_case")]
+enum Ours {
+    Normal(String),
+    LeftOut(String),
+}
+
+fn read<T: DeserializeOwned>(name: &str) -> T {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/identity")
+        .join(name);
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn field(key: &str) -> Field {
+    Field::ALL
+        .into_iter()
+        .find(|field| field.key() == key)
+        .unwrap()
+}
+
+fn locale(country: Option<&str>, default_country: Option<&str>) -> Locale {
+    Locale {
+        country: country.map(|name| country_of(name).unwrap()),
+        default_country: default_country.map(|name| country_of(name).unwrap()),
+        year: YEAR,
+    }
+}
+
+fn run(field: Field, value: &str, locale: Locale) -> (Result<String, String>, Option<String>) {
+    let mut out = String::new();
+    let normal = normalize(field, value, locale, &mut out).map(|()| out.clone());
+    let hash = hash(field, value, locale, &mut out).ok();
+    (
+        normal.map_err(|reason| reason.code().to_owned()),
+        hash.map(|hash| hash.as_str().to_owned()),
+    )
+}
+
+#[test]
+fn every_case_of_every_rule_holds() {
+    let mut wrong = Vec::new();
+    for name in TABLES {
+        let table: Table = read(&format!("{name}.json"));
+        assert!(!table.cases.is_empty());
+        for case in table.cases {
+            let locale = locale(case.country.as_deref(), case.default_country.as_deref());
+            let (normal, hash) = run(field(&case.field), &case.value, locale);
+            let fine = match &case.left_out {
+                Some(code) => normal.as_ref() == Err(code) && hash.is_none(),
+                // A case without a normal form is a hash already.
+                None => {
+                    case.sha256.is_some()
+                        && hash == case.sha256
+                        && case.normal.is_none_or(|expected| normal == Ok(expected))
+                }
+            };
+            if !fine {
+                wrong.push((name, case.value, case.country, normal));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn every_row_on_which_libraries_agree_holds_but_for_the_listed_exceptions() {
+    let libraries: Libraries = read("libraries.json");
+    let exceptions: Exceptions = read("exceptions.json");
+    let mut listed = HashMap::new();
+    for rule in exceptions.rules {
+        assert!(!rule.rule.is_empty());
+        for (field, value, ours) in rule.rows {
+            assert_eq!(listed.insert((field, value), ours), None);
+        }
+    }
+    let mut wrong = Vec::new();
+    for (key, value, sha256) in libraries.rows {
+        let (normal, hash) = run(field(&key), &value, locale(None, None));
+        let excepted = listed.remove(&(key.clone(), value.clone()));
+        let ours = match &normal {
+            Ok(normal) => Ours::Normal(normal.clone()),
+            Err(code) => Ours::LeftOut(code.clone()),
+        };
+        let fine = match &excepted {
+            Some(expected) => *expected == ours && hash != sha256,
+            None => hash == sha256,
+        };
+        if !fine {
+            wrong.push((key, value, ours));
+        }
+    }
+    assert!(wrong.is_empty(), "{} rows: {wrong:#?}", wrong.len());
+    assert!(listed.is_empty(), "exceptions without a row: {listed:?}");
+}
+
+#[test]
+fn an_external_id_may_go_out_as_it_is() {
+    let mut out = String::new();
+    assert_eq!(external_id_raw(" User 42 ", &mut out), Ok(()));
+    assert_eq!(out, "User 42");
+    assert_eq!(external_id_raw(" ", &mut out), Err(LeftOut::Empty));
+}
+
+#[test]
+fn a_full_name_parts_at_its_last_space() {
+    for (full, parts) in [
+        ("Mary Ann Smith", (Some("Mary Ann"), Some("Smith"))),
+        (" Mary  Smith ", (Some("Mary"), Some("Smith"))),
+        ("李\u{3000}明", (Some("李"), Some("明"))),
+        ("Mary", (Some("Mary"), None)),
+        ("  ", (None, None)),
+    ] {
+        assert_eq!(split_name(full), parts, "{full:?}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_code_of_its_own_and_a_sentence() {
+    let mut codes = HashMap::new();
+    for reason in LEFT_OUT {
+        assert!(reason.sentence().ends_with('.'), "{reason:?}");
+        assert_eq!(codes.insert(reason.code(), reason), None);
+    }
+}
+
+const LEFT_OUT: [LeftOut; 21] = [
+    LeftOut::Empty,
+    LeftOut::TooLong,
+    LeftOut::Md5Hash,
+    LeftOut::NotAnEmail,
+    LeftOut::NotAPhone,
+    LeftOut::NoCountryCode,
+    LeftOut::ImpossibleNumber,
+    LeftOut::NotAGender,
+    LeftOut::NotADate,
+    LeftOut::IncompleteDate,
+    LeftOut::AmbiguousDate,
+    LeftOut::ImpossibleDate,
+    LeftOut::NoLetter,
+    LeftOut::NotAUsZip,
+    LeftOut::UnknownCountry,
+    LeftOut::NotAnIp,
+    LeftOut::PrivateIp,
+    LeftOut::MalformedCookie,
+    LeftOut::MalformedClickId,
+    LeftOut::ClickTooOld,
+    LeftOut::ClickInFuture,
+];
+
+/// Values that come near to what each rule reads, and any text at all.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        ".{0,40}",
+        "[ -~]{0,24}",
+        "[+0-9() ./x-]{4,22}",
+        "\\PC{1,6}@\\PC{1,6}\\.[a-z]{2,3}",
+        "[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}",
+        "[0-9a-fA-F]{62,66}",
+        "[\\p{L}\\p{M}\\p{P}\\p{Z}\\p{S}]{1,12}",
+        "[ΑΣςσΐİıßÅﬁ\u{300}-\u{345}']{1,8}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_value_gives_a_form_of_the_rules_alphabet_that_stays_the_same_or_a_reason(
+        value in value(),
+        field in prop::sample::select(Field::ALL.to_vec()),
+        country in prop::option::of(prop::sample::select(vec!["us", "ca", "gb", "de", "it", "br"])),
+    ) {
+        let locale = locale(country, None);
+        let mut normal = String::from("left over");
+        let result = normalize(field, &value, locale, &mut normal);
+        let hashed = hash(field, &value, locale, &mut String::new());
+        if result.is_err() {
+            prop_assert!(hashed.is_err() || Digest::already(&value).is_some());
+            return Ok(());
+        }
+        prop_assert!(!normal.is_empty());
+        prop_assert!(in_alphabet(field, &normal), "{field:?} {normal:?}");
+        // Digits alone may be a national number too; with its plus a number stays what it is.
+        let plus = if field == Field::Ph { "+" } else { "" };
+        let mut again = String::new();
+        let result = normalize(field, &format!("{plus}{normal}"), locale, &mut again);
+        prop_assert_eq!(result, Ok(()), "{}", &normal);
+        prop_assert_eq!(&again, &normal);
+        let digest = hashed.unwrap();
+        prop_assert_eq!(digest.as_str().len(), 64);
+        prop_assert!(digest.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        prop_assert_ne!(digest.as_str(), EMPTY_SHA256);
+    }
+
+    #[test]
+    fn no_text_panics_where_addresses_and_cookies_are_read(text in value(), other in value(), ms in any::<i64>()) {
+        let _ = client_ip(&text);
+        let _ = country_of(&text);
+        let _ = split_name(&text);
+        let _ = browser_id::fbclid_in_url(&text);
+        let mut out = String::new();
+        if browser_id::choose(Some(&text), Some(&other), ms, &mut out).is_ok() && ms >= 200_000_000_000 {
+            prop_assert!(browser_id::fbc(&out).is_some());
+        }
+        out.clear();
+        if browser_id::fbp_for(&text, &mut out).is_ok() {
+            prop_assert_eq!(browser_id::fbp(&out), Some(out.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_phone_reads_the_same_with_or_without_its_plus_written_in_groups(
+        digits in "[1-9][0-9]{9,12}", group in 2..5usize,
+    ) {
+        let locale = locale(None, None);
+        let grouped: Vec<&str> = digits.as_bytes().chunks(group).map(|c| std::str::from_utf8(c).unwrap()).collect();
+        let (mut dense, mut spaced) = (String::new(), String::new());
+        let one = normalize(Field::Ph, &format!("+{digits}"), locale, &mut dense);
+        let other = normalize(Field::Ph, &format!("00 {}", grouped.join(" ")), locale, &mut spaced);
+        prop_assert_eq!(one, other);
+        if one.is_ok() {
+            prop_assert_eq!(dense, spaced);
+        }
+    }
+}
+
+const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn in_alphabet(field: Field, normal: &str) -> bool {
+    let lower_letters = |len| normal.len() == len && normal.bytes().all(|b| b.is_ascii_lowercase());
+    match field {
+        Field::Em => normal.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && domain.contains('.') && !normal.contains(char::is_whitespace)
+        }),
+        Field::Ph => {
+            normal.len() <= 17
+                && !normal.starts_with('0')
+                && normal.bytes().all(|b| b.is_ascii_digit())
+        }
+        Field::Ge => matches!(normal, "f" | "m"),
+        Field::Db => normal.len() == 8 && normal.bytes().all(|b| b.is_ascii_digit()),
+        Field::Country => lower_letters(2),
+        Field::Zp => !normal.contains(|c: char| c == '-' || c.is_whitespace()),
+        Field::Fn | Field::Ln | Field::Ct | Field::St | Field::ExternalId => {
+            !normal.contains(char::is_whitespace)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading text of any script: white space, digits, letter case, composed and decomposed forms.
+//!
+//! In go borrowed values, out come characters in a caller's buffer. Invariant: plain ASCII takes a loop over bytes, everything
+//! else the Unicode way, and both agree where they overlap.
+
+use unicode_normalization::{
+    IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick, is_nfkc_quick,
+};
+
+use super::LeftOut;
+
+/// White space as JavaScript sees it (Meta's library removes it so in browsers): Unicode's, and the byte order mark.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+/// A character that is not seen: it comes with copied text and says nothing.
+pub(super) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The value without white space and invisible characters around it.
+pub(super) fn trim(raw: &str) -> &str {
+    if let [first, .., last] = raw.as_bytes()
+        && first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+    {
+        return raw;
+    }
+    raw.trim_matches(|c| is_space(c) || is_invisible(c))
+}
+
+/// The value of a decimal digit of the scripts in common use: Latin, full-width, Arabic, Persian, Devanagari, Bengali, Thai …
+pub(super) fn digit(c: char) -> Option<u8> {
+    /// Each script's zero; the other nine follow it.
+    const ZEROS: [char; 19] = [
+        '\u{0660}', '\u{06f0}', '\u{07c0}', '\u{0966}', '\u{09e6}', '\u{0a66}', '\u{0ae6}',
+        '\u{0b66}', '\u{0be6}', '\u{0c66}', '\u{0ce6}', '\u{0d66}', '\u{0e50}', '\u{0ed0}',
+        '\u{0f20}', '\u{1040}', '\u{17e0}', '\u{1810}', '\u{ff10}',
+    ];
+    if c.is_ascii() {
+        return c.is_ascii_digit().then(|| c as u8 - b'0');
+    }
+    ZEROS.iter().find_map(|&zero| {
+        let value = (c as u32).checked_sub(zero as u32)?;
+        u8::try_from(value).ok().filter(|value| *value < 10)
+    })
+}
+
+/// A letter or digit of any script, or a mark on one.
+pub(super) fn is_letter_or_digit(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
+    !is_modifier_apostrophe(c) && (c.is_alphanumeric() || is_combining_mark(c))
+}
+
+/// Apostrophes, okinas and primes that Unicode counts as letters.
+fn is_modifier_apostrophe(c: char) -> bool {
+    matches!(c, '\u{2b9}'..='\u{2bf}' | '\u{2c8}' | '\u{2ca}'..='\u{2cb}')
+}
+
+/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, of which only what `keep` says.
+pub(super) fn fold(raw: &str, keep: fn(char) -> bool, out: &mut String) {
+    if raw.is_ascii() {
+        out.extend(
+            raw.bytes()
+                .map(|b| char::from(b.to_ascii_lowercase()))
+                .filter(|c| keep(*c)),
+        );
+    } else {
+        fold_unicode(raw.chars(), keep, out);
+    }
+}
+
+/// As [`fold`], and compatibility forms become plain ones first (NFKC): full-width letters and digits, ligatures, circled digits.
+pub(super) fn fold_compatible(raw: &str, keep: fn(char) -> bool, out: &mut String) {
+    if raw.is_ascii() || is_nfkc_quick(raw.chars()) == IsNormalized::Yes {
+        fold(raw, keep, out);
+    } else {
+        fold_unicode(raw.nfkc(), keep, out);
+    }
+}
+
+fn fold_unicode(chars: impl Iterator<Item = char>, keep: fn(char) -> bool, out: &mut String) {
+    out.extend(lowercase(chars).filter(|c| keep(*c)));
+    if is_nfc_quick(out.chars()) != IsNormalized::Yes {
+        *out = out.nfc().collect();
+    }
+}
+
+/// Lowercase, with the sigma at the end of a Greek word as Greeks write it, so that `ΓΙΩΡΓΟΣ` and `Γιώργος` end alike.
+fn lowercase(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    let mut chars = chars.peekable();
+    let mut after_letter = false;
+    std::iter::from_fn(move || {
+        let c = chars.next()?;
+        let ends_word = after_letter && !chars.peek().is_some_and(|next| next.is_alphabetic());
+        after_letter = c.is_alphabetic() || (after_letter && is_combining_mark(c));
+        Some(if c == 'Σ' && ends_word { 'ς' } else { c })
+    })
+    .flat_map(char::to_lowercase)
+}
+
+/// Appends the value in lowercase without its white space: the rule for `external_id`, character for character what Meta's library makes
+/// of it in a browser, so that both sides send the same hash.
+#[expect(clippy::unnecessary_wraps, reason = "one signature for every rule")]
+pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+    if raw.is_ascii() {
+        out.extend(
+            raw.bytes()
+                .filter(|b| !is_space(char::from(*b)))
+                .map(|b| char::from(b.to_ascii_lowercase())),
+        );
+    } else {
+        let dense: String = raw.chars().filter(|c| !is_space(*c)).collect();
+        out.push_str(&dense.to_lowercase());
+    }
+    Ok(())
+}
+
+/// The text without case and accents, for looking names up.
+pub(super) fn plain(raw: &str) -> String {
+    raw.nfkd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! An event and a compiled preset in, a server event out; pure.
+//!
+//! The event's text is read once along the paths that the preset names ([`crate::extract`]). What was found is decoded,
+//! normalised, hashed and written straight into the bytes of the server event, parameter by parameter in the order of
+//! [`crate::payload::PARAMETERS`]. A parameter whose value cannot be used is left out; the event lives on without it.
+//!
+//! Invariant: no input makes it fail other than by an [`Encoded`] that says why, and personal data enters the output
+//! only through [`crate::identity`].
+
+mod compile;
+mod custom_data;
+mod draft;
+mod event;
+mod explain;
+mod url;
+mod user_data;
+pub(crate) mod value;
+
+pub(crate) use compile::{EventPlan, Overrides, compile};
+pub(crate) use explain::{Silent, Story, Trace};
+
+use crate::consent::{Consent, ConsentCategory, ConsentOptions};
+use crate::extract::{Found, Paths, Slot, Unreadable};
+use crate::identity::Alpha2;
+use crate::path::Path;
+use crate::preset::{Preset, comparable};
+use crate::reason;
+use crate::validate;
+use bytes::Bytes;
+use draft::Draft;
+use pipeline_core::options::Problem;
+use pipeline_core::{Encoded, Event, Reason, Record, Rejection};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Everything that mapping does the same way for all events of a sink.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The pixel the events are for; the record's partition.
+    pub(crate) pixel_id: Arc<str>,
+    /// Where events take place that do not say so themselves.
+    pub(crate) action_source: &'static str,
+    /// For amounts without a currency.
+    pub(crate) default_currency: Option<&'static str>,
+    /// For phone numbers without a country.
+    pub(crate) default_country: Option<Alpha2>,
+    /// Whether external ids are hashed.
+    pub(crate) hash_external_id: bool,
+    /// Whether a browser id is made from the anonymous id where there is none.
+    pub(crate) generate_fbp: bool,
+    /// Country and state of limited data use, for events that do not say so themselves.
+    pub(crate) limited_data_use: Option<(u64, u64)>,
+}
+
+/// A preset with its overrides, compiled.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    paths: Paths,
+    plans: compile::Plans,
+    consent: Consent,
+    event_type: Slot,
+    event_name: Slot,
+    rules: Rules,
+}
+
+impl Mapping {
+    /// Compiles a preset with everything a pipeline file says about it.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, each with its place.
+    pub(crate) fn compile(
+        preset: &Preset,
+        overrides: &Overrides<'_>,
+        categories: &[ConsentCategory],
+        consent: &ConsentOptions,
+        rules: Rules,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut paths = Paths::default();
+        let plans = compile(preset, overrides, &mut paths)?;
+        let consent = Consent::compile(categories, consent, &mut paths);
+        let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
+        let (Ok(event_type), Ok(event_name)) = (slot("type"), slot("event")) else {
+            return Err(Vec::new());
+        };
+        Ok(Self {
+            paths,
+            plans,
+            consent,
+            event_type,
+            event_name,
+            rules,
+        })
+    }
+
+    /// Makes of an event what Meta will see of it at `now_ms`, and tells `trace` how.
+    pub(crate) fn encode(&self, event: &Event, now_ms: i64, trace: &mut impl Trace) -> Encoded {
+        match self.try_encode(event, now_ms, trace) {
+            Ok(record) => Encoded::Record(record),
+            Err(Unsent::Filtered(reason)) => Encoded::Filtered(reason),
+            Err(Unsent::Rejected(reason, record)) => {
+                Encoded::Rejected(Rejection { reason, record })
+            }
+        }
+    }
+
+    fn try_encode(
+        &self,
+        event: &Event,
+        now_ms: i64,
+        trace: &mut impl Trace,
+    ) -> Result<Record, Unsent> {
+        let text = std::str::from_utf8(event.raw()).map_err(|error| Unreadable::NotUtf8 {
+            valid: error.valid_up_to(),
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let found = self.paths.read(text)?;
+        let (plan, own_name) = self.plan(&found)?;
+        if !self.consent.granted(&found) {
+            return Err(Unsent::Filtered(reason::consent()));
+        }
+        let name = plan.meta_name.as_deref().unwrap_or(&own_name);
+        let mut draft = Draft {
+            mapping: self,
+            plan,
+            found: &found,
+            event,
+            now_ms,
+            out: Vec::with_capacity(draft::USUAL_BYTES),
+            scratch: String::with_capacity(draft::USUAL_VALUE_BYTES),
+            trace,
+            facts: validate::Facts::default(),
+        };
+        draft.write(name);
+        let Draft { out, facts, .. } = draft;
+        let record = Record {
+            payload: Bytes::from(out),
+            partition: Arc::clone(&self.rules.pixel_id),
+            event_time: facts.event_time,
+            expires_at: facts.expires_at(),
+            event_id: facts.event_id.as_str().into(),
+            label: Arc::clone(&plan.label),
+        };
+        match validate::check(name, &facts, now_ms) {
+            None => Ok(record),
+            Some(reason) => Err(Unsent::Rejected(reason, Some(Box::new(record)))),
+        }
+    }
+
+    /// The plan for an event, and the event's own name.
+    fn plan<'a>(&self, found: &Found<'a>) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
+        let text = |slot| found.get(slot).and_then(|raw| value::text(raw).ok());
+        let event_type = text(self.event_type);
+        let is = |name: &str| {
+            event_type
+                .as_deref()
+                .is_some_and(|event_type| event_type.eq_ignore_ascii_case(name))
+        };
+        let name = if is("page") || is("screen") {
+            Cow::Borrowed("page")
+        } else if is("track") || event_type.is_none() {
+            text(self.event_name).ok_or_else(|| Unsent::Rejected(reason::no_event_name(), None))?
+        } else {
+            return Err(Unsent::Filtered(reason::not_a_conversion()));
+        };
+        let mut key = String::with_capacity(name.len());
+        comparable(&name, &mut key);
+        if let Some(plan) = self.plans.events.get(key.as_str()) {
+            return Ok((plan, name));
+        }
+        match &self.plans.unmapped {
+            None => Err(Unsent::Filtered(reason::unmapped())),
+            Some(_) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
+                Err(Unsent::Rejected(reason::event_name_too_long(), None))
+            }
+            Some(plan) => Ok((plan, name)),
+        }
+    }
+}
+
+/// Why an event has no record.
+enum Unsent {
+    Filtered(Reason),
+    Rejected(Reason, Option<Box<Record>>),
+}
+
+impl From<Unreadable> for Unsent {
+    fn from(why: Unreadable) -> Self {
+        Self::Rejected(reason::malformed_json(why), None)
+    }
+}

@@ -1,0 +1,535 @@
+//! From presets and overrides, as people write them, to the plans that mapping follows.
+//!
+//! Layers are laid over one another by parameter name: the groups a preset includes, the groups of the Meta event, the
+//! preset's own mappings, the pipeline file's, and the pipeline file's for one event. Every path becomes a slot of one
+//! path tree, so that an event is read once whatever is mapped. Every problem is reported with its place.
+
+use crate::extract::{List, Paths, Slot};
+use crate::field_mapping::{
+    Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
+};
+use crate::path::Path;
+use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, PARAMETERS, ParameterId, Section};
+use crate::preset::{FIELDS, Preset, comparable};
+use pipeline_core::options::{self, Problem};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What becomes of one kind of event.
+#[derive(Debug)]
+pub(crate) struct EventPlan {
+    /// Meta's event name, or the event's own.
+    pub(crate) meta_name: Option<Box<str>>,
+    /// For people: source event name → Meta event name.
+    pub(crate) label: Arc<str>,
+    pub(crate) full_name: Option<FieldPlan>,
+    pub(crate) visitor_id: Option<FieldPlan>,
+    pub(crate) click_id: Option<FieldPlan>,
+    /// In the order of sending.
+    pub(crate) event: Vec<FieldPlan>,
+    pub(crate) user_data: Vec<FieldPlan>,
+    pub(crate) custom_data: Vec<FieldPlan>,
+    pub(crate) items: Option<ItemsPlan>,
+}
+
+/// How one parameter gets its value.
+#[derive(Debug)]
+pub(crate) struct FieldPlan {
+    /// As mappings name it.
+    pub(crate) name: Box<str>,
+    /// Its key as JSON, with the colon: `"em":`.
+    pub(crate) key: Box<str>,
+    pub(crate) kind: Kind,
+    /// Groups of slots; the first usable value of each group counts.
+    pub(crate) groups: Vec<Vec<Slot>>,
+    /// JSON texts from the configuration.
+    pub(crate) constant: Option<Box<str>>,
+    pub(crate) default: Option<Box<str>>,
+    pub(crate) otherwise: Option<Derived>,
+    /// Its place in the table, if Meta knows it.
+    pub(crate) known: Option<ParameterId>,
+}
+
+impl FieldPlan {
+    /// Known parameters in the order of the table, custom ones after them by name.
+    fn sort_key(&self) -> (bool, Option<ParameterId>, &str) {
+        (self.known.is_none(), self.known, &self.name)
+    }
+}
+
+/// Where the items of an event are.
+#[derive(Debug)]
+pub(crate) struct ItemsPlan {
+    pub(crate) lists: Vec<ItemList>,
+    pub(crate) own: Option<Own>,
+}
+
+/// Items in a list; the slots of `fields` are those of the list's elements.
+#[derive(Debug)]
+pub(crate) struct ItemList {
+    pub(crate) list: List,
+    pub(crate) path: Path,
+    pub(crate) fields: Vec<FieldPlan>,
+}
+
+/// The event itself as its one item.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) requires: Vec<Slot>,
+    pub(crate) fields: Vec<FieldPlan>,
+}
+
+/// What the pipeline file lays over a preset.
+#[derive(Debug, Default)]
+pub(crate) struct Overrides<'a> {
+    pub(crate) event_mappings: Option<&'a BTreeMap<String, Option<EventMapping>>>,
+    pub(crate) field_mappings: Option<&'a FieldMappings>,
+    /// Whether events without a mapping pass under their own names.
+    pub(crate) unmapped_events: bool,
+}
+
+/// All plans of a preset with its overrides.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    pub(crate) events: HashMap<Box<str>, EventPlan>,
+    pub(crate) unmapped: Option<EventPlan>,
+}
+
+/// Compiles a preset with its overrides.
+///
+/// # Errors
+///
+/// Every problem, each with its place in the pipeline file or the preset.
+pub(crate) fn compile(
+    preset: &Preset,
+    overrides: &Overrides<'_>,
+    paths: &mut Paths,
+) -> Result<Plans, Vec<Problem>> {
+    let mut compiler = Compiler {
+        preset,
+        overrides,
+        paths,
+        problems: Vec::new(),
+    };
+    compiler.check_groups();
+    let mut events = HashMap::new();
+    for event in compiler.events() {
+        if let Some(plan) = compiler.event(&event) {
+            events.insert(event.comparable.into(), plan);
+        }
+    }
+    let unmapped = if overrides.unmapped_events {
+        compiler.event(&Event::default())
+    } else {
+        None
+    };
+    let mut problems = compiler.problems;
+    // A mistake in a layer that many events share is one mistake.
+    problems.sort();
+    problems.dedup();
+    if problems.is_empty() {
+        Ok(Plans { events, unmapped })
+    } else {
+        Err(problems)
+    }
+}
+
+/// One event name with everything that applies to it.
+#[derive(Debug, Default)]
+struct Event<'a> {
+    comparable: String,
+    from: String,
+    to: Option<String>,
+    of_preset: Option<Layer<'a>>,
+    of_file: Option<Layer<'a>>,
+}
+
+/// Field mappings, and where they are written.
+#[derive(Debug, Clone)]
+struct Layer<'a> {
+    place: String,
+    mappings: Cow<'a, FieldMappings>,
+}
+
+struct Compiler<'a, 'p> {
+    preset: &'a Preset,
+    overrides: &'a Overrides<'a>,
+    paths: &'p mut Paths,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Compiler<'a, '_> {
+    fn check_groups(&mut self) {
+        for (i, group) in self.preset.include.iter().enumerate() {
+            if !FIELDS.groups.contains_key(group) {
+                let known = FIELDS.groups.keys().map(String::as_str);
+                self.unknown(
+                    &format!("{}.include[{i}]", self.preset_place()),
+                    "is not a group of field mappings",
+                    group,
+                    known,
+                );
+            }
+        }
+    }
+
+    fn preset_place(&self) -> String {
+        format!("preset {}", self.preset.name)
+    }
+
+    /// The preset's events with the pipeline file's laid over them, one per name.
+    fn events(&mut self) -> Vec<Event<'a>> {
+        let mut events: BTreeMap<String, Event<'a>> = BTreeMap::new();
+        let mut key = String::new();
+        for (i, event) in self.preset.events.iter().enumerate() {
+            for name in &event.from {
+                comparable(name, &mut key);
+                let of_preset = Layer {
+                    place: format!("{}.events[{i}].field_mappings", self.preset_place()),
+                    mappings: Cow::Borrowed(&event.field_mappings),
+                };
+                events.insert(
+                    key.clone(),
+                    Event {
+                        comparable: key.clone(),
+                        from: event.from[0].clone(),
+                        to: Some(event.to.clone()),
+                        of_preset: Some(of_preset),
+                        of_file: None,
+                    },
+                );
+            }
+        }
+        for (name, mapping) in self.overrides.event_mappings.into_iter().flatten() {
+            comparable(name, &mut key);
+            let place = options::join("event_mappings", name);
+            if key.is_empty() {
+                self.problem(&place, "has no letter or digit", "an event name");
+                continue;
+            }
+            let Some(mapping) = mapping else {
+                events.remove(&key);
+                continue;
+            };
+            let table = mapping.to_table();
+            let event = events.entry(key.clone()).or_insert_with(|| Event {
+                comparable: key.clone(),
+                from: name.clone(),
+                ..Event::default()
+            });
+            event.to = table.event_name.or_else(|| event.to.take());
+            if event.to.is_none() {
+                events.remove(&key);
+                self.problem(
+                    &place,
+                    "has no `event_name`, and the preset does not know the event",
+                    "Meta's event name, such as `Lead`",
+                );
+                continue;
+            }
+            event.of_file = Some(Layer {
+                place: format!("{place}.field_mappings"),
+                mappings: Cow::Owned(table.field_mappings),
+            });
+        }
+        events.into_values().collect()
+    }
+
+    fn event(&mut self, event: &Event<'a>) -> Option<EventPlan> {
+        if let Some(to) = &event.to {
+            let length = to.chars().count();
+            if length == 0 || length > MAX_EVENT_NAME_CHARS || to.trim() != to {
+                self.problem(
+                    &options::join("event_mappings", &event.from),
+                    "has an event name that Meta does not take",
+                    "1 to 50 characters, without spaces around them",
+                );
+                return None;
+            }
+        }
+        let mut fields = self.merged(event);
+        let items = self.items(&mut fields);
+        let mut plan = EventPlan {
+            meta_name: event.to.as_deref().map(Into::into),
+            label: match &event.to {
+                Some(to) => format!("{} → {to}", event.from).into(),
+                None => "(unmapped)".into(),
+            },
+            full_name: None,
+            visitor_id: None,
+            click_id: None,
+            event: Vec::new(),
+            user_data: Vec::new(),
+            custom_data: Vec::new(),
+            items,
+        };
+        for (name, (place, table)) in fields {
+            let Some((section, field)) = self.field(&name, &place, &table, None) else {
+                continue;
+            };
+            match (section, name.as_str()) {
+                (Section::Source, "source.full_name") => plan.full_name = Some(field),
+                (Section::Source, "source.visitor_id") => plan.visitor_id = Some(field),
+                (Section::Source, _) => plan.click_id = Some(field),
+                (Section::Event, _) => plan.event.push(field),
+                (Section::UserData, _) => plan.user_data.push(field),
+                (Section::CustomData | Section::Contents, _) => plan.custom_data.push(field),
+            }
+        }
+        for fields in [&mut plan.event, &mut plan.user_data, &mut plan.custom_data] {
+            fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        }
+        Some(plan)
+    }
+
+    /// The field mappings of an event by parameter name, each with the place of the layer that won.
+    fn merged(&mut self, event: &Event<'a>) -> BTreeMap<String, (String, FieldTable)> {
+        let groups = FIELDS.groups_of(event.to.as_deref().unwrap_or_default());
+        let included = self.preset.include.iter().chain(groups);
+        let shared = included.filter_map(|name| FIELDS.groups.get_key_value(name));
+        let mut layers: Vec<Layer<'_>> = shared
+            .map(|(name, group)| Layer {
+                place: format!("group {name}"),
+                mappings: Cow::Borrowed(&group.field_mappings),
+            })
+            .collect();
+        layers.push(Layer {
+            place: format!("{}.field_mappings", self.preset_place()),
+            mappings: Cow::Borrowed(&self.preset.field_mappings),
+        });
+        layers.extend(event.of_preset.clone());
+        if let Some(mappings) = self.overrides.field_mappings {
+            layers.push(Layer {
+                place: "field_mappings".to_owned(),
+                mappings: Cow::Borrowed(mappings),
+            });
+        }
+        layers.extend(event.of_file.clone());
+        let mut merged = BTreeMap::new();
+        for layer in &layers {
+            for (name, mapping) in layer.mappings.iter() {
+                let place = options::join(&layer.place, name);
+                if !self.is_parameter(name, &place) {
+                    continue;
+                }
+                match mapping {
+                    Some(mapping) => {
+                        merged.insert(name.clone(), (place, FieldMapping::to_table(mapping)));
+                    }
+                    None => {
+                        merged.remove(name);
+                    }
+                }
+            }
+        }
+        merged
+    }
+
+    fn is_parameter(&mut self, name: &str, place: &str) -> bool {
+        /// Characters of a custom property's name.
+        const MAX_KEY_CHARS: usize = 100;
+        if ParameterId::named(name).is_some() {
+            return true;
+        }
+        match name.strip_prefix("custom_data.") {
+            Some(key) if key.starts_with("contents") => {}
+            Some(key) if !key.trim().is_empty() && key.chars().count() <= MAX_KEY_CHARS => {
+                return true;
+            }
+            _ => {}
+        }
+        let known = PARAMETERS.iter().map(|parameter| parameter.name);
+        self.unknown(place, "is not a parameter that Meta knows", name, known);
+        false
+    }
+
+    /// Takes the mappings of items out of `fields` and compiles them.
+    fn items(&mut self, fields: &mut BTreeMap<String, (String, FieldTable)>) -> Option<ItemsPlan> {
+        let mut of_items = BTreeMap::new();
+        fields.retain(|name, mapping| {
+            let of_item = name.starts_with("custom_data.contents[].");
+            if of_item {
+                of_items.insert(name.clone(), std::mem::take(mapping));
+            }
+            !of_item
+        });
+        let (place, table) = fields.remove("custom_data.contents[]")?;
+        let mut lists = Vec::new();
+        for written in &table.paths {
+            let Some(path) = self.path(written, &place) else {
+                continue;
+            };
+            let list = self.paths.list(&path).0;
+            let fields = of_items
+                .iter()
+                .filter_map(|(name, (place, table))| {
+                    Some(
+                        self.field(name, place, table, Some(&ItemPath::InList(&path)))?
+                            .1,
+                    )
+                })
+                .collect();
+            lists.push(ItemList { list, path, fields });
+        }
+        for item in &mut lists {
+            item.fields
+                .sort_by(|a: &FieldPlan, b| a.sort_key().cmp(&b.sort_key()));
+        }
+        let own = table.own.as_ref().and_then(|own| {
+            let path = self.path(&own.path, &place)?;
+            let requires = own
+                .requires
+                .iter()
+                .filter_map(|key| Some(path.join(&self.path(key, &place)?)))
+                .collect::<Vec<_>>();
+            let mut fields: Vec<_> = of_items
+                .iter()
+                .filter_map(|(name, (place, table))| {
+                    Some(
+                        self.field(name, place, table, Some(&ItemPath::Within(&path)))?
+                            .1,
+                    )
+                })
+                .collect();
+            fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+            Some(Own {
+                requires: requires.iter().map(|path| self.paths.slot(path)).collect(),
+                fields,
+            })
+        });
+        Some(ItemsPlan { lists, own })
+    }
+
+    fn field(
+        &mut self,
+        name: &str,
+        place: &str,
+        table: &FieldTable,
+        item: Option<&ItemPath<'_>>,
+    ) -> Option<(Section, FieldPlan)> {
+        let known = ParameterId::named(name);
+        let parameter = known.map(ParameterId::get);
+        let key = parameter.map_or_else(
+            || name.strip_prefix("custom_data.").unwrap_or(name),
+            |parameter| parameter.key,
+        );
+        let kind = match (parameter, table.value_type) {
+            (Some(parameter), None) => parameter.kind,
+            (None, value_type) => kind_of(value_type),
+            (Some(_), Some(_)) => {
+                self.problem(
+                    place,
+                    "has a `type`, but Meta fixes the type of this parameter",
+                    "a `type` for custom parameters only",
+                );
+                return None;
+            }
+        };
+        let takes_many = matches!(kind, Kind::Hashed(_) | Kind::ExternalId);
+        if !table.all.is_empty() && !takes_many {
+            self.problem(
+                place,
+                "has `all`, but this parameter takes one value",
+                "`paths`",
+            );
+        }
+        if table.own.is_some() {
+            self.problem(
+                place,
+                "has `own`",
+                "`own` for `custom_data.contents[]` only",
+            );
+        }
+        let mut groups = Vec::new();
+        for group in std::iter::once(&table.paths).chain(&table.all) {
+            let slots: Vec<_> = group
+                .iter()
+                .filter_map(|written| self.slot(written, place, item))
+                .collect();
+            if !slots.is_empty() {
+                groups.push(slots);
+            }
+        }
+        let constant = table.value.as_ref().map(|v| v.to_string().into());
+        let default = table.default.as_ref().map(|v| v.to_string().into());
+        let says_nothing =
+            table.paths.is_empty() && table.all.is_empty() && table.otherwise.is_none();
+        if says_nothing && constant.is_none() && default.is_none() {
+            self.problem(
+                place,
+                "says nothing about where the value comes from",
+                "a path, a list of paths, or a table with `paths`, `value` or `default`",
+            );
+            return None;
+        }
+        let plan = FieldPlan {
+            name: name.into(),
+            key: format!("{}:", serde_json::Value::from(key)).into(),
+            kind,
+            groups,
+            constant,
+            default,
+            otherwise: table.otherwise,
+            known,
+        };
+        Some((parameter.map_or(Section::CustomData, |p| p.section), plan))
+    }
+
+    fn slot(&mut self, written: &str, place: &str, item: Option<&ItemPath<'_>>) -> Option<Slot> {
+        let path = self.path(written, place)?;
+        Some(match item {
+            None => self.paths.slot(&path),
+            Some(ItemPath::Within(base)) => self.paths.slot(&base.join(&path)),
+            Some(ItemPath::InList(list)) => self.paths.list(list).1.slot(&path),
+        })
+    }
+
+    fn path(&mut self, written: &str, place: &str) -> Option<Path> {
+        Path::parse(written)
+            .map_err(|problem| {
+                self.problem(
+                    place,
+                    &format!("holds a path that {problem}"),
+                    "a path such as `properties.total` or `properties.items[0].price`",
+                );
+            })
+            .ok()
+    }
+
+    fn unknown<'k>(
+        &mut self,
+        place: &str,
+        problem: &str,
+        name: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+    ) {
+        let hint = options::nearest(name, known)
+            .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        self.problem(
+            place,
+            &format!("{problem}{hint}"),
+            "a name from the tables of Meta's documentation, or `custom_data.` with a name of your own",
+        );
+    }
+
+    fn problem(&mut self, place: &str, problem: &str, expected: &str) {
+        self.problems.push(Problem::new(place, problem, expected));
+    }
+}
+
+/// Where the relative paths of an item start.
+enum ItemPath<'a> {
+    InList(&'a Path),
+    Within(&'a Path),
+}
+
+fn kind_of(value_type: Option<ValueType>) -> Kind {
+    match value_type {
+        Some(ValueType::Text) => Kind::Text,
+        Some(ValueType::Number) => Kind::Number,
+        Some(ValueType::Integer) => Kind::Integer,
+        Some(ValueType::Boolean) => Kind::Boolean,
+        Some(ValueType::Json) | None => Kind::Scalar,
+    }
+}

@@ -1,0 +1,306 @@
+//! `custom_data`: what it was worth and what it was about.
+
+use super::compile::{FieldPlan, ItemsPlan};
+use super::draft::{Draft, Origin, Scope, rule};
+use super::explain::Trace;
+use super::value::{self, LeftOut};
+use crate::field_mapping::Derived;
+use crate::payload::Kind;
+use std::io::Write as _;
+use std::ops::Range;
+
+/// What other parameters want to know about the items.
+#[derive(Debug, Default)]
+struct Items {
+    /// Where in the output their ids stand, as JSON.
+    ids: Vec<Range<usize>>,
+    quantity: u64,
+    /// Price and quantity of the last one written.
+    last: (Option<f64>, u64),
+}
+
+const NO_ID: LeftOut = LeftOut {
+    code: "no_id",
+    sentence: "Meta takes no item without an id",
+};
+const TOO_MANY: LeftOut = LeftOut {
+    code: "too_many",
+    sentence: "only the first 2000 items are sent",
+};
+
+impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
+    pub(super) fn custom_data(&mut self) {
+        let mark = self.out.len();
+        self.json(",\"custom_data\":{");
+        let start = self.out.len();
+        let plan = self.plan;
+        let items = plan
+            .items
+            .as_ref()
+            .map_or_else(Items::default, |plan| self.contents(plan));
+        let mut currency = None;
+        for field in &plan.custom_data {
+            match field.kind {
+                Kind::Currency => currency = self.currency(field),
+                Kind::Money if &*field.name == "custom_data.value" => {
+                    self.amount(field, &items, currency.is_some());
+                }
+                Kind::Price => self.price(field, &items, currency),
+                _ if field.otherwise.is_some() => {
+                    let mark = self.out.len();
+                    self.plain(Scope::Event, field);
+                    if self.out.len() == mark {
+                        self.derived(field, &items);
+                    }
+                }
+                _ => self.plain(Scope::Event, field),
+            }
+        }
+        if self.out.len() == start {
+            self.out.truncate(mark);
+        } else {
+            self.out.push(b'}');
+        }
+    }
+
+    /// Writes a parameter that needs nothing but its own value.
+    pub(super) fn plain(&mut self, scope: Scope<'m>, field: &'m FieldPlan) {
+        let mark = self.out.len();
+        self.key(field);
+        let value = self.out.len();
+        if let Some(raw) = &field.constant {
+            let written = self.value(field.kind, raw);
+            return self.settle(scope, field, Origin::Constant, written, mark);
+        }
+        for slot in field.groups.iter().flatten() {
+            let Some(raw) = self.get(scope, *slot) else {
+                continue;
+            };
+            match self.value(field.kind, raw) {
+                Ok(()) => return self.sent(scope, field, Origin::Slot(*slot), rule(field.kind)),
+                Err(why) => {
+                    self.out.truncate(value);
+                    self.left_out(scope, field, Origin::Slot(*slot), why);
+                }
+            }
+        }
+        if let Some(raw) = &field.default {
+            let written = self.value(field.kind, raw);
+            return self.settle(scope, field, Origin::Default, written, mark);
+        }
+        self.out.truncate(mark);
+        if field.otherwise.is_none() {
+            self.absent(scope, field);
+        }
+    }
+
+    fn settle(
+        &mut self,
+        scope: Scope<'m>,
+        field: &FieldPlan,
+        origin: Origin,
+        written: Result<(), LeftOut>,
+        mark: usize,
+    ) {
+        match written {
+            Ok(()) => self.sent(scope, field, origin, rule(field.kind)),
+            Err(why) => {
+                self.out.truncate(mark);
+                self.left_out(scope, field, origin, why);
+            }
+        }
+    }
+
+    fn currency(&mut self, field: &'m FieldPlan) -> Option<&'static str> {
+        let mark = self.out.len();
+        self.plain(Scope::Event, field);
+        if self.out.len() == mark {
+            let default = self.mapping.rules.default_currency?;
+            self.key(field);
+            self.text(default);
+            self.sent(Scope::Event, field, Origin::Default, "`default_currency`");
+        }
+        self.facts.has_currency = true;
+        let code = &self.out[self.out.len() - 4..self.out.len() - 1];
+        let code = std::str::from_utf8(code).ok()?;
+        iso_currency::Currency::from_code(code).map(|currency| currency.code())
+    }
+
+    /// The value, which means nothing without a currency.
+    fn amount(&mut self, field: &'m FieldPlan, items: &Items, has_currency: bool) {
+        let mark = self.out.len();
+        self.plain(Scope::Event, field);
+        if self.out.len() == mark {
+            self.derived(field, items);
+        }
+        if self.out.len() == mark {
+            return;
+        }
+        self.facts.has_value = true;
+        if !has_currency {
+            self.out.truncate(mark);
+            let origin = Origin::Derived("the event");
+            self.left_out(Scope::Event, field, origin, value::NO_CURRENCY);
+        }
+    }
+
+    /// An amount and its currency in one text.
+    fn price(&mut self, field: &'m FieldPlan, items: &Items, currency: Option<&'static str>) {
+        let amount = self
+            .first(Scope::Event, field, value::money)
+            .map(|(amount, origin)| (amount.into_owned(), origin))
+            .or_else(|| {
+                let price = items.last.0.filter(|_| items.ids.len() == 1)?;
+                Some((price.to_string(), Origin::Derived("the item")))
+            });
+        match (amount, currency) {
+            (Some((amount, origin)), Some(currency)) => {
+                self.key(field);
+                self.text(&format!("{amount} {currency}"));
+                self.sent(Scope::Event, field, origin, rule(Kind::Price));
+            }
+            (Some((_, origin)), None) => {
+                self.left_out(Scope::Event, field, origin, value::NO_CURRENCY);
+            }
+            (None, _) => self.absent(Scope::Event, field),
+        }
+    }
+
+    /// Writes what follows from the items, if anything does.
+    fn derived(&mut self, field: &FieldPlan, items: &Items) {
+        let mark = self.out.len();
+        self.key(field);
+        let value = self.out.len();
+        let one = items.ids.len() == 1;
+        match (field.otherwise, items.last) {
+            (_, _) if items.ids.is_empty() => {}
+            (Some(Derived::ContentIds), _) => {
+                self.out.push(b'[');
+                for id in &items.ids {
+                    self.comma();
+                    self.out.extend_from_within(id.clone());
+                }
+                self.out.push(b']');
+            }
+            (Some(Derived::NumItems), _) => self.integer(items.quantity),
+            (Some(Derived::Product), _) => self.json("\"product\""),
+            (Some(Derived::ItemTotal), (Some(price), quantity)) if one => {
+                #[expect(clippy::cast_precision_loss, reason = "nobody buys 2^53 of a thing")]
+                self.decimal(price * quantity as f64);
+            }
+            (Some(Derived::ItemPrice), (Some(price), _)) if one => self.decimal(price),
+            _ => {}
+        }
+        if self.out.len() == value {
+            self.out.truncate(mark);
+            self.absent(Scope::Event, field);
+        } else {
+            self.sent(
+                Scope::Event,
+                field,
+                Origin::Derived("the items"),
+                rule(field.kind),
+            );
+        }
+    }
+
+    /// Writes an amount with at most four decimals: prices have no more, and a product of floats would.
+    fn decimal(&mut self, amount: f64) {
+        const DECIMALS: f64 = 10_000.0;
+        let rounded = (amount * DECIMALS).round() / DECIMALS;
+        if rounded.is_finite() {
+            let _ = write!(self.out, "{rounded}");
+        }
+    }
+
+    /// Writes `contents` from the first list that has an item with an id, else from the event's own item.
+    fn contents(&mut self, plan: &'m ItemsPlan) -> Items {
+        let mark = self.out.len();
+        self.json("\"contents\":[");
+        let start = self.out.len();
+        let mut items = Items::default();
+        for source in &plan.lists {
+            let (rows, cut) = self.found.rows(source.list);
+            for row in 0..rows {
+                let scope = Scope::Item {
+                    list: source.list,
+                    path: &source.path,
+                    row,
+                };
+                self.item(scope, &source.fields, &mut items);
+            }
+            if let Some(field) = source.fields.first().filter(|_| cut) {
+                let origin = Origin::Derived("the end of the list");
+                self.left_out(Scope::Event, field, origin, TOO_MANY);
+            }
+            if self.out.len() > start {
+                break;
+            }
+        }
+        if let Some(own) = &plan.own
+            && self.out.len() == start
+            && own
+                .requires
+                .iter()
+                .any(|slot| self.get(Scope::Event, *slot).is_some())
+        {
+            self.item(Scope::Event, &own.fields, &mut items);
+        }
+        if self.out.len() == start {
+            self.out.truncate(mark);
+        } else {
+            self.out.push(b']');
+        }
+        items
+    }
+
+    /// Writes one item, unless it has no id.
+    fn item(&mut self, scope: Scope<'m>, fields: &'m [FieldPlan], items: &mut Items) {
+        let mark = self.out.len();
+        self.comma();
+        self.out.push(b'{');
+        let (mut id, mut price, mut quantity) = (None, None, 1);
+        for field in fields {
+            let before = self.out.len();
+            match &*field.key {
+                "\"quantity\":" => {
+                    let given = self.first(scope, field, value::integer);
+                    if let Some((given, origin)) = given {
+                        quantity = given;
+                        self.sent(scope, field, origin, rule(field.kind));
+                    }
+                    self.key(field);
+                    self.integer(quantity);
+                    continue;
+                }
+                _ => self.plain(scope, field),
+            }
+            if self.out.len() == before {
+                continue;
+            }
+            // A comma may stand before the key.
+            let comma = usize::from(self.out[before] == b',');
+            let written = before + comma + field.key.len()..self.out.len();
+            match &*field.key {
+                "\"id\":" => id = Some(written),
+                "\"item_price\":" => {
+                    price = std::str::from_utf8(&self.out[written])
+                        .ok()
+                        .and_then(|text| text.parse().ok());
+                }
+                _ => {}
+            }
+        }
+        let Some(id) = id else {
+            self.out.truncate(mark);
+            if let Some(field) = fields.first() {
+                self.left_out(scope, field, Origin::Derived("the item"), NO_ID);
+            }
+            return;
+        };
+        self.out.push(b'}');
+        items.ids.push(id);
+        items.quantity = items.quantity.saturating_add(quantity);
+        items.last = (price, quantity);
+    }
+}

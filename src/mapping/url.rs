@@ -1,0 +1,196 @@
+//! Page addresses, with what could name a person taken out.
+//!
+//! Meta wants the browser's URL, and sites put e-mail addresses, phone numbers and tokens into query strings. A query
+//! parameter whose name says so, or whose value looks like an e-mail address, is left out before the URL is buffered.
+
+use crate::mapping::value::{self, LeftOut};
+use std::borrow::Cow;
+
+/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`].
+const PERSONAL: &[&str] = &[
+    "accesstoken",
+    "address",
+    "apikey",
+    "auth",
+    "authtoken",
+    "birthday",
+    "birthdate",
+    "code",
+    "dob",
+    "email",
+    "emailaddress",
+    "firstname",
+    "fname",
+    "fullname",
+    "idtoken",
+    "lastname",
+    "lname",
+    "mail",
+    "mobile",
+    "msisdn",
+    "otp",
+    "password",
+    "passwd",
+    "phone",
+    "phonenumber",
+    "postcode",
+    "pwd",
+    "resettoken",
+    "secret",
+    "sessionid",
+    "ssn",
+    "surname",
+    "tel",
+    "telephone",
+    "token",
+    "username",
+    "zip",
+    "zipcode",
+];
+
+/// The URL without user information, personal query parameters, and a fragment that holds more than a place.
+///
+/// # Errors
+///
+/// When it is not an absolute URL.
+pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    let text = value::text(raw)?;
+    let (scheme, rest) = text.split_once("://").ok_or(value::NOT_A_URL)?;
+    let good_scheme = !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    if !good_scheme || rest.is_empty() || rest.contains(char::is_whitespace) {
+        return Err(value::NOT_A_URL);
+    }
+    if is_clean(rest) {
+        return Ok(text);
+    }
+    Ok(Cow::Owned(cleaned(scheme, rest)))
+}
+
+/// Most URLs have nothing to take out, and are passed on as they are.
+fn is_clean(rest: &str) -> bool {
+    let Some(end_of_path) = rest.find(['?', '#', '@']) else {
+        return !is_personal_value(rest);
+    };
+    !rest[end_of_path..].contains('#')
+        && !is_personal_value(rest)
+        && rest[end_of_path..]
+            .trim_start_matches('?')
+            .split('&')
+            .all(|pair| !is_personal(pair.split('=').next().unwrap_or(pair)))
+}
+
+fn cleaned(scheme: &str, rest: &str) -> String {
+    let (rest, fragment) = rest.split_once('#').map_or((rest, ""), |(r, f)| (r, f));
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(r, q)| (r, q));
+    let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let mut url = format!("{scheme}://{host}");
+    for step in path.split_inclusive('/') {
+        if is_personal_value(step) {
+            url.push_str(if step.ends_with('/') { "-/" } else { "-" });
+        } else {
+            url.push_str(step);
+        }
+    }
+    let mut sign = '?';
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let name = pair.split('=').next().unwrap_or(pair);
+        if !is_personal(name) && !is_personal_value(pair) {
+            url.push(sign);
+            url.push_str(pair);
+            sign = '&';
+        }
+    }
+    if !fragment.is_empty() && !fragment.contains(['=', '&']) && !is_personal_value(fragment) {
+        url.push('#');
+        url.push_str(fragment);
+    }
+    url
+}
+
+/// Whether a parameter of this name holds personal data: `e-mail`, `customer[email]`, `user_phone`.
+fn is_personal(name: &str) -> bool {
+    let mut comparable = String::new();
+    for word in name.split(['[', ']', '.']).filter(|word| !word.is_empty()) {
+        comparable.clear();
+        comparable.extend(
+            word.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .map(|c| c.to_ascii_lowercase()),
+        );
+        let bare = ["user", "customer", "billing", "shipping", "contact"]
+            .iter()
+            .find_map(|prefix| comparable.strip_prefix(prefix))
+            .unwrap_or(&comparable);
+        if PERSONAL.contains(&bare) || PERSONAL.contains(&comparable.as_str()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether there is an e-mail address in it, plain or percent-encoded.
+fn is_personal_value(text: &str) -> bool {
+    text.contains('@') || text.contains("%40") || text.contains("%2540")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_person_is_taken_out_and_the_rest_stays() {
+        for (written, expected) in [
+            ("https://shop.example/thanks", "https://shop.example/thanks"),
+            (
+                "https://shop.example/a?utm_source=x&order=1&fbclid=IwAR_-1",
+                "https://shop.example/a?utm_source=x&order=1&fbclid=IwAR_-1",
+            ),
+            (
+                "https://shop.example/a?email=a%40b.com&order=1",
+                "https://shop.example/a?order=1",
+            ),
+            (
+                "https://shop.example/a?x=mary@example.com",
+                "https://shop.example/a",
+            ),
+            (
+                "https://shop.example/a?customer[e-mail]=x&Phone=1&userPhone=2&q=z",
+                "https://shop.example/a?q=z",
+            ),
+            ("https://u:p@shop.example/a", "https://shop.example/a"),
+            (
+                "https://shop.example/u/mary@example.com/orders",
+                "https://shop.example/u/-/orders",
+            ),
+            (
+                "https://shop.example/cb#access_token=t&x=1",
+                "https://shop.example/cb",
+            ),
+            ("https://shop.example/#/cart", "https://shop.example/#/cart"),
+            ("android-app://com.example", "android-app://com.example"),
+        ] {
+            let raw = serde_json::to_string(written).expect("text");
+            assert_eq!(page_url(&raw).as_deref(), Ok(expected), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_absolute_url_is_left_out() {
+        for written in [
+            "/checkout",
+            "shop.example",
+            "://x",
+            "https://",
+            "https://a b",
+            "1 2://x",
+        ] {
+            let raw = serde_json::to_string(written).expect("text");
+            assert_eq!(page_url(&raw), Err(value::NOT_A_URL), "{written}");
+        }
+        assert_eq!(page_url("true"), Err(value::WRONG_TYPE));
+    }
+}

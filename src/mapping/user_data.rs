@@ -1,0 +1,351 @@
+//! `user_data`: who it was, hashed; and the browser's and the click's ids, as they are.
+
+use super::compile::FieldPlan;
+use super::draft::{Draft, Origin, Scope, rule};
+use super::explain::Trace;
+use super::value::{self, LeftOut};
+use crate::identity::{self, Digest, Field, Locale, browser_id};
+use crate::payload::{Kind, MAX_VALUES};
+use std::borrow::Cow;
+
+impl From<identity::LeftOut> for LeftOut {
+    fn from(why: identity::LeftOut) -> Self {
+        Self {
+            code: why.code(),
+            sentence: why.sentence(),
+        }
+    }
+}
+
+impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
+    pub(super) fn user_data(&mut self) {
+        self.json(",\"user_data\":{");
+        let locale = self.locale();
+        let plan = self.plan;
+        for field in &plan.user_data {
+            let mark = self.out.len();
+            let written = match field.kind {
+                Kind::Hashed(kind) => self.identity(field, Some(kind), locale),
+                Kind::ExternalId => {
+                    let kind = self.mapping.rules.hash_external_id;
+                    self.identity(field, kind.then_some(Field::ExternalId), locale)
+                }
+                Kind::ClientIp => self.client_ip(field),
+                Kind::ClickId => self.click_id(field),
+                Kind::BrowserId => self.browser_id(field),
+                _ => {
+                    self.plain(Scope::Event, field);
+                    self.out.len() > mark
+                }
+            };
+            if let Some(known) = field.known.filter(|_| written) {
+                self.facts.identifiers.insert(known);
+            } else {
+                self.out.truncate(mark);
+                self.absent(Scope::Event, field);
+            }
+        }
+        self.out.push(b'}');
+    }
+
+    /// What the event says about how its values are to be read.
+    fn locale(&mut self) -> Locale {
+        let plan = self.plan;
+        let country = plan
+            .user_data
+            .iter()
+            .find(|field| field.kind == Kind::Hashed(Field::Country))
+            .and_then(|field| {
+                field.groups.iter().flatten().find_map(|slot| {
+                    let raw = self.get(Scope::Event, *slot)?;
+                    identity::country_of(&value::text(raw).ok()?)
+                })
+            });
+        Locale {
+            country,
+            default_country: self.mapping.rules.default_country,
+            year: year_of(self.now_ms),
+        }
+    }
+
+    /// Writes a field of many values, each hashed by the rule of `kind`, or as it is where there is none.
+    fn identity(&mut self, field: &'m FieldPlan, kind: Option<Field>, locale: Locale) -> bool {
+        self.key(field);
+        self.out.push(b'[');
+        let start = self.out.len();
+        for group in &field.groups {
+            for slot in group {
+                let Some(raw) = self.get(Scope::Event, *slot) else {
+                    continue;
+                };
+                let before = self.out.len();
+                for element in value::elements(raw).take(MAX_VALUES) {
+                    self.identifier(field, kind, locale, start, element, Origin::Slot(*slot));
+                }
+                if self.out.len() > before {
+                    break;
+                }
+            }
+        }
+        let constants = [
+            (&field.constant, Origin::Constant),
+            (&field.default, Origin::Default),
+        ];
+        for (constant, origin) in constants {
+            if let Some(raw) = constant
+                && self.out.len() == start
+            {
+                self.identifier(field, kind, locale, start, raw, origin);
+            }
+        }
+        if self.out.len() == start
+            && let Some(kind @ (Field::Fn | Field::Ln)) = kind
+        {
+            self.part_of_name(field, kind, locale, start);
+        }
+        self.out.push(b']');
+        self.out.len() > start + 1
+    }
+
+    /// Writes one value of a list that begins at `start`, unless it is there already.
+    fn identifier(
+        &mut self,
+        field: &'m FieldPlan,
+        kind: Option<Field>,
+        locale: Locale,
+        start: usize,
+        raw: &str,
+        origin: Origin,
+    ) {
+        if value::is_empty(raw) {
+            return;
+        }
+        let written =
+            value::text(raw).and_then(|text| self.normal_form(field, kind, locale, start, &text));
+        match written {
+            Ok(rule) => self.sent(Scope::Event, field, origin, rule),
+            Err(why) => self.left_out(Scope::Event, field, origin, why),
+        }
+    }
+
+    fn normal_form(
+        &mut self,
+        field: &FieldPlan,
+        kind: Option<Field>,
+        locale: Locale,
+        start: usize,
+        text: &str,
+    ) -> Result<&'static str, LeftOut> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let result = match kind {
+            Some(kind) => identity::hash(kind, text, locale, &mut scratch).map(|digest| {
+                self.unless_present(start, digest.as_str());
+                if Digest::already(text).is_some() {
+                    "already hashed, as it is"
+                } else {
+                    rule(field.kind)
+                }
+            }),
+            None => identity::external_id_raw(text, &mut scratch).map(|()| {
+                self.unless_present(start, &scratch);
+                "as it is"
+            }),
+        };
+        self.scratch = scratch;
+        Ok(result?)
+    }
+
+    /// Adds a text to the list that begins at `start`, unless it is in it.
+    fn unless_present(&mut self, start: usize, text: &str) {
+        let mark = self.out.len();
+        self.comma();
+        let value = self.out.len();
+        self.text(text);
+        let (list, new) = self.out[start..].split_at(value - start);
+        if list.windows(new.len()).any(|present| present == new) {
+            self.out.truncate(mark);
+        }
+    }
+
+    /// Writes a part of the full name, where neither a first nor a last name is given.
+    fn part_of_name(&mut self, field: &'m FieldPlan, kind: Field, locale: Locale, start: usize) {
+        let plan = self.plan;
+        let Some(full_name) = &plan.full_name else {
+            return;
+        };
+        let given = plan.user_data.iter().any(|field| {
+            let is_name = matches!(field.kind, Kind::Hashed(Field::Fn | Field::Ln));
+            let mut slots = field.groups.iter().flatten();
+            is_name && slots.any(|slot| self.get(Scope::Event, *slot).is_some())
+        });
+        if given {
+            return;
+        }
+        let Some((full, origin)) = self.first(Scope::Event, full_name, value::text) else {
+            return;
+        };
+        let (first, last) = identity::split_name(&full);
+        let part = if kind == Field::Fn { first } else { last };
+        let Some(part) = part else {
+            return;
+        };
+        match self.normal_form(field, Some(kind), locale, start, part) {
+            Ok(rule) => self.sent(Scope::Event, field, origin, rule),
+            Err(why) => self.left_out(Scope::Event, field, origin, why),
+        }
+    }
+
+    /// The visitor's public address: the first IPv6 one, else the first IPv4 one.
+    fn client_ip(&mut self, field: &'m FieldPlan) -> bool {
+        let mut best: Option<(String, Origin)> = None;
+        for slot in field.groups.iter().flatten() {
+            let origin = Origin::Slot(*slot);
+            let Some(raw) = self.get(Scope::Event, *slot) else {
+                continue;
+            };
+            for text in value::texts(raw).take(MAX_VALUES) {
+                match identity::client_ip(&text) {
+                    Ok(address) if best.is_none() || address.contains(':') => {
+                        let is_v6 = address.contains(':');
+                        best = Some((address.into_owned(), origin));
+                        if is_v6 {
+                            break;
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(why) => self.left_out(Scope::Event, field, origin, why.into()),
+                }
+            }
+            if best
+                .as_ref()
+                .is_some_and(|(address, _)| address.contains(':'))
+            {
+                break;
+            }
+        }
+        let Some((address, origin)) = best else {
+            return false;
+        };
+        self.key(field);
+        self.text(&address);
+        self.sent(Scope::Event, field, origin, rule(field.kind));
+        true
+    }
+
+    /// The click: the cookie's while it is of the same click as the page's URL says, else a new one with the event's
+    /// own time.
+    fn click_id(&mut self, field: &'m FieldPlan) -> bool {
+        let cookie = self.first(Scope::Event, field, |raw| {
+            let text = value::text(raw)?;
+            match browser_id::fbc(&text) {
+                Some(_) => Ok(text),
+                None => Err(identity::LeftOut::MalformedCookie.into()),
+            }
+        });
+        let click = self.clicked();
+        let Some((_, origin)) = cookie.as_ref().or(click.as_ref()) else {
+            return false;
+        };
+        let mut origin = *origin;
+        // The times inside click ids are not shifted, so they are compared with the event's time as it was written.
+        let event_ms = self.facts.event_ms - self.event.time_shift_ms();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let chosen = browser_id::choose(
+            cookie.as_ref().map(|(cookie, _)| &**cookie),
+            click.as_ref().map(|(click, _)| &**click),
+            event_ms,
+            &mut scratch,
+        );
+        match chosen {
+            Ok(()) => {
+                let of_cookie = cookie.is_some_and(|(cookie, _)| cookie == scratch.as_str());
+                let rule = if of_cookie {
+                    "cookie value, as it is"
+                } else {
+                    origin = click.map_or(origin, |(_, origin)| origin);
+                    "made from the click id and the event's time"
+                };
+                self.key(field);
+                self.text(&scratch);
+                self.sent(Scope::Event, field, origin, rule);
+            }
+            Err(why) => self.left_out(Scope::Event, field, origin, why.into()),
+        }
+        self.scratch = scratch;
+        chosen.is_ok()
+    }
+
+    /// The click id: in the query of a URL, or by itself where a path ends in `fbclid`.
+    fn clicked(&mut self) -> Option<(Cow<'a, str>, Origin)> {
+        let plan = self.plan;
+        let sources = plan.click_id.as_ref()?;
+        for slot in sources.groups.iter().flatten() {
+            let Some(raw) = self.get(Scope::Event, *slot) else {
+                continue;
+            };
+            let bare = self.mapping.paths.path(*slot).last_key() == Some("fbclid");
+            // Most URLs have no click id; they are not decoded to find that out.
+            if !bare && !raw.contains("fbclid") {
+                continue;
+            }
+            let Ok(text) = value::text(raw) else {
+                continue;
+            };
+            let click = match text {
+                text if bare => Some(text),
+                Cow::Borrowed(text) => browser_id::fbclid_in_url(text),
+                Cow::Owned(text) => {
+                    browser_id::fbclid_in_url(&text).map(|click| Cow::Owned(click.into_owned()))
+                }
+            };
+            if let Some(click) = click {
+                return Some((click, Origin::Slot(*slot)));
+            }
+        }
+        None
+    }
+
+    fn browser_id(&mut self, field: &'m FieldPlan) -> bool {
+        let cookie = self.first(Scope::Event, field, |raw| {
+            let text = value::text(raw)?;
+            match browser_id::fbp(&text) {
+                Some(_) => Ok(text),
+                None => Err(identity::LeftOut::MalformedCookie.into()),
+            }
+        });
+        if let Some((cookie, origin)) = cookie {
+            self.key(field);
+            self.text(&cookie);
+            self.sent(Scope::Event, field, origin, rule(field.kind));
+            return true;
+        }
+        let plan = self.plan;
+        let Some(visitor) = plan
+            .visitor_id
+            .as_ref()
+            .filter(|_| self.mapping.rules.generate_fbp)
+        else {
+            return false;
+        };
+        let Some((visitor, origin)) = self.first(Scope::Event, visitor, value::text) else {
+            return false;
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let made = browser_id::fbp_for(&visitor, &mut scratch);
+        if made.is_ok() {
+            self.key(field);
+            self.text(&scratch);
+            let rule = "made from the anonymous id, always the same";
+            self.sent(Scope::Event, field, origin, rule);
+        }
+        self.scratch = scratch;
+        made.is_ok()
+    }
+}
+
+fn year_of(now_ms: i64) -> i16 {
+    jiff::Timestamp::from_millisecond(now_ms)
+        .map_or(1970, |now| jiff::tz::Offset::UTC.to_datetime(now).year())
+}

@@ -1,0 +1,344 @@
+//! Meta's own nouns: the parameters of a server event, in the order in which they are written.
+//!
+//! One table ([`PARAMETERS`]) says of each parameter where it stands and what may stand in it. Everything that names a
+//! parameter (mappings, configuration checks, explanations, documentation) goes through this table.
+//!
+//! Source: Conversions API, "Main body", "Server event", "Customer information", "Custom data" parameters.
+
+use crate::identity::Field;
+
+/// A parameter of a server event, or one of the few values that mappings feed and Meta never sees ([`Section::Source`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    /// As mappings name it: `user_data.em`, `custom_data.contents[].id`, `event_id`.
+    pub(crate) name: &'static str,
+    /// As Meta names it.
+    pub(crate) key: &'static str,
+    pub(crate) section: Section,
+    pub(crate) kind: Kind,
+}
+
+/// Where in a server event a parameter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Section {
+    /// Read by other parameters, not sent.
+    Source,
+    /// At the top of the event.
+    Event,
+    UserData,
+    CustomData,
+    /// In each element of `custom_data.contents`.
+    Contents,
+}
+
+/// What a parameter holds, and how a value gets its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Normalised and hashed, always a list.
+    Hashed(Field),
+    ExternalId,
+    ClientIp,
+    BrowserId,
+    ClickId,
+    /// Unix seconds, from ISO 8601 or a number.
+    EventTime,
+    /// The address of a page.
+    Url,
+    /// Text up to [`MAX_TEXT_BYTES`].
+    Text,
+    /// Text up to so many characters; longer text is cut there.
+    TextUpTo(usize),
+    /// Digits, written as text so that no reader rounds them.
+    Digits,
+    /// 15 to 17 digits: Meta refuses the event for a lead id of another form.
+    LeadId,
+    TextList,
+    Number,
+    /// An amount of money, also as people write it.
+    Money,
+    Integer,
+    /// A year of four digits.
+    Year,
+    Boolean,
+    /// `true`, `false` or a word.
+    Status,
+    Currency,
+    /// One of these, compared without case, written as here.
+    OneOf(&'static [&'static str]),
+    /// One of Meta's four date formats.
+    Date,
+    /// An amount and its currency in one text: `25000.00 USD`.
+    Price,
+    /// Any JSON scalar or list of scalars.
+    Scalar,
+    DataProcessingOptions,
+    /// The list of items: not a value but where to look for them.
+    Items,
+    /// A value that others read: see the parameter's name.
+    Source,
+}
+
+/// Bytes of one text value. Meta publishes no limit; no honest value is longer.
+pub(crate) const MAX_TEXT_BYTES: usize = 4_096;
+
+/// Characters of an event name, as the Pixel reference states for custom events.
+pub(crate) const MAX_EVENT_NAME_CHARS: usize = 50;
+
+/// Values of one field, at most: more than a person has addresses.
+pub(crate) const MAX_VALUES: usize = 16;
+
+/// Where an event can have taken place.
+pub(crate) const ACTION_SOURCES: &[&str] = &[
+    "website",
+    "app",
+    "phone_call",
+    "chat",
+    "email",
+    "physical_store",
+    "system_generated",
+    "business_messaging",
+    "other",
+];
+
+/// Characters of a vehicle's trim.
+const MAX_TRIM_CHARS: usize = 50;
+
+const DELIVERY_CATEGORIES: &[&str] = &["in_store", "curbside", "home_delivery"];
+const TRAVEL_CLASSES: &[&str] = &["economy", "premium", "business", "first"];
+const BODY_STYLES: &[&str] = &[
+    "CONVERTIBLE",
+    "COUPE",
+    "HATCHBACK",
+    "MINIVAN",
+    "TRUCK",
+    "SUV",
+    "SEDAN",
+    "VAN",
+    "WAGON",
+    "CROSSOVER",
+    "OTHER",
+];
+const DRIVETRAINS: &[&str] = &["4X2", "4X4", "AWD", "FWD", "RWD", "OTHER", "NONE"];
+const FUEL_TYPES: &[&str] = &[
+    "DIESEL",
+    "ELECTRIC",
+    "FLEX",
+    "GASOLINE",
+    "HYBRID",
+    "PETROL",
+    "PLUGIN_HYBRID",
+    "OTHER",
+    "NONE",
+];
+const TRANSMISSIONS: &[&str] = &["AUTOMATIC", "MANUAL", "OTHER", "NONE"];
+
+const fn source(name: &'static str) -> Parameter {
+    Parameter {
+        name,
+        key: name,
+        section: Section::Source,
+        kind: Kind::Source,
+    }
+}
+
+const fn event(name: &'static str, kind: Kind) -> Parameter {
+    Parameter {
+        name,
+        key: name,
+        section: Section::Event,
+        kind,
+    }
+}
+
+const fn user(name: &'static str, key: &'static str, kind: Kind) -> Parameter {
+    Parameter {
+        name,
+        key,
+        section: Section::UserData,
+        kind,
+    }
+}
+
+const fn custom(name: &'static str, key: &'static str, kind: Kind) -> Parameter {
+    Parameter {
+        name,
+        key,
+        section: Section::CustomData,
+        kind,
+    }
+}
+
+const fn content(name: &'static str, key: &'static str, kind: Kind) -> Parameter {
+    Parameter {
+        name,
+        key,
+        section: Section::Contents,
+        kind,
+    }
+}
+
+macro_rules! user {
+    ($key:literal, $kind:expr) => {
+        user(concat!("user_data.", $key), $key, $kind)
+    };
+}
+
+macro_rules! custom {
+    ($key:literal, $kind:expr) => {
+        custom(concat!("custom_data.", $key), $key, $kind)
+    };
+}
+
+macro_rules! content {
+    ($key:literal, $kind:expr) => {
+        content(concat!("custom_data.contents[].", $key), $key, $kind)
+    };
+}
+
+/// Every parameter, in the order of sending.
+pub(crate) static PARAMETERS: &[Parameter] = &[
+    source("source.full_name"),
+    source("source.visitor_id"),
+    source("source.click_id"),
+    event("event_time", Kind::EventTime),
+    event("event_id", Kind::Text),
+    event("action_source", Kind::OneOf(ACTION_SOURCES)),
+    event("event_source_url", Kind::Url),
+    event("referrer_url", Kind::Url),
+    event("opt_out", Kind::Boolean),
+    event("data_processing_options", Kind::DataProcessingOptions),
+    event("data_processing_options_country", Kind::Integer),
+    event("data_processing_options_state", Kind::Integer),
+    user!("em", Kind::Hashed(Field::Em)),
+    user!("ph", Kind::Hashed(Field::Ph)),
+    user!("fn", Kind::Hashed(Field::Fn)),
+    user!("ln", Kind::Hashed(Field::Ln)),
+    user!("ge", Kind::Hashed(Field::Ge)),
+    user!("db", Kind::Hashed(Field::Db)),
+    user!("ct", Kind::Hashed(Field::Ct)),
+    user!("st", Kind::Hashed(Field::St)),
+    user!("zp", Kind::Hashed(Field::Zp)),
+    user!("country", Kind::Hashed(Field::Country)),
+    user!("external_id", Kind::ExternalId),
+    user!("client_ip_address", Kind::ClientIp),
+    user!("client_user_agent", Kind::Text),
+    user!("fbc", Kind::ClickId),
+    user!("fbp", Kind::BrowserId),
+    user!("subscription_id", Kind::Text),
+    user!("fb_login_id", Kind::Digits),
+    user!("lead_id", Kind::LeadId),
+    user!("anon_id", Kind::Text),
+    user!("madid", Kind::Text),
+    user!("page_id", Kind::Digits),
+    user!("page_scoped_user_id", Kind::Digits),
+    user!("ctwa_clid", Kind::Text),
+    user!("ig_account_id", Kind::Digits),
+    user!("ig_sid", Kind::Digits),
+    user!("whatsapp_business_account_id", Kind::Digits),
+    custom!("contents[]", Kind::Items),
+    content!("id", Kind::Text),
+    content!("quantity", Kind::Integer),
+    content!("item_price", Kind::Money),
+    content!("title", Kind::Text),
+    content!("description", Kind::Text),
+    content!("brand", Kind::Text),
+    content!("category", Kind::Text),
+    content!("delivery_category", Kind::OneOf(DELIVERY_CATEGORIES)),
+    custom!("currency", Kind::Currency),
+    custom!("value", Kind::Money),
+    custom!("order_id", Kind::Text),
+    custom!("content_ids", Kind::TextList),
+    custom!("content_type", Kind::OneOf(&["product", "product_group"])),
+    custom!("content_name", Kind::Text),
+    custom!("content_category", Kind::Text),
+    custom!("num_items", Kind::Integer),
+    custom!("search_string", Kind::Text),
+    custom!("status", Kind::Status),
+    custom!("predicted_ltv", Kind::Money),
+    custom!("delivery_category", Kind::OneOf(DELIVERY_CATEGORIES)),
+    custom!("item_number", Kind::Text),
+    custom!("net_revenue", Kind::Money),
+    custom!("event_source", Kind::Text),
+    custom!("lead_event_source", Kind::Text),
+    custom!("product_catalog_id", Kind::Digits),
+    custom!("checkin_date", Kind::Date),
+    custom!("city", Kind::Text),
+    custom!("country", Kind::Text),
+    custom!("region", Kind::Text),
+    custom!("neighborhood", Kind::Text),
+    custom!("origin_airport", Kind::Text),
+    custom!("destination_airport", Kind::Text),
+    custom!("destination_ids", Kind::TextList),
+    custom!("departing_departure_date", Kind::Date),
+    custom!("departing_arrival_date", Kind::Date),
+    custom!("returning_departure_date", Kind::Date),
+    custom!("returning_arrival_date", Kind::Date),
+    custom!("hotel_score", Kind::Number),
+    custom!("num_adults", Kind::Integer),
+    custom!("num_children", Kind::Integer),
+    custom!("num_infants", Kind::Integer),
+    custom!("preferred_num_stops", Kind::Integer),
+    custom!("preferred_star_ratings", Kind::Scalar),
+    custom!("preferred_neighborhoods", Kind::Scalar),
+    custom!("suggested_destinations", Kind::Scalar),
+    custom!("suggested_hotels", Kind::Scalar),
+    custom!("travel_class", Kind::OneOf(TRAVEL_CLASSES)),
+    custom!("travel_start", Kind::Date),
+    custom!("travel_end", Kind::Date),
+    custom!("make", Kind::Text),
+    custom!("model", Kind::Text),
+    custom!("year", Kind::Year),
+    custom!("trim", Kind::TextUpTo(MAX_TRIM_CHARS)),
+    custom!("vin", Kind::Text),
+    custom!("body_style", Kind::OneOf(BODY_STYLES)),
+    custom!("condition_of_vehicle", Kind::Text),
+    custom!("state_of_vehicle", Kind::Text),
+    custom!("drivetrain", Kind::OneOf(DRIVETRAINS)),
+    custom!("fuel_type", Kind::OneOf(FUEL_TYPES)),
+    custom!("transmission", Kind::OneOf(TRANSMISSIONS)),
+    custom!("exterior_color", Kind::Text),
+    custom!("interior_color", Kind::Text),
+    custom!("mileage.value", Kind::Number),
+    custom!("mileage.unit", Kind::Text),
+    custom!("price", Kind::Price),
+    custom!("preferred_price_range", Kind::Scalar),
+    custom!("postal_code", Kind::Text),
+    custom!("dma_code", Kind::Text),
+    custom!("suggested_vehicles", Kind::Scalar),
+];
+
+/// A parameter of the table, by its place there. Orders as the table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ParameterId(u8);
+
+impl ParameterId {
+    /// The parameter of this name, if there is one.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let at = PARAMETERS.iter().position(|known| known.name == name)?;
+        u8::try_from(at).ok().map(Self)
+    }
+
+    /// Its place in the table, below 128.
+    pub(crate) fn place(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) fn get(self) -> &'static Parameter {
+        &PARAMETERS[self.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_is_found_by_its_name_and_stands_once() {
+        assert!(PARAMETERS.len() <= 128, "sets of parameters have 128 bits");
+        for (place, parameter) in PARAMETERS.iter().enumerate() {
+            let id = ParameterId::named(parameter.name).expect("in the table");
+            assert_eq!(id.0 as usize, place, "{} stands twice", parameter.name);
+        }
+        assert_eq!(ParameterId::named("user_data.email"), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! Presets: which events of a line of business are which of Meta's, and where the values are. Data, not code.
+//!
+//! The presets that come with the sink are the files of `schema/presets`; a user's own has the same form. What they
+//! share stands in `schema/fields.json`: named groups of field mappings, and which groups each of Meta's standard
+//! events takes.
+
+use crate::field_mapping::FieldMappings;
+use pipeline_core::options::{self, Problem};
+use pipeline_core::{PresetDescription, PresetRow};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+/// A preset: the events of one line of business and what they are for Meta.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Preset {
+    /// Where the schema of this file is, for editors.
+    #[serde(default, rename = "$schema")]
+    #[expect(dead_code, reason = "read by editors only")]
+    schema: Option<String>,
+    /// The name that selects the preset: lower-case letters, digits and `_`. Example: `retail`.
+    #[schemars(length(min = 1))]
+    pub(crate) name: String,
+    /// Its name for people. Example: `Retail`.
+    pub(crate) title: String,
+    /// One sentence on what it is for.
+    pub(crate) description: String,
+    /// The consent categories it needs, all of them (default: `[marketing]`).
+    #[serde(default = "marketing")]
+    pub(crate) consent_categories: Vec<String>,
+    /// Groups of field mappings that every event takes. Example: `[event, identity, money]`.
+    #[serde(default)]
+    pub(crate) include: Vec<String>,
+    /// Field mappings of every event, laid over the groups.
+    #[serde(default)]
+    pub(crate) field_mappings: FieldMappings,
+    /// What becomes of which event.
+    #[schemars(length(min = 1))]
+    pub(crate) events: Vec<PresetEvent>,
+}
+
+/// One event of a preset.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PresetEvent {
+    /// The names under which it comes in; case, spaces, `_` and `-` do not matter. Example: `[Order Completed, purchase]`.
+    #[schemars(length(min = 1))]
+    pub(crate) from: Vec<String>,
+    /// Meta's event name, exactly. Example: `Purchase`.
+    #[schemars(length(min = 1, max = 50))]
+    pub(crate) to: String,
+    /// Field mappings of this event alone.
+    #[serde(default)]
+    pub(crate) field_mappings: FieldMappings,
+}
+
+fn marketing() -> Vec<String> {
+    vec!["marketing".to_owned()]
+}
+
+/// The field mappings that presets share.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fields {
+    pub(crate) groups: BTreeMap<String, Group>,
+    /// The groups that each of Meta's standard events takes.
+    pub(crate) standard_events: BTreeMap<String, Vec<String>>,
+    /// The groups that an event of any other name takes.
+    custom_events: Vec<String>,
+}
+
+/// A named group of field mappings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    #[expect(dead_code, reason = "for people who read the file")]
+    description: String,
+    pub(crate) field_mappings: FieldMappings,
+}
+
+impl Fields {
+    /// The groups of what Meta calls `event_name`.
+    pub(crate) fn groups_of(&self, event_name: &str) -> &[String] {
+        self.standard_events
+            .get(event_name)
+            .unwrap_or(&self.custom_events)
+    }
+}
+
+/// The shared field mappings.
+#[expect(
+    clippy::expect_used,
+    reason = "a shipped file, which a test reads as well"
+)]
+pub(crate) static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../schema/fields.json")).expect("schema/fields.json is good")
+});
+
+static SHIPPED_TEXTS: &[&str] = include!(concat!(env!("OUT_DIR"), "/presets.rs"));
+
+/// The presets that come with the sink.
+#[expect(
+    clippy::expect_used,
+    reason = "shipped files, which a test reads as well"
+)]
+static SHIPPED: LazyLock<Vec<Preset>> = LazyLock::new(|| {
+    SHIPPED_TEXTS
+        .iter()
+        .map(|text| serde_json::from_str(text).expect("every file of schema/presets is good"))
+        .collect()
+});
+
+/// The presets that come with the sink, by name.
+pub(crate) fn shipped() -> &'static [Preset] {
+    &SHIPPED
+}
+
+/// The shipped preset of this name.
+pub(crate) fn named(name: &str) -> Option<&'static Preset> {
+    SHIPPED.iter().find(|preset| preset.name == name)
+}
+
+/// Reads a user's own preset.
+///
+/// # Errors
+///
+/// Every problem of the file, with its place inside it.
+pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
+    /// A preset is a page or two of text.
+    const MAX_PRESET_BYTES: u64 = 1024 * 1024;
+    let one = |problem: String, expected: &str| vec![Problem::new("", problem, expected)];
+    let shown = file.display();
+    let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    if size > MAX_PRESET_BYTES {
+        return Err(one(
+            format!("the preset file `{shown}` is larger than 1 MiB"),
+            "a preset",
+        ));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        one(
+            format!("the preset file `{shown}` cannot be read ({error})"),
+            "a readable JSON file",
+        )
+    })?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+        one(
+            format!("the preset file `{shown}` is not valid JSON ({error})"),
+            "a preset in JSON",
+        )
+    })?;
+    let schema = schemars::schema_for!(Preset);
+    let checked = options::check(schema.as_value(), &value);
+    if !checked.problems.is_empty() {
+        return Err(checked
+            .problems
+            .into_iter()
+            .map(|problem| Problem {
+                path: format!("{shown}#{}", problem.path),
+                ..problem
+            })
+            .collect());
+    }
+    serde_json::from_value(checked.options).map_err(|_| {
+        one(
+            format!("the preset file `{shown}` cannot be read"),
+            "the form of schema/preset.schema.json",
+        )
+    })
+}
+
+/// The shipped presets, as shown to people.
+pub(crate) fn describe() -> Vec<PresetDescription> {
+    shipped()
+        .iter()
+        .map(|preset| PresetDescription {
+            name: preset.name.clone(),
+            title: preset.title.clone(),
+            description: preset.description.clone(),
+            rows: preset
+                .events
+                .iter()
+                .map(|event| PresetRow {
+                    from: event.from.clone(),
+                    to: event.to.clone(),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The form in which event names are compared: without case, spaces, `_` and `-`.
+pub(crate) fn comparable(name: &str, out: &mut String) {
+    out.clear();
+    for c in name.chars() {
+        if c.is_ascii() {
+            if !matches!(c, ' ' | '_' | '-' | '\t') {
+                out.push(c.to_ascii_lowercase());
+            }
+        } else if !c.is_whitespace() {
+            out.extend(c.to_lowercase());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_files_are_good_and_names_are_unique() {
+        let schema = schemars::schema_for!(Preset);
+        for (text, preset) in SHIPPED_TEXTS.iter().zip(shipped()) {
+            let value = serde_json::from_str(text).expect("JSON");
+            let checked = options::check(schema.as_value(), &value);
+            assert_eq!(checked.problems, [], "{}", preset.name);
+            assert!(std::ptr::eq(named(&preset.name).expect("by name"), preset));
+        }
+        let names: Vec<_> = shipped().iter().map(|preset| &preset.name).collect();
+        assert_eq!(
+            names,
+            ["automotive", "b2b_saas", "meta_capi", "retail", "travel"]
+        );
+    }
+
+    #[test]
+    fn every_included_group_exists() {
+        let of_events = FIELDS.standard_events.values().flatten();
+        let of_presets = shipped().iter().flat_map(|preset| &preset.include);
+        for group in of_events.chain(of_presets).chain(&FIELDS.custom_events) {
+            assert!(FIELDS.groups.contains_key(group), "{group}");
+        }
+        // The 17 standard events of the Pixel reference, and PageView.
+        assert_eq!(FIELDS.standard_events.len(), 18);
+    }
+
+    #[test]
+    fn names_are_compared_tolerantly() {
+        let mut out = String::new();
+        for name in [
+            "Order Completed",
+            "order_completed",
+            "orderCompleted",
+            "ORDER COMPLETED",
+            "order-completed",
+        ] {
+            comparable(name, &mut out);
+            assert_eq!(out, "ordercompleted");
+        }
+        comparable("Straße ÄÖ", &mut out);
+        assert_eq!(out, "straßeäö");
+    }
+}

@@ -1,0 +1,39 @@
+//! Why an event is not sent: the closed set of codes that mapping and validation use, with a sentence each.
+//!
+//! What delivery adds to the set stands in `response.rs`.
+
+use crate::extract::Unreadable;
+use pipeline_core::Reason;
+
+macro_rules! reasons {
+    ($($name:ident = $sentence:literal;)*) => {
+        $(pub(crate) fn $name() -> Reason {
+            Reason::new(stringify!($name), $sentence)
+        })*
+    };
+}
+
+reasons! {
+    consent = "the visitor has not granted every consent category that the sink needs";
+    not_a_conversion = "identify, group and alias calls are not conversions; their traits travel with later events";
+    unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
+    no_event_name = "a track call needs an `event` with a name, and a call of another kind a `type`";
+    event_name_too_long = "the event name has more than 50 characters, which is the most a custom event can have at Meta";
+    in_future = "the event's time is more than ten minutes ahead; check the sender's clock";
+    missing_value = "Meta takes no Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
+    missing_currency = "Meta takes no Purchase without a currency; send `currency` (ISO 4217), or set `default_currency`";
+    weak_identity = "what is known of the person is too little for Meta to match; an e-mail, a phone number, an id, an IP address or a browser id would do";
+}
+
+pub(crate) fn malformed_json(why: Unreadable) -> Reason {
+    Reason::new("malformed_json", why.to_string())
+}
+
+pub(crate) fn too_old(days: i64) -> Reason {
+    Reason::new(
+        "too_old",
+        format!(
+            "the event is more than {days} days old, and Meta refuses a whole request for one such event"
+        ),
+    )
+}

@@ -1,0 +1,123 @@
+//! The sink: mapping in front of the buffer, delivery behind it, and its place in the registry.
+
+use crate::config::{self, Settings};
+use crate::delivery::Delivery;
+use crate::mapping::{Mapping, Silent, Story};
+use crate::preset;
+use crate::request::Target;
+use async_trait::async_trait;
+use pipeline_core::options::Problem;
+use pipeline_core::{
+    BatchLimits, BuildError, Clock, Encoded, Event, Explained, HealthcheckError, Outcome,
+    ParseContext, Record, Sink, SinkConfig, SinkContext, SinkDescription,
+};
+use std::sync::Arc;
+
+/// Events in one request, as Meta documents.
+const MAX_BATCH_EVENTS: usize = 1_000;
+/// Payload bytes in one request. Meta documents no limit; this one keeps a request well within its timeout.
+const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the registry holds of this sink.
+pub static DESCRIPTION: SinkDescription = SinkDescription {
+    name: "meta_conversions",
+    version: env!("CARGO_PKG_VERSION"),
+    description: "Maps analytics events to Meta server events, hashes identity, and delivers to the Conversions API.",
+    schema: config::schema,
+    parse,
+    presets: preset::describe,
+};
+
+fn parse(
+    options: &serde_json::Value,
+    cx: &ParseContext,
+) -> Result<Box<dyn SinkConfig>, Vec<Problem>> {
+    let settings = config::parse(options, cx)?;
+    Ok(Box::new(MetaConversionsConfig(Arc::new(settings))))
+}
+
+#[derive(Debug)]
+struct MetaConversionsConfig(Arc<Settings>);
+
+#[async_trait]
+impl SinkConfig for MetaConversionsConfig {
+    async fn build(&self, cx: SinkContext) -> Result<Box<dyn Sink>, BuildError> {
+        let settings = Arc::clone(&self.0);
+        let target = Target {
+            endpoint: settings.endpoint.clone(),
+            api_version: settings.api_version.clone(),
+            pixel_id: settings.pixel_id.clone(),
+            access_token: settings.access_token.clone(),
+            test_event_code: settings.test_event_code.clone(),
+            timeout: settings.timeout,
+        };
+        let delivery =
+            Delivery::new(target, Arc::clone(&cx.clock)).map_err(|problem| BuildError {
+                sink: cx.name,
+                problem: problem.to_string(),
+            })?;
+        Ok(Box::new(MetaConversions {
+            settings,
+            delivery,
+            clock: cx.clock,
+        }))
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if self.0.test_event_code.is_some() {
+            notices.push(
+                "`test_event_code` is set: the events show under Test Events, and count for measurement and \
+                 targeting like any other; remove it in production"
+                    .to_owned(),
+            );
+        }
+        notices
+    }
+}
+
+struct MetaConversions {
+    settings: Arc<Settings>,
+    delivery: Delivery,
+    clock: Arc<dyn Clock>,
+}
+
+impl MetaConversions {
+    fn mapping(&self) -> &Mapping {
+        &self.settings.mapping
+    }
+}
+
+#[async_trait]
+impl Sink for MetaConversions {
+    fn encode(&self, event: &Event) -> Encoded {
+        self.mapping()
+            .encode(event, self.clock.now_ms(), &mut Silent)
+    }
+
+    fn explain(&self, event: &Event) -> Explained {
+        let mut story = Story::default();
+        let encoded = self
+            .mapping()
+            .encode(event, self.clock.now_ms(), &mut story);
+        Explained {
+            encoded,
+            explain: story.into_json(),
+        }
+    }
+
+    async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
+        self.delivery.deliver(batch).await
+    }
+
+    async fn healthcheck(&self) -> Result<(), HealthcheckError> {
+        self.delivery.healthcheck().await
+    }
+
+    fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            max_events: MAX_BATCH_EVENTS,
+            max_bytes: MAX_BATCH_BYTES,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What Meta would refuse, found before sending.
+//!
+//! Meta refuses a whole request for one bad event, so each event is held against the documented rules first: age, what
+//! a Purchase needs, and the combinations of customer information that are too weak to match. The form of single
+//! parameters is right by construction.
+//!
+//! Source: "Using the API" (event time), "Standard parameters" (Purchase), "Best practices" (baseline requirements for
+//! matching).
+
+use crate::payload::{PARAMETERS, ParameterId};
+use crate::reason;
+use pipeline_core::Reason;
+use std::sync::LazyLock;
+
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+/// Days after which Meta refuses an event.
+const MAX_AGE_DAYS: i64 = 7;
+/// Days after which it refuses one of a physical store.
+const MAX_STORE_AGE_DAYS: i64 = 62;
+
+/// What validation needs to know of an event that has been written.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// When it happened, in milliseconds since the Unix epoch.
+    pub(crate) event_ms: i64,
+    /// The same in seconds, as it is sent.
+    pub(crate) event_time: i64,
+    pub(crate) event_id: String,
+    pub(crate) action_source: &'static str,
+    pub(crate) identifiers: Identifiers,
+    pub(crate) has_value: bool,
+    pub(crate) has_currency: bool,
+}
+
+impl Facts {
+    fn max_age_days(&self) -> i64 {
+        if self.action_source == "physical_store" {
+            MAX_STORE_AGE_DAYS
+        } else {
+            MAX_AGE_DAYS
+        }
+    }
+
+    /// From when on Meta would refuse the event, in seconds since the Unix epoch.
+    pub(crate) fn expires_at(&self) -> i64 {
+        self.event_time
+            .saturating_add(self.max_age_days() * SECONDS_PER_DAY)
+    }
+}
+
+/// Which parameters of `user_data` an event has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Identifiers(u128);
+
+impl Identifiers {
+    pub(crate) fn insert(&mut self, parameter: ParameterId) {
+        self.0 |= 1 << parameter.place();
+    }
+
+    fn of(keys: &[&str]) -> Self {
+        let mut set = Self::default();
+        for parameter in PARAMETERS {
+            if let Some(key) = parameter.name.strip_prefix("user_data.")
+                && keys.contains(&key)
+                && let Some(id) = ParameterId::named(parameter.name)
+            {
+                set.insert(id);
+            }
+        }
+        set
+    }
+
+    fn is_subset_of(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// Whether Meta would try to match a person by them.
+    pub(crate) fn can_match(self) -> bool {
+        !TOO_WEAK.iter().any(|weak| self.is_subset_of(*weak))
+    }
+}
+
+/// Combinations that Meta refuses, and with them everything that is less.
+static TOO_WEAK: LazyLock<[Identifiers; 4]> = LazyLock::new(|| {
+    [
+        Identifiers::of(&["ct", "country", "st", "zp", "ge", "client_user_agent"]),
+        Identifiers::of(&["db", "client_user_agent"]),
+        Identifiers::of(&["fn", "ge"]),
+        Identifiers::of(&["ln", "ge"]),
+    ]
+});
+
+/// The first rule that an event named `name` breaks at `now_ms`, if any.
+pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
+    let now = now_ms.div_euclid(1_000);
+    if facts.expires_at() <= now {
+        return Some(reason::too_old(facts.max_age_days()));
+    }
+    if facts.event_time > now {
+        return Some(reason::in_future());
+    }
+    if name == "Purchase" && !facts.has_value {
+        return Some(reason::missing_value());
+    }
+    if name == "Purchase" && !facts.has_currency {
+        return Some(reason::missing_currency());
+    }
+    if !facts.identifiers.can_match() {
+        return Some(reason::weak_identity());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The combinations that Meta's documentation names, and some that it does not.
+    #[test]
+    fn a_combination_that_cannot_match_is_refused() {
+        for weak in [
+            &["ct", "country", "st", "zp", "ge", "client_user_agent"][..],
+            &["db", "client_user_agent"],
+            &["fn", "ge"],
+            &["ln", "ge"],
+            &["ge", "ct", "st", "country"],
+            &["ct"],
+            &["client_user_agent"],
+            &[],
+        ] {
+            assert!(!Identifiers::of(weak).can_match(), "{weak:?}");
+        }
+        for enough in [
+            &["em"][..],
+            &["ph"],
+            &["fbp"],
+            &["external_id"],
+            &["fn", "ln", "ge"],
+            &["em", "client_user_agent"],
+            &["client_ip_address", "client_user_agent"],
+            &["db", "ct"],
+        ] {
+            assert!(Identifiers::of(enough).can_match(), "{enough:?}");
+        }
+    }
+
+    fn facts(event_time: i64) -> Facts {
+        Facts {
+            event_time,
+            action_source: "website",
+            identifiers: Identifiers::of(&["em"]),
+            has_value: true,
+            has_currency: true,
+            ..Facts::default()
+        }
+    }
+
+    fn code(name: &str, facts: &Facts, now: i64) -> Option<&'static str> {
+        check(name, facts, now * 1_000).map(|reason| reason.code)
+    }
+
+    #[test]
+    fn age_is_counted_to_the_second() {
+        let week = MAX_AGE_DAYS * SECONDS_PER_DAY;
+        let now = 1_800_000_000;
+        assert_eq!(code("Lead", &facts(now), now), None);
+        assert_eq!(code("Lead", &facts(now + 1), now), Some("in_future"));
+        assert_eq!(code("Lead", &facts(now - week + 1), now), None);
+        assert_eq!(code("Lead", &facts(now - week), now), Some("too_old"));
+        let store = |event_time| Facts {
+            action_source: "physical_store",
+            ..facts(event_time)
+        };
+        let limit = MAX_STORE_AGE_DAYS * SECONDS_PER_DAY;
+        assert_eq!(code("Lead", &store(now - limit + 1), now), None);
+        assert_eq!(code("Lead", &store(now - limit), now), Some("too_old"));
+    }
+
+    #[test]
+    fn only_a_purchase_needs_value_and_currency() {
+        let without = |has_value, has_currency| Facts {
+            has_value,
+            has_currency,
+            ..facts(0)
+        };
+        assert_eq!(code("Purchase", &without(true, true), 1), None);
+        assert_eq!(
+            code("Purchase", &without(false, true), 1),
+            Some("missing_value")
+        );
+        assert_eq!(
+            code("Purchase", &without(true, false), 1),
+            Some("missing_currency")
+        );
+        assert_eq!(code("Lead", &without(false, false), 1), None);
+    }
+}

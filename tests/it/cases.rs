@@ -1,0 +1,54 @@
+//! Golden cases: `fixtures/cases/<a sentence that is true>.json`, each an event, options, and what must come out.
+//!
+//! `UPDATE_EXPECT=1 cargo test` writes what came out into the files; read the difference before you commit it.
+
+use crate::{NOW_MS, build, outcome, root};
+use pipeline_core::Event;
+use serde_json::{Value, json};
+use std::fs;
+
+#[tokio::test]
+async fn every_case_comes_out_as_expected() {
+    let mut files: Vec<_> = fs::read_dir(root().join("fixtures/cases"))
+        .expect("fixtures/cases")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 30, "only {} cases", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a readable case");
+        let mut case: Value = serde_json::from_str(&text).expect("a case in JSON");
+        let sink = build(case.get("options").unwrap_or(&json!({}))).await;
+        let raw = match &case["raw"] {
+            Value::String(raw) => raw.clone(),
+            _ => case["event"].to_string(),
+        };
+        let explained = sink.explain(&Event::new(raw.clone(), NOW_MS));
+        let mut actual = outcome(&explained.encoded);
+        assert_eq!(
+            outcome(&sink.encode(&Event::new(raw, NOW_MS))),
+            actual,
+            "{}: explaining changes the outcome",
+            file.display()
+        );
+        if case["expected"].get("explain").is_some() {
+            actual["explain"] = explained.explain;
+        }
+        if case["expected"] == actual {
+            continue;
+        }
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            case["expected"] = actual;
+            let text = serde_json::to_string_pretty(&case).expect("JSON");
+            fs::write(&file, text + "\n").expect("a writable case");
+        } else {
+            wrong.push(format!(
+                "{}\n  expected {}\n  actual   {actual}",
+                file.display(),
+                case["expected"]
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

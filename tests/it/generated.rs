@@ -1,0 +1,153 @@
+//! Files that are made from the code, or that repeat it, held equal to it.
+//!
+//! `UPDATE_EXPECT=1 cargo test` writes them anew.
+
+use crate::root;
+use pipeline_core::options::KEYWORDS;
+use pipeline_core::{API_VERSION, Registry, SinkDescription};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::fs;
+
+fn description() -> &'static SinkDescription {
+    let registry = Registry::linked().expect("no name twice");
+    registry.find("meta_conversions").expect("linked")
+}
+
+/// Holds a file equal to `expected`, or writes it.
+fn assert_file(path: &str, expected: &str) {
+    let file = root().join(path);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&file, expected).expect("a writable file");
+    }
+    let actual = fs::read_to_string(&file).expect("a readable file");
+    assert!(
+        actual == expected,
+        "{path} is not what the code says; run the tests once with UPDATE_EXPECT=1"
+    );
+}
+
+fn pretty(schema: &schemars::Schema) -> String {
+    serde_json::to_string_pretty(schema).expect("JSON") + "\n"
+}
+
+#[test]
+fn the_schema_files_are_those_of_the_code() {
+    assert_file(
+        "schema/meta_conversions.schema.json",
+        &pretty(&(description().schema)()),
+    );
+    assert_file(
+        "schema/preset.schema.json",
+        &pretty(&meta_conversions::preset_schema()),
+    );
+}
+
+#[test]
+fn every_option_says_what_it_is_with_default_and_example() {
+    let schema = (description().schema)();
+    let properties = schema.as_value()["properties"]
+        .as_object()
+        .expect("properties");
+    assert!(properties.len() >= 20);
+    for (name, property) in properties {
+        let text = property["description"].as_str().unwrap_or_default();
+        assert!(text.contains("Example: `"), "{name}: {text}");
+        let required = schema.as_value()["required"].as_array().expect("a list");
+        let is_required = required.iter().any(|key| key == name);
+        assert!(is_required || text.contains("default"), "{name}: {text}");
+    }
+    assert_eq!(properties["access_token"]["writeOnly"], true);
+    assert_eq!(properties["access_token"]["format"], "password");
+}
+
+/// A keyword that the options check does not know would be a promise that nobody keeps.
+#[test]
+fn the_options_check_understands_every_keyword_of_the_schemas() {
+    const NOTES: &[&str] = &[
+        "$schema",
+        "title",
+        "description",
+        "default",
+        "$defs",
+        "format",
+        "writeOnly",
+    ];
+    fn walk(schema: &Value, is_schema: bool) {
+        match schema {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let known = KEYWORDS.contains(&key.as_str()) || NOTES.contains(&key.as_str());
+                    assert!(!is_schema || known, "{key}");
+                    let holds_names = is_schema && matches!(key.as_str(), "properties" | "$defs");
+                    let is_data = matches!(key.as_str(), "default" | "const" | "enum" | "required");
+                    if !(is_schema && is_data) {
+                        walk(value, !holds_names);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, true)),
+            _ => {}
+        }
+    }
+    walk((description().schema)().as_value(), true);
+    walk(meta_conversions::preset_schema().as_value(), true);
+}
+
+#[test]
+fn the_manifest_says_what_the_code_says() {
+    let text = fs::read_to_string(root().join("plugin.toml")).expect("plugin.toml");
+    let manifest: toml::Table = text.parse().expect("TOML");
+    let description = description();
+    let plugin = &manifest["plugin"];
+    assert_eq!(plugin["name"].as_str(), Some(description.name));
+    assert_eq!(plugin["kind"].as_str(), Some("sink"));
+    assert_eq!(plugin["version"].as_str(), Some(description.version));
+    assert_eq!(
+        plugin["description"].as_str(),
+        Some(description.description)
+    );
+    assert_eq!(
+        plugin["api_version"].as_integer(),
+        Some(i64::from(API_VERSION))
+    );
+    assert_eq!(
+        manifest["entry"]["crate"].as_str(),
+        Some("meta-conversions")
+    );
+    for (section, key) in [
+        ("schema", "options"),
+        ("schema", "preset"),
+        ("presets", "directory"),
+    ] {
+        let path = manifest[section][key].as_str().expect("a path");
+        assert!(root().join(path).exists(), "{path}");
+    }
+    let listed = manifest["presets"]["names"].as_array().expect("a list");
+    let presets = (description.presets)();
+    let names: Vec<_> = presets.iter().map(|preset| preset.name.as_str()).collect();
+    let listed: Vec<_> = listed.iter().filter_map(toml::Value::as_str).collect();
+    assert_eq!(listed, names);
+}
+
+#[test]
+fn the_preset_tables_of_the_readme_are_those_of_the_presets() {
+    const START: &str = "<!-- presets: made from schema/presets -->\n";
+    const END: &str = "<!-- end of presets -->\n";
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let (before, rest) = readme.split_once(START).expect("the start of the tables");
+    let (_, after) = rest.split_once(END).expect("the end of the tables");
+    let mut tables = String::from("| Preset | Event | Meta event |\n| --- | --- | --- |\n");
+    for preset in (description().presets)() {
+        for (i, row) in preset.rows.iter().enumerate() {
+            let name = if i == 0 {
+                format!("`{}`", preset.name)
+            } else {
+                String::new()
+            };
+            let from = row.from.join(", ");
+            writeln!(tables, "| {name} | {from} | {} |", row.to).expect("text");
+        }
+    }
+    assert_file("README.md", &format!("{before}{START}{tables}{END}{after}"));
+}

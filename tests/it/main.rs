@@ -1,0 +1,69 @@
+//! The plugin as a host sees it: through the registry, with nothing else of it in sight.
+
+mod cases;
+mod generated;
+mod options;
+mod presets;
+mod property;
+mod registry;
+
+use meta_conversions as _;
+use pipeline_core::options::Problem;
+use pipeline_core::{
+    Encoded, Event, ManualClock, ParseContext, Registry, Sink, SinkConfig, SinkContext,
+};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// 2026-01-15T12:00:00Z: the tests' own now, in milliseconds.
+const NOW_MS: i64 = 1_768_478_400_000;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Options that are good, with others laid over them.
+fn options(over: &Value) -> Value {
+    let mut options = json!({
+        "preset": "retail",
+        "pixel_id": "1234567890123456",
+        "access_token": "EAAB-test-token",
+    });
+    if let (Some(options), Some(over)) = (options.as_object_mut(), over.as_object()) {
+        options.extend(over.clone());
+    }
+    options
+}
+
+fn parse(options: &Value) -> Result<Box<dyn SinkConfig>, Vec<Problem>> {
+    let registry = Registry::linked().expect("no name twice");
+    let description = registry.find("meta_conversions").expect("linked");
+    let base_dir: PathBuf = root().join("fixtures");
+    (description.parse)(options, &ParseContext { base_dir })
+}
+
+async fn build(over: &Value) -> Box<dyn Sink> {
+    let mut cx = SinkContext::new("meta");
+    cx.clock = Arc::new(ManualClock::at(NOW_MS));
+    let config = parse(&options(over)).expect("good options");
+    config.build(cx).await.expect("a sink")
+}
+
+fn event(json: &Value) -> Event {
+    Event::new(json.to_string(), NOW_MS)
+}
+
+/// What a sink made of an event, in the words of `pipeline map`.
+fn outcome(encoded: &Encoded) -> Value {
+    match encoded {
+        Encoded::Record(record) => {
+            let event: Value = serde_json::from_slice(&record.payload).expect("payload is JSON");
+            json!({ "outcome": "mapped", "event": event })
+        }
+        Encoded::Filtered(reason) => json!({ "outcome": "filtered", "reason": reason.code }),
+        Encoded::Rejected(rejection) => {
+            json!({ "outcome": "rejected", "reason": rejection.reason.code })
+        }
+    }
+}

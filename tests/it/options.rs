@@ -1,0 +1,223 @@
+//! Options: every problem at once, each with its place, and no secret in sight.
+
+use crate::{build, event, options, outcome, parse};
+use pipeline_core::options::Problem;
+use serde_json::{Value, json};
+
+fn problems(over: &Value) -> Vec<String> {
+    let found = parse(&options(over)).expect_err("problems");
+    found.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let found = problems(&json!({
+        "preset": "retial",
+        "pixel_id": "12a4",
+        "api_version": "25",
+        "acces_token": "EAAB-leak",
+        "test_event_code": "TEST 1",
+        "endpoint": "http://example.com",
+        "default_currency": "EURO",
+        "default_country": "Atlantis",
+        "unmapped_events": "keep",
+        "limited_data_use": { "country": 1, "state": 7 },
+        "timeout_secs": 0,
+        "consent_categories": ["marketting"],
+    }));
+    let places: Vec<_> = found
+        .iter()
+        .map(|text| text.split(':').next().unwrap_or(""))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "acces_token",
+            "api_version",
+            "consent_categories[0]",
+            "default_country",
+            "default_currency",
+            "endpoint",
+            "limited_data_use",
+            "pixel_id",
+            "preset",
+            "test_event_code",
+            "timeout_secs",
+            "unmapped_events",
+        ]
+    );
+    let all = found.join("\n");
+    assert!(all.contains("did you mean `access_token`?"), "{all}");
+    assert!(all.contains("did you mean `retail`?"), "{all}");
+    assert!(all.contains("did you mean `marketing`?"), "{all}");
+    assert!(!all.contains("EAAB"), "{all}");
+}
+
+#[test]
+fn a_mapping_that_cannot_work_is_an_error_with_its_place() {
+    let found = problems(&json!({
+        "event_mappings": {
+            "Quote": "x".repeat(51),
+            "Fresh": {},
+            "Order Completed": { "field_mappings": { "user_data.emial": "traits.email" } },
+        },
+        "field_mappings": {
+            "custom_data.value": "properties..total",
+            "user_data.email": "traits.email",
+            "custom_data.order_id": { "paths": ["properties.x"], "type": "number" },
+            "custom_data.margin": {},
+            "event_name": "event",
+        },
+    }));
+    for (place, words) in [
+        ("event_mappings.Quote:", "1 to 50 characters"),
+        ("event_mappings.Fresh:", "has no `event_name`"),
+        (
+            "event_mappings[\"Order Completed\"].field_mappings[\"user_data.emial\"]:",
+            "did you mean `user_data.em`?",
+        ),
+        (
+            "field_mappings[\"custom_data.value\"]:",
+            "has an empty or broken step",
+        ),
+        (
+            "field_mappings[\"user_data.email\"]:",
+            "did you mean `user_data.em`?",
+        ),
+        (
+            "field_mappings[\"custom_data.order_id\"]:",
+            "Meta fixes the type",
+        ),
+        (
+            "field_mappings[\"custom_data.margin\"]:",
+            "says nothing about where",
+        ),
+        (
+            "field_mappings.event_name:",
+            "is not a parameter that Meta knows",
+        ),
+    ] {
+        let at_place: Vec<_> = found
+            .iter()
+            .filter(|text| text.starts_with(place))
+            .collect();
+        assert_eq!(at_place.len(), 1, "{place} in {found:#?}");
+        assert!(at_place[0].contains(words), "{}", at_place[0]);
+    }
+    assert_eq!(found.len(), 8, "{found:#?}");
+}
+
+#[test]
+fn an_event_name_may_have_fifty_characters() {
+    let name = "x".repeat(50);
+    assert!(parse(&options(&json!({ "event_mappings": { "Quote": name } }))).is_ok());
+}
+
+#[test]
+fn the_token_is_given_once_and_never_printed() {
+    let config = parse(&options(&json!({}))).expect("good options");
+    assert!(!format!("{config:?}").contains("EAAB"), "{config:?}");
+    let both = problems(&json!({ "access_token_file": "cases" }));
+    assert_eq!(
+        both,
+        ["access_token_file: is given beside `access_token`; expected one of the two"]
+    );
+    let file = problems(&json!({ "access_token": "", "access_token_file": "no-such-file" }));
+    assert!(
+        file[0].starts_with("access_token_file: cannot be read"),
+        "{file:?}"
+    );
+    let none = problems(&json!({ "access_token": "" }));
+    assert!(none[0].starts_with("access_token: is missing"), "{none:?}");
+}
+
+#[test]
+fn a_token_file_holds_the_token_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("token");
+    std::fs::write(&path, "EAAB-in-a-file\n").expect("a file");
+    let over = json!({ "access_token": "", "access_token_file": path });
+    assert!(parse(&options(&over)).is_ok());
+    std::fs::write(&path, "two\nlines").expect("a file");
+    assert_eq!(problems(&over).len(), 1);
+}
+
+#[test]
+fn an_endpoint_is_https_or_loopback() {
+    for good in [
+        "https://graph.facebook.com",
+        "https://gateway.example/capi/",
+        "http://127.0.0.1:9",
+        "http://[::1]:9",
+        "http://localhost:9",
+    ] {
+        assert!(
+            parse(&options(&json!({ "endpoint": good }))).is_ok(),
+            "{good}"
+        );
+    }
+    for bad in [
+        "http://10.0.0.1",
+        "ftp://example.com",
+        "graph.facebook.com",
+        "https://u:p@example.com",
+        "https://example.com?x=1",
+    ] {
+        assert_eq!(problems(&json!({ "endpoint": bad })).len(), 1, "{bad}");
+    }
+    let plain = json!({ "endpoint": "http://10.0.0.1", "allow_plain_http": true });
+    assert!(parse(&options(&plain)).is_ok());
+}
+
+#[tokio::test]
+async fn a_preset_of_ones_own_is_read_from_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("my.json");
+    let preset = json!({
+        "name": "mine", "title": "Mine", "description": "One event.",
+        "include": ["event", "identity"],
+        "events": [{ "from": ["Vault Opened"], "to": "Contact", "field_mappings": { "custom_data.level": "properties.level" } }],
+    });
+    std::fs::write(&path, preset.to_string()).expect("a file");
+    let sink = build(&json!({ "preset": { "file": path } })).await;
+    let call = json!({
+        "event": "vault_opened", "userId": "u", "messageId": "m", "properties": { "level": [1, "a"] },
+        "context": { "consent": { "marketing": true } },
+    });
+    let outcome = outcome(&sink.encode(&event(&call)));
+    assert_eq!(
+        outcome["event"]["custom_data"],
+        json!({ "level": [1, "a"] }),
+        "{outcome}"
+    );
+
+    std::fs::write(
+        &path,
+        r#"{"name":"mine","events":[{"from":["x"],"to":"y","too":1}]}"#,
+    )
+    .expect("a file");
+    let found = problems(&json!({ "preset": { "file": path } }));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found.iter().all(|text| text.contains("my.json#")),
+        "{found:#?}"
+    );
+    let found = problems(&json!({ "preset": { "file": "no-such.json" } }));
+    assert!(found[0].contains("cannot be read"), "{found:?}");
+}
+
+#[test]
+fn a_test_event_code_is_warned_about() {
+    let config = parse(&options(&json!({ "test_event_code": "TEST123" }))).expect("good options");
+    assert!(
+        config.notices()[0].contains("count"),
+        "{:?}",
+        config.notices()
+    );
+    assert!(
+        parse(&options(&json!({})))
+            .expect("good options")
+            .notices()
+            .is_empty()
+    );
+}
