@@ -39,7 +39,9 @@ impl Backoff {
     /// The pause after one more failure: uniform in `0..limit`, and not shorter than `after`.
     pub(crate) fn next(&mut self, after: Option<Duration>) -> Duration {
         let limit = self.limit();
-        limit.mul_f64(self.random.f64()).max(after.unwrap_or_default())
+        limit
+            .mul_f64(self.random.f64())
+            .max(after.unwrap_or_default())
     }
 
     /// The longest pause after one more failure, without chance: for probes.
@@ -60,8 +62,13 @@ mod tests {
         for seed in 0..200 {
             let mut backoff = Backoff::new(initial, max, seed);
             for failure in 0..40_u32 {
-                let limit = initial.saturating_mul(2_u32.saturating_pow(failure)).min(max);
-                assert!(backoff.next(None) <= limit, "seed {seed}, failure {failure}");
+                let limit = initial
+                    .saturating_mul(2_u32.saturating_pow(failure))
+                    .min(max);
+                assert!(
+                    backoff.next(None) <= limit,
+                    "seed {seed}, failure {failure}"
+                );
             }
         }
     }
@@ -69,7 +76,9 @@ mod tests {
     #[test]
     fn pauses_are_spread_over_the_whole_range() {
         let pauses: Vec<_> = (0..400)
-            .map(|seed| Backoff::new(Duration::from_secs(8), Duration::from_secs(8), seed).next(None))
+            .map(|seed| {
+                Backoff::new(Duration::from_secs(8), Duration::from_secs(8), seed).next(None)
+            })
             .collect();
         assert!(pauses.iter().any(|pause| *pause < Duration::from_secs(1)));
         assert!(pauses.iter().any(|pause| *pause > Duration::from_secs(7)));
@@ -78,7 +87,10 @@ mod tests {
     #[test]
     fn a_pause_is_never_shorter_than_the_destination_asked_for() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(2), 7);
-        assert_eq!(backoff.next(Some(Duration::from_secs(900))), Duration::from_secs(900));
+        assert_eq!(
+            backoff.next(Some(Duration::from_secs(900))),
+            Duration::from_secs(900)
+        );
         backoff.reset();
         assert!(!backoff.is_failing());
     }

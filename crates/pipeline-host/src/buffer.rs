@@ -131,7 +131,12 @@ impl Buffer {
     }
 
     /// Sets room aside for that much, waiting until `deadline`; `None` when there is none.
-    pub(crate) async fn reserve(&self, events: usize, bytes: usize, deadline: Instant) -> Option<Room<'_>> {
+    pub(crate) async fn reserve(
+        &self,
+        events: usize,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Option<Room<'_>> {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -208,12 +213,15 @@ impl Buffer {
         let left = std::mem::take(&mut state.partitions);
         drop(state);
         self.room.notify_waiters();
-        left.into_iter().flat_map(|partition| partition.queue).collect()
+        left.into_iter()
+            .flat_map(|partition| partition.queue)
+            .collect()
     }
 
     fn fits(&self, state: &State, events: usize, bytes: usize) -> bool {
         state.events == 0
-            || (state.events + events <= self.limit.max_events && state.bytes + bytes <= self.limit.max_bytes)
+            || (state.events + events <= self.limit.max_events
+                && state.bytes + bytes <= self.limit.max_bytes)
     }
 
     fn push_some(&self, state: &mut State, rest: &mut VecDeque<Held>) {
@@ -236,7 +244,9 @@ impl Buffer {
         let mut earliest: Option<Instant> = None;
         for index in 0..state.partitions.len() {
             let partition = &state.partitions[index];
-            let Some(first) = partition.queue.front() else { continue };
+            let Some(first) = partition.queue.front() else {
+                continue;
+            };
             let due = first.ticket.since + self.batch.timeout;
             let ready = due <= now
                 || state.inputs == 0
@@ -261,7 +271,10 @@ impl Buffer {
 
 impl State {
     fn partition(&mut self, key: &Arc<str>) -> &mut Partition {
-        let found = self.partitions.iter().position(|partition| partition.key == *key);
+        let found = self
+            .partitions
+            .iter()
+            .position(|partition| partition.key == *key);
         let index = found.unwrap_or_else(|| {
             self.partitions.push_back(Partition {
                 key: Arc::clone(key),

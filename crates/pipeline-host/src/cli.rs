@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use pipeline_core::{BuildError, Clock, Registry, RegistryError, SystemClock};
 use pipeline_host::config::{self, ConfigError, LoadContext, Pipeline};
 use pipeline_host::source::SourceError;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -122,15 +123,23 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    let from_environment = std::env::var("PIPELINE_LOG").ok().and_then(|level| level.parse().ok());
-    let level = arguments.log_level.or(from_environment).unwrap_or(LevelFilter::INFO);
+    let from_environment = std::env::var("PIPELINE_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok());
+    let level = arguments
+        .log_level
+        .or(from_environment)
+        .unwrap_or(LevelFilter::INFO);
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::Io(error)),
     };
@@ -157,7 +166,9 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
 
 fn report(failure: &Failure) -> ExitCode {
     let code = match failure {
-        Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
         Failure::Usage(_) => USAGE,
         Failure::Config(ConfigError::Build(_)) => FAILED,
         Failure::Config(_) => CONFIGURATION,
@@ -166,7 +177,8 @@ fn report(failure: &Failure) -> ExitCode {
     let mut text = format!("error: {failure}\n");
     if let Failure::Config(ConfigError::Invalid(problems)) = failure {
         for problem in problems {
-            text.push_str(&format!("  {problem}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {problem}");
         }
     }
     // When standard error is gone, the exit code still says it.
@@ -174,7 +186,11 @@ fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn load(path: &Path, registry: &Registry, clock: &Arc<dyn Clock>) -> Result<Pipeline, Failure> {
+async fn load(
+    path: &Path,
+    registry: &Registry,
+    clock: &Arc<dyn Clock>,
+) -> Result<Pipeline, Failure> {
     let cx = LoadContext {
         registry,
         environment: &|name| std::env::var(name).ok(),

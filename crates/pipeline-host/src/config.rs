@@ -14,7 +14,9 @@ use crate::source::{SourcePlan, socket_address};
 pub use interpolate::Environment;
 use option::{PipelineOptions, SinkOptions, WhenFull};
 use pipeline_core::options::{Problem, check, join, nearest};
-use pipeline_core::{Clock, ParseContext, SensitiveString, Registry, Sink, SinkConfig, SinkContext};
+use pipeline_core::{
+    Clock, ParseContext, Registry, SensitiveString, Sink, SinkConfig, SinkContext,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -197,25 +199,34 @@ fn read(path: &Path) -> Result<Value, String> {
     }
     let text = text.trim_start_matches('\u{feff}');
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => serde_saphyr::from_str(text).map_err(|e| place("YAML", e.location().map(|l| (l.line() as usize, l.column() as usize)))),
-        Some("toml") => toml::from_str(text).map_err(|e| place("TOML", e.span().map(|span| line_column(text, span.start)))),
-        Some("json") => serde_json::from_str(text).map_err(|e| place("JSON", Some((e.line(), e.column())))),
+        Some("yaml" | "yml") => serde_saphyr::from_str(text)
+            .map_err(|e| place("YAML", e.location().map(|at| (at.line(), at.column())))),
+        Some("toml") => toml::from_str(text)
+            .map_err(|e| place("TOML", e.span().map(|span| line_column(text, span.start)))),
+        Some("json") => serde_json::from_str(text)
+            .map_err(|e| place("JSON", Some((e.line() as u64, e.column() as u64)))),
         _ => Err("has an unknown ending; expected `.yaml`, `.yml`, `.toml` or `.json`".to_owned()),
     }
 }
 
 /// Where a parser gave up. Its own message is left out, because it may quote a line with a secret.
-fn place(format: &str, at: Option<(usize, usize)>) -> String {
+fn place(format: &str, at: Option<(u64, u64)>) -> String {
     match at {
-        Some((line, column)) => format!("is not valid {format}: look at line {line}, column {column}"),
+        Some((line, column)) => {
+            format!("is not valid {format}: look at line {line}, column {column}")
+        }
         None => format!("is not valid {format}"),
     }
 }
 
-fn line_column(text: &str, offset: usize) -> (usize, usize) {
+fn line_column(text: &str, offset: usize) -> (u64, u64) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    let (line, column) = (
+        before.matches('\n').count(),
+        before[line_start..].chars().count(),
+    );
+    (line as u64 + 1, column as u64 + 1)
 }
 
 struct ParsedSink {
@@ -230,18 +241,34 @@ fn sink(
     registry: &Registry,
 ) -> Result<ParsedSink, Vec<Problem>> {
     let path = join("sinks", name);
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') || name.is_empty() {
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        || name.is_empty()
+    {
         let expected = "letters, digits, `_` and `-`, because files are named after it";
-        return Err(vec![Problem::new(path, "is not a name for a sink", expected)]);
+        return Err(vec![Problem::new(
+            path,
+            "is not a name for a sink",
+            expected,
+        )]);
     }
     let Some(kind) = options["type"].as_str() else {
         let linked: Vec<_> = registry.iter().map(|sink| sink.name).collect();
         let expected = format!("the type of a linked sink: `{}`", linked.join("`, `"));
-        return Err(vec![Problem::new(join(&path, "type"), "is missing", expected)]);
+        return Err(vec![Problem::new(
+            join(&path, "type"),
+            "is missing",
+            expected,
+        )]);
     };
     let description = registry.find(kind).map_err(|error| {
         let problem = format!("is not known: {error}");
-        vec![Problem::new(join(&path, "type"), problem, "the type of a linked sink")]
+        vec![Problem::new(
+            join(&path, "type"),
+            problem,
+            "the type of a linked sink",
+        )]
     })?;
     let checked = check(&schema::sink(description), options);
     let mut problems = checked.problems;
@@ -259,7 +286,10 @@ fn sink(
     let host = serde_json::from_value::<SinkOptions>(Value::Object(host)).ok();
     match (host, plugin) {
         (Some(host), Some(plugin)) if problems.is_empty() => Ok(ParsedSink { host, plugin }),
-        _ => Err(problems.into_iter().map(|problem| problem.within(&path)).collect()),
+        _ => Err(problems
+            .into_iter()
+            .map(|problem| problem.within(&path))
+            .collect()),
     }
 }
 
@@ -282,23 +312,38 @@ async fn build(
     let mut limit = |key: &str, wanted: Option<usize>, most: usize| {
         if wanted.is_some_and(|wanted| wanted > most) {
             let expected = format!("at most {most}, which is what the destination takes");
-            problems.push(Problem::new(format!("{path}.batch.{key}"), "is too large", expected));
+            problems.push(Problem::new(
+                format!("{path}.batch.{key}"),
+                "is too large",
+                expected,
+            ));
         }
     };
     limit("max_events", options.batch.max_events, most.max_events);
     limit("max_bytes", options.batch.max_bytes, most.max_bytes);
     let batch = BatchLimit {
-        max_events: options.batch.max_events.unwrap_or(option::DEFAULT_BATCH_EVENTS.min(most.max_events)),
+        max_events: options
+            .batch
+            .max_events
+            .unwrap_or(option::DEFAULT_BATCH_EVENTS.min(most.max_events)),
         max_bytes: options.batch.max_bytes.unwrap_or(most.max_bytes),
         timeout: seconds(options.batch.timeout_secs),
     };
     if options.buffer.max_events < batch.max_events {
         let expected = format!("at least one batch: {} events", batch.max_events);
-        problems.push(Problem::new(format!("{path}.buffer.max_events"), "is too small", expected));
+        problems.push(Problem::new(
+            format!("{path}.buffer.max_events"),
+            "is too small",
+            expected,
+        ));
     }
     if options.retry.initial_backoff_secs > options.retry.max_backoff_secs {
         let place = format!("{path}.retry.initial_backoff_secs");
-        problems.push(Problem::new(place, "is longer than `max_backoff_secs`", "no more than that"));
+        problems.push(Problem::new(
+            place,
+            "is longer than `max_backoff_secs`",
+            "no more than that",
+        ));
     }
     Ok(SinkPlan {
         name: name.to_owned(),
@@ -340,27 +385,50 @@ fn inputs(options: &Value, written: &Value, problems: &mut Vec<Problem>) {
         }
     }
     // Names as written: a source with a problem of its own is still a source.
-    let names: Vec<&String> = written["sources"].as_object().into_iter().flat_map(Map::keys).collect();
+    let names: Vec<&String> = written["sources"]
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .collect();
     let mut read = BTreeSet::new();
     for (sink, sink_options) in options["sinks"].as_object().into_iter().flatten() {
-        for (index, input) in sink_options["inputs"].as_array().into_iter().flatten().enumerate() {
-            let Some(input) = input.as_str() else { continue };
+        for (index, input) in sink_options["inputs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            let Some(input) = input.as_str() else {
+                continue;
+            };
             let place = format!("{}.inputs[{index}]", join("sinks", sink));
             if !names.iter().any(|name| *name == input) {
                 let hint = nearest(input, names.iter().map(|name| name.as_str()))
                     .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
                 let known: Vec<_> = names.iter().map(|name| name.as_str()).collect();
                 let expected = format!("one of `{}`", known.join("`, `"));
-                problems.push(Problem::new(place, format!("names no source{hint}"), expected));
+                problems.push(Problem::new(
+                    place,
+                    format!("names no source{hint}"),
+                    expected,
+                ));
             } else if !read.insert((sink, input)) {
-                problems.push(Problem::new(place, "names a source twice", "each source once"));
+                problems.push(Problem::new(
+                    place,
+                    "names a source twice",
+                    "each source once",
+                ));
             }
         }
     }
     for name in names {
         if !read.iter().any(|(_, input)| input == name) {
             let place = join("sources", name);
-            problems.push(Problem::new(place, "is read by no sink", "its name in the `inputs` of a sink"));
+            problems.push(Problem::new(
+                place,
+                "is read by no sink",
+                "its name in the `inputs` of a sink",
+            ));
         }
     }
 }

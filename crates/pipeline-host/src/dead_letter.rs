@@ -77,10 +77,13 @@ impl DeadLetters {
 
     /// Appends all letters, or none of them. Blocks on the disk.
     pub(crate) fn append(&self, letters: &[Letter], now_ms: i64) -> Result<(), DeadLetterError> {
-        let time = Timestamp::from_millisecond(now_ms).unwrap_or_default().to_string();
+        let time = Timestamp::from_millisecond(now_ms)
+            .unwrap_or_default()
+            .to_string();
         let mut lines = Vec::new();
         for letter in letters {
-            serde_json::to_writer(&mut lines, &self.line(letter, &time)).map_err(io::Error::from)?;
+            serde_json::to_writer(&mut lines, &self.line(letter, &time))
+                .map_err(io::Error::from)?;
             lines.push(b'\n');
         }
         let _guard = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +107,10 @@ impl DeadLetters {
             std::fs::create_dir_all(folder)?;
         }
         // Opened anew each time, so that moving the file away makes room.
-        OpenOptions::new().create(true).append(true).open(&self.path)
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)
     }
 
     fn line<'a>(&'a self, letter: &'a Letter, time: &str) -> Line<'a> {
@@ -147,11 +153,17 @@ mod tests {
         let letters = DeadLetters::new(folder.path(), "meta", 300);
         letters.append(&[letter()], 0).unwrap();
         let refused = letters.append(&[letter()], 0).unwrap_err();
-        assert!(matches!(refused, DeadLetterError::Full { max_bytes: 300 }), "{refused}");
+        assert!(
+            matches!(refused, DeadLetterError::Full { max_bytes: 300 }),
+            "{refused}"
+        );
         std::fs::rename(letters.path(), folder.path().join("moved")).unwrap();
         letters.append(&[letter()], 0).unwrap();
         let text = std::fs::read_to_string(letters.path()).unwrap();
         assert_eq!(text.lines().count(), 1);
-        assert!(text.contains(r#""source":"events line 17","payload":null"#), "{text}");
+        assert!(
+            text.contains(r#""source":"events line 17","payload":null"#),
+            "{text}"
+        );
     }
 }

@@ -54,7 +54,10 @@ pub(crate) enum Fate {
 impl Encoding {
     /// Bytes that the records take in a buffer.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.records.iter().map(|held| held.record.size_bytes()).sum()
+        self.records
+            .iter()
+            .map(|held| held.record.size_bytes())
+            .sum()
     }
 }
 
@@ -95,12 +98,22 @@ impl Outlet {
     }
 
     fn encode_one(&self, input: &Input) -> Encoded {
-        let rejected = |reason| Encoded::Rejected(Rejection { reason, record: None });
+        let rejected = |reason| {
+            Encoded::Rejected(Rejection {
+                reason,
+                record: None,
+            })
+        };
         match &input.event {
             // A fault of a plugin costs the one event that meets it.
-            Ok(event) => catch_unwind(AssertUnwindSafe(|| self.sink.encode(event))).unwrap_or_else(|_| {
-                rejected(Reason::new("internal", "the sink failed on this event; please report it"))
-            }),
+            Ok(event) => {
+                catch_unwind(AssertUnwindSafe(|| self.sink.encode(event))).unwrap_or_else(|_| {
+                    rejected(Reason::new(
+                        "internal",
+                        "the sink failed on this event; please report it",
+                    ))
+                })
+            }
             Err(reason) => rejected(reason.clone()),
         }
     }
@@ -140,7 +153,10 @@ impl Outlet {
     /// Writes what is left at the end to the dead letters. It stays counted as held.
     pub(crate) async fn hold(&self, records: Vec<Held>) {
         let letters = records.into_iter().map(|held| Letter {
-            reason: Reason::new("held_at_shutdown", "the pipeline stopped before the event was delivered"),
+            reason: Reason::new(
+                "held_at_shutdown",
+                "the pipeline stopped before the event was delivered",
+            ),
             position: held.ticket.position,
             attempts: held.ticket.attempts,
             record: Some(held.record),

@@ -29,7 +29,10 @@ pub struct SourcePlan {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    File { paths: Vec<PathBuf>, shift_times: bool },
+    File {
+        paths: Vec<PathBuf>,
+        shift_times: bool,
+    },
     Stdin,
     HttpServer(http_server::Settings),
 }
@@ -68,7 +71,11 @@ pub enum SourceError {
 }
 
 impl SourcePlan {
-    pub(crate) fn new(name: &str, options: &SourceOptions, base_dir: &Path) -> Result<Self, Problem> {
+    pub(crate) fn new(
+        name: &str,
+        options: &SourceOptions,
+        base_dir: &Path,
+    ) -> Result<Self, Problem> {
         let kind = match options {
             SourceOptions::File { path, shift_times } => Kind::File {
                 paths: paths(path, base_dir),
@@ -97,8 +104,13 @@ impl SourcePlan {
         let Kind::File { paths, .. } = &self.kind else {
             return Vec::new();
         };
-        let place = format!("{}.path", pipeline_core::options::join("sources", &self.name));
-        let unreadable = paths.iter().filter_map(|path| Some((path, file::open(path).err()?)));
+        let place = format!(
+            "{}.path",
+            pipeline_core::options::join("sources", &self.name)
+        );
+        let unreadable = paths
+            .iter()
+            .filter_map(|path| Some((path, file::open(path).err()?)));
         unreadable
             .map(|(path, error)| {
                 let problem = format!("`{}` cannot be read: {error}", path.display());
@@ -130,9 +142,9 @@ impl SourcePlan {
                 from: line::From::Stdin,
                 clock: Arc::clone(clock),
             }),
-            Kind::HttpServer(settings) => {
-                Source::HttpServer(http_server::HttpServer::bind(name, settings, Arc::clone(clock)).await?)
-            }
+            Kind::HttpServer(settings) => Source::HttpServer(
+                http_server::HttpServer::bind(name, settings, Arc::clone(clock)).await?,
+            ),
         })
     }
 }
@@ -165,7 +177,10 @@ impl Source {
 }
 
 fn paths(path: &OneOrMany, base_dir: &Path) -> Vec<PathBuf> {
-    path.to_vec().iter().map(|path| base_dir.join(path)).collect()
+    path.to_vec()
+        .iter()
+        .map(|path| base_dir.join(path))
+        .collect()
 }
 
 /// An IP address with a port.
@@ -186,7 +201,9 @@ fn listen_address(address: &str, allow_non_loopback: bool) -> Result<SocketAddr,
 }
 
 fn http_path(path: &str) -> Result<String, Problem> {
-    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b));
+    let plain = path
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"/-_.".contains(&b));
     if path.starts_with('/') && plain && path.len() > 1 && path != http_server::HEALTH_PATH {
         return Ok(path.to_owned());
     }

@@ -92,7 +92,10 @@ impl SinkSnapshot {
 
     /// Events rejected, whatever the reason.
     pub fn rejected_total(&self) -> u64 {
-        self.rejected.values().map(|rejections| rejections.count).sum()
+        self.rejected
+            .values()
+            .map(|rejections| rejections.count)
+            .sum()
     }
 }
 
@@ -153,7 +156,10 @@ impl SinkTelemetry {
             held: 0,
         };
         snapshot.received = read(&self.received);
-        let settled = snapshot.delivered + snapshot.filtered_total() + snapshot.rejected_total() + snapshot.dropped;
+        let settled = snapshot.delivered
+            + snapshot.filtered_total()
+            + snapshot.rejected_total()
+            + snapshot.dropped;
         snapshot.held = snapshot.received.saturating_sub(settled);
         snapshot
     }

@@ -95,7 +95,12 @@ pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running,
         running.telemetry.sinks.push(Arc::clone(&outlet.telemetry));
         running.dead_letters.insert(plan.name.clone(), path);
         let concurrency = plan.options.request.concurrency;
-        let worker = Worker::new(Arc::clone(&outlet), concurrency, &plan.options.retry, random.u64(..));
+        let worker = Worker::new(
+            Arc::clone(&outlet),
+            concurrency,
+            &plan.options.retry,
+            random.u64(..),
+        );
         running.workers.push(tokio::spawn(worker.run()));
         outlets.push((plan.inputs, outlet));
     }
@@ -122,7 +127,11 @@ fn outlet(plan: &SinkPlan, data_dir: &Path, options: &StartOptions, stop: &StopS
         sink: Arc::clone(&plan.sink),
         buffer: Buffer::new(limit, plan.batch, plan.inputs.len()),
         drops_newest: drops_newest(&plan.options),
-        dead_letters: Arc::new(DeadLetters::new(data_dir, &plan.name, options.max_dead_letter_bytes)),
+        dead_letters: Arc::new(DeadLetters::new(
+            data_dir,
+            &plan.name,
+            options.max_dead_letter_bytes,
+        )),
         telemetry: Arc::new(SinkTelemetry::new(&plan.name)),
         clock: Arc::clone(&options.clock),
         stop: stop.clone(),

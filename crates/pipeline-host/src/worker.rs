@@ -57,8 +57,16 @@ enum Step {
 }
 
 impl Worker {
-    pub(crate) fn new(outlet: Arc<Outlet>, concurrency: usize, retry: &RetryOptions, seed: u64) -> Self {
-        let (initial, max) = (seconds(retry.initial_backoff_secs), seconds(retry.max_backoff_secs));
+    pub(crate) fn new(
+        outlet: Arc<Outlet>,
+        concurrency: usize,
+        retry: &RetryOptions,
+        seed: u64,
+    ) -> Self {
+        let (initial, max) = (
+            seconds(retry.initial_backoff_secs),
+            seconds(retry.max_backoff_secs),
+        );
         Self {
             outlet,
             concurrency,
@@ -95,17 +103,29 @@ impl Worker {
     async fn step(&mut self) -> Step {
         let (mut stop, mut end) = (self.outlet.stop.clone(), self.outlet.stop.clone());
         let stopping = stop.now() != Stop::Run;
-        let nothing_left = self.deliveries.is_empty() && self.outlet.buffer.is_drained();
+        // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
+        let drained = self.outlet.buffer.is_drained();
+        let nothing_left = self.deliveries.is_empty() && drained;
         // Draining into a destination that waits for a person is no use.
         if nothing_left || (stopping && self.blocked.is_some() && self.deliveries.is_empty()) {
             return Step::End;
         }
         // After a failure one batch goes ahead alone, to see whether the way is clear.
-        let at_once = if self.backoff.is_failing() { 1 } else { self.concurrency };
-        let may_send = self.paused_until.is_none() && self.blocked.is_none() && self.deliveries.len() < at_once;
+        let at_once = if self.backoff.is_failing() {
+            1
+        } else {
+            self.concurrency
+        };
+        let may_send = self.paused_until.is_none()
+            && self.blocked.is_none()
+            && self.deliveries.len() < at_once;
         let paused = self.paused_until.filter(|_| self.blocked.is_none());
         let probing = !self.probe.is_empty();
-        let next_probe = self.blocked.as_ref().filter(|_| !probing).map(|blocked| blocked.next_probe);
+        let next_probe = self
+            .blocked
+            .as_ref()
+            .filter(|_| !probing)
+            .map(|blocked| blocked.next_probe);
         let next_reminder = self.blocked.as_ref().map(|blocked| blocked.next_reminder);
         tokio::select! {
             biased;
@@ -118,8 +138,7 @@ impl Worker {
             () = at(paused) => Step::Resume,
             () = at(next_probe) => Step::Probe,
             () = at(next_reminder) => Step::Remind,
-            Some(batch) = self.outlet.buffer.next_batch(), if may_send => Step::Send(batch),
-            else => Step::End,
+            batch = self.outlet.buffer.next_batch(), if may_send && !drained => batch.map_or(Step::Look, Step::Send),
         }
     }
 
@@ -130,7 +149,9 @@ impl Worker {
         }
         let batch = Arc::new(batch);
         let (sink, records) = (Arc::clone(&self.outlet.sink), Arc::clone(&batch));
-        let task = self.deliveries.spawn(async move { sink.deliver(&records.records).await });
+        let task = self
+            .deliveries
+            .spawn(async move { sink.deliver(&records.records).await });
         self.batches.insert(task.id(), batch);
     }
 
@@ -213,7 +234,10 @@ impl Worker {
 
     async fn reject(&self, rejected: Vec<(Held, Reason)>) {
         let events = rejected.len();
-        let bytes = rejected.iter().map(|(held, _)| held.record.size_bytes()).sum();
+        let bytes = rejected
+            .iter()
+            .map(|(held, _)| held.record.size_bytes())
+            .sum();
         let letters = rejected.into_iter().map(|(held, reason)| Letter {
             reason,
             position: held.ticket.position,
@@ -276,7 +300,9 @@ impl Worker {
     }
 
     fn probed(&mut self, result: Probe) {
-        let Some(blocked) = &mut self.blocked else { return };
+        let Some(blocked) = &mut self.blocked else {
+            return;
+        };
         match result {
             Ok(()) => {
                 self.blocked = None;
@@ -314,7 +340,10 @@ impl Worker {
 fn internal_fault() -> Outcome {
     Outcome::Retry {
         after: None,
-        reason: Reason::new("internal", "the sink failed while it delivered; please report it"),
+        reason: Reason::new(
+            "internal",
+            "the sink failed while it delivered; please report it",
+        ),
     }
 }
 

@@ -38,11 +38,21 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
     let sink = Arc::clone(&choose(&pipeline.sinks, arguments.sink.as_deref())?.sink);
     let explain = arguments.explain;
     let mapping = tokio::task::spawn_blocking(move || {
-        map(&*sink, &*clock, explain, io::stdin().lock(), io::stdout().lock())
+        map(
+            &*sink,
+            &*clock,
+            explain,
+            io::stdin().lock(),
+            io::stdout().lock(),
+        )
     });
     match mapping.await {
         Ok(result) => result?,
-        Err(_) => return Err(Failure::Run("the sink failed on an event; please report it".to_owned())),
+        Err(_) => {
+            return Err(Failure::Run(
+                "the sink failed on an event; please report it".to_owned(),
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -107,7 +117,11 @@ fn write_object(
             output.write_all(&record.payload)?;
         }
         Encoded::Filtered(reason) => {
-            write!(output, "{{\"outcome\":\"filtered\",\"reason\":{}", json!(reason.code))?;
+            write!(
+                output,
+                "{{\"outcome\":\"filtered\",\"reason\":{}",
+                json!(reason.code)
+            )?;
         }
         Encoded::Rejected(rejection) => {
             let reason = rejection.reason;
@@ -116,7 +130,10 @@ fn write_object(
                 _ => reason.detail.into_owned(),
             };
             let (code, detail) = (json!(reason.code), json!(detail));
-            write!(output, "{{\"outcome\":\"rejected\",\"reason\":{code},\"detail\":{detail},\"line\":{line}")?;
+            write!(
+                output,
+                "{{\"outcome\":\"rejected\",\"reason\":{code},\"detail\":{detail},\"line\":{line}"
+            )?;
         }
     }
     if let Some(explain) = explain {

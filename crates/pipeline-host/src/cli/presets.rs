@@ -2,6 +2,7 @@
 
 use super::{Failure, print};
 use pipeline_core::{PresetDescription, Registry};
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -13,25 +14,32 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
     let presets: Vec<_> = registry.iter().flat_map(|sink| (sink.presets)()).collect();
     let Some(name) = &arguments.name else {
-        let lines = presets.iter().map(|preset| format!("{:<12} {}\n", preset.name, preset.description));
+        let lines = presets
+            .iter()
+            .map(|preset| format!("{:<12} {}\n", preset.name, preset.description));
         return print(&lines.collect::<String>());
     };
-    match presets.iter().find(|preset| preset.name == *name) {
-        Some(preset) => print(&table(preset)),
-        None => {
-            let known: Vec<_> = presets.iter().map(|preset| preset.name.as_str()).collect();
-            let known = known.join("`, `");
-            Err(Failure::Usage(format!("no preset is named `{name}`; there are `{known}`")))
-        }
+    if let Some(preset) = presets.iter().find(|preset| preset.name == *name) {
+        return print(&table(preset));
     }
+    let known: Vec<_> = presets.iter().map(|preset| preset.name.as_str()).collect();
+    let known = known.join("`, `");
+    Err(Failure::Usage(format!(
+        "no preset is named `{name}`; there are `{known}`"
+    )))
 }
 
 fn table(preset: &PresetDescription) -> String {
     let from: Vec<_> = preset.rows.iter().map(|row| row.from.join(", ")).collect();
-    let width = from.iter().map(|names| names.chars().count()).max().unwrap_or(0);
+    let width = from
+        .iter()
+        .map(|names| names.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut text = format!("{}: {}\n\n", preset.title, preset.description);
     for (names, row) in from.iter().zip(&preset.rows) {
-        text.push_str(&format!("{names:<width$}  ->  {}\n", row.to));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{names:<width$}  ->  {}", row.to);
     }
     text
 }

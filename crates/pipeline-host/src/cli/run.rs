@@ -91,7 +91,9 @@ async fn show_progress(telemetry: Telemetry) {
 
 /// Writes a line for people to standard error. When nobody listens there, the pipeline goes on.
 pub(super) fn print_line(text: &str) {
-    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let _ = io::stderr()
+        .lock()
+        .write_all(format!("{text}\n").as_bytes());
 }
 
 /// The signals that ask a process to stop.

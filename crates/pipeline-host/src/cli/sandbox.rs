@@ -2,6 +2,7 @@
 
 use super::run::{Signals, print_line};
 use super::{Failure, print};
+use clap::builder::{StringValueParser, TypedValueParser as _};
 use graph_sandbox::{Sandbox, SandboxOptions, Summary};
 use pipeline_core::SensitiveString;
 use pipeline_host::config::SandboxPlan;
@@ -14,12 +15,8 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8917")]
     address: SocketAddr,
     /// The only access token to take; any when left out
-    #[arg(long, value_name = "TOKEN", value_parser = sensitive)]
+    #[arg(long, value_name = "TOKEN", value_parser = StringValueParser::new().map(SensitiveString::from))]
     access_token: Option<SensitiveString>,
-}
-
-fn sensitive(text: &str) -> Result<SensitiveString, std::convert::Infallible> {
-    Ok(SensitiveString::from(text.to_owned()))
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -29,7 +26,10 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         access_token: arguments.access_token.clone(),
     })
     .await?;
-    print_line(&format!("the sandbox listens on {}; stop it with Ctrl-C", sandbox.url()));
+    print_line(&format!(
+        "the sandbox listens on {}; stop it with Ctrl-C",
+        sandbox.url()
+    ));
     signals.next().await;
     let text = describe(&sandbox.summary());
     sandbox.stop().await;

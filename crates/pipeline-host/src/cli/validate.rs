@@ -3,6 +3,8 @@
 use super::{Failure, load, print, system_clock};
 use pipeline_core::Registry;
 use pipeline_host::config::ConfigError;
+use pipeline_host::source::SourcePlan;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,17 +16,22 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
     let pipeline = load(&arguments.file, registry, &system_clock()).await?;
-    let unreadable: Vec<_> = pipeline.sources.iter().flat_map(|source| source.check()).collect();
+    let unreadable: Vec<_> = pipeline
+        .sources
+        .iter()
+        .flat_map(SourcePlan::check)
+        .collect();
     if !unreadable.is_empty() {
         return Err(ConfigError::Invalid(unreadable).into());
     }
     let mut text = String::new();
     for sink in &pipeline.sinks {
         for notice in &sink.notices {
-            text.push_str(&format!("note: {}: {notice}\n", sink.name));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "note: {}: {notice}", sink.name);
         }
     }
     let (sources, sinks) = (pipeline.sources.len(), pipeline.sinks.len());
-    text.push_str(&format!("valid: {sources} source(s), {sinks} sink(s)\n"));
+    let _ = writeln!(text, "valid: {sources} source(s), {sinks} sink(s)");
     print(&text)
 }

@@ -56,7 +56,8 @@ fn expand_text(text: &str, environment: Environment<'_>) -> Result<String, Failu
             let Some((inside, after)) = after.split_once('}') else {
                 return Err((
                     "has a `${` without its `}`".to_owned(),
-                    "`${VAR}`, `${VAR:-default}`, `${VAR:?message}`, or `$$` for one `$`".to_owned(),
+                    "`${VAR}`, `${VAR:-default}`, `${VAR:?message}`, or `$$` for one `$`"
+                        .to_owned(),
                 ));
             };
             expanded.push_str(&variable(inside, environment)?);
@@ -76,7 +77,10 @@ fn variable(inside: &str, environment: Environment<'_>) -> Result<String, Failur
     let (name, modifier) = inside.split_at(name_end);
     let set = environment(name).filter(|value| modifier.is_empty() || !value.is_empty());
     if name.is_empty() {
-        return Err(("has a `${}` without a variable's name".to_owned(), "`${VAR}`".to_owned()));
+        return Err((
+            "has a `${}` without a variable's name".to_owned(),
+            "`${VAR}`".to_owned(),
+        ));
     }
     if let Some(value) = set {
         return Ok(value);
@@ -85,7 +89,10 @@ fn variable(inside: &str, environment: Environment<'_>) -> Result<String, Failur
         return Ok(default.to_owned());
     }
     if let Some(message) = modifier.strip_prefix(":?") {
-        return Err((format!("needs the environment variable `{name}`"), message.to_owned()));
+        return Err((
+            format!("needs the environment variable `{name}`"),
+            message.to_owned(),
+        ));
     }
     if modifier.is_empty() {
         return Err((
@@ -124,7 +131,11 @@ mod tests {
             ("ünïcode$", "ünïcode$"),
         ];
         for (text, expected) in cases {
-            assert_eq!(expand_text(text, &environment).as_deref(), Ok(expected), "{text}");
+            assert_eq!(
+                expand_text(text, &environment).as_deref(),
+                Ok(expected),
+                "{text}"
+            );
         }
     }
 

@@ -43,8 +43,15 @@ pub fn sink(description: &SinkDescription) -> Value {
     for (key, definition) in object(&mut plugin, "$defs") {
         schema["$defs"][format!("{}.{key}", description.name)] = definition;
     }
-    if let (Some(all), Some(more)) = (schema["required"].as_array_mut(), plugin["required"].as_array()) {
-        all.extend(more.iter().filter(|key| !host.iter().any(|own| *key == own)).cloned());
+    if let (Some(all), Some(more)) = (
+        schema["required"].as_array_mut(),
+        plugin["required"].as_array(),
+    ) {
+        all.extend(
+            more.iter()
+                .filter(|key| !host.iter().any(|own| *key == own))
+                .cloned(),
+        );
     }
     // An open plugin schema stays open; a closed one closes the whole.
     if plugin["additionalProperties"] != json!(false)
@@ -93,7 +100,9 @@ fn prefix_references(value: &mut Value, name: &str) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| prefix_references(item, name)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| prefix_references(item, name)),
         _ => {}
     }
 }

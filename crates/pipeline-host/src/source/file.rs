@@ -1,6 +1,6 @@
 //! Files of one JSON event a line, plain or compressed with gzip, and the newest time in them.
 
-use super::line::{LineReader, Line};
+use super::line::{Line, LineReader};
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -55,8 +55,15 @@ fn time_ms(line: &[u8]) -> Option<i64> {
         Value::String(text) => Some(text.parse::<Timestamp>().ok()?.as_millisecond()),
         Value::Number(number) => {
             let number = number.as_f64()?;
-            let ms = if number < LEAST_MILLISECONDS { number * 1000.0 } else { number };
-            #[expect(clippy::cast_possible_truncation, reason = "saturates, and no time is that far away")]
+            let ms = if number < LEAST_MILLISECONDS {
+                number * 1000.0
+            } else {
+                number
+            };
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "saturates, and no time is that far away"
+            )]
             Some(ms as i64)
         }
         _ => None,

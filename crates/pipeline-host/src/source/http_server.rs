@@ -70,7 +70,11 @@ struct Shared {
 }
 
 impl HttpServer {
-    pub(crate) async fn bind(name: String, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, SourceError> {
+    pub(crate) async fn bind(
+        name: String,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SourceError> {
         let bound = async {
             let listener = TcpListener::bind(settings.address).await?;
             let address = listener.local_addr()?;
@@ -103,11 +107,15 @@ impl HttpServer {
             requests: AtomicU64::new(0),
             slots: Semaphore::new(MAX_REQUESTS_IN_FLIGHT),
         });
-        let not_allowed = || async { Refusal::new(405, "method_not_allowed", "this path takes POST").into_response() };
+        let not_allowed = || async {
+            Refusal::new(405, "method_not_allowed", "this path takes POST").into_response()
+        };
         let router = Router::new()
             .route(&self.settings.path, post(take).fallback(not_allowed))
             .route(HEALTH_PATH, get(|| async { Json(json!({"status": "ok"})) }))
-            .fallback(|| async { Refusal::new(404, "not_found", "nothing is served at this path").into_response() })
+            .fallback(|| async {
+                Refusal::new(404, "not_found", "nothing is served at this path").into_response()
+            })
             .with_state(shared);
         let mut quit = stop.clone();
         let serving = axum::serve(self.listener, router)
@@ -139,7 +147,10 @@ struct Rejected {
     detail: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
@@ -183,7 +194,11 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resp
 impl Shared {
     async fn take(&self, request: Request<Body>) -> Result<Answer, Refusal> {
         let Ok(_slot) = self.slots.try_acquire() else {
-            return Err(Refusal::new(429, "too_many_requests", "too many requests at the same time"));
+            return Err(Refusal::new(
+                429,
+                "too_many_requests",
+                "too many requests at the same time",
+            ));
         };
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let format = body::Format::of(content_type.map(HeaderValue::as_bytes))?;
@@ -193,7 +208,11 @@ impl Shared {
             .map_err(|_| Refusal::new(408, "timeout", "the request took too long to arrive"))?
             .map_err(|_| {
                 let most = self.max_body_bytes;
-                Refusal::new(413, "too_large", format!("the body is larger than {most} bytes, or broke off"))
+                Refusal::new(
+                    413,
+                    "too_large",
+                    format!("the body is larger than {most} bytes, or broke off"),
+                )
             })?;
         let events = format.split(&bytes)?;
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
@@ -204,7 +223,10 @@ impl Shared {
             .map(|(event, bytes)| Input {
                 position: Position {
                     source: Arc::clone(&self.name),
-                    place: Place::Request { request: number, event },
+                    place: Place::Request {
+                        request: number,
+                        event,
+                    },
                 },
                 event: bytes.map(|bytes| Event::new(bytes, received_ms)),
             })
@@ -226,7 +248,9 @@ impl Shared {
             } else {
                 let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
                 let room = outlet.buffer.reserve(events, bytes, deadline).await;
-                Some(room.ok_or_else(|| Refusal::new(503, "buffer_full", "the buffer is full; try again later"))?)
+                Some(room.ok_or_else(|| {
+                    Refusal::new(503, "buffer_full", "the buffer is full; try again later")
+                })?)
             });
         }
         let answer = Answer::of(&encodings);
@@ -257,7 +281,9 @@ impl Answer {
             rejected_not_listed: 0,
         };
         for index in 0..received {
-            let mut fates = encodings.iter().map(|encoding| (encoding, encoding.fates[index]));
+            let mut fates = encodings
+                .iter()
+                .map(|encoding| (encoding, encoding.fates[index]));
             let rejection = fates.clone().find_map(|(encoding, fate)| match fate {
                 Fate::Rejected(letter) => encoding.letters.get(letter),
                 _ => None,

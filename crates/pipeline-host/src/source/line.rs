@@ -37,7 +37,10 @@ pub(crate) struct Lines {
 
 #[derive(Clone)]
 pub(crate) enum From {
-    Files { paths: Vec<PathBuf>, shift_times: bool },
+    Files {
+        paths: Vec<PathBuf>,
+        shift_times: bool,
+    },
     Stdin,
 }
 
@@ -48,7 +51,9 @@ impl Lines {
         let (sender, mut chunks) = mpsc::channel::<Chunk>(QUEUED_CHUNKS);
         // A thread of its own, because a read from standard input cannot be interrupted.
         std::thread::spawn(move || self.read(&sender));
-        let parallel = std::thread::available_parallelism().map_or(2, usize::from).min(MAX_PARALLEL_CHUNKS);
+        let parallel = std::thread::available_parallelism()
+            .map_or(2, usize::from)
+            .min(MAX_PARALLEL_CHUNKS);
         let mut encoding: VecDeque<JoinHandle<Vec<Encoding>>> = VecDeque::new();
         let mut result = Ok(());
         loop {
@@ -59,7 +64,8 @@ impl Lines {
             match chunk {
                 Some(Ok(inputs)) => {
                     let outlets = feed.outlets.clone();
-                    encoding.push_back(tokio::spawn(async move { Feed::encode(&outlets, &inputs) }));
+                    encoding
+                        .push_back(tokio::spawn(async move { Feed::encode(&outlets, &inputs) }));
                 }
                 Some(Err(error)) => result = Err(error),
                 None => break,
@@ -87,9 +93,11 @@ impl Lines {
             From::Stdin => {
                 let stdin = Box::new(io::stdin().lock());
                 let name: Arc<str> = self.name.as_str().into();
-                return self.read_from(stdin, &name, 0, chunks).map_err(|error| SourceError::Stdin {
-                    name: self.name.clone(),
-                    error,
+                return self.read_from(stdin, &name, 0, chunks).map_err(|error| {
+                    SourceError::Stdin {
+                        name: self.name.clone(),
+                        error,
+                    }
                 });
             }
             From::Files { paths, shift_times } => (paths, *shift_times),
@@ -112,7 +120,8 @@ impl Lines {
             };
             let failed = |error| located((path.clone(), error));
             let reader = file::open(path).map_err(failed)?;
-            self.read_from(reader, &source, shift_ms, chunks).map_err(failed)?;
+            self.read_from(reader, &source, shift_ms, chunks)
+                .map_err(failed)?;
         }
         Ok(())
     }
@@ -143,7 +152,8 @@ impl Lines {
                     Line::Empty => continue,
                     Line::Whole(line) => {
                         bytes += line.len();
-                        Ok(Event::new(Bytes::copy_from_slice(line), received_ms).with_time_shift(shift_ms))
+                        Ok(Event::new(Bytes::copy_from_slice(line), received_ms)
+                            .with_time_shift(shift_ms))
                     }
                     Line::TooLong => Err(too_large()),
                 };
@@ -169,7 +179,10 @@ impl Lines {
 
 /// Why a line was not read.
 pub fn too_large() -> Reason {
-    Reason::new("too_large", format!("the line is longer than {MAX_LINE_BYTES} bytes"))
+    Reason::new(
+        "too_large",
+        format!("the line is longer than {MAX_LINE_BYTES} bytes"),
+    )
 }
 
 async fn accept_first(feed: &Feed, encoding: &mut VecDeque<JoinHandle<Vec<Encoding>>>) {
@@ -295,8 +308,17 @@ mod tests {
     #[test]
     fn lines_are_cut_wherever_the_reads_end() {
         let text = b"\xef\xbb\xbf{\"a\":1}\r\n\r\n  \n{\"b\":2}\n{\"c\":3}";
-        let expected = [(1, "{\"a\":1}"), (2, "(empty)"), (3, "(empty)"), (4, "{\"b\":2}"), (5, "{\"c\":3}")];
-        let expected: Vec<_> = expected.iter().map(|(n, line)| (*n, (*line).to_owned())).collect();
+        let expected = [
+            (1, "{\"a\":1}"),
+            (2, "(empty)"),
+            (3, "(empty)"),
+            (4, "{\"b\":2}"),
+            (5, "{\"c\":3}"),
+        ];
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(n, line)| (*n, (*line).to_owned()))
+            .collect();
         for buffer in 1..12 {
             assert_eq!(lines(text, buffer), expected, "reads of {buffer} bytes");
         }

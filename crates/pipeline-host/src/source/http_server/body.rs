@@ -17,12 +17,20 @@ pub(super) enum Format {
 
 impl Format {
     pub(super) fn of(content_type: Option<&[u8]>) -> Result<Self, Refusal> {
-        let essence = content_type.unwrap_or(b"application/json").split(|byte| *byte == b';').next();
-        let essence = essence.unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let essence = content_type
+            .unwrap_or(b"application/json")
+            .split(|byte| *byte == b';')
+            .next();
+        let essence = essence
+            .unwrap_or_default()
+            .trim_ascii()
+            .to_ascii_lowercase();
         match essence.as_slice() {
             // Browsers send beacons as plain text.
             b"application/json" | b"text/plain" => Ok(Self::Json),
-            b"application/x-ndjson" | b"application/ndjson" | b"application/jsonl" => Ok(Self::Lines),
+            b"application/x-ndjson" | b"application/ndjson" | b"application/jsonl" => {
+                Ok(Self::Lines)
+            }
             _ => {
                 let expected = "expected `application/json` or `application/x-ndjson`";
                 Err(Refusal::new(415, "unsupported_media_type", expected))
@@ -32,7 +40,10 @@ impl Format {
 
     /// Every event of the body; a line that is too long stands as its reason.
     pub(super) fn split(self, body: &Bytes) -> Result<Vec<Result<Bytes, Reason>>, Refusal> {
-        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+        let text = body
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(body)
+            .trim_ascii();
         let unreadable = |message| Refusal::new(400, "malformed_json", message);
         let events = match (self, text.first()) {
             (_, None) => return Err(Refusal::new(400, "empty", "the body is empty")),
@@ -46,7 +57,9 @@ impl Format {
             }
             (Self::Json, Some(b'{')) | (Self::Lines, _) => lines(text),
             (Self::Json, _) => {
-                return Err(unreadable("the body is not a JSON object, a JSON array, or one JSON object a line"));
+                return Err(unreadable(
+                    "the body is not a JSON object, a JSON array, or one JSON object a line",
+                ));
             }
         };
         if events.len() > MAX_EVENTS_PER_REQUEST {
@@ -81,7 +94,9 @@ mod tests {
         let format = Format::of(Some(content_type.as_bytes())).map_err(|refusal| refusal.status)?;
         let events = format.split(&Bytes::copy_from_slice(body.as_bytes()));
         let texts = events.map_err(|refusal| refusal.status)?.into_iter();
-        Ok(texts.map(|event| String::from_utf8_lossy(&event.unwrap()).into_owned()).collect())
+        Ok(texts
+            .map(|event| String::from_utf8_lossy(&event.unwrap()).into_owned())
+            .collect())
     }
 
     #[test]
@@ -89,11 +104,23 @@ mod tests {
         let json = "application/json; charset=utf-8";
         let cases: [(&str, &str, &[&str]); 7] = [
             (json, " {\"a\": 1.0} ", &["{\"a\": 1.0}"]),
-            (json, "[{\"a\":1e2}, 7 ,\"x\"]", &["{\"a\":1e2}", "7", "\"x\""]),
+            (
+                json,
+                "[{\"a\":1e2}, 7 ,\"x\"]",
+                &["{\"a\":1e2}", "7", "\"x\""],
+            ),
             (json, "\u{feff}[]", &[]),
-            (json, "{\"a\":1}\n{broken\r\n\n{\"b\":2}", &["{\"a\":1}", "{broken", "{\"b\":2}"]),
+            (
+                json,
+                "{\"a\":1}\n{broken\r\n\n{\"b\":2}",
+                &["{\"a\":1}", "{broken", "{\"b\":2}"],
+            ),
             (json, "{broken", &["{broken"]),
-            ("application/x-ndjson", "[1]\n{\"a\":1}\n", &["[1]", "{\"a\":1}"]),
+            (
+                "application/x-ndjson",
+                "[1]\n{\"a\":1}\n",
+                &["[1]", "{\"a\":1}"],
+            ),
             ("TEXT/PLAIN", "{\"a\":1}", &["{\"a\":1}"]),
         ];
         for (content_type, body, expected) in cases {

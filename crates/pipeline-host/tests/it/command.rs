@@ -1,0 +1,174 @@
+//! The configuration as a whole, and the `pipeline` binary.
+
+use crate::destination::Case;
+use pipeline_host::config::ConfigError;
+use serde_json::json;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn pipeline(arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pipeline"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input closes it.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn validate(name: &str, content: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    let output = pipeline(&["validate", &path.display().to_string()], "");
+    (output.status.code().unwrap(), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn every_problem_is_reported_at_once_sorted_by_place() {
+    let case = Case::new([]);
+    let config = json!({
+        "data_dri": "x",
+        "sources": {
+            "events": {"type": "file", "path": "a", "shift_time": true},
+            "lonely": {"type": "stdin"},
+            "open": {"type": "http_server", "address": "0.0.0.0:80"}
+        },
+        "sinks": {
+            "a": case.sink("evnts", &json!({"batch": {"max_events": 51}, "buffer": {"max_events": 5}})),
+            "b": {"type": "scriptd", "inputs": ["events", "open"]},
+            "c": {"type": "scripted", "inputs": [], "bufer": {}, "retry": {"max_backoff_secs": "${MISSING}"}}
+        }
+    });
+    let Err(ConfigError::Invalid(problems)) = case.load(config).await else {
+        panic!("the configuration is wrong");
+    };
+    let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let expected = [
+        "data_dri: is not a known option; did you mean `data_dir`?",
+        "sinks.a.batch.max_events: is too large; expected at most 50, which is what the destination takes",
+        "sinks.a.buffer.max_events: is too small; expected at least one batch: 51 events",
+        "sinks.a.inputs[0]: names no source; did you mean `events`?",
+        "sinks.b.type: is not known: no linked plugin registers a sink of this type; linked: `",
+        "sinks.c.bufer: is not a known option; did you mean `buffer`?",
+        "sinks.c.destination: is missing",
+        "sinks.c.inputs: has 0 entries",
+        "sinks.c.retry.max_backoff_secs: uses the environment variable `MISSING`, which is not set",
+        "sources.events.shift_time: is not a known option; did you mean `shift_times`?",
+        "sources.lonely: is read by no sink",
+        "sources.open.address: can be reached from other machines",
+    ];
+    assert_eq!(shown.len(), expected.len(), "{shown:#?}");
+    for (shown, expected) in shown.iter().zip(expected) {
+        assert!(shown.starts_with(expected), "{shown}\n{expected}");
+    }
+}
+
+#[test]
+fn a_wrong_file_ends_with_78_and_says_where() {
+    let (code, said) = validate(
+        "a.yaml",
+        "sources: {}\nsinks: { out: { type: nothing, inputs: [x] } }\n",
+    );
+    assert_eq!(code, 78);
+    assert!(said.contains("sources: is empty"), "{said}");
+    assert!(said.contains("sinks.out.type: is not known"), "{said}");
+    let broken = [
+        (
+            "a.yaml",
+            "sources: [\nsecret-value: }\n",
+            "is not valid YAML",
+        ),
+        (
+            "a.toml",
+            "a = \"secret-value\nb",
+            "is not valid TOML: look at line 2, column 2",
+        ),
+        (
+            "a.json",
+            "{\"secret-value\": }",
+            "is not valid JSON: look at line 1, column 18",
+        ),
+        ("a.ini", "secret-value", "has an unknown ending"),
+    ];
+    for (name, content, expected) in broken {
+        let (code, said) = validate(name, content);
+        assert_eq!(code, 78, "{name}");
+        assert!(
+            said.contains(expected) && !said.contains("secret-value"),
+            "{said}"
+        );
+    }
+    let missing = pipeline(&["run", "/nowhere/pipeline.yaml"], "");
+    assert_eq!(missing.status.code(), Some(78));
+    assert!(text(&missing.stderr).contains("`/nowhere/pipeline.yaml`: cannot be read"));
+}
+
+#[test]
+fn help_teaches_and_a_wrong_command_line_ends_with_64() {
+    let help = pipeline(&["--help"], "");
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["pipeline validate", "Exit codes", "78", "sandbox"] {
+        assert!(text(&help.stdout).contains(word), "{word}");
+    }
+    assert_eq!(pipeline(&["--version"], "").status.code(), Some(0));
+    assert_eq!(pipeline(&["rnu"], "").status.code(), Some(64));
+    assert_eq!(pipeline(&[], "").status.code(), Some(64));
+    assert_eq!(pipeline(&["schema", "nothing"], "").status.code(), Some(64));
+    assert_eq!(
+        pipeline(&["presets", "nothing"], "").status.code(),
+        Some(64)
+    );
+}
+
+#[test]
+fn the_schema_is_json_and_describes_every_option_of_the_host() {
+    let output = pipeline(&["schema"], "");
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for key in ["data_dir", "sandbox", "sources", "sinks", "shutdown"] {
+        assert!(
+            schema["properties"][key]["description"].is_string(),
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_newest_time_of_an_old_file_becomes_now() {
+    let case = Case::new([]);
+    case.clock.set(10_000_000);
+    let old = "{\"id\":\"a\",\"timestamp\":\"1970-01-01T00:00:01Z\"}\n{\"id\":\"b\",\"timestamp\":\"1970-01-01T00:00:03.5Z\"}\n{x\n";
+    write_gzip(&case.folder.path().join("old.gz.ndjson"), old);
+    let source = json!({"type": "file", "path": ["old.gz.ndjson"], "shift_times": true});
+    let config =
+        json!({"sources": {"events": source}, "sinks": {"out": case.sink("events", &json!({}))}});
+    case.destination
+        .script
+        .lock()
+        .unwrap()
+        .push_back(crate::destination::Step::RejectFirst);
+    let ending = case.start(config).await.finish().await;
+    assert_eq!(ending.sinks[0].delivered, 1);
+    let letters = case.dead_letters();
+    // The scripted sink shows the shift as the event's time.
+    let rejected = letters
+        .iter()
+        .find(|letter| letter["reason"] == "invalid")
+        .unwrap();
+    assert_eq!(rejected["event_time"], 10_000_000 - 3_500);
+}
+
+fn write_gzip(path: &Path, content: &str) {
+    let file = std::fs::File::create(path).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    encoder.write_all(content.as_bytes()).unwrap();
+    encoder.finish().unwrap();
+}

@@ -1,0 +1,249 @@
+//! What becomes of records: batches, retries, pauses, blocks, panics, bounds, and the end.
+
+use crate::destination::{Case, Step, ids, lines, until};
+use serde_json::json;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn every_event_has_one_fate_and_the_counts_say_so() {
+    let case = Case::new([]);
+    let text = "\u{feff}{\"id\":\"a\"}\r\n\r\n{\"do\":\"filter\"}\n{broken\n{\"do\":\"panic\"}\n\n{}\n{\"id\":\"b\"}";
+    let sink = case.run_lines(text, json!({})).await;
+    assert_eq!(case.delivered(), ["a", "b"]);
+    assert_eq!((sink.received, sink.delivered, sink.held), (6, 2, 0));
+    assert_eq!(sink.filtered["consent"], 1);
+    assert_eq!(
+        sink.rejected["malformed_json"].example,
+        "events line 4: a sentence"
+    );
+    let letters = case.dead_letters();
+    let reasons: Vec<_> = letters
+        .iter()
+        .map(|letter| letter["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["malformed_json", "internal", "no_id"]);
+    assert_eq!(letters[0]["payload"], json!(null));
+    assert_eq!(letters[2]["source"], "events line 7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_are_full_by_count_and_the_rest_goes_at_the_end_of_input() {
+    let case = Case::new([]);
+    let sink = case
+        .run_lines(
+            &lines(23),
+            json!({"batch": {"max_events": 10, "timeout_secs": 3600}}),
+        )
+        .await;
+    let sizes: Vec<_> = case.batches().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [10, 10, 3]);
+    assert_eq!((sink.delivered, sink.held), (23, 0));
+    let mut delivered = case.delivered();
+    delivered.sort_by_key(|id| id.parse::<u32>().unwrap());
+    assert_eq!(delivered, ids(0..23));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_keeps_to_bytes_and_to_one_partition() {
+    let case = Case::new([]);
+    // A payload is 11 bytes; three fit.
+    let text: String = (10..20)
+        .map(|id| format!("{{\"id\":\"{id}\",\"partition\":\"{}\"}}\n", id % 2))
+        .collect();
+    case.run_lines(&text, json!({"batch": {"max_bytes": 35}}))
+        .await;
+    for batch in case.batches() {
+        assert!(batch.len() <= 3, "{batch:?}");
+        let parities: std::collections::BTreeSet<_> = batch
+            .iter()
+            .map(|id| id.parse::<u32>().unwrap() % 2)
+            .collect();
+        assert_eq!(parities.len(), 1, "{batch:?}");
+    }
+    assert_eq!(case.delivered().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_is_batched_with_others_after_the_pause_asked_for() {
+    let after = Duration::from_secs(700);
+    let case = Case::new([Step::Retry(Some(after)), Step::Retry(None)]);
+    let sink = case
+        .run_lines(
+            &lines(15),
+            json!({"batch": {"max_events": 10}, "request": {"concurrency": 1}}),
+        )
+        .await;
+    assert_eq!(
+        case.batches(),
+        [ids(0..10), ids(0..10), ids(0..10), ids(10..15)]
+    );
+    let times = case.attempt_times();
+    assert!(
+        times[1] - times[0] >= after,
+        "the destination's pause is kept"
+    );
+    assert!(
+        times[2] - times[1] <= Duration::from_secs(3),
+        "the second pause is below its limit"
+    );
+    assert_eq!((sink.delivered, sink.retried, sink.held), (15, 20, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_panics_or_miscounts_loses_nothing() {
+    let case = Case::new([Step::Panic, Step::TooFewOutcomes, Step::RejectFirst]);
+    let sink = case.run_lines(&lines(3), json!({})).await;
+    assert_eq!(case.delivered(), ["1", "2"]);
+    assert_eq!(
+        (sink.delivered, sink.held, sink.rejected_total()),
+        (2, 0, 1)
+    );
+    let letters = case.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        (&letters[0]["attempts"], &letters[0]["reason"]),
+        (&json!(3), &json!("invalid"))
+    );
+    assert_eq!(letters[0]["payload"], json!({"id": "0"}));
+    assert_eq!(letters[0]["event_id"], "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_sink_keeps_everything_and_resumes_by_itself() {
+    let case = Case::new([Step::Block]);
+    case.destination.healthy.store(false, Ordering::SeqCst);
+    let running = case
+        .start_lines(
+            &lines(30),
+            &json!({"batch": {"max_events": 10}, "request": {"concurrency": 1}}),
+        )
+        .await;
+    let started = tokio::time::Instant::now();
+    until(|| case.destination.probes.load(Ordering::SeqCst) == 5).await;
+    assert!(
+        started.elapsed() >= Duration::from_secs(1 + 2 + 4 + 8 + 16),
+        "probes grow rarer"
+    );
+    assert_eq!(case.batches().len(), 1, "nothing is sent meanwhile");
+    let now = running.telemetry().snapshot().remove(0);
+    assert_eq!((now.held, now.delivered), (30, 0));
+    case.destination.healthy.store(true, Ordering::SeqCst);
+    let ending = running.finish().await;
+    assert!(ending.is_complete());
+    assert_eq!(case.delivered(), ids(0..30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_while_it_waits_becomes_a_dead_letter() {
+    let case = Case::new([Step::Retry(None)]);
+    case.clock.set(1_000_000);
+    let text = "{\"id\":\"old\",\"expires_at\":1000}\n{\"id\":\"new\",\"expires_at\":1001}\n";
+    let sink = case.run_lines(text, json!({})).await;
+    assert_eq!(case.delivered(), ["new"]);
+    assert_eq!(sink.rejected["expired"].count, 1);
+    assert_eq!(case.dead_letters()[0]["payload"], json!({"id": "old"}));
+}
+
+#[tokio::test]
+async fn a_full_buffer_makes_the_source_wait_and_its_bound_holds() {
+    let case = Case::new([Step::Wait]);
+    let options = json!({"batch": {"max_events": 5}, "buffer": {"max_events": 5}});
+    let running = case.start_lines(&lines(1000), &options).await;
+    until(|| case.batches().len() == 1).await;
+    // What is on its way counts, so there is no room for a second batch.
+    assert_eq!(case.batches(), [ids(0..5)]);
+    case.destination.gate.add_permits(1);
+    assert!(running.finish().await.is_complete());
+    assert_eq!(case.delivered(), ids(0..1000));
+}
+
+#[tokio::test]
+async fn drop_newest_drops_what_does_not_fit_and_counts_it() {
+    let case = Case::new([Step::Wait]);
+    let options = json!({"batch": {"max_events": 5}, "buffer": {"max_events": 5, "when_full": "drop_newest"}});
+    let running = case.start_lines(&lines(200), &options).await;
+    let telemetry = running.telemetry();
+    until(|| telemetry.snapshot()[0].received == 200 && case.batches().len() == 1).await;
+    case.destination.gate.add_permits(1);
+    let ending = running.finish().await;
+    assert_eq!(
+        (
+            ending.sinks[0].delivered,
+            ending.sinks[0].dropped,
+            ending.sinks[0].held
+        ),
+        (5, 195, 0)
+    );
+    assert!(ending.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_drain_in_time_is_held_and_written_down() {
+    let case = Case::new([Step::Wait]);
+    let running = case
+        .start_lines(
+            &lines(8),
+            &json!({"batch": {"max_events": 5}, "request": {"concurrency": 1}}),
+        )
+        .await;
+    until(|| case.batches().len() == 1).await;
+    let started = tokio::time::Instant::now();
+    running.stop_handle().drain();
+    let ending = running.finish().await;
+    assert!(started.elapsed() >= Duration::from_secs(60));
+    assert_eq!((ending.sinks[0].held, ending.sinks[0].delivered), (8, 0));
+    assert!(!ending.is_complete());
+    let letters = case.dead_letters();
+    assert_eq!(letters.len(), 8);
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter["reason"] == "held_at_shutdown")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_quit_it_ends_at_once() {
+    let case = Case::new([Step::Wait]);
+    let running = case.start_lines(&lines(8), &json!({})).await;
+    until(|| case.batches().len() == 1).await;
+    let stop = running.stop_handle();
+    stop.drain();
+    stop.quit();
+    let ending = running.finish().await;
+    assert_eq!(ending.sinks[0].held, 8);
+    assert_eq!(case.dead_letters().len(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_sink_does_not_stop_another() {
+    let (stuck, free) = (Case::new([Step::Wait]), Case::new([]));
+    std::fs::write(stuck.folder.path().join("in.ndjson"), lines(20)).unwrap();
+    let running = stuck
+        .start(json!({
+            "sources": {"events": {"type": "file", "path": "in.ndjson"}},
+            "sinks": {"stuck": stuck.sink("events", &json!({})), "free": free.sink("events", &json!({}))}
+        }))
+        .await;
+    until(|| free.delivered().len() == 20 && stuck.batches().len() == 1).await;
+    assert_eq!(stuck.delivered().len(), 0);
+    stuck.destination.gate.add_permits(1);
+    assert!(running.finish().await.is_complete());
+    assert_eq!(stuck.delivered(), ids(0..20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_dead_letter_file_stops_the_sink_until_it_is_moved() {
+    let mut case = Case::new([]);
+    case.max_dead_letter_bytes = 300;
+    let running = case.start_lines(&"{}\n".repeat(300), &json!({})).await;
+    until(|| case.dead_letters().len() == 256).await;
+    let folder = case.folder.path().join("data/dead_letters");
+    let before = running.telemetry().snapshot()[0].rejected_total();
+    assert_eq!(before, 256);
+    std::fs::rename(folder.join("out.ndjson"), folder.join("moved.ndjson")).unwrap();
+    let ending = running.finish().await;
+    assert!(ending.is_complete());
+    assert_eq!(case.dead_letters().len(), 44);
+}

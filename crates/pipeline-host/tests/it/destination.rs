@@ -1,0 +1,298 @@
+//! A sink that keeps what it is sent and answers as a test has told it, and a pipeline around it.
+
+use async_trait::async_trait;
+use pipeline_core::options::Problem;
+use pipeline_core::{
+    BatchLimits, BuildError, Clock, Encoded, Event, HealthcheckError, ManualClock, Outcome, Reason,
+    Record, Registry, Rejection, Sink, SinkConfig, SinkContext, SinkDescription, inventory,
+};
+use pipeline_host::config::{ConfigError, LoadContext, Pipeline, from_value};
+use pipeline_host::telemetry::SinkSnapshot;
+use pipeline_host::topology::{Running, StartOptions, start};
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub(crate) const MOST_EVENTS: usize = 50;
+
+/// What a destination answers to one batch. When nothing is scripted it takes everything.
+pub(crate) enum Step {
+    Retry(Option<Duration>),
+    Block,
+    Panic,
+    TooFewOutcomes,
+    RejectFirst,
+    /// Waits until the gate gives a permit, then takes everything.
+    Wait,
+}
+
+/// Where one test's events arrive.
+pub(crate) struct Destination {
+    pub(crate) script: Mutex<VecDeque<Step>>,
+    pub(crate) attempts: Mutex<Vec<(Instant, Vec<String>)>>,
+    pub(crate) delivered: Mutex<Vec<String>>,
+    pub(crate) healthy: AtomicBool,
+    pub(crate) probes: AtomicU64,
+    pub(crate) gate: Semaphore,
+}
+
+static DESTINATIONS: LazyLock<Mutex<HashMap<String, Arc<Destination>>>> =
+    LazyLock::new(Mutex::default);
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+inventory::submit! {
+    SinkDescription {
+        name: "scripted",
+        version: "0.0.0",
+        description: "Answers as a test has told it.",
+        schema: || schemars::json_schema!({
+            "type": "object",
+            "properties": { "destination": { "type": "string", "description": "The destination of the test." } },
+            "required": ["destination"],
+            "additionalProperties": false
+        }),
+        parse: |options, _| match options["destination"].as_str() {
+            Some(name) => Ok(Box::new(Config(name.to_owned()))),
+            None => Err(vec![Problem::new("destination", "is missing", "a name")]),
+        },
+        presets: Vec::new,
+    }
+}
+
+#[derive(Debug)]
+struct Config(String);
+
+#[async_trait]
+impl SinkConfig for Config {
+    async fn build(&self, _: SinkContext) -> Result<Box<dyn Sink>, BuildError> {
+        let destinations = DESTINATIONS.lock().unwrap();
+        Ok(Box::new(Scripted(Arc::clone(&destinations[&self.0]))))
+    }
+}
+
+struct Scripted(Arc<Destination>);
+
+#[async_trait]
+impl Sink for Scripted {
+    fn encode(&self, event: &Event) -> Encoded {
+        let rejected = |code| {
+            let reason = Reason::new(code, "a sentence");
+            Encoded::Rejected(Rejection {
+                reason,
+                record: None,
+            })
+        };
+        let Ok(value) = serde_json::from_slice::<Value>(event.raw()) else {
+            return rejected("malformed_json");
+        };
+        let Some(id) = value["id"].as_str() else {
+            return match value["do"].as_str() {
+                Some("filter") => Encoded::Filtered(Reason::new("consent", "no consent")),
+                Some("panic") => panic!("on request"),
+                _ => rejected("no_id"),
+            };
+        };
+        Encoded::Record(Record {
+            payload: format!("{{\"id\":\"{id}\"}}").into(),
+            partition: value["partition"].as_str().unwrap_or("one").into(),
+            event_time: event.time_shift_ms(),
+            expires_at: value["expires_at"].as_i64().unwrap_or(i64::MAX),
+            event_id: id.into(),
+            label: "a -> b".into(),
+        })
+    }
+
+    async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
+        let ids: Vec<String> = batch
+            .iter()
+            .map(|record| record.event_id.to_string())
+            .collect();
+        self.0
+            .attempts
+            .lock()
+            .unwrap()
+            .push((Instant::now(), ids.clone()));
+        let step = self.0.script.lock().unwrap().pop_front();
+        let mut outcomes = vec![Outcome::Delivered; batch.len()];
+        match step {
+            None => {}
+            Some(Step::Wait) => self.0.gate.acquire().await.unwrap().forget(),
+            Some(Step::Panic) => panic!("on request"),
+            Some(Step::TooFewOutcomes) => return Vec::new(),
+            Some(Step::Retry(after)) => {
+                let reason = Reason::new("throttled", "too fast");
+                return vec![Outcome::Retry { after, reason }; batch.len()];
+            }
+            Some(Step::Block) => {
+                let reason = Reason::new("token", "the token is revoked");
+                return vec![Outcome::Blocked { reason }; batch.len()];
+            }
+            Some(Step::RejectFirst) => {
+                outcomes[0] = Outcome::Rejected {
+                    reason: Reason::new("invalid", "not wanted"),
+                };
+            }
+        }
+        let taken = ids
+            .into_iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == Outcome::Delivered);
+        self.0
+            .delivered
+            .lock()
+            .unwrap()
+            .extend(taken.map(|(id, _)| id));
+        outcomes
+    }
+
+    async fn healthcheck(&self) -> Result<(), HealthcheckError> {
+        self.0.probes.fetch_add(1, Ordering::SeqCst);
+        if self.0.healthy.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(HealthcheckError::Blocked(Reason::new(
+            "token",
+            "the token is revoked",
+        )))
+    }
+
+    fn batch_limits(&self) -> BatchLimits {
+        BatchLimits {
+            max_events: MOST_EVENTS,
+            max_bytes: 1000,
+        }
+    }
+}
+
+/// A pipeline from one source to one scripted destination.
+pub(crate) struct Case {
+    pub(crate) folder: TempDir,
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) max_dead_letter_bytes: u64,
+    name: String,
+}
+
+impl Case {
+    pub(crate) fn new(script: impl IntoIterator<Item = Step>) -> Self {
+        let name = format!("case {}", NEXT.fetch_add(1, Ordering::SeqCst));
+        let destination = Arc::new(Destination {
+            script: Mutex::new(script.into_iter().collect()),
+            attempts: Mutex::default(),
+            delivered: Mutex::default(),
+            healthy: AtomicBool::new(true),
+            probes: AtomicU64::new(0),
+            gate: Semaphore::new(0),
+        });
+        DESTINATIONS
+            .lock()
+            .unwrap()
+            .insert(name.clone(), Arc::clone(&destination));
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            destination,
+            clock: Arc::new(ManualClock::at(1_000_000)),
+            max_dead_letter_bytes: 1_000_000,
+            name,
+        }
+    }
+
+    /// The options of a sink that ends at this destination.
+    pub(crate) fn sink(&self, input: &str, more: &Value) -> Value {
+        let mut sink = json!({"type": "scripted", "destination": self.name, "inputs": [input]});
+        for (key, value) in more.as_object().unwrap() {
+            sink[key] = value.clone();
+        }
+        sink
+    }
+
+    pub(crate) async fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
+        let registry = Registry::linked().unwrap();
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
+        let cx = LoadContext {
+            registry: &registry,
+            environment: &|_| None,
+            clock: &clock,
+        };
+        from_value(config, self.folder.path().to_owned(), cx).await
+    }
+
+    pub(crate) async fn start(&self, config: Value) -> Running {
+        let pipeline = self
+            .load(config)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        let options = StartOptions {
+            clock: Arc::<ManualClock>::clone(&self.clock),
+            seed: 7,
+            max_dead_letter_bytes: self.max_dead_letter_bytes,
+        };
+        start(pipeline, options).await.unwrap()
+    }
+
+    /// Starts a pipeline that reads these lines.
+    pub(crate) async fn start_lines(&self, lines: &str, sink: &Value) -> Running {
+        std::fs::write(self.folder.path().join("in.ndjson"), lines).unwrap();
+        let sources = json!({"events": {"type": "file", "path": "in.ndjson"}});
+        self.start(json!({"sources": sources, "sinks": {"out": self.sink("events", sink)}}))
+            .await
+    }
+
+    /// Runs a pipeline over these lines to its end.
+    pub(crate) async fn run_lines(&self, lines: &str, sink: Value) -> SinkSnapshot {
+        let running = self.start_lines(lines, &sink).await;
+        let mut ending = running.finish().await;
+        assert!(ending.failures.is_empty(), "{:?}", ending.failures);
+        ending.sinks.remove(0)
+    }
+
+    pub(crate) fn delivered(&self) -> Vec<String> {
+        self.destination.delivered.lock().unwrap().clone()
+    }
+
+    pub(crate) fn batches(&self) -> Vec<Vec<String>> {
+        let attempts = self.destination.attempts.lock().unwrap();
+        attempts.iter().map(|(_, ids)| ids.clone()).collect()
+    }
+
+    pub(crate) fn attempt_times(&self) -> Vec<Instant> {
+        self.destination
+            .attempts
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(at, _)| *at)
+            .collect()
+    }
+
+    pub(crate) fn dead_letters(&self) -> Vec<Value> {
+        let path = self.folder.path().join("data/dead_letters/out.ndjson");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Lines of events with the ids `0..count`.
+pub(crate) fn lines(count: usize) -> String {
+    (0..count)
+        .map(|id| format!("{{\"id\":\"{id}\"}}\n"))
+        .collect()
+}
+
+pub(crate) fn ids(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|id| id.to_string()).collect()
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

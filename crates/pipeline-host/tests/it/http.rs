@@ -1,0 +1,148 @@
+//! The `http_server` source, over real HTTP.
+
+use crate::destination::{Case, Step, until};
+use pipeline_host::topology::Running;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+async fn start(case: &Case, sink: &Value) -> (Running, String) {
+    let web = json!({"type": "http_server", "address": "127.0.0.1:0", "max_body_bytes": 1000});
+    let running = case
+        .start(json!({"sources": {"web": web}, "sinks": {"out": case.sink("web", sink)}}))
+        .await;
+    let address = running.addresses()["web"];
+    (running, format!("http://{address}"))
+}
+
+async fn post(url: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Response {
+    let request = Client::new()
+        .post(format!("{url}/v1/events"))
+        .header("content-type", content_type);
+    request.body(body).send().await.unwrap()
+}
+
+async fn json(response: Response) -> Value {
+    serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_answer_says_what_became_of_every_event() {
+    let case = Case::new([]);
+    let (running, url) = start(&case, &json!({"batch": {"timeout_secs": 0}})).await;
+    let answer = post(
+        &url,
+        "application/json",
+        r#"[{"id":"a"}, 7, {"do":"filter"}, {"id":"b"}]"#,
+    )
+    .await;
+    assert_eq!(answer.status(), 200);
+    let rejected = json!([{"index": 1, "reason": "no_id", "detail": "a sentence"}]);
+    assert_eq!(
+        json(answer).await,
+        json!({"received": 4, "accepted": 2, "filtered": 1, "rejected": rejected})
+    );
+    let answer = post(&url, "application/x-ndjson", "{\"id\":\"c\"}\n{broken\n").await;
+    assert_eq!(
+        json(answer).await["rejected"][0]["reason"],
+        "malformed_json"
+    );
+    until(|| case.delivered().len() == 3).await;
+    running.stop_handle().drain();
+    let ending = running.finish().await;
+    assert!(ending.is_complete());
+    assert_eq!(case.dead_letters()[1]["source"], "web request 2 event 1");
+}
+
+#[tokio::test]
+async fn errors_have_one_shape() {
+    let case = Case::new([]);
+    let (running, url) = start(&case, &json!({})).await;
+    let client = Client::new();
+    let answers = [
+        (
+            post(&url, "application/json", "hello").await,
+            400,
+            "malformed_json",
+        ),
+        (post(&url, "application/json", "").await, 400, "empty"),
+        (
+            post(&url, "application/json", "x".repeat(1001)).await,
+            413,
+            "too_large",
+        ),
+        (
+            post(&url, "image/png", "{}").await,
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            client.get(format!("{url}/v1/events")).send().await.unwrap(),
+            405,
+            "method_not_allowed",
+        ),
+        (
+            client.get(format!("{url}/elsewhere")).send().await.unwrap(),
+            404,
+            "not_found",
+        ),
+    ];
+    for (answer, status, code) in answers {
+        assert_eq!(answer.status(), status, "{code}");
+        assert_eq!(json(answer).await["error"]["code"], code);
+    }
+    assert_eq!(
+        client
+            .get(format!("{url}/health"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    running.stop_handle().drain();
+    assert_eq!(running.finish().await.sinks[0].received, 0);
+}
+
+#[tokio::test]
+async fn a_full_buffer_turns_requests_away_whole() {
+    let case = Case::new([Step::Wait]);
+    let options = json!({"batch": {"max_events": 2}, "buffer": {"max_events": 2}});
+    let (running, url) = start(&case, &options).await;
+    let body = r#"[{"id":"a"},{"id":"b"}]"#;
+    assert_eq!(post(&url, "application/json", body).await.status(), 200);
+    let refused = post(&url, "application/json", r#"[{"id":"c"},{}]"#).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    case.destination.gate.add_permits(1);
+    running.stop_handle().drain();
+    let ending = running.finish().await;
+    assert_eq!(
+        (ending.sinks[0].received, ending.sinks[0].delivered),
+        (2, 2)
+    );
+    assert!(
+        case.dead_letters().is_empty(),
+        "a request that was turned away leaves no trace"
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_at_the_start() {
+    let case = Case::new([]);
+    let (first, url) = start(&case, &json!({})).await;
+    let address = url.trim_start_matches("http://");
+    let web = json!({"type": "http_server", "address": address});
+    let config = json!({"sources": {"web": web}, "sinks": {"out": case.sink("web", &json!({}))}});
+    let pipeline = case.load(config).await.unwrap();
+    let options = pipeline_host::topology::StartOptions::default();
+    let error = pipeline_host::topology::start(pipeline, options)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with(&format!("source `web`: cannot listen on {address}")),
+        "{error}"
+    );
+    first.stop_handle().quit();
+    first.finish().await;
+}

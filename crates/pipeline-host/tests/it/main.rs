@@ -1,0 +1,9 @@
+//! The host, driven through a sink whose answers are scripted, and the `pipeline` command.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::format_collect, reason = "short inputs, built once")]
+
+mod command;
+mod delivery;
+mod destination;
+mod http;
