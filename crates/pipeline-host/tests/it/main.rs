@@ -6,4 +6,5 @@
 mod command;
 mod delivery;
 mod destination;
+mod end_to_end;
 mod http;
