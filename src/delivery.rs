@@ -1,20 +1,27 @@
 //! A batch of records in, one outcome per record out, in the same order; sends with one HTTP client.
 //!
 //! Meta refuses a whole request for one bad event, so a refused batch is taken apart: by the position the answer names,
-//! else by halves. One bad event among n costs at most 2·⌈log₂ n⌉ extra requests, k of them at most k times that, and
+//! else by halves. One bad event among n costs at most 2·log₂(n) + 1 extra requests, k of them at most k times that, and
 //! never more than [`MAX_REQUESTS`] in all; what is left then is retried without the events already decided.
 //!
-//! Invariant: every record gets exactly one outcome, and an error never shows a URL or a token.
+//! A count below what was sent does not say which events are missing, so that batch is taken apart as well, and some
+//! events arrive twice under one id; an event sent alone and counted as none is rejected. Where the count is missing or
+//! too high, sending parts would teach nothing: the events are retried, at the longest until they expire.
+//!
+//! Invariant: every record gets exactly one outcome; none is rejected unless it expired, or Meta named it, or did not
+//! take it when it stood alone; and an error never shows a URL or a token.
 
 use crate::request::Target;
-use crate::response::{self, Answer};
+use crate::response::{self, Answer, Code};
 use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
 use reqwest::{Client, RequestBuilder, Response, header, redirect};
 use std::sync::Arc;
 
 /// Bytes of an answer that are read; Meta's are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// Requests made for one batch, the first included.
+/// Requests made for one batch, the first included, so that a batch of nothing but bad events does not become a flood.
+/// At 1000 events it is enough for twelve bad ones wherever they stand; each attempt decides at least so many, and the
+/// host's next attempt takes up what is left.
 const MAX_REQUESTS: usize = 256;
 
 /// Sends batches to one pixel.
@@ -64,10 +71,8 @@ impl Delivery {
         let mut live = Vec::with_capacity(batch.len());
         for (position, record) in batch.iter().enumerate() {
             if record.expires_at <= now {
-                let reason = Reason::new(
-                    "expired",
-                    "the event became too old for Meta while it waited",
-                );
+                let reason =
+                    Code::Expired.reason("the event became too old for Meta while it waited");
                 outcomes[position] = Some(Outcome::Rejected { reason });
             } else {
                 live.push(position);
@@ -90,67 +95,50 @@ impl Delivery {
         live: Vec<usize>,
         outcomes: &mut [Option<Outcome>],
     ) -> (Vec<usize>, Outcome) {
-        let mut parts = vec![live];
+        let mut parts = Parts::default();
+        parts.push(live, false);
         for _ in 0..MAX_REQUESTS {
-            let Some(mut part) = parts.pop() else { break };
-            if part.is_empty() {
-                continue;
-            }
-            let (index, reason) = match self.send(batch, &part).await {
-                Answer::Received(Some(count)) if count == part.len() as u64 => {
-                    for &p in &part {
-                        outcomes[p] = Some(Outcome::Delivered);
+            let Some(mut part) = parts.0.pop() else { break };
+            let (index, reason, refused) = match self.send(batch, &part.positions).await {
+                Answer::Received(Some(count)) if count == part.positions.len() as u64 => {
+                    for position in part.positions {
+                        outcomes[position] = Some(Outcome::Delivered);
+                    }
+                    if part.left_of_refused
+                        && let Some(right) = parts.0.pop()
+                    {
+                        parts.halve(right.positions, true);
                     }
                     continue;
                 }
-                Answer::Received(count) => {
-                    let reason = Reason::new(
-                        "not_confirmed",
-                        "Meta did not confirm that it received the event",
-                    );
-                    if part.len() == 1 && count != Some(0) {
-                        outcomes[part[0]] = Some(Outcome::Retry {
-                            after: None,
-                            reason,
-                        });
-                        continue;
-                    }
-                    (None, reason)
+                Answer::Received(Some(count)) if count < part.positions.len() as u64 => {
+                    (None, not_confirmed(), false)
                 }
-                Answer::Invalid { index, reason } => (index, reason),
+                Answer::Received(_) => {
+                    let (after, reason) = (None, not_confirmed());
+                    return (parts.all_with(part), Outcome::Retry { after, reason });
+                }
+                Answer::Invalid { index, reason } => (index, reason, true),
                 Answer::Retry { after, reason } => {
-                    parts.push(part);
-                    return (parts.concat(), Outcome::Retry { after, reason });
+                    return (parts.all_with(part), Outcome::Retry { after, reason });
                 }
                 Answer::Blocked(reason) => {
-                    parts.push(part);
-                    return (parts.concat(), Outcome::Blocked { reason });
+                    return (parts.all_with(part), Outcome::Blocked { reason });
                 }
             };
-            let bad = if part.len() == 1 {
+            let bad = if part.positions.len() == 1 {
                 Some(0)
             } else {
-                index.filter(|i| *i < part.len())
+                index.filter(|index| *index < part.positions.len())
             };
             if let Some(bad) = bad {
-                outcomes[part.remove(bad)] = Some(Outcome::Rejected { reason });
-                parts.push(part);
+                outcomes[part.positions.remove(bad)] = Some(Outcome::Rejected { reason });
+                parts.push(part.positions, false);
             } else {
-                let right = part.split_off(part.len() / 2);
-                parts.extend([right, part]);
+                parts.halve(part.positions, refused);
             }
         }
-        let reason = Reason::new(
-            "many_refused",
-            "Meta refused many events of the batch; the rest is sent again",
-        );
-        (
-            parts.concat(),
-            Outcome::Retry {
-                after: None,
-                reason,
-            },
-        )
+        (parts.all(), many_refused())
     }
 
     async fn send(&self, batch: &[Record], part: &[usize]) -> Answer {
@@ -177,6 +165,57 @@ impl Delivery {
     }
 }
 
+/// What is still to be sent, as positions in the batch; the next part is the last.
+#[derive(Default)]
+struct Parts(Vec<Part>);
+
+struct Part {
+    positions: Vec<usize>,
+    /// Whether the next part is the right half of what Meta refused, this one being its left half. If this one is
+    /// delivered whole, the bad event is over there, and sending that whole would be a request for nothing.
+    left_of_refused: bool,
+}
+
+impl Parts {
+    fn push(&mut self, positions: Vec<usize>, left_of_refused: bool) {
+        if !positions.is_empty() {
+            self.0.push(Part {
+                positions,
+                left_of_refused,
+            });
+        }
+    }
+
+    /// Puts both halves up for sending; an event that is alone already is sent alone, so that Meta's word about it counts.
+    fn halve(&mut self, mut left: Vec<usize>, refused: bool) {
+        let right = left.split_off(left.len() / 2);
+        self.push(right, false);
+        self.push(left, refused);
+    }
+
+    fn all(self) -> Vec<usize> {
+        self.0.into_iter().flat_map(|part| part.positions).collect()
+    }
+
+    fn all_with(mut self, part: Part) -> Vec<usize> {
+        self.0.push(part);
+        self.all()
+    }
+}
+
+fn not_confirmed() -> Reason {
+    Code::NotConfirmed.reason("Meta did not confirm that it received the event")
+}
+
+fn many_refused() -> Outcome {
+    Outcome::Retry {
+        after: None,
+        reason: Code::ManyRefused.reason(
+            "Meta refused or did not confirm many events of the batch; the rest is sent again",
+        ),
+    }
+}
+
 async fn exchange(request: RequestBuilder) -> Answer {
     let read = async {
         let response = request.send().await?;
@@ -184,15 +223,13 @@ async fn exchange(request: RequestBuilder) -> Answer {
         Ok(response::read(status, &headers, &bounded(response).await?))
     };
     read.await.unwrap_or_else(|error: reqwest::Error| {
-        let (code, detail) = if error.is_timeout() {
-            ("timeout", "Meta did not answer in time")
+        let reason = if error.is_timeout() {
+            Code::Timeout.reason("Meta did not answer in time")
         } else {
-            ("connection_failed", "the connection to Meta failed")
+            Code::ConnectionFailed.reason("the connection to Meta failed")
         };
-        Answer::Retry {
-            after: None,
-            reason: Reason::new(code, detail),
-        }
+        let after = None;
+        Answer::Retry { after, reason }
     })
 }
 
