@@ -13,7 +13,7 @@
 
 use crate::request::Target;
 use crate::response::{self, Answer, Code};
-use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
+use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
 use reqwest::{Client, RequestBuilder, Response, header, redirect};
 use std::sync::Arc;
 
@@ -71,30 +71,26 @@ impl Delivery {
         let mut live = Vec::with_capacity(batch.len());
         for (position, record) in batch.iter().enumerate() {
             if record.expires_at <= now {
-                let reason =
-                    Code::Expired.reason("the event became too old for Meta while it waited");
+                let reason = Code::Expired.reason();
                 outcomes[position] = Some(Outcome::Rejected { reason });
             } else {
                 live.push(position);
             }
         }
-        let (unsent, rest) = self.take_apart(batch, live, &mut outcomes).await;
-        for position in unsent {
-            outcomes[position] = Some(rest.clone());
-        }
+        let rest = self.take_apart(batch, live, &mut outcomes).await;
         let decided = outcomes
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(|| rest.clone()));
         decided.collect()
     }
 
-    /// Sends until all is decided, or until one outcome is due to everything that is left.
+    /// Sends until all is decided, or nothing more can be now; gives the outcome of what is left undecided.
     async fn take_apart(
         &self,
         batch: &[Record],
         live: Vec<usize>,
         outcomes: &mut [Option<Outcome>],
-    ) -> (Vec<usize>, Outcome) {
+    ) -> Outcome {
         let mut parts = Parts::default();
         parts.push(live, false);
         for _ in 0..MAX_REQUESTS {
@@ -112,18 +108,17 @@ impl Delivery {
                     continue;
                 }
                 Answer::Received(Some(count)) if count < part.positions.len() as u64 => {
-                    (None, not_confirmed(), false)
+                    (None, Code::NotConfirmed.reason(), false)
                 }
                 Answer::Received(_) => {
-                    let (after, reason) = (None, not_confirmed());
-                    return (parts.all_with(part), Outcome::Retry { after, reason });
+                    return retry(Code::NotConfirmed);
                 }
                 Answer::Invalid { index, reason } => (index, reason, true),
                 Answer::Retry { after, reason } => {
-                    return (parts.all_with(part), Outcome::Retry { after, reason });
+                    return Outcome::Retry { after, reason };
                 }
                 Answer::Blocked(reason) => {
-                    return (parts.all_with(part), Outcome::Blocked { reason });
+                    return Outcome::Blocked { reason };
                 }
             };
             let bad = if part.positions.len() == 1 {
@@ -138,7 +133,7 @@ impl Delivery {
                 parts.halve(part.positions, refused);
             }
         }
-        (parts.all(), many_refused())
+        retry(Code::ManyRefused)
     }
 
     async fn send(&self, batch: &[Record], part: &[usize]) -> Answer {
@@ -192,27 +187,12 @@ impl Parts {
         self.push(right, false);
         self.push(left, refused);
     }
-
-    fn all(self) -> Vec<usize> {
-        self.0.into_iter().flat_map(|part| part.positions).collect()
-    }
-
-    fn all_with(mut self, part: Part) -> Vec<usize> {
-        self.0.push(part);
-        self.all()
-    }
 }
 
-fn not_confirmed() -> Reason {
-    Code::NotConfirmed.reason("Meta did not confirm that it received the event")
-}
-
-fn many_refused() -> Outcome {
+fn retry(code: Code) -> Outcome {
     Outcome::Retry {
         after: None,
-        reason: Code::ManyRefused.reason(
-            "Meta refused or did not confirm many events of the batch; the rest is sent again",
-        ),
+        reason: code.reason(),
     }
 }
 
@@ -223,13 +203,15 @@ async fn exchange(request: RequestBuilder) -> Answer {
         Ok(response::read(status, &headers, &bounded(response).await?))
     };
     read.await.unwrap_or_else(|error: reqwest::Error| {
-        let reason = if error.is_timeout() {
-            Code::Timeout.reason("Meta did not answer in time")
+        let code = if error.is_timeout() {
+            Code::Timeout
         } else {
-            Code::ConnectionFailed.reason("the connection to Meta failed")
+            Code::ConnectionFailed
         };
-        let after = None;
-        Answer::Retry { after, reason }
+        Answer::Retry {
+            after: None,
+            reason: code.reason(),
+        }
     })
 }
 

@@ -6,10 +6,13 @@
 use pipeline_core::Reason;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::ops::RangeInclusive;
 use std::time::Duration;
+use table::{Class, INVALID_PARAMETER, SUBCODES, find};
+
+mod table;
+
+pub(crate) use table::Code;
 
 /// The longest pause taken from an answer's headers.
 pub(crate) const MAX_THROTTLE: Duration = Duration::from_secs(60 * 60);
@@ -19,6 +22,8 @@ pub(crate) const POLICY_PAUSE: Duration = Duration::from_secs(60 * 60);
 const MAX_NAME_CHARS: usize = 40;
 /// Steps of a path into an event that are repeated in a reason.
 const MAX_PATH_STEPS: usize = 6;
+/// Graph's code for an unknown error that may pass.
+const UNKNOWN_ERROR: i64 = 1;
 
 /// What a response means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,305 +43,6 @@ pub(crate) enum Answer {
         reason: Reason,
     },
 }
-
-macro_rules! codes {
-    ($($name:ident = $code:literal: $meaning:literal;)*) => {
-        /// The closed set of reason codes that delivery gives, whoever asks for them: metrics, filters, dead letters.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Code {
-            $(#[doc = concat!("`", $code, "`: ", $meaning)] $name,)*
-        }
-
-        impl Code {
-            #[cfg(test)]
-            pub(crate) const ALL: &[Code] = &[$(Code::$name),*];
-
-            pub(crate) fn as_str(self) -> &'static str {
-                match self {
-                    $(Code::$name => $code,)*
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    ServerError = "server_error": "Meta has a passing fault; retried.";
-    Throttled = "throttled": "Meta limits the rate of calls; retried after the pause it asks for.";
-    PolicyBlock = "policy_block": "Meta blocks the account over its policies for a while; retried after an hour.";
-    UnreadableAnswer = "unreadable_answer": "what answered is not Meta, or was cut; retried.";
-    Timeout = "timeout": "no answer within `timeout_secs`; retried.";
-    ConnectionFailed = "connection_failed": "no connection, or it broke before the answer was whole; retried.";
-    NotConfirmed = "not_confirmed": "Meta answered well and did not count the event; retried, and rejected if it stood alone.";
-    ManyRefused = "many_refused": "the batch has more bad events than one attempt takes apart; the rest is retried.";
-    TokenExpired = "token_expired": "a new access token is needed; blocked.";
-    TokenInvalid = "token_invalid": "a good access token is needed; blocked.";
-    PermissionMissing = "permission_missing": "the token's owner may not use the pixel so; blocked.";
-    PixelNotFound = "pixel_not_found": "the pixel does not exist for this token; blocked.";
-    PathUnknown = "path_unknown": "version or path do not exist, or no token was seen; blocked.";
-    DatasetNotLinked = "dataset_not_linked": "the dataset lacks its page or account; blocked.";
-    RefusedInvalid = "refused_invalid": "Meta refused this event for what it holds; rejected.";
-    Expired = "expired": "the event grew too old while it waited; rejected.";
-}
-
-impl Code {
-    pub(crate) fn reason(self, detail: impl Into<Cow<'static, str>>) -> Reason {
-        Reason::new(self.as_str(), detail)
-    }
-}
-
-/// What follows from an error code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Transient,
-    Throttle,
-    PolicyBlock,
-    /// Auth, permission and configuration alike: a person has to act.
-    Blocked,
-    InvalidData,
-}
-
-/// One line of the table; the first that fits decides.
-#[derive(Debug)]
-pub(crate) struct Row {
-    codes: RangeInclusive<i64>,
-    /// `None` fits any subcode and none.
-    subcodes: Option<RangeInclusive<i64>>,
-    class: Class,
-    code: Code,
-    sentence: &'static str,
-}
-
-const fn row(
-    codes: RangeInclusive<i64>,
-    subcodes: Option<RangeInclusive<i64>>,
-    class: Class,
-    code: Code,
-    sentence: &'static str,
-) -> Row {
-    Row {
-        codes,
-        subcodes,
-        class,
-        code,
-        sentence,
-    }
-}
-
-const LIMIT: &str = "Meta limits the rate of calls; sending resumes by itself";
-const DATASET: &str = "Meta does not find this pixel or the token may not use it; check `pixel_id` and the token's assets";
-const LINK: &str =
-    "the dataset lacks a page or account it must be linked to; link it in Events Manager";
-const TOKEN: &str = "Meta does not accept the access token; make a new one in Events Manager";
-const PERMISSION: &str = "the access token lacks a permission; give its owner access to the pixel";
-const TROUBLE: &str = "Meta has a passing fault";
-const INVALID: &str = "Meta refused the event: a parameter is invalid";
-/// Graph's code for a parameter that is invalid; its subcodes say which.
-const INVALID_PARAMETER: i64 = 100;
-/// Graph's code for an unknown error that may pass.
-const UNKNOWN_ERROR: i64 = 1;
-
-/// Every code we know.
-pub(crate) static ROWS: &[Row] = &[
-    row(
-        i64::MIN..=-1,
-        None,
-        Class::Transient,
-        Code::ServerError,
-        TROUBLE,
-    ),
-    row(1..=2, None, Class::Transient, Code::ServerError, TROUBLE),
-    row(
-        5000..=5000,
-        None,
-        Class::Transient,
-        Code::ServerError,
-        TROUBLE,
-    ),
-    row(4..=4, None, Class::Throttle, Code::Throttled, LIMIT),
-    row(17..=17, None, Class::Throttle, Code::Throttled, LIMIT),
-    row(32..=32, None, Class::Throttle, Code::Throttled, LIMIT),
-    row(341..=341, None, Class::Throttle, Code::Throttled, LIMIT),
-    row(613..=613, None, Class::Throttle, Code::Throttled, LIMIT),
-    row(80000..=80014, None, Class::Throttle, Code::Throttled, LIMIT),
-    row(
-        368..=368,
-        None,
-        Class::PolicyBlock,
-        Code::PolicyBlock,
-        "Meta blocks this account for a while over its policies; look at Account Quality",
-    ),
-    row(
-        190..=190,
-        Some(463..=463),
-        Class::Blocked,
-        Code::TokenExpired,
-        "the access token has expired; make a new one in Events Manager",
-    ),
-    row(190..=190, None, Class::Blocked, Code::TokenInvalid, TOKEN),
-    row(102..=102, None, Class::Blocked, Code::TokenInvalid, TOKEN),
-    row(104..=104, None, Class::Blocked, Code::TokenInvalid, TOKEN),
-    row(
-        3..=3,
-        None,
-        Class::Blocked,
-        Code::PermissionMissing,
-        PERMISSION,
-    ),
-    row(
-        10..=10,
-        None,
-        Class::Blocked,
-        Code::PermissionMissing,
-        PERMISSION,
-    ),
-    row(
-        200..=299,
-        None,
-        Class::Blocked,
-        Code::PermissionMissing,
-        PERMISSION,
-    ),
-    row(
-        100..=100,
-        Some(33..=33),
-        Class::Blocked,
-        Code::PixelNotFound,
-        DATASET,
-    ),
-    row(33..=33, None, Class::Blocked, Code::PixelNotFound, DATASET),
-    row(
-        803..=803,
-        None,
-        Class::Blocked,
-        Code::PixelNotFound,
-        DATASET,
-    ),
-    row(
-        2_044_055..=2_044_055,
-        None,
-        Class::Blocked,
-        Code::PixelNotFound,
-        DATASET,
-    ),
-    row(
-        2500..=2500,
-        None,
-        Class::Blocked,
-        Code::PathUnknown,
-        "Meta does not know this path or saw no token; check `api_version`, `pixel_id` and the token",
-    ),
-    row(
-        100..=100,
-        Some(2_804_065..=2_804_065),
-        Class::Blocked,
-        Code::DatasetNotLinked,
-        LINK,
-    ),
-    row(
-        100..=100,
-        Some(2_804_131..=2_804_132),
-        Class::Blocked,
-        Code::DatasetNotLinked,
-        LINK,
-    ),
-    row(
-        100..=100,
-        None,
-        Class::InvalidData,
-        Code::RefusedInvalid,
-        INVALID,
-    ),
-    row(
-        105..=105,
-        None,
-        Class::InvalidData,
-        Code::RefusedInvalid,
-        "Meta refused the event: it has too many parameters",
-    ),
-];
-
-/// What Meta refused an event for, by the subcode of an [`Class::InvalidData`] answer, and what to do where something
-/// can be done. Subcodes that are not here, known or not, get the words of their row.
-pub(crate) static SUBCODES: &[(i64, &str)] = &[
-    (
-        2_804_003,
-        "it is too old; Meta takes the last 7 days, of physical stores the last 62",
-    ),
-    (
-        2_804_004,
-        "its time is in the future; check the sender's clock",
-    ),
-    (
-        2_804_008,
-        "`contents` is malformed; it is a list of objects that each have an `id`",
-    ),
-    (
-        2_804_009,
-        "a Purchase needs a value; map a property to `custom_data.value`",
-    ),
-    (
-        2_804_010,
-        "a Purchase needs a currency; map one to `custom_data.currency`, or set `default_currency`",
-    ),
-    (
-        2_804_011,
-        "a Purchase in a currency that Meta does not take; send an ISO 4217 code in use",
-    ),
-    (2_804_016, "a field of `user_data` is not hashed"),
-    (2_804_019, "a parameter is missing, unexpected or malformed"),
-    (
-        2_804_023,
-        "a value needs a currency; map one to `custom_data.currency`, or set `default_currency`",
-    ),
-    (
-        2_804_030,
-        "it must say whether its data use is limited; set `limited_data_use`",
-    ),
-    (
-        2_804_036,
-        "`lead_id` is none of Meta's; send the 15 to 17 digits that came with the lead",
-    ),
-    (
-        2_804_043,
-        "`app_data.extinfo` is invalid; at the least the OS version must be filled",
-    ),
-    (
-        2_804_050,
-        "it says too little about the customer; map an e-mail, a phone number, an id or a browser id",
-    ),
-    (
-        2_804_066,
-        "business messaging does not take an event of this name; map it to one it takes, such as LeadSubmitted",
-    ),
-    (2_804_069, "a messaging event needs `page_id`"),
-    (
-        2_804_071,
-        "a WhatsApp event needs `ctwa_clid`, from the message's referral",
-    ),
-    (
-        2_804_072,
-        "`page_id` and `ctwa_clid` belong to different pages",
-    ),
-    (
-        2_804_073,
-        "`page_id` and `page_scoped_user_id` belong to different pages",
-    ),
-    (2_804_075, "an Instagram event needs `ig_sid`"),
-    (2_804_079, "an Instagram event needs `ig_account_id`"),
-    (
-        2_804_081,
-        "an OrderCreated needs a currency; map one to `custom_data.currency`, or set `default_currency`",
-    ),
-    (
-        2_804_087,
-        "`ctwa_clid` is invalid; send it as it came in the message's referral, letter for letter",
-    ),
-    (
-        2_804_116,
-        "a messaging event needs `page_id` or `whatsapp_business_account_id`",
-    ),
-];
 
 /// The parts of Graph's error that are read, each on its own: an odd one is as good as none.
 struct GraphError<'a> {
@@ -393,50 +99,38 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
 
 /// A page that is not Meta's word costs no event: only 401 and 403 mean more than "try again".
 fn read_status(status: u16, headers: &HeaderMap) -> Answer {
-    let (code, sentence) = match status {
-        401 => return Answer::Blocked(Code::TokenInvalid.reason(TOKEN)),
-        403 => return Answer::Blocked(Code::PermissionMissing.reason(PERMISSION)),
-        429 => (Code::Throttled, LIMIT),
-        408 | 500.. => (Code::ServerError, TROUBLE),
-        _ => (
-            Code::UnreadableAnswer,
-            "the answer is not Meta's; look for a proxy or a wrong `endpoint`",
-        ),
+    let code = match status {
+        401 => return Answer::Blocked(Code::TokenInvalid.reason()),
+        403 => return Answer::Blocked(Code::PermissionMissing.reason()),
+        429 => Code::Throttled,
+        408 | 500.. => Code::ServerError,
+        _ => Code::UnreadableAnswer,
     };
-    let reason = code.reason(format!("{sentence} (HTTP status {status})"));
+    let reason = code.because(format!("{} (HTTP status {status})", code.sentence()));
     Answer::Retry {
         after: throttle(headers),
         reason,
     }
 }
 
-pub(crate) fn find(code: i64, subcode: Option<i64>) -> Option<&'static Row> {
-    ROWS.iter().find(|row| {
-        row.codes.contains(&code)
-            && row
-                .subcodes
-                .as_ref()
-                .is_none_or(|subcodes| subcode.is_some_and(|s| subcodes.contains(&s)))
-    })
-}
-
 fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
-    let (class, code, sentence) = match find(error.code, error.subcode) {
-        Some(row)
-            if !error.is_transient || matches!(row.class, Class::Throttle | Class::PolicyBlock) =>
+    let code = match find(error.code, error.subcode).map(|row| row.code) {
+        Some(code)
+            if !error.is_transient || matches!(code, Code::Throttled | Code::PolicyBlock) =>
         {
-            (row.class, row.code, row.sentence)
+            code
         }
+        _ if error.is_transient => Code::ServerError,
         // A code nobody documents costs the event only where the status says that the request is to blame.
-        None if !error.is_transient && !matches!(status, 400..=407 | 409..=428 | 430..=499) => {
-            return read_status(status, headers);
+        None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
+            Code::RefusedInvalid
         }
-        None if !error.is_transient => (Class::InvalidData, Code::RefusedInvalid, INVALID),
-        _ => (Class::Transient, Code::ServerError, TROUBLE),
+        _ => return read_status(status, headers),
     };
     let located = error.texts.iter().flatten().find_map(|text| locate(text));
-    let reason = code.reason(explain(class, sentence, error, located.as_ref()));
-    match class {
+    let path = located.as_ref().map_or("", |(_, path)| path);
+    let reason = code.because(explain(code, error, path));
+    match code.class() {
         Class::Transient | Class::Throttle => Answer::Retry {
             after: throttle(headers),
             reason,
@@ -453,33 +147,28 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
     }
 }
 
-fn explain(
-    class: Class,
-    sentence: &str,
-    error: &GraphError,
-    located: Option<&(usize, String)>,
-) -> String {
-    let words = SUBCODES.iter().find(|(subcode, _)| {
-        class == Class::InvalidData
-            && error.code == INVALID_PARAMETER
-            && error.subcode == Some(*subcode)
-    });
-    let mut detail = words.map_or_else(
-        || sentence.to_owned(),
+/// What happened, and the codes and the field that Meta gave.
+fn explain(code: Code, error: &GraphError, path: &str) -> String {
+    let words = SUBCODES
+        .iter()
+        .find(|(subcode, _)| error.code == INVALID_PARAMETER && error.subcode == Some(*subcode))
+        .filter(|_| code == Code::RefusedInvalid);
+    let mut text = words.map_or_else(
+        || code.sentence().to_owned(),
         |(_, words)| format!("Meta refused the event: {words}"),
     );
-    let _ = write!(detail, " (code {}", error.code);
+    let _ = write!(text, " (code {}", error.code);
     if let Some(subcode) = error.subcode {
-        let _ = write!(detail, ", subcode {subcode}");
+        let _ = write!(text, ", subcode {subcode}");
     }
     if let Some(trace) = error.trace.filter(|id| is_name(id)) {
-        let _ = write!(detail, ", fbtrace_id {trace}");
+        let _ = write!(text, ", fbtrace_id {trace}");
     }
-    detail.push(')');
-    if let Some((_, path)) = located.filter(|(_, path)| !path.is_empty()) {
-        let _ = write!(detail, " at {path}");
+    text.push(')');
+    if !path.is_empty() {
+        let _ = write!(text, " at {path}");
     }
-    detail
+    text
 }
 
 /// The position and the field that `$['data'][3]['user_data']['em']` names: `(3, "user_data.em")`.

@@ -128,7 +128,7 @@ async fn a_batch_of_a_thousand_is_one_request_with_the_token_in_its_header_alone
     let bench = Bench::start().await;
     let batch = records(&*bench.sink, 1000);
     assert_eq!(delivered(&bench.deliver(&batch).await), 1000);
-    assert_eq!(arrived(&bench.sandbox), Vec::from_iter(0..1000));
+    assert_eq!(arrived(&bench.sandbox), (0..1000).collect::<Vec<_>>());
     let [request] = bench.sandbox.requests().try_into().expect("one request");
     assert_eq!(
         (request.status, request.token_in),
@@ -331,7 +331,7 @@ async fn a_batch_that_meta_counts_short_arrives_whole_in_the_end() {
     bench.inject(Fault::FewerReceived { missing: 3 }, 2);
     let outcomes = bench.deliver(&records(&*bench.sink, 10)).await;
     assert_eq!(delivered(&outcomes), 10);
-    assert_eq!(arrived(&bench.sandbox), Vec::from_iter(0..10));
+    assert_eq!(arrived(&bench.sandbox), (0..10).collect::<Vec<_>>());
 }
 
 #[tokio::test]
