@@ -1,4 +1,5 @@
-//! An HTTP response in, what it means for the records of its request out: a table, not code paths.
+//! An HTTP response in, what it means for the records of its request out: a table, not code paths. [`Code`] is the closed
+//! list of the reasons that delivery gives.
 //!
 //! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localised and
 //! may quote personal data, stay out. <https://developers.facebook.com/docs/graph-api/guides/error-handling>

@@ -152,7 +152,7 @@ pub(crate) fn find(code: i64, subcode: Option<i64>) -> Option<&'static Row> {
 }
 
 /// What Meta refused an event for, by the subcode of an answer of [`INVALID_PARAMETER`], and what to do where something
-/// can be done. Subcodes that are not here, known or not, get the sentence of their row.
+/// can be done. Subcodes that are not here, known or not, get the sentence of their code.
 pub(crate) static SUBCODES: &[(i64, &str)] = &[
     (
         2_804_003,
