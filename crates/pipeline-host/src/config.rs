@@ -110,6 +110,13 @@ pub struct SinkPlan {
     pub(crate) options: SinkOptions,
 }
 
+impl SinkPlan {
+    /// The sink's type.
+    pub fn kind(&self) -> &str {
+        &self.options.r#type
+    }
+}
+
 impl fmt::Debug for SinkPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SinkPlan")
@@ -309,42 +316,51 @@ async fn build(
     let most = sink.batch_limits();
     let options = parsed.host;
     let path = join("sinks", name);
-    let mut limit = |key: &str, wanted: Option<usize>, most: usize| {
-        if wanted.is_some_and(|wanted| wanted > most) {
-            let expected = format!("at most {most}, which is what the destination takes");
-            problems.push(Problem::new(
-                format!("{path}.batch.{key}"),
-                "is too large",
-                expected,
-            ));
+    let mut report = |wrong: bool, key: &str, problem: &str, expected: String| {
+        if wrong {
+            problems.push(Problem::new(format!("{path}.{key}"), problem, expected));
         }
     };
-    limit("max_events", options.batch.max_events, most.max_events);
-    limit("max_bytes", options.batch.max_bytes, most.max_bytes);
+    let destination = |most: usize| format!("at most {most}, which is what the destination takes");
+    let (events, bytes) = (options.batch.max_events, options.batch.max_bytes);
+    report(
+        events.is_some_and(|events| events > most.max_events),
+        "batch.max_events",
+        "is too large",
+        destination(most.max_events),
+    );
+    report(
+        bytes.is_some_and(|bytes| bytes > most.max_bytes),
+        "batch.max_bytes",
+        "is too large",
+        destination(most.max_bytes),
+    );
     let batch = BatchLimit {
-        max_events: options
-            .batch
-            .max_events
-            .unwrap_or(option::DEFAULT_BATCH_EVENTS.min(most.max_events)),
-        max_bytes: options.batch.max_bytes.unwrap_or(most.max_bytes),
+        max_events: events.unwrap_or(option::DEFAULT_BATCH_EVENTS.min(most.max_events)),
+        max_bytes: bytes.unwrap_or(most.max_bytes),
         timeout: seconds(options.batch.timeout_secs),
     };
-    if options.buffer.max_events < batch.max_events {
-        let expected = format!("at least one batch: {} events", batch.max_events);
-        problems.push(Problem::new(
-            format!("{path}.buffer.max_events"),
-            "is too small",
-            expected,
-        ));
-    }
-    if options.retry.initial_backoff_secs > options.retry.max_backoff_secs {
-        let place = format!("{path}.retry.initial_backoff_secs");
-        problems.push(Problem::new(
-            place,
-            "is longer than `max_backoff_secs`",
-            "no more than that",
-        ));
-    }
+    report(
+        options.buffer.max_events < batch.max_events,
+        "buffer.max_events",
+        "is too small",
+        format!("at least one batch: {} events", batch.max_events),
+    );
+    report(
+        options.buffer.max_bytes < batch.max_bytes,
+        "buffer.max_bytes",
+        "is too small",
+        format!(
+            "at least one batch: {} bytes, or a smaller `batch.max_bytes`",
+            batch.max_bytes
+        ),
+    );
+    report(
+        options.retry.initial_backoff_secs > options.retry.max_backoff_secs,
+        "retry.initial_backoff_secs",
+        "is longer than `max_backoff_secs`",
+        "no more than that".to_owned(),
+    );
     Ok(SinkPlan {
         name: name.to_owned(),
         inputs: options.inputs.clone(),

@@ -13,9 +13,10 @@ async fn every_event_has_one_fate_and_the_counts_say_so() {
     assert_eq!(case.delivered(), ["a", "b"]);
     assert_eq!((sink.received, sink.delivered, sink.held), (6, 2, 0));
     assert_eq!(sink.filtered["consent"], 1);
+    let first = &sink.rejected["malformed_json"];
     assert_eq!(
-        sink.rejected["malformed_json"].example,
-        "events line 4: a sentence"
+        (&*first.place, &*first.detail),
+        ("events line 4", "a sentence")
     );
     let letters = case.dead_letters();
     let reasons: Vec<_> = letters

@@ -1,0 +1,67 @@
+//! Lines for people on standard error, and the line of progress that stays below them.
+//!
+//! On a terminal that line is refreshed in place and cut at the right edge; elsewhere each second is a line of its own.
+//!
+//! Invariant: whatever else is written goes above the line of progress, never into it.
+
+use pipeline_host::report;
+use pipeline_host::telemetry::Telemetry;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// How often progress is shown.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Goes to the start of the terminal's line and empties it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Whether the last line of the terminal is one of progress.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// Shows progress once a second, for ever.
+pub(super) async fn show(telemetry: Telemetry) {
+    let in_place = io::stderr().is_terminal();
+    let started = Instant::now();
+    let mut ticks = interval(PAUSE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut before = telemetry.snapshot();
+    loop {
+        ticks.tick().await;
+        let now = telemetry.snapshot();
+        let line = report::progress(&now, &before, started.elapsed());
+        if in_place {
+            SHOWN.store(true, Ordering::Release);
+            // Without wrapping, what is too long for the terminal is cut, and the line stays one line.
+            write(&format!("{CLEAR}\x1b[?7l{line}\x1b[?7h"));
+        } else {
+            print_line(&line);
+        }
+        before = now;
+    }
+}
+
+/// Writes a line for people to standard error.
+pub(super) fn print_line(text: &str) {
+    clear();
+    write(&format!("{text}\n"));
+}
+
+/// Where the log writes: above the line of progress.
+pub(super) fn log_writer() -> io::Stderr {
+    clear();
+    io::stderr()
+}
+
+/// Takes the line of progress away.
+pub(super) fn clear() {
+    if SHOWN.swap(false, Ordering::AcqRel) {
+        write(CLEAR);
+    }
+}
+
+fn write(text: &str) {
+    // When nobody listens there, the pipeline goes on.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
