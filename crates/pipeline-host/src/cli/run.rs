@@ -56,6 +56,7 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
     }
     let mut table = report::closing(&ending);
     if let Some(sandbox) = sandbox {
+        table.push('\n');
         table.push_str(&sandbox::describe(&sandbox.summary()));
         sandbox.stop().await;
     }

@@ -24,8 +24,8 @@ pub fn closing(ending: &Ending) -> String {
     while !columns.is_empty() {
         let fitting = fitting(&columns, label_width);
         let rest = columns.split_off(fitting);
+        separate(&mut text);
         table(&mut text, &rows, label_width, &columns);
-        text.push('\n');
         columns = rest;
     }
     rejected(&mut text, &ending.sinks);
@@ -141,6 +141,13 @@ fn rejected(text: &mut String, sinks: &[SinkSnapshot]) {
     section(text, "Rejected, the first of each reason:", lines.collect());
 }
 
+/// An empty line between two parts.
+fn separate(text: &mut String) {
+    if !text.is_empty() {
+        text.push('\n');
+    }
+}
+
 /// A title and aligned lines below it; nothing where there are no lines.
 fn section<const CELLS: usize>(text: &mut String, title: &str, lines: Vec<[String; CELLS]>) {
     if lines.is_empty() {
@@ -150,6 +157,7 @@ fn section<const CELLS: usize>(text: &mut String, title: &str, lines: Vec<[Strin
         let widths = lines.iter().map(|line| line[cell].chars().count());
         widths.max().unwrap_or(0)
     });
+    separate(text);
     let _ = writeln!(text, "{title}");
     for cells in lines {
         let mut line = String::new();
@@ -219,20 +227,21 @@ mod tests {
 
     #[test]
     fn the_closing_report_reads_like_this() {
-        let expected = "                         shop   hotel
-  read              1,234,567     327
-  delivered         1,234,500     203
-  filtered                 47     124
-    consent                40     124
-    unmapped                7
-  rejected                 10       0
-    malformed_json          2
-    too_old                 8
-  held                     10       0
+        let expected = "                          shop   hotel
+  read               1,234,567     327
+  delivered          1,234,500     203
+  filtered                  47     124
+    consent                 40     124
+    unmapped                 7
+  rejected                  10       0
+    malformed_json           2
+    too_old                  8
+  held                      10       0
 
 Rejected, the first of each reason:
   shop  malformed_json  retail line 77    line 1 column 9
   shop  too_old         retail line 1024  older than 7 days
+
 Dead letters:
   shop  data/dead_letters/shop.ndjson
 ";
@@ -251,7 +260,6 @@ Dead letters:
   rejected        0
   dropped         3
   held            0
-
 ";
         assert_eq!(closing(&ending(vec![sink])), expected);
     }
