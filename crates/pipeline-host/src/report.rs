@@ -16,18 +16,20 @@ pub fn progress(now: &[SinkSnapshot], before: &[SinkSnapshot], elapsed: Duration
     let delivered = sum(now, |sink| sink.delivered);
     let rate = delivered.saturating_sub(sum(before, |sink| sink.delivered));
     let mut line = format!(
-        "{minutes:02}:{seconds:02}  read {}, delivered {} ({}/s), rejected {}, held {}",
+        "{minutes:02}:{seconds:02}  read {}, delivered {} ({}/s), held {}",
         thousands(sum(now, |sink| sink.received)),
         thousands(delivered),
         thousands(rate),
-        thousands(sum(now, SinkSnapshot::rejected_total)),
         thousands(sum(now, |sink| sink.held)),
     );
+    let rejected = sum(now, SinkSnapshot::rejected_total);
     let worst = now.iter().max_by_key(|sink| badness(&sink.state));
-    if let Some(sink) = worst
-        && let Some(state) = state(&sink.state)
-    {
-        line = format!("{line}; {} {state}", sink.name);
+    let trouble = worst.and_then(|sink| Some((&sink.name, state(&sink.state)?)));
+    // A line has 80 columns on many terminals: what keeps events from going out matters more than a count.
+    if let Some((name, state)) = trouble {
+        line = format!("{line}; {name} {state}");
+    } else if rejected > 0 {
+        line = format!("{line}, rejected {}", thousands(rejected));
     }
     line
 }
@@ -68,6 +70,7 @@ fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Rejections;
 
     #[tokio::test(start_paused = true)]
     async fn progress_is_one_line_for_all_sinks_with_the_worst_state() {
@@ -92,8 +95,18 @@ mod tests {
             sink("hotel", 1_234_567, SinkState::Sending),
         ];
         let line = progress(&now, &before, Duration::from_secs(72));
-        let expected = "01:12  read 2,469,134, delivered 1,286,567 (1,286,567/s), rejected 0, held 1,182,567; shop waits 5 s: throttled";
+        let expected = "01:12  read 2,469,134, delivered 1,286,567 (1,286,567/s), held 1,182,567; shop waits 5 s: throttled";
         assert_eq!(line, expected);
+        let mut rejecting = sink("shop", 0, SinkState::Sending);
+        rejecting.rejected.insert(
+            "too_old",
+            Rejections {
+                count: 1_000,
+                ..Rejections::default()
+            },
+        );
+        let line = progress(&[rejecting], &before, Duration::ZERO);
+        assert!(line.ends_with("held 1,234,567, rejected 1,000"), "{line}");
         let blocked = SinkState::Blocked {
             reason: "the token is revoked".to_owned(),
         };

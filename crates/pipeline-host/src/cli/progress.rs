@@ -13,6 +13,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How often progress is shown.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Columns of a terminal that does not say how many it has.
+const USUAL_WIDTH: usize = 80;
 /// Goes to the start of the terminal's line and empties it.
 const CLEAR: &str = "\r\x1b[K";
 
@@ -33,13 +35,23 @@ pub(super) async fn show(telemetry: Telemetry) {
         let line = report::progress(&now, &before, started.elapsed());
         if in_place {
             SHOWN.store(true, Ordering::Release);
-            // Without wrapping, what is too long for the terminal is cut, and the line stays one line.
-            write(&format!("{CLEAR}\x1b[?7l{line}\x1b[?7h"));
+            let columns = terminal_size::terminal_size_of(io::stderr());
+            let width = columns.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0));
+            write(&format!("{CLEAR}{}", cut(&line, width)));
         } else {
             print_line(&line);
         }
         before = now;
     }
+}
+
+/// As much of a line as fits: one that wraps could not be refreshed in place.
+fn cut(line: &str, width: usize) -> String {
+    if line.chars().count() < width {
+        return line.to_owned();
+    }
+    let kept = line.chars().take(width.saturating_sub(2));
+    kept.chain(['…']).collect()
 }
 
 /// Writes a line for people to standard error.
@@ -64,4 +76,18 @@ pub(super) fn clear() {
 fn write(text: &str) {
     // When nobody listens there, the pipeline goes on.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_never_reaches_the_last_column() {
+        assert_eq!(cut("read 5", 80), "read 5");
+        assert_eq!(cut("read 5", 7), "read 5");
+        assert_eq!(cut("read 5, held 3", 10), "read 5, …");
+        assert_eq!(cut("ä ö ü", 5), "ä ö…");
+        assert_eq!(cut("read", 0), "…");
+    }
 }
