@@ -24,9 +24,9 @@ const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 /// How often a blocked sink says so.
 const REMINDER_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long a sink may take over one batch. Generous, because a sink has limits of its own; without any, one that never
-/// answers would hold its place for ever.
-const DELIVERY_LIMIT: Duration = Duration::from_secs(600);
+/// How long a sink may take over one batch before its records are tried again. Generous, because a sink has limits of its
+/// own and may make many requests for one batch; without any, one that never answers would hold its place for ever.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 type Probe = Result<(), HealthcheckError>;
 

@@ -256,7 +256,7 @@ async fn a_sink_that_never_answers_is_given_up_and_its_records_are_tried_again()
     let sink = case
         .run_lines(&lines(3), json!({"request": {"concurrency": 1}}))
         .await;
-    assert!(started.elapsed() >= Duration::from_secs(600));
+    assert!(started.elapsed() >= Duration::from_secs(30 * 60));
     assert_eq!((sink.delivered, sink.retried, sink.held), (3, 3, 0));
     assert_eq!(case.batches(), [ids(0..3), ids(0..3)]);
 }
