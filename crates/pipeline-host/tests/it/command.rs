@@ -229,6 +229,32 @@ fn a_good_file_is_said_to_be_good_sink_by_sink() {
 }
 
 #[test]
+fn files_that_cannot_be_read_are_problems_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = meta_pipeline(folder.path(), &[("one", json!({}))]);
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config["sources"]["events"] = json!({"type": "file", "path": ["gone", ".", "none/*"]});
+    std::fs::write(&file, config.to_string()).unwrap();
+    let output = pipeline(&["validate", &file], "");
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("error: 3 problems in the configuration"),
+        "{said}"
+    );
+    for problem in [
+        "No such file",
+        "is a directory",
+        "no file matches this pattern",
+    ] {
+        let told = said
+            .lines()
+            .any(|line| line.starts_with("  sources.events.path: ") && line.contains(problem));
+        assert!(told, "{problem}: {said}");
+    }
+}
+
+#[test]
 fn map_asks_which_sink_where_there_are_several() {
     let folder = tempfile::tempdir().unwrap();
     let file = meta_pipeline(folder.path(), &[("one", json!({})), ("two", json!({}))]);

@@ -11,6 +11,8 @@ use tokio::process::{Child, ChildStderr, Command};
 
 /// The longest a process may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Where nobody listens: the system hands out no port as low as this.
+const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 /// A running `pipeline`.
 struct Process {
@@ -114,12 +116,6 @@ async fn post(url: &str, content_type: &str, body: String) -> Value {
     serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
 }
 
-/// An address at which nobody listens.
-fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
 /// A process that holds three events for a destination that cannot be reached.
 async fn holding(folder: &TempDir, shutdown_secs: f64) -> Process {
     let lines: String = (0..3)
@@ -130,7 +126,7 @@ async fn holding(folder: &TempDir, shutdown_secs: f64) -> Process {
         "sources": {"events": {"type": "file", "path": "events.ndjson"}},
         "sinks": {"meta": {
             "type": "meta_conversions", "inputs": ["events"], "preset": "retail",
-            "pixel_id": "1234567890123456", "access_token": "token", "endpoint": closed_port(),
+            "pixel_id": "1234567890123456", "access_token": "token", "endpoint": UNREACHABLE,
         }},
         "shutdown": {"limit_secs": shutdown_secs},
     });
@@ -255,7 +251,7 @@ async fn a_port_in_use_is_said_and_ends_with_1() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains(&address) && said.contains("in use"), "{said}");
     let folder = tempfile::tempdir().unwrap();
-    let file = web_pipeline(folder.path(), &address, &closed_port());
+    let file = web_pipeline(folder.path(), &address, UNREACHABLE);
     let (status, _, said) = Process::start(&["run", &file]).end().await;
     assert_eq!(status.code(), Some(1), "{said}");
     let expected = format!("source `web`: cannot listen on {address}: ");
@@ -265,10 +261,13 @@ async fn a_port_in_use_is_said_and_ends_with_1() {
 #[tokio::test]
 async fn progress_is_plain_lines_where_there_is_no_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    let file = web_pipeline(folder.path(), "127.0.0.1:0", &closed_port());
+    let file = web_pipeline(folder.path(), "127.0.0.1:0", UNREACHABLE);
     let mut run = Process::start(&["run", "--progress", "always", &file]);
     let first = run.says("  read ").await;
-    assert_eq!(first, "00:01  read 0, delivered 0 (0/s), held 0");
+    assert!(
+        first.ends_with("  read 0, delivered 0 (0/s), held 0"),
+        "{first}"
+    );
     let second = run.says("  read ").await;
     assert!(
         second.starts_with("00:0") && !second.contains('\u{1b}'),
