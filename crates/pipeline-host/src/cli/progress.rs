@@ -6,7 +6,7 @@
 
 use pipeline_host::report;
 use pipeline_host::telemetry::Telemetry;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -34,10 +34,11 @@ pub(super) async fn show(telemetry: Telemetry) {
         let now = telemetry.snapshot();
         let line = report::progress(&now, &before, started.elapsed());
         if in_place {
-            SHOWN.store(true, Ordering::Release);
             let columns = terminal_size::terminal_size_of(io::stderr());
             let width = columns.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0));
-            write(&format!("{CLEAR}{}", cut(&line, width)));
+            let mut stderr = io::stderr().lock();
+            SHOWN.store(true, Ordering::Release);
+            let _ = write!(stderr, "{CLEAR}{}", cut(&line, width));
         } else {
             print_line(&line);
         }
@@ -54,28 +55,34 @@ fn cut(line: &str, width: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// Writes a line for people to standard error.
+/// Writes a line for people to standard error. When nobody listens there, the pipeline goes on.
 pub(super) fn print_line(text: &str) {
-    clear();
-    write(&format!("{text}\n"));
-}
-
-/// Where the log writes: above the line of progress.
-pub(super) fn log_writer() -> io::Stderr {
-    clear();
-    io::stderr()
+    let _ = Above.write_all(format!("{text}\n").as_bytes());
 }
 
 /// Takes the line of progress away.
 pub(super) fn clear() {
-    if SHOWN.swap(false, Ordering::AcqRel) {
-        write(CLEAR);
-    }
+    let _ = Above.write(b"");
 }
 
-fn write(text: &str) {
-    // When nobody listens there, the pipeline goes on.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+/// Standard error, above the line of progress.
+#[derive(Debug)]
+pub(super) struct Above;
+
+impl Write for Above {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        // The lock keeps a new line of progress from coming in between.
+        let mut stderr = io::stderr().lock();
+        if SHOWN.swap(false, Ordering::AcqRel) {
+            stderr.write_all(CLEAR.as_bytes())?;
+        }
+        stderr.write_all(text)?;
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 #[cfg(test)]
