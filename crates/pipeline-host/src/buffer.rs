@@ -322,3 +322,90 @@ impl State {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Ticket;
+    use crate::event::{Place, Position};
+    use pipeline_core::Record;
+    use std::time::Duration;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn buffer() -> Buffer {
+        let limit = BufferLimit {
+            max_events: 10,
+            max_bytes: 100_000,
+        };
+        let batch = BatchLimit {
+            max_events: 5,
+            max_bytes: 10_000,
+            timeout: TIMEOUT,
+        };
+        Buffer::new(limit, batch, 1)
+    }
+
+    fn held(id: &str) -> Held {
+        Held {
+            record: Record {
+                payload: "{}".into(),
+                partition: "one".into(),
+                event_time: 0,
+                expires_at: i64::MAX,
+                event_id: id.into(),
+                label: "a -> b".into(),
+            },
+            ticket: Ticket {
+                position: Position {
+                    source: "events".into(),
+                    place: Place::Line(1),
+                },
+                attempts: 0,
+                since: Instant::now(),
+            },
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partial_batch_goes_once_its_first_record_has_waited_long_enough() {
+        let (buffer, started) = (buffer(), Instant::now());
+        buffer.push(vec![held("a")]).await.unwrap();
+        tokio::time::sleep(TIMEOUT / 2).await;
+        buffer.push(vec![held("b")]).await.unwrap();
+        let batch = buffer.next_batch().await.unwrap();
+        assert_eq!(batch.records.len(), 2);
+        let waited = started.elapsed();
+        assert!(
+            waited >= TIMEOUT && waited < TIMEOUT + Duration::from_millis(10),
+            "{waited:?}"
+        );
+        assert!(!buffer.is_drained(), "the input is still open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_batch_does_not_wait() {
+        let (buffer, started) = (buffer(), Instant::now());
+        let records = ["a", "b", "c", "d", "e", "f"].map(held).into();
+        buffer.push(records).await.unwrap();
+        assert_eq!(buffer.next_batch().await.unwrap().records.len(), 5);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_given_back_when_records_are_done_with_and_not_before() {
+        let buffer = buffer();
+        let records = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(held);
+        let size = records[0].record.size_bytes();
+        buffer.push(records.into()).await.unwrap();
+        let on_its_way = buffer.next_batch().await.unwrap();
+        assert_eq!(buffer.try_push(vec![held("k")]).len(), 1, "it is full");
+        let soon = Instant::now() + Duration::from_secs(1);
+        assert!(buffer.reserve(1, size, soon).await.is_none());
+        buffer.finish(on_its_way.records.len(), 5 * size);
+        let room = buffer.reserve(5, 5 * size, soon).await.unwrap();
+        assert_eq!(buffer.try_push(vec![held("k")]).len(), 1, "it is set aside");
+        drop(room);
+        assert!(buffer.try_push(vec![held("k")]).is_empty());
+    }
+}

@@ -6,6 +6,7 @@
 mod list;
 mod map;
 mod presets;
+mod progress;
 mod run;
 mod sandbox;
 mod schema;
@@ -133,7 +134,7 @@ pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
-        .with_writer(io::stderr)
+        .with_writer(|| progress::Above)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

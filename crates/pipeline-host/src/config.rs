@@ -5,29 +5,26 @@
 //!
 //! Invariant: neither a problem nor an error holds a value of the file.
 
+mod file;
 mod interpolate;
 pub mod option;
 pub mod schema;
+mod sink;
 
-use crate::batch::BatchLimit;
 use crate::source::{SourcePlan, socket_address};
+pub use file::MAX_CONFIG_BYTES;
 pub use interpolate::Environment;
 use option::{PipelineOptions, SinkOptions, WhenFull};
 use pipeline_core::options::{Problem, check, join, nearest};
-use pipeline_core::{
-    Clock, ParseContext, Registry, SensitiveString, Sink, SinkConfig, SinkContext,
-};
+use pipeline_core::{Clock, ParseContext, Registry, SensitiveString};
 use serde_json::{Map, Value};
+pub use sink::SinkPlan;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Largest pipeline file, in bytes.
-pub const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What a pipeline file is read with.
 #[derive(Clone, Copy)]
@@ -96,29 +93,6 @@ pub struct SandboxPlan {
     pub access_token: Option<SensitiveString>,
 }
 
-/// One sink, built, with what the host does for it.
-pub struct SinkPlan {
-    /// Its name in the pipeline file.
-    pub name: String,
-    /// The sources it reads.
-    pub inputs: Vec<String>,
-    /// The sink.
-    pub sink: Arc<dyn Sink>,
-    /// What its plugin wants said at start.
-    pub notices: Vec<String>,
-    pub(crate) batch: BatchLimit,
-    pub(crate) options: SinkOptions,
-}
-
-impl fmt::Debug for SinkPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkPlan")
-            .field("name", &self.name)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Reads a pipeline file and builds its sinks.
 ///
 /// # Errors
@@ -126,7 +100,7 @@ impl fmt::Debug for SinkPlan {
 /// [`ConfigError::Unreadable`] for the file as such, [`ConfigError::Invalid`] with every problem of its content, sorted
 /// by place, and [`ConfigError::Build`] when a sink cannot be had on this machine.
 pub async fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigError> {
-    let value = read(path).map_err(|problem| ConfigError::Unreadable {
+    let value = file::read(path).map_err(|problem| ConfigError::Unreadable {
         path: path.to_owned(),
         problem,
     })?;
@@ -151,8 +125,8 @@ pub async fn from_value(
     let parse = ParseContext { base_dir };
     let mut sinks = Vec::new();
     for (name, options) in checked.options["sinks"].as_object().into_iter().flatten() {
-        match sink(name, options, &parse, cx.registry) {
-            Ok(parsed) => sinks.push(build(name, parsed, cx, &mut problems).await?),
+        match sink::parse(name, options, &parse, cx.registry) {
+            Ok(parsed) => sinks.push(sink::build(name, parsed, cx, &mut problems).await?),
             Err(found) => problems.extend(found),
         }
     }
@@ -186,173 +160,6 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by(|a, b| a.path.cmp(&b.path));
     problems.dedup_by(|later, first| later.path == first.path);
     problems
-}
-
-fn read(path: &Path) -> Result<Value, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut text = String::new();
-    file.take(MAX_CONFIG_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > MAX_CONFIG_BYTES {
-        return Err(format!("is larger than {MAX_CONFIG_BYTES} bytes"));
-    }
-    let text = text.trim_start_matches('\u{feff}');
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => serde_saphyr::from_str(text)
-            .map_err(|e| place("YAML", e.location().map(|at| (at.line(), at.column())))),
-        Some("toml") => toml::from_str(text)
-            .map_err(|e| place("TOML", e.span().map(|span| line_column(text, span.start)))),
-        Some("json") => serde_json::from_str(text)
-            .map_err(|e| place("JSON", Some((e.line() as u64, e.column() as u64)))),
-        _ => Err("has an unknown ending; expected `.yaml`, `.yml`, `.toml` or `.json`".to_owned()),
-    }
-}
-
-/// Where a parser gave up. Its own message is left out, because it may quote a line with a secret.
-fn place(format: &str, at: Option<(u64, u64)>) -> String {
-    match at {
-        Some((line, column)) => {
-            format!("is not valid {format}: look at line {line}, column {column}")
-        }
-        None => format!("is not valid {format}"),
-    }
-}
-
-fn line_column(text: &str, offset: usize) -> (u64, u64) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let (line, column) = (
-        before.matches('\n').count(),
-        before[line_start..].chars().count(),
-    );
-    (line as u64 + 1, column as u64 + 1)
-}
-
-struct ParsedSink {
-    host: SinkOptions,
-    plugin: Box<dyn SinkConfig>,
-}
-
-fn sink(
-    name: &str,
-    options: &Value,
-    parse: &ParseContext,
-    registry: &Registry,
-) -> Result<ParsedSink, Vec<Problem>> {
-    let path = join("sinks", name);
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        || name.is_empty()
-    {
-        let expected = "letters, digits, `_` and `-`, because files are named after it";
-        return Err(vec![Problem::new(
-            path,
-            "is not a name for a sink",
-            expected,
-        )]);
-    }
-    let Some(kind) = options["type"].as_str() else {
-        let linked: Vec<_> = registry.iter().map(|sink| sink.name).collect();
-        let expected = format!("the type of a linked sink: `{}`", linked.join("`, `"));
-        return Err(vec![Problem::new(
-            join(&path, "type"),
-            "is missing",
-            expected,
-        )]);
-    };
-    let description = registry.find(kind).map_err(|error| {
-        let problem = format!("is not known: {error}");
-        vec![Problem::new(
-            join(&path, "type"),
-            problem,
-            "the type of a linked sink",
-        )]
-    })?;
-    let checked = check(&schema::sink(description), options);
-    let mut problems = checked.problems;
-    let host_keys = schema::host_keys();
-    let (host, plugin): (Map<_, _>, Map<_, _>) = checked
-        .options
-        .as_object()
-        .cloned()
-        .unwrap_or_default()
-        .into_iter()
-        .partition(|(key, _)| host_keys.contains(key));
-    let plugin = (description.parse)(&Value::Object(plugin), parse)
-        .map_err(|found| problems.extend(found))
-        .ok();
-    let host = serde_json::from_value::<SinkOptions>(Value::Object(host)).ok();
-    match (host, plugin) {
-        (Some(host), Some(plugin)) if problems.is_empty() => Ok(ParsedSink { host, plugin }),
-        _ => Err(problems
-            .into_iter()
-            .map(|problem| problem.within(&path))
-            .collect()),
-    }
-}
-
-/// Builds a sink, and holds the host's limits against those of the destination.
-async fn build(
-    name: &str,
-    parsed: ParsedSink,
-    cx: LoadContext<'_>,
-    problems: &mut Vec<Problem>,
-) -> Result<SinkPlan, ConfigError> {
-    let context = SinkContext {
-        name: name.to_owned(),
-        clock: Arc::clone(cx.clock),
-    };
-    let notices = parsed.plugin.notices();
-    let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
-    let most = sink.batch_limits();
-    let options = parsed.host;
-    let path = join("sinks", name);
-    let mut limit = |key: &str, wanted: Option<usize>, most: usize| {
-        if wanted.is_some_and(|wanted| wanted > most) {
-            let expected = format!("at most {most}, which is what the destination takes");
-            problems.push(Problem::new(
-                format!("{path}.batch.{key}"),
-                "is too large",
-                expected,
-            ));
-        }
-    };
-    limit("max_events", options.batch.max_events, most.max_events);
-    limit("max_bytes", options.batch.max_bytes, most.max_bytes);
-    let batch = BatchLimit {
-        max_events: options
-            .batch
-            .max_events
-            .unwrap_or(option::DEFAULT_BATCH_EVENTS.min(most.max_events)),
-        max_bytes: options.batch.max_bytes.unwrap_or(most.max_bytes),
-        timeout: seconds(options.batch.timeout_secs),
-    };
-    if options.buffer.max_events < batch.max_events {
-        let expected = format!("at least one batch: {} events", batch.max_events);
-        problems.push(Problem::new(
-            format!("{path}.buffer.max_events"),
-            "is too small",
-            expected,
-        ));
-    }
-    if options.retry.initial_backoff_secs > options.retry.max_backoff_secs {
-        let place = format!("{path}.retry.initial_backoff_secs");
-        problems.push(Problem::new(
-            place,
-            "is longer than `max_backoff_secs`",
-            "no more than that",
-        ));
-    }
-    Ok(SinkPlan {
-        name: name.to_owned(),
-        inputs: options.inputs.clone(),
-        sink,
-        notices,
-        batch,
-        options,
-    })
 }
 
 fn sources(options: &Value, base_dir: &Path, problems: &mut Vec<Problem>) -> Vec<SourcePlan> {

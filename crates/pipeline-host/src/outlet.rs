@@ -144,8 +144,7 @@ impl Outlet {
     pub(crate) async fn reject(&self, letters: Vec<Letter>) {
         if let Some(letters) = self.write(letters).await {
             for letter in letters.iter() {
-                let example = || format!("{}: {}", letter.position, letter.reason.detail);
-                self.telemetry.reject(letter.reason.code, example);
+                self.telemetry.reject(&letter.reason, &letter.position);
             }
         }
     }

@@ -1,75 +1,133 @@
-//! What people see: one line of progress a second, and the table at the end.
+//! What people see: one line of progress a second, and the tables at the end.
+
+mod closing;
 
 use crate::telemetry::{SinkSnapshot, SinkState};
-use crate::topology::Ending;
-use std::fmt::Write as _;
+pub use closing::closing;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One line for each sink: `meta  00:12  read 1000  delivered 900 (300/s) …`.
+/// One line for all sinks together, and the sink in the worst state: `00:12  read 1,000, delivered 900 (300/s) …`.
 pub fn progress(now: &[SinkSnapshot], before: &[SinkSnapshot], elapsed: Duration) -> String {
     let (minutes, seconds) = (elapsed.as_secs() / 60, elapsed.as_secs() % 60);
-    let mut lines = String::new();
-    for sink in now {
-        let earlier = before.iter().find(|earlier| earlier.name == sink.name);
-        let rate = sink.delivered - earlier.map_or(0, |earlier| earlier.delivered);
-        let _ = write!(
-            lines,
-            "{minutes:02}:{seconds:02}  {}: read {}, delivered {} ({rate}/s), filtered {}, rejected {}, held {}, {}",
-            sink.name,
-            sink.received,
-            sink.delivered,
-            sink.filtered_total(),
-            sink.rejected_total(),
-            sink.held,
-            state(&sink.state),
-        );
-        lines.push('\n');
+    let sum = |sinks: &[SinkSnapshot], figure: fn(&SinkSnapshot) -> u64| {
+        sinks.iter().map(figure).sum::<u64>()
+    };
+    let delivered = sum(now, |sink| sink.delivered);
+    let rate = delivered.saturating_sub(sum(before, |sink| sink.delivered));
+    let mut line = format!(
+        "{minutes:02}:{seconds:02}  read {}, delivered {} ({}/s), held {}",
+        thousands(sum(now, |sink| sink.received)),
+        thousands(delivered),
+        thousands(rate),
+        thousands(sum(now, |sink| sink.held)),
+    );
+    let rejected = sum(now, SinkSnapshot::rejected_total);
+    let worst = now.iter().max_by_key(|sink| badness(&sink.state));
+    let trouble = worst.and_then(|sink| Some((&sink.name, state(&sink.state)?)));
+    // A line has 80 columns on many terminals: what keeps events from going out matters more than a count.
+    if let Some((name, state)) = trouble {
+        line = format!("{line}; {name} {state}");
+    } else if rejected > 0 {
+        line = format!("{line}, rejected {}", thousands(rejected));
     }
-    lines
+    line
 }
 
-fn state(state: &SinkState) -> String {
+fn badness(state: &SinkState) -> u8 {
     match state {
-        SinkState::Sending => "sending".to_owned(),
+        SinkState::Sending => 0,
+        SinkState::BackingOff { .. } => 1,
+        SinkState::Blocked { .. } => 2,
+    }
+}
+
+fn state(state: &SinkState) -> Option<String> {
+    match state {
+        SinkState::Sending => None,
         SinkState::BackingOff { until, reason } => {
             let left = until.saturating_duration_since(Instant::now());
-            format!("backing off {:.0} s: {reason}", left.as_secs_f64().ceil())
+            let secs = left.as_secs_f64().ceil();
+            Some(format!("waits {secs:.0} s: {reason}"))
         }
-        SinkState::Blocked { reason } => format!("blocked: {reason}"),
+        SinkState::Blocked { reason } => Some(format!("is blocked: {reason}")),
     }
 }
 
-/// The table at the end: what became of every event, and an example of each reason to reject one.
-pub fn closing_table(ending: &Ending) -> String {
-    let mut table = String::new();
-    for sink in &ending.sinks {
-        let mut row = |indent: &str, label: &str, number: u64| {
-            let label = format!("{indent}{label}");
-            let _ = writeln!(table, "  {label:<28} {number:>12}");
+/// A number as people read it: `1,234,567`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Rejections;
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_is_one_line_for_all_sinks_with_the_worst_state() {
+        let sink = |name: &str, delivered, state| SinkSnapshot {
+            name: name.to_owned(),
+            received: 1_234_567,
+            delivered,
+            held: 1_234_567 - delivered,
+            state,
+            ..SinkSnapshot::default()
         };
-        row("", &format!("{}: read", sink.name), sink.received);
-        row("", "delivered", sink.delivered);
-        row("", "filtered", sink.filtered_total());
-        for (reason, events) in &sink.filtered {
-            row("  ", reason, *events);
-        }
-        row("", "rejected", sink.rejected_total());
-        for (reason, rejections) in &sink.rejected {
-            row("  ", reason, rejections.count);
-        }
-        if sink.dropped > 0 {
-            row("", "dropped (buffer_full)", sink.dropped);
-        }
-        row("", "held", sink.held);
-        for (reason, rejections) in &sink.rejected {
-            let _ = writeln!(table, "  first {reason}: {}", rejections.example);
-        }
-        if sink.rejected_total() + sink.held > 0
-            && let Some(path) = ending.dead_letters.get(&sink.name)
-        {
-            let _ = writeln!(table, "  dead letters: {}", path.display());
+        let waiting = SinkState::BackingOff {
+            until: Instant::now() + Duration::from_millis(4_200),
+            reason: "throttled".to_owned(),
+        };
+        let before = [
+            sink("shop", 0, SinkState::Sending),
+            sink("hotel", 0, SinkState::Sending),
+        ];
+        let now = [
+            sink("shop", 52_000, waiting.clone()),
+            sink("hotel", 1_234_567, SinkState::Sending),
+        ];
+        let line = progress(&now, &before, Duration::from_secs(72));
+        let expected = "01:12  read 2,469,134, delivered 1,286,567 (1,286,567/s), held 1,182,567; shop waits 5 s: throttled";
+        assert_eq!(line, expected);
+        let mut rejecting = sink("shop", 0, SinkState::Sending);
+        rejecting.rejected.insert(
+            "too_old",
+            Rejections {
+                count: 1_000,
+                ..Rejections::default()
+            },
+        );
+        let line = progress(&[rejecting], &before, Duration::ZERO);
+        assert!(line.ends_with("held 1,234,567, rejected 1,000"), "{line}");
+        let blocked = SinkState::Blocked {
+            reason: "the token is revoked".to_owned(),
+        };
+        let now = [sink("shop", 0, waiting), sink("hotel", 0, blocked)];
+        let line = progress(&now, &before, Duration::ZERO);
+        assert!(
+            line.ends_with("; hotel is blocked: the token is revoked"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345, "12,345"),
+            (u64::MAX, "18,446,744,073,709,551,615"),
+        ] {
+            assert_eq!(thousands(number), expected);
         }
     }
-    table
 }

@@ -1,18 +1,19 @@
 //! Sources: where events come from.
 //!
-//! A source is planned while the configuration is read, opened when the pipeline starts (so that a missing file or a
-//! port in use stops the start), and then runs until its input ends or the pipeline stops.
+//! A source is planned while the configuration is read, opened when the pipeline starts (so that a port in use stops the
+//! start), and then runs until its input ends or the pipeline stops. What it cannot read costs no other source.
 
 mod file;
 mod http_server;
 mod line;
 
-use crate::config::option::{OneOrMany, SourceOptions};
+use crate::config::option::SourceOptions;
 use crate::outlet::Feed;
 use crate::stop::StopSignal;
+use crate::topology::StartOptions;
+pub(crate) use http_server::ROOM_LIMIT;
 pub use http_server::{MAX_EVENTS_PER_REQUEST, MAX_REQUESTS_IN_FLIGHT};
 pub use line::{Line, LineReader, MAX_LINE_BYTES, too_large};
-use pipeline_core::Clock;
 use pipeline_core::options::Problem;
 use std::io;
 use std::net::SocketAddr;
@@ -29,10 +30,7 @@ pub struct SourcePlan {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    File {
-        paths: Vec<PathBuf>,
-        shift_times: bool,
-    },
+    File(file::Files),
     Stdin,
     HttpServer(http_server::Settings),
 }
@@ -77,10 +75,11 @@ impl SourcePlan {
         base_dir: &Path,
     ) -> Result<Self, Problem> {
         let kind = match options {
-            SourceOptions::File { path, shift_times } => Kind::File {
-                paths: paths(path, base_dir),
+            SourceOptions::File { path, shift_times } => Kind::File(file::Files {
+                paths: path.to_vec().into_iter().map(PathBuf::from).collect(),
+                base_dir: base_dir.to_owned(),
                 shift_times: *shift_times,
-            },
+            }),
             SourceOptions::Stdin {} => Kind::Stdin,
             SourceOptions::HttpServer {
                 address,
@@ -101,51 +100,38 @@ impl SourcePlan {
 
     /// What would stop the source from starting: files that cannot be read.
     pub fn check(&self) -> Vec<Problem> {
-        let Kind::File { paths, .. } = &self.kind else {
+        let Kind::File(files) = &self.kind else {
             return Vec::new();
         };
-        let place = format!(
-            "{}.path",
-            pipeline_core::options::join("sources", &self.name)
-        );
-        let unreadable = paths
-            .iter()
-            .filter_map(|path| Some((path, file::open(path).err()?)));
+        let sources = pipeline_core::options::join("sources", &self.name);
+        let unreadable = files.expand().into_iter().filter_map(|found| {
+            let opened = found.and_then(|path| file::open(&path).map_err(|error| (path, error)));
+            opened.err()
+        });
         unreadable
             .map(|(path, error)| {
                 let problem = format!("`{}` cannot be read: {error}", path.display());
-                Problem::new(&place, problem, "a file that exists and can be read")
+                let expected = "a file that exists and can be read";
+                Problem::new(format!("{sources}.path"), problem, expected)
             })
             .collect()
     }
 
-    /// Opens what the source reads.
-    pub(crate) async fn open(self, clock: &Arc<dyn Clock>) -> Result<Source, SourceError> {
-        let name = self.name;
-        Ok(match self.kind {
-            Kind::File { paths, shift_times } => {
-                for path in &paths {
-                    file::open(path).map_err(|error| SourceError::File {
-                        name: name.clone(),
-                        path: path.clone(),
-                        error,
-                    })?;
-                }
-                Source::Lines(line::Lines {
-                    name,
-                    from: line::From::Files { paths, shift_times },
-                    clock: Arc::clone(clock),
-                })
+    /// Takes hold of what the source reads, as far as others could take it away.
+    pub(crate) async fn open(self, options: &StartOptions) -> Result<Source, SourceError> {
+        let from = match self.kind {
+            Kind::File(files) => line::From::Files(files),
+            Kind::Stdin => line::From::Stdin,
+            Kind::HttpServer(settings) => {
+                let server = http_server::HttpServer::bind(self.name, settings, options).await?;
+                return Ok(Source::HttpServer(server));
             }
-            Kind::Stdin => Source::Lines(line::Lines {
-                name,
-                from: line::From::Stdin,
-                clock: Arc::clone(clock),
-            }),
-            Kind::HttpServer(settings) => Source::HttpServer(
-                http_server::HttpServer::bind(name, settings, Arc::clone(clock)).await?,
-            ),
-        })
+        };
+        Ok(Source::Lines(line::Lines {
+            name: self.name,
+            from,
+            clock: Arc::clone(&options.clock),
+        }))
     }
 }
 
@@ -164,23 +150,16 @@ impl Source {
         }
     }
 
-    /// Runs until the input ends or the pipeline stops.
-    pub(crate) async fn run(self, feed: Feed, stop: StopSignal) -> Result<(), SourceError> {
+    /// Runs until the input ends or the pipeline stops; returns what could not be read to its end.
+    pub(crate) async fn run(self, feed: Feed, stop: StopSignal) -> Vec<SourceError> {
         match self {
             Self::Lines(lines) => lines.run(feed, stop).await,
             Self::HttpServer(server) => {
                 server.run(feed, stop).await;
-                Ok(())
+                Vec::new()
             }
         }
     }
-}
-
-fn paths(path: &OneOrMany, base_dir: &Path) -> Vec<PathBuf> {
-    path.to_vec()
-        .iter()
-        .map(|path| base_dir.join(path))
-        .collect()
 }
 
 /// An IP address with a port.

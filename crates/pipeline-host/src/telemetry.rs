@@ -2,6 +2,8 @@
 //!
 //! Counters only grow. What is held follows from the others, so an event that goes missing shows up as held.
 
+use crate::event::Position;
+use pipeline_core::Reason;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +16,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// The counters of all sinks as they are now, by name.
+    /// The counters of all sinks as they are now, in the order of the pipeline file.
     pub fn snapshot(&self) -> Vec<SinkSnapshot> {
         self.sinks.iter().map(|sink| sink.snapshot()).collect()
     }
@@ -38,14 +40,17 @@ pub(crate) struct SinkTelemetry {
 pub struct Rejections {
     /// How many events.
     pub count: u64,
-    /// The first of them: where it stood, and the sentence that says why.
-    pub example: String,
+    /// Where the first of them stood.
+    pub place: String,
+    /// The sentence that says why the first was rejected.
+    pub detail: String,
 }
 
 /// What a sink is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SinkState {
     /// Sending, or waiting for something to send.
+    #[default]
     Sending,
     /// Waiting after a failure.
     BackingOff {
@@ -62,7 +67,7 @@ pub enum SinkState {
 }
 
 /// The counters of one sink at one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SinkSnapshot {
     /// The sink's name in the pipeline file.
     pub name: String,
@@ -128,11 +133,12 @@ impl SinkTelemetry {
         }
     }
 
-    pub(crate) fn reject(&self, code: &'static str, example: impl FnOnce() -> String) {
+    pub(crate) fn reject(&self, reason: &Reason, position: &Position) {
         let mut rejected = lock(&self.rejected);
-        let entry = rejected.entry(code).or_insert_with(|| Rejections {
+        let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {
             count: 0,
-            example: example(),
+            place: position.to_string(),
+            detail: reason.detail.to_string(),
         });
         entry.count += 1;
     }

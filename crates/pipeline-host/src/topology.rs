@@ -6,7 +6,7 @@ use crate::buffer::{Buffer, BufferLimit};
 use crate::config::{Pipeline, SinkPlan, drops_newest};
 use crate::dead_letter::{DeadLetters, MAX_DEAD_LETTER_BYTES};
 use crate::outlet::{Feed, Outlet};
-use crate::source::SourceError;
+use crate::source::{ROOM_LIMIT, SourceError};
 use crate::stop::{StopHandle, StopSignal};
 use crate::telemetry::{SinkSnapshot, SinkTelemetry, Telemetry};
 use crate::worker::Worker;
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What a pipeline is started with, apart from its configuration.
@@ -26,6 +27,8 @@ pub struct StartOptions {
     pub seed: u64,
     /// Largest dead letter file of one sink, in bytes.
     pub max_dead_letter_bytes: u64,
+    /// How long a request to an `http_server` waits for room in the buffers, and for its end when the pipeline stops.
+    pub room_limit: Duration,
 }
 
 impl Default for StartOptions {
@@ -34,6 +37,7 @@ impl Default for StartOptions {
             clock: Arc::new(SystemClock),
             seed: fastrand::u64(..),
             max_dead_letter_bytes: MAX_DEAD_LETTER_BYTES,
+            room_limit: ROOM_LIMIT,
         }
     }
 }
@@ -41,7 +45,7 @@ impl Default for StartOptions {
 /// A pipeline that runs.
 #[derive(Debug)]
 pub struct Running {
-    sources: JoinSet<Result<(), SourceError>>,
+    sources: JoinSet<Vec<SourceError>>,
     workers: Vec<JoinHandle<()>>,
     telemetry: Telemetry,
     stop: StopHandle,
@@ -52,9 +56,9 @@ pub struct Running {
 /// How a pipeline ended.
 #[derive(Debug)]
 pub struct Ending {
-    /// The final counters of every sink, by name.
+    /// The final counters of every sink, in the order of the pipeline file.
     pub sinks: Vec<SinkSnapshot>,
-    /// Sources that could not read to their end.
+    /// What sources could not read to its end.
     pub failures: Vec<SourceError>,
     /// The dead letter file of every sink, by the sink's name.
     pub dead_letters: BTreeMap<String, PathBuf>,
@@ -71,13 +75,14 @@ impl Ending {
 ///
 /// # Errors
 ///
-/// When a source cannot be opened: a file that is not there, a port in use.
+/// When a source cannot be opened: a port in use. A file that cannot be read is not a reason to stop the others; it is
+/// one of the [`Ending::failures`].
 pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running, SourceError> {
     let (handle, stop) = StopHandle::new(pipeline.shutdown_limit);
     let mut opened = Vec::new();
     for plan in pipeline.sources {
         let name = plan.name.clone();
-        opened.push((name, plan.open(&options.clock).await?));
+        opened.push((name, plan.open(&options).await?));
     }
     let mut running = Running {
         sources: JoinSet::new(),
@@ -158,10 +163,7 @@ impl Running {
     pub async fn finish(mut self) -> Ending {
         let mut failures = Vec::new();
         while let Some(ended) = self.sources.join_next().await {
-            if let Ok(Err(error)) = ended {
-                tracing::error!("{error}");
-                failures.push(error);
-            }
+            failures.extend(ended.unwrap_or_default());
         }
         for worker in self.workers {
             // A worker that failed leaves its events counted as held.

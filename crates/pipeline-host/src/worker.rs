@@ -24,6 +24,10 @@ const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 /// How often a blocked sink says so.
 const REMINDER_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long a sink may take over one batch before its records are tried again. Generous, because a sink has limits of its
+/// own and may make many requests for one batch; without any, one that never answers would hold its place for ever.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 type Probe = Result<(), HealthcheckError>;
 
 /// Delivers what is in one buffer.
@@ -149,9 +153,12 @@ impl Worker {
         }
         let batch = Arc::new(batch);
         let (sink, records) = (Arc::clone(&self.outlet.sink), Arc::clone(&batch));
-        let task = self
-            .deliveries
-            .spawn(async move { sink.deliver(&records.records).await });
+        let task = self.deliveries.spawn(async move {
+            let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
+            delivery
+                .await
+                .unwrap_or_else(|_| vec![no_answer(); records.records.len()])
+        });
         self.batches.insert(task.id(), batch);
     }
 
@@ -344,6 +351,14 @@ fn internal_fault() -> Outcome {
             "internal",
             "the sink failed while it delivered; please report it",
         ),
+    }
+}
+
+fn no_answer() -> Outcome {
+    let detail = "the sink did not come back from the delivery in time";
+    Outcome::Retry {
+        after: None,
+        reason: Reason::new("timeout", detail),
     }
 }
 

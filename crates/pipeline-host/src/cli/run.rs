@@ -1,26 +1,21 @@
 //! `pipeline run FILE`: runs a pipeline, shows its progress, and ends with the closing table.
 
+use super::progress::{self, print_line};
 use super::{FAILED, Failure, When, load, print, sandbox, system_clock};
 use pipeline_core::Registry;
 use pipeline_host::StopHandle;
 use pipeline_host::report;
-use pipeline_host::telemetry::Telemetry;
 use pipeline_host::topology::{self, StartOptions};
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval};
-
-/// How often progress is shown.
-const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The pipeline file (.yaml, .yml, .toml or .json)
     file: PathBuf,
-    /// When to show progress on standard error, one line a second
+    /// When to show progress on standard error, once a second
     #[arg(long, value_enum, default_value = "auto")]
     progress: When,
 }
@@ -42,19 +37,26 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         tracing::info!(%source, %address, "listening");
     }
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle()));
-    let progress = match arguments.progress {
+    let shows_progress = match arguments.progress {
         When::Always => true,
         When::Auto => io::stderr().is_terminal(),
         When::Never => false,
     };
-    let progress = progress.then(|| tokio::spawn(show_progress(running.telemetry())));
-    let ending = running.finish().await;
+    let progress = shows_progress.then(|| tokio::spawn(progress::show(running.telemetry())));
+    let mut ending = running.finish().await;
     stopping.abort();
     if let Some(progress) = progress {
         progress.abort();
+        // Only once it has ended can it no longer write a line.
+        let _ = progress.await;
+        progress::clear();
     }
-    let mut table = report::closing_table(&ending);
+    for path in ending.dead_letters.values_mut() {
+        *path = readable(path);
+    }
+    let mut table = report::closing(&ending);
     if let Some(sandbox) = sandbox {
+        table.push('\n');
         table.push_str(&sandbox::describe(&sandbox.summary()));
         sandbox.stop().await;
     }
@@ -75,25 +77,16 @@ async fn stop_on_signals(mut signals: Signals, stop: StopHandle) {
     stop.quit();
 }
 
-async fn show_progress(telemetry: Telemetry) {
-    let started = Instant::now();
-    let mut ticks = interval(PROGRESS_PAUSE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
-    let mut before = telemetry.snapshot();
-    loop {
-        ticks.tick().await;
-        let now = telemetry.snapshot();
-        print_line(report::progress(&now, &before, started.elapsed()).trim_end());
-        before = now;
-    }
-}
-
-/// Writes a line for people to standard error. When nobody listens there, the pipeline goes on.
-pub(super) fn print_line(text: &str) {
-    let _ = io::stderr()
-        .lock()
-        .write_all(format!("{text}\n").as_bytes());
+/// The path as one would type it: without detours, and from the current folder where it lies below.
+fn readable(path: &Path) -> PathBuf {
+    let Ok(full) = path.canonicalize() else {
+        return path.to_owned();
+    };
+    let below = std::env::current_dir()
+        .and_then(|folder| folder.canonicalize())
+        .ok()
+        .and_then(|folder| full.strip_prefix(folder).ok().map(Path::to_owned));
+    below.unwrap_or(full)
 }
 
 /// The signals that ask a process to stop.

@@ -1,6 +1,7 @@
 //! `pipeline sandbox`, and the stand-in that a pipeline file may ask for.
 
-use super::run::{Signals, print_line};
+use super::progress::print_line;
+use super::run::Signals;
 use super::{Failure, print};
 use clap::builder::{StringValueParser, TypedValueParser as _};
 use graph_sandbox::{Sandbox, SandboxOptions, Summary};
@@ -17,13 +18,20 @@ pub(super) struct Arguments {
     /// The only access token to take; any when left out
     #[arg(long, value_name = "TOKEN", value_parser = StringValueParser::new().map(SensitiveString::from))]
     access_token: Option<SensitiveString>,
+    /// Refuse website events without `event_source_url` and `client_user_agent`, as Meta's documentation has it
+    #[arg(long)]
+    require_website_fields: bool,
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
-    let sandbox = start(&SandboxPlan {
+    let plan = SandboxPlan {
         address: arguments.address,
         access_token: arguments.access_token.clone(),
+    };
+    let sandbox = serve(SandboxOptions {
+        require_website_fields: arguments.require_website_fields,
+        ..options(&plan)
     })
     .await?;
     print_line(&format!(
@@ -36,14 +44,21 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     print(&text)
 }
 
-/// Starts the stand-in.
+/// Starts the stand-in that a pipeline file asks for.
 pub(super) async fn start(plan: &SandboxPlan) -> Result<Sandbox, Failure> {
+    serve(options(plan)).await
+}
+
+fn options(plan: &SandboxPlan) -> SandboxOptions {
     let tokens = plan.access_token.iter().filter(|token| !token.is_empty());
-    let options = SandboxOptions {
+    SandboxOptions {
         address: plan.address,
         access_tokens: tokens.map(|token| token.expose().to_owned()).collect(),
         ..SandboxOptions::default()
-    };
+    }
+}
+
+async fn serve(options: SandboxOptions) -> Result<Sandbox, Failure> {
     Sandbox::start(options).await.map_err(|error| {
         let graph_sandbox::StartError::Listen { source, .. } = &error else {
             return Failure::Run(error.to_string());
@@ -55,7 +70,7 @@ pub(super) async fn start(plan: &SandboxPlan) -> Result<Sandbox, Failure> {
 /// What the stand-in has taken.
 pub(super) fn describe(summary: &Summary) -> String {
     format!(
-        "  sandbox: {} events accepted in {} requests, {} duplicates, {} refused\n",
+        "Sandbox: {} events accepted in {} requests, {} duplicates, {} refused\n",
         summary.accepted, summary.requests, summary.duplicates, summary.refused
     )
 }

@@ -26,12 +26,11 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
     }
     let mut text = String::new();
     for sink in &pipeline.sinks {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} ({}): ok", sink.name, sink.kind());
         for notice in &sink.notices {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "note: {}: {notice}", sink.name);
+            let _ = writeln!(text, "  note: {notice}");
         }
     }
-    let (sources, sinks) = (pipeline.sources.len(), pipeline.sinks.len());
-    let _ = writeln!(text, "valid: {sources} source(s), {sinks} sink(s)");
     print(&text)
 }

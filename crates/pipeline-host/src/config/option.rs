@@ -52,9 +52,9 @@ pub struct SandboxOptions {
 pub enum SourceOptions {
     /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends.
     File {
-        /// The file, or a list of files read one after the other, relative to the pipeline file. Example: `events.ndjson.gz`.
+        /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Example: `events/*.ndjson`.
         path: OneOrMany,
-        /// Whether all times are moved so that the newest `timestamp` of the files is now, for demonstrations and replays of old files. Default: `false`.
+        /// Whether all times are moved so that the newest event of the files is now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC where it names no offset), or a number of seconds or milliseconds. Default: `false`.
         #[serde(default)]
         shift_times: bool,
     },
@@ -142,10 +142,10 @@ pub struct BatchOptions {
 pub struct BufferOptions {
     /// Where it is kept. Default: `memory`, which does not outlive the process: what is left at the end becomes a dead letter.
     pub r#type: BufferType,
-    /// Records at most. Default: 100000.
+    /// Records at most; no less than one batch. Default: 100000.
     #[schemars(range(min = 1))]
     pub max_events: usize,
-    /// Bytes at most. Default: 268435456 (256 MiB).
+    /// Bytes at most; no less than one batch. Default: 268435456 (256 MiB).
     #[schemars(range(min = 1))]
     pub max_bytes: usize,
     /// What happens when it is full: `block` makes the sources wait, `drop_newest` drops and counts what comes. Default: `block`. A source that feeds several sinks waits for the slowest of them.

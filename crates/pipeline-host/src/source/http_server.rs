@@ -11,6 +11,7 @@ use super::SourceError;
 use crate::event::{Input, Place, Position};
 use crate::outlet::{Encoding, Fate, Feed};
 use crate::stop::StopSignal;
+use crate::topology::StartOptions;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, Request, StatusCode, header};
@@ -38,8 +39,8 @@ pub const MAX_EVENTS_PER_REQUEST: usize = 10_000;
 const MAX_REJECTIONS_LISTED: usize = 100;
 /// How long a client may take to send its request.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// How long a request waits for room in the buffers.
-const ROOM_LIMIT: Duration = Duration::from_secs(5);
+/// How long a request waits for room in the buffers unless told otherwise.
+pub(crate) const ROOM_LIMIT: Duration = Duration::from_secs(5);
 /// When a client that was turned away may come back, in seconds.
 const RETRY_AFTER_SECS: u16 = 5;
 
@@ -56,6 +57,7 @@ pub(crate) struct HttpServer {
     name: String,
     settings: Settings,
     clock: Arc<dyn Clock>,
+    room_limit: Duration,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -65,6 +67,7 @@ struct Shared {
     feed: Feed,
     clock: Arc<dyn Clock>,
     max_body_bytes: usize,
+    room_limit: Duration,
     requests: AtomicU64,
     slots: Semaphore,
 }
@@ -73,7 +76,7 @@ impl HttpServer {
     pub(crate) async fn bind(
         name: String,
         settings: Settings,
-        clock: Arc<dyn Clock>,
+        options: &StartOptions,
     ) -> Result<Self, SourceError> {
         let bound = async {
             let listener = TcpListener::bind(settings.address).await?;
@@ -88,7 +91,8 @@ impl HttpServer {
         Ok(Self {
             name,
             settings,
-            clock,
+            clock: Arc::clone(&options.clock),
+            room_limit: options.room_limit,
             listener,
             address,
         })
@@ -99,11 +103,13 @@ impl HttpServer {
     }
 
     pub(crate) async fn run(self, feed: Feed, mut stop: StopSignal) {
+        let room_limit = self.room_limit;
         let shared = Arc::new(Shared {
             name: self.name.as_str().into(),
             feed,
             clock: self.clock,
             max_body_bytes: self.settings.max_body_bytes,
+            room_limit,
             requests: AtomicU64::new(0),
             slots: Semaphore::new(MAX_REQUESTS_IN_FLIGHT),
         });
@@ -125,7 +131,7 @@ impl HttpServer {
             // `axum::serve` never fails by itself.
             _ = serving => {}
             // A client that keeps its connection open must not hold up the end.
-            () = async { quit.stopped().await; tokio::time::sleep(ROOM_LIMIT).await } => {}
+            () = async { quit.stopped().await; tokio::time::sleep(room_limit).await } => {}
         }
     }
 }
@@ -240,7 +246,7 @@ impl Shared {
 
     /// Finds room in every buffer first, and only then counts and keeps anything.
     async fn accept(&self, encodings: Vec<Encoding>) -> Result<Answer, Refusal> {
-        let deadline = Instant::now() + ROOM_LIMIT;
+        let deadline = Instant::now() + self.room_limit;
         let mut rooms = Vec::new();
         for (outlet, encoding) in self.feed.outlets.iter().zip(&encodings) {
             rooms.push(if outlet.drops_newest || encoding.records.is_empty() {

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use pipeline_core::{Clock, Event, Reason};
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -37,17 +36,14 @@ pub(crate) struct Lines {
 
 #[derive(Clone)]
 pub(crate) enum From {
-    Files {
-        paths: Vec<PathBuf>,
-        shift_times: bool,
-    },
+    Files(file::Files),
     Stdin,
 }
 
 type Chunk = Result<Vec<Input>, SourceError>;
 
 impl Lines {
-    pub(crate) async fn run(self, feed: Feed, mut stop: StopSignal) -> Result<(), SourceError> {
+    pub(crate) async fn run(self, feed: Feed, mut stop: StopSignal) -> Vec<SourceError> {
         let (sender, mut chunks) = mpsc::channel::<Chunk>(QUEUED_CHUNKS);
         // A thread of its own, because a read from standard input cannot be interrupted.
         std::thread::spawn(move || self.read(&sender));
@@ -55,7 +51,7 @@ impl Lines {
             .map_or(2, usize::from)
             .min(MAX_PARALLEL_CHUNKS);
         let mut encoding: VecDeque<JoinHandle<Vec<Encoding>>> = VecDeque::new();
-        let mut result = Ok(());
+        let mut failures = Vec::new();
         loop {
             let chunk = tokio::select! {
                 () = stop.stopped() => None,
@@ -67,7 +63,10 @@ impl Lines {
                     encoding
                         .push_back(tokio::spawn(async move { Feed::encode(&outlets, &inputs) }));
                 }
-                Some(Err(error)) => result = Err(error),
+                Some(Err(error)) => {
+                    tracing::error!("{error}");
+                    failures.push(error);
+                }
                 None => break,
             }
             if encoding.len() >= parallel {
@@ -77,53 +76,61 @@ impl Lines {
         while !encoding.is_empty() {
             accept_first(&feed, &mut encoding).await;
         }
-        result
+        failures
     }
 
     /// Reads everything, until the end or until nobody listens any more.
     fn read(&self, chunks: &mpsc::Sender<Chunk>) {
-        if let Err(error) = self.try_read(chunks) {
+        let read = match &self.from {
+            From::Stdin => {
+                let stdin = Box::new(io::stdin().lock());
+                let source = self.name.as_str().into();
+                let ended = self.read_from(stdin, &source, 0, chunks);
+                ended.map_err(|error| SourceError::Stdin {
+                    name: self.name.clone(),
+                    error,
+                })
+            }
+            From::Files(files) => return self.read_files(files, chunks),
+        };
+        if let Err(error) = read {
             // Nobody listens: the pipeline has stopped already.
             let _ = chunks.blocking_send(Err(error));
         }
     }
 
-    fn try_read(&self, chunks: &mpsc::Sender<Chunk>) -> Result<(), SourceError> {
-        let (paths, shift_times) = match &self.from {
-            From::Stdin => {
-                let stdin = Box::new(io::stdin().lock());
-                let name: Arc<str> = self.name.as_str().into();
-                return self.read_from(stdin, &name, 0, chunks).map_err(|error| {
-                    SourceError::Stdin {
-                        name: self.name.clone(),
-                        error,
-                    }
-                });
-            }
-            From::Files { paths, shift_times } => (paths, *shift_times),
-        };
-        let located = |(path, error)| SourceError::File {
-            name: self.name.clone(),
-            path,
-            error,
-        };
-        let shift_ms = if shift_times {
-            file::shift_ms(paths, self.clock.now_ms()).map_err(located)?
+    /// Reads files one after the other. One that cannot be read costs no other.
+    fn read_files(&self, files: &file::Files, chunks: &mpsc::Sender<Chunk>) {
+        let found = files.expand();
+        let several = found.len() > 1;
+        let shift_ms = if files.shift_times {
+            file::shift_ms(found.iter().flatten(), self.clock.now_ms())
         } else {
             0
         };
-        for path in paths {
-            let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-            let source: Arc<str> = match paths.len() {
-                1 => self.name.as_str().into(),
-                _ => format!("{} {file_name}", self.name).into(),
-            };
-            let failed = |error| located((path.clone(), error));
-            let reader = file::open(path).map_err(failed)?;
-            self.read_from(reader, &source, shift_ms, chunks)
-                .map_err(failed)?;
+        for path in found {
+            let read = path.and_then(|path| {
+                let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+                let source: Arc<str> = if several {
+                    format!("{} {file_name}", self.name).into()
+                } else {
+                    self.name.as_str().into()
+                };
+                file::open(&path)
+                    .and_then(|reader| self.read_from(reader, &source, shift_ms, chunks))
+                    .map_err(|error| (path, error))
+            });
+            let sent = read.or_else(|(path, error)| {
+                chunks.blocking_send(Err(SourceError::File {
+                    name: self.name.clone(),
+                    path,
+                    error,
+                }))
+            });
+            if sent.is_err() || chunks.is_closed() {
+                return;
+            }
         }
-        Ok(())
     }
 
     fn read_from(

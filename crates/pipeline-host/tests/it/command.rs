@@ -2,7 +2,7 @@
 
 use crate::destination::Case;
 use pipeline_host::config::ConfigError;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -43,7 +43,7 @@ async fn every_problem_is_reported_at_once_sorted_by_place() {
             "open": {"type": "http_server", "address": "0.0.0.0:80"}
         },
         "sinks": {
-            "a": case.sink("evnts", &json!({"batch": {"max_events": 51}, "buffer": {"max_events": 5}})),
+            "a": case.sink("evnts", &json!({"batch": {"max_events": 51}, "buffer": {"max_events": 5, "max_bytes": 999}})),
             "b": {"type": "scriptd", "inputs": ["events", "open"]},
             "c": {"type": "scripted", "inputs": [], "bufer": {}, "retry": {"max_backoff_secs": "${MISSING}"}}
         }
@@ -55,6 +55,7 @@ async fn every_problem_is_reported_at_once_sorted_by_place() {
     let expected = [
         "data_dri: is not a known option; did you mean `data_dir`?",
         "sinks.a.batch.max_events: is too large; expected at most 50, which is what the destination takes",
+        "sinks.a.buffer.max_bytes: is too small; expected at least one batch: 1000 bytes, or a smaller `batch.max_bytes`",
         "sinks.a.buffer.max_events: is too small; expected at least one batch: 51 events",
         "sinks.a.inputs[0]: names no source; did you mean `events`?",
         "sinks.b.type: is not known: no linked plugin registers a sink of this type; linked: `",
@@ -132,13 +133,203 @@ fn help_teaches_and_a_wrong_command_line_ends_with_64() {
 #[test]
 fn the_schema_is_json_and_describes_every_option_of_the_host() {
     let output = pipeline(&["schema"], "");
-    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
     for key in ["data_dir", "sandbox", "sources", "sinks", "shutdown"] {
         assert!(
             schema["properties"][key]["description"].is_string(),
             "{key}"
         );
     }
+}
+
+#[test]
+fn the_schema_of_a_sink_joins_the_hosts_options_and_the_plugins() {
+    let output = pipeline(&["schema", "meta_conversions"], "");
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for key in [
+        "inputs", "batch", "buffer", "retry", "request", "preset", "pixel_id",
+    ] {
+        assert!(schema["properties"][key].is_object(), "{key}");
+    }
+    let written = schema.to_string();
+    for preset in ["retail", "travel", "b2b_saas", "automotive", "meta_capi"] {
+        assert!(written.contains(&format!("\"{preset}\"")), "{preset}");
+    }
+    let token = schema["properties"]["access_token"].to_string();
+    assert!(token.contains("\"writeOnly\":true"), "{token}");
+    assert!(token.contains("\"format\":\"password\""), "{token}");
+    let whole: Value = serde_json::from_slice(&pipeline(&["schema"], "").stdout).unwrap();
+    let sink = &whole["properties"]["sinks"]["additionalProperties"]["oneOf"][0];
+    assert_eq!(
+        sink["properties"]["access_token"],
+        schema["properties"]["access_token"]
+    );
+}
+
+#[test]
+fn what_is_linked_can_be_looked_at() {
+    let list = text(&pipeline(&["list"], "").stdout);
+    assert!(list.starts_with("meta_conversions "), "{list}");
+    let presets = text(&pipeline(&["presets"], "").stdout);
+    for preset in ["retail", "travel", "b2b_saas", "automotive", "meta_capi"] {
+        assert!(
+            presets.lines().any(|line| line.starts_with(preset)),
+            "{presets}"
+        );
+    }
+    let retail = text(&pipeline(&["presets", "retail"], "").stdout);
+    let mapped = retail
+        .lines()
+        .any(|line| line.starts_with("Order Completed") && line.ends_with("->  Purchase"));
+    assert!(mapped, "{retail}");
+    let unknown = pipeline(&["presets", "retial"], "");
+    assert!(text(&unknown.stderr).contains("no preset is named `retial`; there are `"));
+}
+
+/// A pipeline file with these sinks; what a `null` lies over is left out.
+fn meta_pipeline(folder: &Path, sinks: &[(&str, Value)]) -> String {
+    let sinks: serde_json::Map<_, _> = sinks
+        .iter()
+        .map(|(name, over)| {
+            let mut sink = json!({
+                "type": "meta_conversions", "inputs": ["events"], "preset": "retail",
+                "pixel_id": "1234567890123456", "access_token": "token", "test_event_code": "TEST1",
+            });
+            for (key, value) in over.as_object().unwrap() {
+                sink[key] = value.clone();
+            }
+            sink.as_object_mut()
+                .unwrap()
+                .retain(|_, value| !value.is_null());
+            ((*name).to_owned(), sink)
+        })
+        .collect();
+    let file = folder.join("pipeline.json");
+    let pipeline = json!({"sources": {"events": {"type": "stdin"}}, "sinks": sinks});
+    std::fs::write(&file, pipeline.to_string()).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn a_good_file_is_said_to_be_good_sink_by_sink() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = meta_pipeline(folder.path(), &[("one", json!({})), ("two", json!({}))]);
+    let output = pipeline(&["validate", &file], "");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(
+        (lines[0], lines[2]),
+        ("one (meta_conversions): ok", "two (meta_conversions): ok")
+    );
+    assert!(
+        lines[1].starts_with("  note: ") && lines[1].contains("test"),
+        "{said}"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_problems_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = meta_pipeline(folder.path(), &[("one", json!({}))]);
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config["sources"]["events"] = json!({"type": "file", "path": ["gone", ".", "none/*"]});
+    std::fs::write(&file, config.to_string()).unwrap();
+    let output = pipeline(&["validate", &file], "");
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("error: 3 problems in the configuration"),
+        "{said}"
+    );
+    for problem in [
+        "No such file",
+        "is a directory",
+        "no file matches this pattern",
+    ] {
+        let told = said
+            .lines()
+            .any(|line| line.starts_with("  sources.events.path: ") && line.contains(problem));
+        assert!(told, "{problem}: {said}");
+    }
+}
+
+#[test]
+fn map_asks_which_sink_where_there_are_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = meta_pipeline(folder.path(), &[("one", json!({})), ("two", json!({}))]);
+    for arguments in [
+        &["map", "--config", &file][..],
+        &["map", "--config", &file, "--sink", "three"],
+    ] {
+        let output = pipeline(arguments, "{}");
+        assert_eq!(output.status.code(), Some(64));
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("`--sink` must be one of `one`, `two`"),
+            "{said}"
+        );
+    }
+    let output = pipeline(&["map", "--config", &file, "--sink", "two"], "{\n");
+    assert_eq!(output.status.code(), Some(0));
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&line["reason"], &line["line"]),
+        (&json!("malformed_json"), &json!(1))
+    );
+}
+
+#[test]
+fn a_token_file_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let over = json!({"access_token": null, "access_token_file": "secrets/meta"});
+    let file = meta_pipeline(folder.path(), &[("one", over)]);
+    let output = pipeline(&["run", &file], "");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("sinks.one.access_token_file: cannot be read"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_truncated_archive_gives_what_it_holds_and_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole.gz");
+    write_gzip(&whole, &"{broken\n".repeat(1000));
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(folder.path().join("cut.gz"), &bytes[..bytes.len() - 12]).unwrap();
+    let file = meta_pipeline(
+        folder.path(),
+        &[("one", json!({"inputs": ["cut", "good"]}))],
+    );
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config["sources"] = json!({
+        "cut": {"type": "file", "path": "cut.gz"},
+        "good": {"type": "file", "path": "whole.gz"},
+    });
+    std::fs::write(&file, config.to_string()).unwrap();
+    let output = pipeline(&["run", &file], "");
+    assert_eq!(output.status.code(), Some(1));
+    let (log, table) = (text(&output.stderr), text(&output.stdout));
+    for said in [&log, &table] {
+        assert!(
+            said.contains("source `cut`: `") && said.contains("cut.gz` cannot be read: "),
+            "{said}"
+        );
+    }
+    let letters =
+        std::fs::read_to_string(folder.path().join("data/dead_letters/one.ndjson")).unwrap();
+    let from_good = letters
+        .lines()
+        .filter(|line| line.contains("\"good line "))
+        .count();
+    assert_eq!(from_good, 1000);
+    assert!(
+        letters.lines().count() > 1000,
+        "what came before the cut was read"
+    );
 }
 
 #[tokio::test]

@@ -13,9 +13,10 @@ async fn every_event_has_one_fate_and_the_counts_say_so() {
     assert_eq!(case.delivered(), ["a", "b"]);
     assert_eq!((sink.received, sink.delivered, sink.held), (6, 2, 0));
     assert_eq!(sink.filtered["consent"], 1);
+    let first = &sink.rejected["malformed_json"];
     assert_eq!(
-        sink.rejected["malformed_json"].example,
-        "events line 4: a sentence"
+        (&*first.place, &*first.detail),
+        ("events line 4", "a sentence")
     );
     let letters = case.dead_letters();
     let reasons: Vec<_> = letters
@@ -246,4 +247,46 @@ async fn a_full_dead_letter_file_stops_the_sink_until_it_is_moved() {
     let ending = running.finish().await;
     assert!(ending.is_complete());
     assert_eq!(case.dead_letters().len(), 44);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_never_answers_is_given_up_and_its_records_are_tried_again() {
+    let case = Case::new([Step::Wait]);
+    let started = tokio::time::Instant::now();
+    let sink = case
+        .run_lines(&lines(3), json!({"request": {"concurrency": 1}}))
+        .await;
+    assert!(started.elapsed() >= Duration::from_secs(30 * 60));
+    assert_eq!((sink.delivered, sink.retried, sink.held), (3, 3, 0));
+    assert_eq!(case.batches(), [ids(0..3), ids(0..3)]);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_costs_no_other() {
+    let case = Case::new([]);
+    let path = |name: &str| case.folder.path().join(name);
+    std::fs::create_dir_all(path("many/folder.ndjson")).unwrap();
+    std::fs::write(path("many/a.ndjson"), lines(2)).unwrap();
+    std::fs::write(path("many/b.ndjson"), "{\"id\":\"2\"}").unwrap();
+    let source = json!({"type": "file", "path": ["many/*.ndjson", "gone.ndjson", "none/*"]});
+    let config =
+        json!({"sources": {"events": source}, "sinks": {"out": case.sink("events", &json!({}))}});
+    let ending = case.start(config).await.finish().await;
+    assert_eq!(case.delivered(), ids(0..3));
+    assert!(!ending.is_complete());
+    let said: Vec<_> = ending.failures.iter().map(ToString::to_string).collect();
+    let expected = [
+        ("many/folder.ndjson", "is a directory"),
+        ("gone.ndjson", "No such file or directory"),
+        ("none/*", "no file matches this pattern"),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (said, (name, problem)) in said.iter().zip(expected) {
+        let full = path(name);
+        let start = format!(
+            "source `events`: `{}` cannot be read: {problem}",
+            full.display()
+        );
+        assert!(said.starts_with(&start), "{said}\n{start}");
+    }
 }

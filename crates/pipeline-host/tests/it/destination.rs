@@ -175,6 +175,7 @@ pub(crate) struct Case {
     pub(crate) destination: Arc<Destination>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) max_dead_letter_bytes: u64,
+    pub(crate) room_limit: Duration,
     name: String,
 }
 
@@ -198,6 +199,7 @@ impl Case {
             destination,
             clock: Arc::new(ManualClock::at(1_000_000)),
             max_dead_letter_bytes: 1_000_000,
+            room_limit: Duration::from_secs(5),
             name,
         }
     }
@@ -231,6 +233,7 @@ impl Case {
             clock: Arc::<ManualClock>::clone(&self.clock),
             seed: 7,
             max_dead_letter_bytes: self.max_dead_letter_bytes,
+            room_limit: self.room_limit,
         };
         start(pipeline, options).await.unwrap()
     }

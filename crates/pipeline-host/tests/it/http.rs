@@ -4,6 +4,7 @@ use crate::destination::{Case, Step, until};
 use pipeline_host::topology::Running;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn start(case: &Case, sink: &Value) -> (Running, String) {
     let web = json!({"type": "http_server", "address": "127.0.0.1:0", "max_body_bytes": 1000});
@@ -105,7 +106,8 @@ async fn errors_have_one_shape() {
 
 #[tokio::test]
 async fn a_full_buffer_turns_requests_away_whole() {
-    let case = Case::new([Step::Wait]);
+    let mut case = Case::new([Step::Wait]);
+    case.room_limit = Duration::from_millis(10);
     let options = json!({"batch": {"max_events": 2}, "buffer": {"max_events": 2}});
     let (running, url) = start(&case, &options).await;
     let body = r#"[{"id":"a"},{"id":"b"}]"#;

@@ -8,3 +8,4 @@ mod delivery;
 mod destination;
 mod end_to_end;
 mod http;
+mod process;

@@ -1,0 +1,179 @@
+//! One sink of a pipeline file: its options are parted between host and plugin, checked, and made into a running sink.
+//!
+//! Invariant: every problem of a sink is reported, whichever side finds it.
+
+use super::option::{DEFAULT_BATCH_EVENTS, SinkOptions};
+use super::{ConfigError, LoadContext, schema, seconds};
+use crate::batch::BatchLimit;
+use pipeline_core::options::{Problem, check, join};
+use pipeline_core::{ParseContext, Registry, Sink, SinkConfig, SinkContext};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// One sink, built, with what the host does for it.
+pub struct SinkPlan {
+    /// Its name in the pipeline file.
+    pub name: String,
+    /// The sources it reads.
+    pub inputs: Vec<String>,
+    /// The sink.
+    pub sink: Arc<dyn Sink>,
+    /// What its plugin wants said at start.
+    pub notices: Vec<String>,
+    pub(crate) batch: BatchLimit,
+    pub(crate) options: SinkOptions,
+}
+
+impl SinkPlan {
+    /// The sink's type.
+    pub fn kind(&self) -> &str {
+        &self.options.r#type
+    }
+}
+
+impl fmt::Debug for SinkPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkPlan")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Options that have been found good on both sides.
+pub(super) struct ParsedSink {
+    host: SinkOptions,
+    plugin: Box<dyn SinkConfig>,
+}
+
+/// Reads the options of the sink of this name, or reports every problem of them.
+pub(super) fn parse(
+    name: &str,
+    options: &Value,
+    cx: &ParseContext,
+    registry: &Registry,
+) -> Result<ParsedSink, Vec<Problem>> {
+    let path = join("sinks", name);
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        || name.is_empty()
+    {
+        let expected = "letters, digits, `_` and `-`, because files are named after it";
+        return Err(vec![Problem::new(
+            path,
+            "is not a name for a sink",
+            expected,
+        )]);
+    }
+    let Some(kind) = options["type"].as_str() else {
+        let linked: Vec<_> = registry.iter().map(|sink| sink.name).collect();
+        let expected = format!("the type of a linked sink: `{}`", linked.join("`, `"));
+        return Err(vec![Problem::new(
+            join(&path, "type"),
+            "is missing",
+            expected,
+        )]);
+    };
+    let description = registry.find(kind).map_err(|error| {
+        let problem = format!("is not known: {error}");
+        vec![Problem::new(
+            join(&path, "type"),
+            problem,
+            "the type of a linked sink",
+        )]
+    })?;
+    let checked = check(&schema::sink(description), options);
+    let mut problems = checked.problems;
+    let host_keys = schema::host_keys();
+    let (host, plugin): (Map<_, _>, Map<_, _>) = checked
+        .options
+        .as_object()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .partition(|(key, _)| host_keys.contains(key));
+    let plugin = (description.parse)(&Value::Object(plugin), cx)
+        .map_err(|found| problems.extend(found))
+        .ok();
+    let host = serde_json::from_value::<SinkOptions>(Value::Object(host)).ok();
+    match (host, plugin) {
+        (Some(host), Some(plugin)) if problems.is_empty() => Ok(ParsedSink { host, plugin }),
+        _ => Err(problems
+            .into_iter()
+            .map(|problem| problem.within(&path))
+            .collect()),
+    }
+}
+
+/// Builds a sink, and holds the host's limits against those of the destination.
+pub(super) async fn build(
+    name: &str,
+    parsed: ParsedSink,
+    cx: LoadContext<'_>,
+    problems: &mut Vec<Problem>,
+) -> Result<SinkPlan, ConfigError> {
+    let context = SinkContext {
+        name: name.to_owned(),
+        clock: Arc::clone(cx.clock),
+    };
+    let notices = parsed.plugin.notices();
+    let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
+    let most = sink.batch_limits();
+    let options = parsed.host;
+    let path = join("sinks", name);
+    let mut report = |wrong: bool, key: &str, problem: &str, expected: String| {
+        if wrong {
+            problems.push(Problem::new(format!("{path}.{key}"), problem, expected));
+        }
+    };
+    let destination = |most: usize| format!("at most {most}, which is what the destination takes");
+    let (events, bytes) = (options.batch.max_events, options.batch.max_bytes);
+    report(
+        events.is_some_and(|events| events > most.max_events),
+        "batch.max_events",
+        "is too large",
+        destination(most.max_events),
+    );
+    report(
+        bytes.is_some_and(|bytes| bytes > most.max_bytes),
+        "batch.max_bytes",
+        "is too large",
+        destination(most.max_bytes),
+    );
+    let batch = BatchLimit {
+        max_events: events.unwrap_or(DEFAULT_BATCH_EVENTS.min(most.max_events)),
+        max_bytes: bytes.unwrap_or(most.max_bytes),
+        timeout: seconds(options.batch.timeout_secs),
+    };
+    report(
+        options.buffer.max_events < batch.max_events,
+        "buffer.max_events",
+        "is too small",
+        format!("at least one batch: {} events", batch.max_events),
+    );
+    report(
+        options.buffer.max_bytes < batch.max_bytes,
+        "buffer.max_bytes",
+        "is too small",
+        format!(
+            "at least one batch: {} bytes, or a smaller `batch.max_bytes`",
+            batch.max_bytes
+        ),
+    );
+    report(
+        options.retry.initial_backoff_secs > options.retry.max_backoff_secs,
+        "retry.initial_backoff_secs",
+        "is longer than `max_backoff_secs`",
+        "no more than that".to_owned(),
+    );
+    Ok(SinkPlan {
+        name: name.to_owned(),
+        inputs: options.inputs.clone(),
+        sink,
+        notices,
+        batch,
+        options,
+    })
+}
