@@ -56,6 +56,23 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 _ => self.plain(Scope::Event, field),
             }
         }
+        self.object("\"store_data\":{", &plan.store_data);
+        if self.out.len() == start {
+            self.out.truncate(mark);
+        } else {
+            self.out.push(b'}');
+        }
+    }
+
+    /// Writes an object of parameters that need nothing but their own values, unless none has one.
+    pub(super) fn object(&mut self, opening: &str, fields: &'m [FieldPlan]) {
+        let mark = self.out.len();
+        self.comma();
+        self.json(opening);
+        let start = self.out.len();
+        for field in fields {
+            self.plain(Scope::Event, field);
+        }
         if self.out.len() == start {
             self.out.truncate(mark);
         } else {
@@ -66,9 +83,8 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     /// Writes a parameter that needs nothing but its own value.
     pub(super) fn plain(&mut self, scope: Scope<'m>, field: &'m FieldPlan) {
         let mark = self.out.len();
-        self.key(field);
-        let value = self.out.len();
         if let Some(raw) = &field.constant {
+            self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Constant, written, mark);
         }
@@ -76,19 +92,20 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
+            self.key(field);
             match self.value(field.kind, raw) {
                 Ok(()) => return self.sent(scope, field, Origin::Slot(*slot), rule(field.kind)),
                 Err(why) => {
-                    self.out.truncate(value);
+                    self.out.truncate(mark);
                     self.left_out(scope, field, Origin::Slot(*slot), why);
                 }
             }
         }
         if let Some(raw) = &field.default {
+            self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Default, written, mark);
         }
-        self.out.truncate(mark);
         if field.otherwise.is_none() {
             self.absent(scope, field);
         }

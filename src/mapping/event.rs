@@ -1,9 +1,10 @@
 //! The parameters at the top of a server event: time, id, source, addresses, data processing options.
 
+use super::compile::FieldPlan;
 use super::draft::{Draft, Origin, Scope, rule};
 use super::explain::Trace;
 use super::value::{self, LeftOut};
-use crate::payload::{ACTION_SOURCES, Kind};
+use crate::payload::{ACTION_SOURCES, Kind, MESSAGING_CHANNELS};
 use sha2::{Digest as _, Sha256};
 
 /// How far ahead of ours the clock of a sender may be, in milliseconds: ten minutes. Such an event happened now.
@@ -15,11 +16,12 @@ const MAX_EVENT_ID_CHARS: usize = 256;
 /// State codes of limited data use: 0 lets Meta find out, the others are those of the data processing options page.
 const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
 
-impl<T: Trace> Draft<'_, '_, '_, '_, T> {
+impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     pub(super) fn event_level(&mut self) {
         self.event_time();
         self.event_id();
         self.action_source();
+        self.messaging_channel();
         let plan = self.plan;
         for field in &plan.event {
             match (field.kind, &*field.name) {
@@ -28,6 +30,7 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
                     _,
                     "event_id"
                     | "action_source"
+                    | "messaging_channel"
                     | "data_processing_options_country"
                     | "data_processing_options_state",
                 ) => {}
@@ -98,22 +101,8 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
     }
 
     fn action_source(&mut self) {
-        let field = self
-            .plan
-            .event
-            .iter()
-            .find(|field| &*field.name == "action_source");
-        let of_event = field.and_then(|field| {
-            let constant = field.constant.as_deref().or(field.default.as_deref());
-            let found = self.first(Scope::Event, field, |raw| {
-                value::one_of(raw, ACTION_SOURCES)
-            });
-            if let Some((source, origin)) = found {
-                self.sent(Scope::Event, field, origin, rule(field.kind));
-                return Some(source);
-            }
-            value::one_of(constant?, ACTION_SOURCES).ok()
-        });
+        let field = self.event_field("action_source");
+        let of_event = field.and_then(|field| self.word(field, ACTION_SOURCES));
         let source = of_event.unwrap_or_else(|| {
             self.told("action_source", "(settings)", "`action_source`");
             self.mapping.rules.action_source
@@ -123,45 +112,110 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         self.text(source);
     }
 
-    /// Limited data use, from the event or else the settings. The three parameters always go together.
+    /// Where a conversation took place. Events that come from none have no channel.
+    fn messaging_channel(&mut self) {
+        if self.facts.action_source != "business_messaging" {
+            return;
+        }
+        let Some(field) = self.event_field("messaging_channel") else {
+            return;
+        };
+        self.facts.messaging_channel = self.word(field, MESSAGING_CHANNELS);
+        if let Some(channel) = self.facts.messaging_channel {
+            self.key(field);
+            self.text(channel);
+        } else {
+            self.absent(Scope::Event, field);
+        }
+    }
+
+    fn event_field(&self, name: &str) -> Option<&'m FieldPlan> {
+        self.plan.event.iter().find(|field| &*field.name == name)
+    }
+
+    /// The word of a closed set that a field holds: a constant, else the event's, else a default.
+    fn word(&mut self, field: &'m FieldPlan, allowed: &[&'static str]) -> Option<&'static str> {
+        let (word, origin) = match &field.constant {
+            Some(raw) => (value::one_of(raw, allowed).ok()?, Origin::Constant),
+            None => self
+                .first(Scope::Event, field, |raw| value::one_of(raw, allowed))
+                .or_else(|| {
+                    let raw = field.default.as_deref()?;
+                    Some((value::one_of(raw, allowed).ok()?, Origin::Default))
+                })?,
+        };
+        self.sent(Scope::Event, field, origin, rule(field.kind));
+        Some(word)
+    }
+
+    /// Limited data use, from the event or else the settings. The three parameters always go together: Meta would
+    /// locate the visitor anew for a country without a state.
     fn data_processing_options(&mut self) {
-        let plan = self.plan;
-        let named = |name: &str| plan.event.iter().find(|field| &*field.name == name);
-        let options = named("data_processing_options").and_then(|field| {
-            let (limited, origin) = self.first(Scope::Event, field, limited_data_use)?;
-            self.sent(Scope::Event, field, origin, rule(field.kind));
-            Some(limited)
-        });
-        let mut number = |name: &str| {
-            let field = named(name)?;
-            Some(self.first(Scope::Event, field, value::integer)?.0)
-        };
-        let country = number("data_processing_options_country");
-        let state = number("data_processing_options_state");
-        let limited = match options {
-            Some(true) => Some(match (country, state) {
-                (Some(1), Some(state)) if LDU_STATES.contains(&state) => (1, state),
-                _ => self.mapping.rules.limited_data_use.unwrap_or((0, 0)),
-            }),
-            Some(false) => None,
-            None => self.mapping.rules.limited_data_use,
-        };
-        match limited {
-            Some((country, state)) => {
+        let of_settings = self.mapping.rules.limited_data_use;
+        let asked = self.limited_data_use();
+        let place = self.limited_place();
+        match (asked, of_settings) {
+            (Some(true), _) | (None, Some(_)) => {
+                let (country, state) = place.or(of_settings).unwrap_or((0, 0));
                 self.json(
                     ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
                 );
                 self.integer(country);
                 self.json(",\"data_processing_options_state\":");
                 self.integer(state);
-                if options.is_none() {
+                if asked.is_none() {
                     let rule = "`limited_data_use`";
                     self.told("data_processing_options", "(settings)", rule);
                 }
             }
-            None if options == Some(false) => self.json(",\"data_processing_options\":[]"),
-            None => {}
+            (Some(false), _) => self.json(",\"data_processing_options\":[]"),
+            (None, None) => {}
         }
+    }
+
+    /// Whether the event asks for limited data use or against it.
+    fn limited_data_use(&mut self) -> Option<bool> {
+        let field = self.event_field("data_processing_options")?;
+        let found = self.first(Scope::Event, field, limited_data_use);
+        if let Some((limited, origin)) = found {
+            self.sent(Scope::Event, field, origin, rule(field.kind));
+            return Some(limited);
+        }
+        let constant = field.constant.as_deref().or(field.default.as_deref())?;
+        limited_data_use(constant).ok()
+    }
+
+    /// Country and state of limited data use as the event gives them: a known state of the United States, or no place,
+    /// which leaves it to Meta to find out. A state says the country as well.
+    fn limited_place(&mut self) -> Option<(u64, u64)> {
+        let state = self.limited_code("data_processing_options_state", |code| {
+            code == 0 || LDU_STATES.contains(&code)
+        });
+        let country = self.limited_code("data_processing_options_country", |code| code <= 1);
+        match (country, state) {
+            (Some(1) | None, Some(state)) if state != 0 => Some((1, state)),
+            (None | Some(1), None) => None,
+            _ => Some((0, 0)),
+        }
+    }
+
+    fn limited_code(&mut self, name: &str, is_known: impl Fn(u64) -> bool) -> Option<u64> {
+        let field = self.event_field(name)?;
+        let known = |raw: &str| {
+            let code = value::integer(raw)?;
+            if is_known(code) {
+                Ok(code)
+            } else {
+                Err(value::NOT_ALLOWED)
+            }
+        };
+        let found = self.first(Scope::Event, field, known);
+        if let Some((code, origin)) = found {
+            self.sent(Scope::Event, field, origin, rule(field.kind));
+            return Some(code);
+        }
+        let constant = field.constant.as_deref().or(field.default.as_deref())?;
+        known(constant).ok()
     }
 }
 
