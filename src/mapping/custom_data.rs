@@ -19,6 +19,9 @@ struct Items {
     last: (Option<f64>, u64),
 }
 
+/// What explanations call the items.
+const CONTENTS: &str = "custom_data.contents[]";
+
 const NO_ID: LeftOut = LeftOut {
     code: "no_id",
     sentence: "Meta takes no item without an id",
@@ -238,6 +241,9 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         let mut items = Items::default();
         for source in &plan.lists {
             let (rows, cut) = self.found.rows(source.list);
+            if self.found.is_other(source.list) {
+                self.items_left_out(|| source.path.to_string(), value::WRONG_TYPE);
+            }
             for row in 0..rows {
                 let scope = Scope::Item {
                     list: source.list,
@@ -246,9 +252,8 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 };
                 self.item(scope, &source.fields, &mut items);
             }
-            if let Some(field) = source.fields.first().filter(|_| cut) {
-                let origin = Origin::Derived("the end of the list");
-                self.left_out(Scope::Event, field, origin, TOO_MANY);
+            if cut {
+                self.items_left_out(|| source.path.to_string(), TOO_MANY);
             }
             if self.out.len() > start {
                 break;
@@ -265,10 +270,17 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
         if self.out.len() == start {
             self.out.truncate(mark);
+            let lists = || plan.lists.iter().map(|list| list.path.to_string());
+            self.trace
+                .absent(|| CONTENTS.to_owned(), || lists().collect());
         } else {
             self.out.push(b']');
         }
         items
+    }
+
+    fn items_left_out(&mut self, from: impl FnOnce() -> String, why: LeftOut) {
+        self.trace.left_out(|| CONTENTS.to_owned(), from, why);
     }
 
     /// Writes one item, unless it has no id.
@@ -282,9 +294,14 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             match &*field.key {
                 "\"quantity\":" => {
                     let given = self.first(scope, field, value::integer);
-                    if let Some((given, origin)) = given {
-                        quantity = given;
-                        self.sent(scope, field, origin, rule(field.kind));
+                    match given {
+                        Some((given, origin)) => {
+                            quantity = given;
+                            self.sent(scope, field, origin, rule(field.kind));
+                        }
+                        None => {
+                            self.sent(scope, field, Origin::Default, "one, where none is given")
+                        }
                     }
                     self.key(field);
                     self.integer(quantity);
@@ -310,9 +327,11 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
         let Some(id) = id else {
             self.out.truncate(mark);
-            if let Some(field) = fields.first() {
-                self.left_out(scope, field, Origin::Derived("the item"), NO_ID);
-            }
+            let from = || match scope {
+                Scope::Item { path, row, .. } => format!("{path}[{row}]"),
+                Scope::Event => "the event's own item".to_owned(),
+            };
+            self.items_left_out(from, NO_ID);
             return;
         };
         self.out.push(b'}');

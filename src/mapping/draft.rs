@@ -253,11 +253,22 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     pub(super) fn absent(&mut self, scope: Scope<'m>, field: &FieldPlan) {
+        self.absent_everywhere(scope, field, None);
+    }
+
+    /// Tells of a field without a value, which the paths of `also` could have given one as well.
+    pub(super) fn absent_everywhere(
+        &mut self,
+        scope: Scope<'m>,
+        field: &FieldPlan,
+        also: Option<&FieldPlan>,
+    ) {
         let mapping = self.mapping;
         self.trace.absent(
             || place(mapping, scope, field),
             || {
-                let slots = field.groups.iter().flatten();
+                let fields = std::iter::once(field).chain(also);
+                let slots = fields.flat_map(|field| field.groups.iter().flatten());
                 slots
                     .map(|slot| described(mapping, scope, Origin::Slot(*slot)))
                     .collect()

@@ -13,6 +13,10 @@ const MAX_CLOCK_AHEAD_MS: i64 = 10 * 60 * 1_000;
 /// Characters of an event id. Meta publishes no limit; every id in use is shorter.
 const MAX_EVENT_ID_CHARS: usize = 256;
 
+const LDU: &str = "data_processing_options";
+const LDU_COUNTRY: &str = "data_processing_options_country";
+const LDU_STATE: &str = "data_processing_options_state";
+
 /// State codes of limited data use: 0 lets Meta find out, the others are those of the data processing options page.
 const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
 
@@ -28,11 +32,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 (Kind::EventTime | Kind::DataProcessingOptions, _)
                 | (
                     _,
-                    "event_id"
-                    | "action_source"
-                    | "messaging_channel"
-                    | "data_processing_options_country"
-                    | "data_processing_options_state",
+                    "event_id" | "action_source" | "messaging_channel" | LDU_COUNTRY | LDU_STATE,
                 ) => {}
                 _ => self.plain(Scope::Event, field),
             }
@@ -153,29 +153,49 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     fn data_processing_options(&mut self) {
         let of_settings = self.mapping.rules.limited_data_use;
         let asked = self.limited_data_use();
-        let place = self.limited_place();
-        match (asked, of_settings) {
-            (Some(true), _) | (None, Some(_)) => {
-                let (country, state) = place.or(of_settings).unwrap_or((0, 0));
-                self.json(
-                    ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
-                );
-                self.integer(country);
-                self.json(",\"data_processing_options_state\":");
-                self.integer(state);
-                if asked.is_none() {
-                    let rule = "`limited_data_use`";
-                    self.told("data_processing_options", "(settings)", rule);
+        let country = self.limited_code(LDU_COUNTRY, |code| code <= 1);
+        let state = self.limited_code(LDU_STATE, |code| code == 0 || LDU_STATES.contains(&code));
+        let is_limited = asked.unwrap_or(of_settings.is_some());
+        if is_limited {
+            let place = limited_place(country.map(|(code, _)| code), state.map(|(code, _)| code));
+            let (country, state) = place.or(of_settings).unwrap_or((0, 0));
+            self.json(
+                ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
+            );
+            self.integer(country);
+            self.json(",\"data_processing_options_state\":");
+            self.integer(state);
+        } else if asked.is_some() {
+            self.json(",\"data_processing_options\":[]");
+        }
+        if asked.is_none() {
+            self.limited_by_settings(LDU, is_limited);
+        }
+        for (name, code) in [(LDU_COUNTRY, country), (LDU_STATE, state)] {
+            match (self.event_field(name), code) {
+                (Some(field), Some((_, origin))) if is_limited => {
+                    self.sent(Scope::Event, field, origin, rule(field.kind));
                 }
+                (Some(field), Some((_, origin))) => {
+                    self.left_out(Scope::Event, field, origin, value::NOT_LIMITED);
+                }
+                _ => self.limited_by_settings(name, is_limited),
             }
-            (Some(false), _) => self.json(",\"data_processing_options\":[]"),
-            (None, None) => {}
+        }
+    }
+
+    /// Tells of a parameter of limited data use that the event does not give.
+    fn limited_by_settings(&mut self, name: &str, is_limited: bool) {
+        if is_limited {
+            self.told(name, "(settings)", "`limited_data_use`");
+        } else if let Some(field) = self.event_field(name) {
+            self.absent(Scope::Event, field);
         }
     }
 
     /// Whether the event asks for limited data use or against it.
     fn limited_data_use(&mut self) -> Option<bool> {
-        let field = self.event_field("data_processing_options")?;
+        let field = self.event_field(LDU)?;
         let found = self.first(Scope::Event, field, limited_data_use);
         if let Some((limited, origin)) = found {
             self.sent(Scope::Event, field, origin, rule(field.kind));
@@ -185,37 +205,30 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         limited_data_use(constant).ok()
     }
 
-    /// Country and state of limited data use as the event gives them: a known state of the United States, or no place,
-    /// which leaves it to Meta to find out. A state says the country as well.
-    fn limited_place(&mut self) -> Option<(u64, u64)> {
-        let state = self.limited_code("data_processing_options_state", |code| {
-            code == 0 || LDU_STATES.contains(&code)
-        });
-        let country = self.limited_code("data_processing_options_country", |code| code <= 1);
-        match (country, state) {
-            (Some(1) | None, Some(state)) if state != 0 => Some((1, state)),
-            (None | Some(1), None) => None,
-            _ => Some((0, 0)),
-        }
-    }
-
-    fn limited_code(&mut self, name: &str, is_known: impl Fn(u64) -> bool) -> Option<u64> {
+    fn limited_code(
+        &mut self,
+        name: &str,
+        is_known: impl Fn(u64) -> bool,
+    ) -> Option<(u64, Origin)> {
         let field = self.event_field(name)?;
-        let known = |raw: &str| {
-            let code = value::integer(raw)?;
-            if is_known(code) {
-                Ok(code)
-            } else {
-                Err(value::NOT_ALLOWED)
-            }
+        let known = |raw: &str| match value::integer(raw) {
+            Ok(code) if !is_known(code) => Err(value::NOT_ALLOWED),
+            code => code,
         };
-        let found = self.first(Scope::Event, field, known);
-        if let Some((code, origin)) = found {
-            self.sent(Scope::Event, field, origin, rule(field.kind));
-            return Some(code);
-        }
-        let constant = field.constant.as_deref().or(field.default.as_deref())?;
-        known(constant).ok()
+        self.first(Scope::Event, field, known).or_else(|| {
+            let constant = field.constant.as_deref().or(field.default.as_deref())?;
+            Some((known(constant).ok()?, Origin::Constant))
+        })
+    }
+}
+
+/// The place of limited data use as an event gives it: a state of the United States that has a law for it, or no place,
+/// which leaves it to Meta to find out. A state says the country as well.
+fn limited_place(country: Option<u64>, state: Option<u64>) -> Option<(u64, u64)> {
+    match (country, state) {
+        (Some(1) | None, Some(state)) if state != 0 => Some((1, state)),
+        (Some(1) | None, None) => None,
+        _ => Some((0, 0)),
     }
 }
 

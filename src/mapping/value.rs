@@ -39,6 +39,7 @@ left_out! {
     NOT_A_DAY = "not_a_day", "it is not a day as YYYY-MM-DD";
     NOT_A_PLATFORM = "not_a_platform", "app events have a device information of Android and iOS only";
     NOT_A_STORE_CODE = "not_a_store_code", "a store code has up to 64 letters and digits";
+    NOT_LIMITED = "not_limited", "the place of limited data use means nothing where data use is not limited";
     NOT_IOS = "not_ios", "a vendor id is of an iOS device";
     NOT_A_YEAR = "not_a_year", "a year has four digits";
     NO_CURRENCY = "no_currency", "an amount means nothing to Meta without a currency";
@@ -71,12 +72,18 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
         return Err(TOO_LONG);
     }
     let inner = &raw[1..raw.len() - 1];
-    if !inner.contains('\\') {
+    if !inner.bytes().any(may_hide_a_control) {
         return Ok(Cow::Borrowed(inner.trim()));
     }
     let mut decoded: String = serde_json::from_str(raw).map_err(|_| NOT_TEXT)?;
     decoded.retain(|c| !c.is_control());
     Ok(Cow::Owned(decoded.trim().to_owned()))
+}
+
+/// Whether a byte of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
+/// ASCII. The others never stand in JSON as they are.
+fn may_hide_a_control(byte: u8) -> bool {
+    matches!(byte, b'\\' | 0x7f | 0xc2)
 }
 
 /// The elements of a list, or the value itself. At most [`MAX_VALUES`].
