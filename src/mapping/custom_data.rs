@@ -294,15 +294,9 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             match &*field.key {
                 "\"quantity\":" => {
                     let given = self.first(scope, field, value::integer);
-                    match given {
-                        Some((given, origin)) => {
-                            quantity = given;
-                            self.sent(scope, field, origin, rule(field.kind));
-                        }
-                        None => {
-                            self.sent(scope, field, Origin::Default, "one, where none is given")
-                        }
-                    }
+                    let (count, origin) = given.unwrap_or((1, Origin::Default));
+                    quantity = count;
+                    self.sent(scope, field, origin, rule(field.kind));
                     self.key(field);
                     self.integer(quantity);
                     continue;

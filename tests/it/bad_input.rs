@@ -213,8 +213,7 @@ async fn a_value_that_does_not_belong_costs_itself_and_nothing_else() {
                 match explained.encoded {
                     Encoded::Record(record) => records.push((record, told())),
                     Encoded::Rejected(rejection)
-                        if REQUIRED
-                            .contains(&(&source.parameter, rejection.reason.code.as_ref())) => {}
+                        if REQUIRED.contains(&(&source.parameter, rejection.reason.code)) => {}
                     other => wrong.push(format!("{}: {other:?}", told())),
                 }
                 if action_source == "app"
