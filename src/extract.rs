@@ -188,6 +188,8 @@ struct Rows<'a> {
     values: Vec<Option<&'a str>>,
     count: usize,
     cut: bool,
+    /// Something else stands where the list should.
+    is_other: bool,
 }
 
 impl<'a> Rows<'a> {
@@ -228,6 +230,11 @@ impl<'a> Found<'a> {
     pub(crate) fn rows(&self, list: List) -> (usize, bool) {
         let rows = &self.lists[list.0];
         (rows.count, rows.cut)
+    }
+
+    /// Whether something that is no list stands in the list's place.
+    pub(crate) fn is_other(&self, list: List) -> bool {
+        self.lists[list.0].is_other
     }
 
     /// The JSON text at this slot's path within one element of the list.
@@ -288,6 +295,18 @@ impl<'p, 'a> Walk<'p, '_, 'a> {
             places_only: false,
         }
     }
+
+    /// Takes note of a value that is neither null nor a list.
+    fn no_list(&mut self) {
+        if let Some(list) = self.paths.nodes[self.node].list {
+            self.lists[list.0].is_other = true;
+        }
+    }
+
+    fn scalar(mut self) -> Seen {
+        self.no_list();
+        Seen::Other
+    }
 }
 
 impl<'a> DeserializeSeed<'a> for Walk<'_, '_, 'a> {
@@ -326,6 +345,7 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<Seen, M::Error> {
+        self.no_list();
         let node = &self.paths.nodes[self.node];
         while let Some(child) = map.next_key_seed(Key(&node.keys))? {
             match child {
@@ -361,19 +381,19 @@ impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Seen, E> {
-        Ok(Seen::Other)
+        Ok(self.scalar())
     }
     fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
-        Ok(Seen::Other)
+        Ok(self.scalar())
     }
     fn visit_u64<E>(self, _: u64) -> Result<Seen, E> {
-        Ok(Seen::Other)
+        Ok(self.scalar())
     }
     fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
-        Ok(Seen::Other)
+        Ok(self.scalar())
     }
     fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
-        Ok(Seen::Other)
+        Ok(self.scalar())
     }
     fn visit_unit<E>(self) -> Result<Seen, E> {
         Ok(Seen::Other)

@@ -7,6 +7,7 @@
 //! Invariant: no input makes it fail other than by an [`Encoded`] that says why, and personal data enters the output
 //! only through [`crate::identity`].
 
+mod app_data;
 mod compile;
 mod custom_data;
 mod draft;

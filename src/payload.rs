@@ -26,9 +26,15 @@ pub(crate) enum Section {
     /// At the top of the event.
     Event,
     UserData,
+    /// In `app_data.extinfo`, a list in which the place says what a value means.
+    ExtInfo,
+    AppData,
+    OriginalEventData,
     CustomData,
     /// In each element of `custom_data.contents`.
     Contents,
+    /// In `custom_data.store_data`.
+    StoreData,
 }
 
 /// What a parameter holds, and how a value gets its form.
@@ -67,6 +73,16 @@ pub(crate) enum Kind {
     OneOf(&'static [&'static str]),
     /// One of Meta's four date formats.
     Date,
+    /// `YYYY-MM-DD` and nothing else.
+    Day,
+    /// A whole number, written as text.
+    Count,
+    /// Which system an app runs on: Meta's `a2` or `i2`, from the system's name.
+    Platform,
+    /// Whether tracking is allowed: true or false, or the answer to Apple's question in its words.
+    Tracking,
+    /// Letters and digits, up to [`MAX_STORE_CODE_CHARS`].
+    StoreCode,
     /// An amount and its currency in one text: `25000.00 USD`.
     Price,
     /// Any JSON scalar or list of scalars.
@@ -100,8 +116,26 @@ pub(crate) const ACTION_SOURCES: &[&str] = &[
     "other",
 ];
 
+/// Where a conversation can have taken place.
+pub(crate) const MESSAGING_CHANNELS: &[&str] = &["messenger", "whatsapp", "instagram"];
+
 /// Characters of a vehicle's trim.
 const MAX_TRIM_CHARS: usize = 50;
+
+/// Characters of a store's code.
+pub(crate) const MAX_STORE_CODE_CHARS: usize = 64;
+
+const CUSTOMER_SEGMENTS: &[&str] = &[
+    "new_customer_to_business",
+    "new_customer_to_business_line",
+    "new_customer_to_product_area",
+    "new_customer_to_medium",
+    "existing_customer_to_business",
+    "existing_customer_to_business_line",
+    "existing_customer_to_product_area",
+    "existing_customer_to_medium",
+    "customer_in_loyalty_program",
+];
 
 const DELIVERY_CATEGORIES: &[&str] = &["in_store", "curbside", "home_delivery"];
 const TRAVEL_CLASSES: &[&str] = &["economy", "premium", "business", "first"];
@@ -131,6 +165,32 @@ const FUEL_TYPES: &[&str] = &[
     "NONE",
 ];
 const TRANSMISSIONS: &[&str] = &["AUTOMATIC", "MANUAL", "OTHER", "NONE"];
+const AVAILABILITIES: &[&str] = &[
+    "available_soon",
+    "for_rent",
+    "for_sale",
+    "off_market",
+    "recently_sold",
+    "sale_pending",
+];
+const LISTING_TYPES: &[&str] = &[
+    "for_rent_by_agent",
+    "for_rent_by_owner",
+    "for_sale_by_agent",
+    "for_sale_by_owner",
+    "foreclosed",
+    "new_construction",
+    "new_listing",
+];
+const PROPERTY_TYPES: &[&str] = &[
+    "apartment",
+    "condo",
+    "house",
+    "land",
+    "manufactured",
+    "other",
+    "townhouse",
+];
 
 const fn source(name: &'static str) -> Parameter {
     Parameter {
@@ -150,48 +210,79 @@ const fn event(name: &'static str, kind: Kind) -> Parameter {
     }
 }
 
-const fn user(name: &'static str, key: &'static str, kind: Kind) -> Parameter {
+const fn within(section: Section, name: &'static str, key: &'static str, kind: Kind) -> Parameter {
     Parameter {
         name,
         key,
-        section: Section::UserData,
-        kind,
-    }
-}
-
-const fn custom(name: &'static str, key: &'static str, kind: Kind) -> Parameter {
-    Parameter {
-        name,
-        key,
-        section: Section::CustomData,
-        kind,
-    }
-}
-
-const fn content(name: &'static str, key: &'static str, kind: Kind) -> Parameter {
-    Parameter {
-        name,
-        key,
-        section: Section::Contents,
+        section,
         kind,
     }
 }
 
 macro_rules! user {
     ($key:literal, $kind:expr) => {
-        user(concat!("user_data.", $key), $key, $kind)
+        within(Section::UserData, concat!("user_data.", $key), $key, $kind)
+    };
+}
+
+macro_rules! extinfo {
+    ($key:literal, $kind:expr) => {
+        within(
+            Section::ExtInfo,
+            concat!("app_data.extinfo.", $key),
+            $key,
+            $kind,
+        )
+    };
+}
+
+macro_rules! app {
+    ($key:literal, $kind:expr) => {
+        within(Section::AppData, concat!("app_data.", $key), $key, $kind)
+    };
+}
+
+macro_rules! original {
+    ($key:literal, $kind:expr) => {
+        within(
+            Section::OriginalEventData,
+            concat!("original_event_data.", $key),
+            $key,
+            $kind,
+        )
     };
 }
 
 macro_rules! custom {
     ($key:literal, $kind:expr) => {
-        custom(concat!("custom_data.", $key), $key, $kind)
+        within(
+            Section::CustomData,
+            concat!("custom_data.", $key),
+            $key,
+            $kind,
+        )
     };
 }
 
 macro_rules! content {
     ($key:literal, $kind:expr) => {
-        content(concat!("custom_data.contents[].", $key), $key, $kind)
+        within(
+            Section::Contents,
+            concat!("custom_data.contents[].", $key),
+            $key,
+            $kind,
+        )
+    };
+}
+
+macro_rules! store {
+    ($key:literal, $kind:expr) => {
+        within(
+            Section::StoreData,
+            concat!("custom_data.store_data.", $key),
+            $key,
+            $kind,
+        )
     };
 }
 
@@ -203,6 +294,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     event("event_time", Kind::EventTime),
     event("event_id", Kind::Text),
     event("action_source", Kind::OneOf(ACTION_SOURCES)),
+    event("messaging_channel", Kind::OneOf(MESSAGING_CHANNELS)),
     event("event_source_url", Kind::Url),
     event("referrer_url", Kind::Url),
     event("opt_out", Kind::Boolean),
@@ -235,6 +327,34 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     user!("ig_account_id", Kind::Digits),
     user!("ig_sid", Kind::Digits),
     user!("whatsapp_business_account_id", Kind::Digits),
+    extinfo!("version", Kind::Platform),
+    extinfo!("package", Kind::Text),
+    extinfo!("short_version", Kind::Text),
+    extinfo!("long_version", Kind::Text),
+    extinfo!("os_version", Kind::Text),
+    extinfo!("device_model", Kind::Text),
+    extinfo!("locale", Kind::Text),
+    extinfo!("timezone_abbreviation", Kind::Text),
+    extinfo!("carrier", Kind::Text),
+    extinfo!("screen_width", Kind::Count),
+    extinfo!("screen_height", Kind::Count),
+    extinfo!("screen_density", Kind::Text),
+    extinfo!("cpu_cores", Kind::Count),
+    extinfo!("storage_gb", Kind::Count),
+    extinfo!("free_storage_gb", Kind::Count),
+    extinfo!("timezone", Kind::Text),
+    app!("advertiser_tracking_enabled", Kind::Tracking),
+    app!("application_tracking_enabled", Kind::Boolean),
+    app!("campaign_ids", Kind::Text),
+    app!("install_referrer", Kind::Text),
+    app!("installer_package", Kind::Text),
+    app!("url_schemes", Kind::TextList),
+    app!("vendor_id", Kind::Text),
+    app!("windows_attribution_id", Kind::Text),
+    original!("event_name", Kind::Text),
+    original!("event_time", Kind::EventTime),
+    original!("order_id", Kind::Text),
+    original!("event_id", Kind::Text),
     custom!("contents[]", Kind::Items),
     content!("id", Kind::Text),
     content!("quantity", Kind::Integer),
@@ -261,6 +381,12 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     custom!("event_source", Kind::Text),
     custom!("lead_event_source", Kind::Text),
     custom!("product_catalog_id", Kind::Digits),
+    custom!("customer_segmentation", Kind::OneOf(CUSTOMER_SEGMENTS)),
+    custom!("user_bucket", Kind::Text),
+    custom!("description", Kind::Text),
+    custom!("level", Kind::Text),
+    custom!("max_rating_value", Kind::Integer),
+    custom!("success", Kind::Boolean),
     custom!("checkin_date", Kind::Date),
     custom!("city", Kind::Text),
     custom!("country", Kind::Text),
@@ -305,6 +431,20 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     custom!("postal_code", Kind::Text),
     custom!("dma_code", Kind::Text),
     custom!("suggested_vehicles", Kind::Scalar),
+    custom!("availability", Kind::OneOf(AVAILABILITIES)),
+    custom!("listing_type", Kind::OneOf(LISTING_TYPES)),
+    custom!("property_type", Kind::OneOf(PROPERTY_TYPES)),
+    custom!("lease_start_date", Kind::Day),
+    custom!("lease_end_date", Kind::Day),
+    custom!("preferred_baths_range", Kind::Scalar),
+    custom!("preferred_beds_range", Kind::Scalar),
+    custom!("suggested_home_listings", Kind::Scalar),
+    custom!("suggested_jobs", Kind::Scalar),
+    custom!("suggested_local_service_businesses", Kind::Scalar),
+    custom!("suggested_location_based_items", Kind::Scalar),
+    store!("store_page_id", Kind::Digits),
+    store!("brand_page_id", Kind::Digits),
+    store!("store_code", Kind::StoreCode),
 ];
 
 /// A parameter of the table, by its place there. Orders as the table does.
@@ -318,9 +458,17 @@ impl ParameterId {
         u8::try_from(at).ok().map(Self)
     }
 
-    /// Its place in the table, below 128.
+    /// Its place in the table; below 128 for what stands in `user_data`.
     pub(crate) fn place(self) -> u8 {
         self.0
+    }
+
+    /// The positions of `app_data.extinfo`, in their order.
+    pub(crate) fn extinfo() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX)
+            .zip(PARAMETERS)
+            .filter(|(_, parameter)| parameter.section == Section::ExtInfo)
+            .map(|(place, _)| Self(place))
     }
 
     pub(crate) fn get(self) -> &'static Parameter {
@@ -334,7 +482,11 @@ mod tests {
 
     #[test]
     fn every_parameter_is_found_by_its_name_and_stands_once() {
-        assert!(PARAMETERS.len() <= 128, "sets of parameters have 128 bits");
+        let last = PARAMETERS
+            .iter()
+            .rposition(|parameter| parameter.section == Section::UserData);
+        assert!(last < Some(128), "sets of identifiers have 128 bits");
+        assert!(PARAMETERS.len() <= 256, "an id is a byte");
         for (place, parameter) in PARAMETERS.iter().enumerate() {
             let id = ParameterId::named(parameter.name).expect("in the table");
             assert_eq!(id.0 as usize, place, "{} stands twice", parameter.name);

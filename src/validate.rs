@@ -1,11 +1,11 @@
 //! What Meta would refuse, found before sending.
 //!
 //! Meta refuses a whole request for one bad event, so each event is held against the documented rules first: age, what
-//! a Purchase needs, and the combinations of customer information that are too weak to match. The form of single
+//! a Purchase, an app event and a conversation need, and the combinations of customer information that are too weak to match. The form of single
 //! parameters is right by construction.
 //!
 //! Source: "Using the API" (event time), "Standard parameters" (Purchase), "Best practices" (baseline requirements for
-//! matching).
+//! matching), "App events", "Business messaging".
 
 use crate::payload::{PARAMETERS, ParameterId};
 use crate::reason;
@@ -30,6 +30,9 @@ pub(crate) struct Facts {
     pub(crate) identifiers: Identifiers,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
+    /// Whether `app_data` holds what Meta requires of it.
+    pub(crate) has_app_data: bool,
+    pub(crate) messaging_channel: Option<&'static str>,
 }
 
 impl Facts {
@@ -90,6 +93,39 @@ static TOO_WEAK: LazyLock<[Identifiers; 4]> = LazyLock::new(|| {
     ]
 });
 
+/// The events that Meta takes from conversations.
+const MESSAGING_EVENTS: &[&str] = &[
+    "Purchase",
+    "LeadSubmitted",
+    "InitiateCheckout",
+    "AddToCart",
+    "ViewContent",
+    "OrderCreated",
+    "OrderShipped",
+    "OrderDelivered",
+    "OrderCanceled",
+    "OrderReturned",
+    "CartAbandoned",
+    "QualifiedLead",
+    "RatingProvided",
+    "ReviewProvided",
+];
+
+/// Which identifiers a conversation needs: those of one of its channel's sets. WhatsApp's is of the business account, or
+/// of the page in setups that still have one.
+static CONVERSATIONS: LazyLock<[(&str, Identifiers); 4]> = LazyLock::new(|| {
+    let whatsapp = |id| Identifiers::of(&["ctwa_clid", id]);
+    [
+        (
+            "messenger",
+            Identifiers::of(&["page_id", "page_scoped_user_id"]),
+        ),
+        ("whatsapp", whatsapp("whatsapp_business_account_id")),
+        ("whatsapp", whatsapp("page_id")),
+        ("instagram", Identifiers::of(&["ig_account_id", "ig_sid"])),
+    ]
+});
+
 /// The first rule that an event named `name` breaks at `now_ms`, if any.
 pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
     let now = now_ms.div_euclid(1_000);
@@ -99,16 +135,37 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
     if facts.event_time > now {
         return Some(reason::in_future());
     }
+    if facts.action_source == "app" && !facts.has_app_data {
+        return Some(reason::missing_app_data());
+    }
+    if facts.action_source == "business_messaging"
+        && let Some(reason) = check_messaging(name, facts)
+    {
+        return Some(reason);
+    }
     if name == "Purchase" && !facts.has_value {
         return Some(reason::missing_value());
     }
-    if name == "Purchase" && !facts.has_currency {
+    if matches!(name, "Purchase" | "OrderCreated") && !facts.has_currency {
         return Some(reason::missing_currency());
     }
     if !facts.identifiers.can_match() {
         return Some(reason::weak_identity());
     }
     None
+}
+
+fn check_messaging(name: &str, facts: &Facts) -> Option<Reason> {
+    let Some(channel) = facts.messaging_channel else {
+        return Some(reason::missing_messaging_channel());
+    };
+    if !MESSAGING_EVENTS.contains(&name) {
+        return Some(reason::messaging_event_not_allowed());
+    }
+    let is_complete = CONVERSATIONS
+        .iter()
+        .any(|(of, needed)| *of == channel && needed.is_subset_of(facts.identifiers));
+    (!is_complete).then(reason::missing_messaging_ids)
 }
 
 #[cfg(test)]
@@ -193,5 +250,54 @@ mod tests {
             Some("missing_currency")
         );
         assert_eq!(code("Lead", &without(false, false), 1), None);
+    }
+
+    #[test]
+    fn an_app_event_needs_its_app_data() {
+        let app = |has_app_data| Facts {
+            action_source: "app",
+            has_app_data,
+            ..facts(0)
+        };
+        assert_eq!(code("Lead", &app(true), 1), None);
+        assert_eq!(code("Lead", &app(false), 1), Some("missing_app_data"));
+    }
+
+    /// Each channel with the identifiers that Meta asks of it, and the same with each of them missing.
+    #[test]
+    fn a_conversation_needs_the_identifiers_of_its_channel() {
+        let said = |name: &str, channel, identifiers: &[&str]| {
+            let facts = Facts {
+                action_source: "business_messaging",
+                messaging_channel: channel,
+                identifiers: Identifiers::of(identifiers),
+                ..facts(0)
+            };
+            code(name, &facts, 1)
+        };
+        for (channel, needed) in [
+            ("messenger", ["page_id", "page_scoped_user_id"]),
+            ("whatsapp", ["ctwa_clid", "whatsapp_business_account_id"]),
+            ("whatsapp", ["ctwa_clid", "page_id"]),
+            ("instagram", ["ig_account_id", "ig_sid"]),
+        ] {
+            assert_eq!(said("Purchase", Some(channel), &needed), None, "{channel}");
+            for missing in 0..2 {
+                let rest = ["em", needed[1 - missing]];
+                let expected = Some("missing_messaging_ids");
+                assert_eq!(
+                    said("Purchase", Some(channel), &rest),
+                    expected,
+                    "{channel}"
+                );
+            }
+            let expected = Some("messaging_event_not_allowed");
+            assert_eq!(said("Lead", Some(channel), &needed), expected);
+        }
+        let ids = ["page_id", "page_scoped_user_id"];
+        assert_eq!(
+            said("Purchase", None, &ids),
+            Some("missing_messaging_channel")
+        );
     }
 }

@@ -29,8 +29,44 @@ pub(crate) struct EventPlan {
     /// In the order of sending.
     pub(crate) event: Vec<FieldPlan>,
     pub(crate) user_data: Vec<FieldPlan>,
+    pub(crate) extinfo: Vec<FieldPlan>,
+    pub(crate) app_data: Vec<FieldPlan>,
+    pub(crate) original_event_data: Vec<FieldPlan>,
     pub(crate) custom_data: Vec<FieldPlan>,
+    pub(crate) store_data: Vec<FieldPlan>,
     pub(crate) items: Option<ItemsPlan>,
+}
+
+impl EventPlan {
+    fn add(&mut self, section: Section, field: FieldPlan) {
+        match (section, &*field.name) {
+            (Section::Source, "source.full_name") => self.full_name = Some(field),
+            (Section::Source, "source.visitor_id") => self.visitor_id = Some(field),
+            (Section::Source, _) => self.click_id = Some(field),
+            (Section::Event, _) => self.event.push(field),
+            (Section::UserData, _) => self.user_data.push(field),
+            (Section::ExtInfo, _) => self.extinfo.push(field),
+            (Section::AppData, _) => self.app_data.push(field),
+            (Section::OriginalEventData, _) => self.original_event_data.push(field),
+            (Section::StoreData, _) => self.store_data.push(field),
+            (Section::CustomData | Section::Contents, _) => self.custom_data.push(field),
+        }
+    }
+
+    /// Brings the fields of every section into the order of sending.
+    fn sort(&mut self) {
+        for fields in [
+            &mut self.event,
+            &mut self.user_data,
+            &mut self.extinfo,
+            &mut self.app_data,
+            &mut self.original_event_data,
+            &mut self.custom_data,
+            &mut self.store_data,
+        ] {
+            fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+        }
+    }
 }
 
 /// How one parameter gets its value.
@@ -38,7 +74,7 @@ pub(crate) struct EventPlan {
 pub(crate) struct FieldPlan {
     /// As mappings name it.
     pub(crate) name: Box<str>,
-    /// Its key as JSON, with the colon: `"em":`.
+    /// Its key as JSON, with the colon: `"em":`. Nothing for what stands in a list.
     pub(crate) key: Box<str>,
     pub(crate) kind: Kind,
     /// Groups of slots; the first usable value of each group counts.
@@ -264,25 +300,20 @@ impl<'a> Compiler<'a, '_> {
             click_id: None,
             event: Vec::new(),
             user_data: Vec::new(),
+            extinfo: Vec::new(),
+            app_data: Vec::new(),
+            original_event_data: Vec::new(),
             custom_data: Vec::new(),
+            store_data: Vec::new(),
             items,
         };
         for (name, (place, table)) in fields {
             let Some((section, field)) = self.field(&name, &place, &table, None) else {
                 continue;
             };
-            match (section, name.as_str()) {
-                (Section::Source, "source.full_name") => plan.full_name = Some(field),
-                (Section::Source, "source.visitor_id") => plan.visitor_id = Some(field),
-                (Section::Source, _) => plan.click_id = Some(field),
-                (Section::Event, _) => plan.event.push(field),
-                (Section::UserData, _) => plan.user_data.push(field),
-                (Section::CustomData | Section::Contents, _) => plan.custom_data.push(field),
-            }
+            plan.add(section, field);
         }
-        for fields in [&mut plan.event, &mut plan.user_data, &mut plan.custom_data] {
-            fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
-        }
+        plan.sort();
         Some(plan)
     }
 
@@ -336,7 +367,7 @@ impl<'a> Compiler<'a, '_> {
             return true;
         }
         match name.strip_prefix("custom_data.") {
-            Some(key) if key.starts_with("contents") => {}
+            Some(key) if key.starts_with("contents") || key.starts_with("store_data") => {}
             Some(key) if !key.trim().is_empty() && key.chars().count() <= MAX_KEY_CHARS => {
                 return true;
             }
@@ -466,9 +497,10 @@ impl<'a> Compiler<'a, '_> {
             );
             return None;
         }
+        let section = parameter.map_or(Section::CustomData, |p| p.section);
         let plan = FieldPlan {
             name: name.into(),
-            key: format!("{}:", serde_json::Value::from(key)).into(),
+            key: json_key(section, key),
             kind,
             groups,
             constant,
@@ -476,7 +508,7 @@ impl<'a> Compiler<'a, '_> {
             otherwise: table.otherwise,
             known,
         };
-        Some((parameter.map_or(Section::CustomData, |p| p.section), plan))
+        Some((section, plan))
     }
 
     fn slot(&mut self, written: &str, place: &str, item: Option<&ItemPath<'_>>) -> Option<Slot> {
@@ -525,6 +557,13 @@ impl<'a> Compiler<'a, '_> {
 enum ItemPath<'a> {
     InList(&'a Path),
     Within(&'a Path),
+}
+
+fn json_key(section: Section, key: &str) -> Box<str> {
+    match section {
+        Section::ExtInfo => "".into(),
+        _ => format!("{}:", serde_json::Value::from(key)).into(),
+    }
 }
 
 fn kind_of(value_type: Option<ValueType>) -> Kind {

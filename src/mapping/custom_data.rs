@@ -19,6 +19,9 @@ struct Items {
     last: (Option<f64>, u64),
 }
 
+/// What explanations call the items.
+const CONTENTS: &str = "custom_data.contents[]";
+
 const NO_ID: LeftOut = LeftOut {
     code: "no_id",
     sentence: "Meta takes no item without an id",
@@ -56,6 +59,23 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 _ => self.plain(Scope::Event, field),
             }
         }
+        self.object("\"store_data\":{", &plan.store_data);
+        if self.out.len() == start {
+            self.out.truncate(mark);
+        } else {
+            self.out.push(b'}');
+        }
+    }
+
+    /// Writes an object of parameters that need nothing but their own values, unless none has one.
+    pub(super) fn object(&mut self, opening: &str, fields: &'m [FieldPlan]) {
+        let mark = self.out.len();
+        self.comma();
+        self.json(opening);
+        let start = self.out.len();
+        for field in fields {
+            self.plain(Scope::Event, field);
+        }
         if self.out.len() == start {
             self.out.truncate(mark);
         } else {
@@ -66,9 +86,8 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     /// Writes a parameter that needs nothing but its own value.
     pub(super) fn plain(&mut self, scope: Scope<'m>, field: &'m FieldPlan) {
         let mark = self.out.len();
-        self.key(field);
-        let value = self.out.len();
         if let Some(raw) = &field.constant {
+            self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Constant, written, mark);
         }
@@ -76,19 +95,20 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
+            self.key(field);
             match self.value(field.kind, raw) {
                 Ok(()) => return self.sent(scope, field, Origin::Slot(*slot), rule(field.kind)),
                 Err(why) => {
-                    self.out.truncate(value);
+                    self.out.truncate(mark);
                     self.left_out(scope, field, Origin::Slot(*slot), why);
                 }
             }
         }
         if let Some(raw) = &field.default {
+            self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Default, written, mark);
         }
-        self.out.truncate(mark);
         if field.otherwise.is_none() {
             self.absent(scope, field);
         }
@@ -221,6 +241,9 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         let mut items = Items::default();
         for source in &plan.lists {
             let (rows, cut) = self.found.rows(source.list);
+            if self.found.is_other(source.list) {
+                self.items_left_out(|| source.path.to_string(), value::WRONG_TYPE);
+            }
             for row in 0..rows {
                 let scope = Scope::Item {
                     list: source.list,
@@ -229,9 +252,8 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 };
                 self.item(scope, &source.fields, &mut items);
             }
-            if let Some(field) = source.fields.first().filter(|_| cut) {
-                let origin = Origin::Derived("the end of the list");
-                self.left_out(Scope::Event, field, origin, TOO_MANY);
+            if cut {
+                self.items_left_out(|| source.path.to_string(), TOO_MANY);
             }
             if self.out.len() > start {
                 break;
@@ -248,10 +270,17 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
         if self.out.len() == start {
             self.out.truncate(mark);
+            let lists = || plan.lists.iter().map(|list| list.path.to_string());
+            self.trace
+                .absent(|| CONTENTS.to_owned(), || lists().collect());
         } else {
             self.out.push(b']');
         }
         items
+    }
+
+    fn items_left_out(&mut self, from: impl FnOnce() -> String, why: LeftOut) {
+        self.trace.left_out(|| CONTENTS.to_owned(), from, why);
     }
 
     /// Writes one item, unless it has no id.
@@ -265,10 +294,9 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             match &*field.key {
                 "\"quantity\":" => {
                     let given = self.first(scope, field, value::integer);
-                    if let Some((given, origin)) = given {
-                        quantity = given;
-                        self.sent(scope, field, origin, rule(field.kind));
-                    }
+                    let (count, origin) = given.unwrap_or((1, Origin::Default));
+                    quantity = count;
+                    self.sent(scope, field, origin, rule(field.kind));
                     self.key(field);
                     self.integer(quantity);
                     continue;
@@ -293,9 +321,11 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
         let Some(id) = id else {
             self.out.truncate(mark);
-            if let Some(field) = fields.first() {
-                self.left_out(scope, field, Origin::Derived("the item"), NO_ID);
-            }
+            let from = || match scope {
+                Scope::Item { path, row, .. } => format!("{path}[{row}]"),
+                Scope::Event => "the event's own item".to_owned(),
+            };
+            self.items_left_out(from, NO_ID);
             return;
         };
         self.out.push(b'}');

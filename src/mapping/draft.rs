@@ -60,6 +60,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         self.told("event_name", "event", rule);
         self.event_level();
         self.user_data();
+        if self.facts.action_source == "app" {
+            self.app_data();
+        }
+        let original = &self.plan.original_event_data;
+        self.object("\"original_event_data\":{", original);
         self.custom_data();
         self.out.push(b'}');
     }
@@ -139,34 +144,50 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             Kind::Status if matches!(raw, "true" | "false") => self.json(raw),
             Kind::Text | Kind::Status => self.text(&value::text(raw)?),
             Kind::Date => self.text(&value::date(raw)?),
+            Kind::Day => self.text(&value::day(raw)?),
+            Kind::Platform => self.text(value::platform(raw)?),
+            Kind::StoreCode => self.text(&value::store_code(raw)?),
+            Kind::Count => {
+                let count = value::integer(raw)?;
+                self.text(itoa::Buffer::new().format(count));
+            }
+            Kind::EventTime => {
+                let millis = value::time_ms(raw)?.saturating_add(self.event.time_shift_ms());
+                self.integer(millis.div_euclid(1_000));
+            }
             Kind::Currency => self.text(value::currency(raw)?),
             Kind::OneOf(allowed) => self.text(value::one_of(raw, allowed)?),
             Kind::Url => self.text(&super::url::page_url(raw)?),
             Kind::Number => self.json(&value::number(raw)?),
             Kind::Money => self.json(&value::money(raw)?),
             Kind::Integer => self.integer(value::integer(raw)?),
-            Kind::Boolean => self.json(if value::boolean(raw)? {
-                "true"
-            } else {
-                "false"
-            }),
-            Kind::TextList => {
-                let mark = self.out.len();
-                self.out.push(b'[');
-                for text in value::texts(raw) {
-                    self.comma();
-                    self.text(&text);
-                }
-                if self.out.len() == mark + 1 {
-                    self.out.truncate(mark);
-                    return Err(value::WRONG_TYPE);
-                }
-                self.out.push(b']');
-            }
+            Kind::Boolean => self.boolean(value::boolean(raw)?),
+            Kind::Tracking => self.boolean(value::tracking(raw)?),
+            Kind::TextList => self.text_list(raw)?,
             Kind::Scalar => self.scalar(raw)?,
             // The other kinds have writers of their own; none of them comes here.
             _ => return Err(value::WRONG_TYPE),
         }
+        Ok(())
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.json(if value { "true" } else { "false" });
+    }
+
+    /// Writes a list of texts, or one text as a list.
+    fn text_list(&mut self, raw: &str) -> Result<(), LeftOut> {
+        let mark = self.out.len();
+        self.out.push(b'[');
+        for text in value::texts(raw) {
+            self.comma();
+            self.text(&text);
+        }
+        if self.out.len() == mark + 1 {
+            self.out.truncate(mark);
+            return Err(value::WRONG_TYPE);
+        }
+        self.out.push(b']');
         Ok(())
     }
 
@@ -232,11 +253,22 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     pub(super) fn absent(&mut self, scope: Scope<'m>, field: &FieldPlan) {
+        self.absent_everywhere(scope, field, None);
+    }
+
+    /// Tells of a field without a value, which the paths of `also` could have given one as well.
+    pub(super) fn absent_everywhere(
+        &mut self,
+        scope: Scope<'m>,
+        field: &FieldPlan,
+        also: Option<&FieldPlan>,
+    ) {
         let mapping = self.mapping;
         self.trace.absent(
             || place(mapping, scope, field),
             || {
-                let slots = field.groups.iter().flatten();
+                let fields = std::iter::once(field).chain(also);
+                let slots = fields.flat_map(|field| field.groups.iter().flatten());
                 slots
                     .map(|slot| described(mapping, scope, Origin::Slot(*slot)))
                     .collect()
@@ -281,6 +313,11 @@ pub(super) fn rule(kind: Kind) -> &'static str {
         Kind::Currency => "ISO 4217 code, upper case",
         Kind::OneOf(_) => "one of the documented values",
         Kind::Date => "a date in a documented format",
+        Kind::Day => "a day as YYYY-MM-DD",
+        Kind::Platform => "a2 for Android, i2 for iOS",
+        Kind::Tracking => "true or false, or Apple's word for it",
+        Kind::Count => "a whole number, as text",
+        Kind::StoreCode => "letters and digits",
         Kind::Price => "amount and currency",
         Kind::Scalar => "as it is",
         Kind::Url => "URL without personal query parameters",

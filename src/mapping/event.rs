@@ -1,9 +1,10 @@
 //! The parameters at the top of a server event: time, id, source, addresses, data processing options.
 
+use super::compile::FieldPlan;
 use super::draft::{Draft, Origin, Scope, rule};
 use super::explain::Trace;
 use super::value::{self, LeftOut};
-use crate::payload::{ACTION_SOURCES, Kind};
+use crate::payload::{ACTION_SOURCES, Kind, MESSAGING_CHANNELS};
 use sha2::{Digest as _, Sha256};
 
 /// How far ahead of ours the clock of a sender may be, in milliseconds: ten minutes. Such an event happened now.
@@ -12,24 +13,26 @@ const MAX_CLOCK_AHEAD_MS: i64 = 10 * 60 * 1_000;
 /// Characters of an event id. Meta publishes no limit; every id in use is shorter.
 const MAX_EVENT_ID_CHARS: usize = 256;
 
+const LDU: &str = "data_processing_options";
+const LDU_COUNTRY: &str = "data_processing_options_country";
+const LDU_STATE: &str = "data_processing_options_state";
+
 /// State codes of limited data use: 0 lets Meta find out, the others are those of the data processing options page.
 const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
 
-impl<T: Trace> Draft<'_, '_, '_, '_, T> {
+impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     pub(super) fn event_level(&mut self) {
         self.event_time();
         self.event_id();
         self.action_source();
+        self.messaging_channel();
         let plan = self.plan;
         for field in &plan.event {
             match (field.kind, &*field.name) {
                 (Kind::EventTime | Kind::DataProcessingOptions, _)
                 | (
                     _,
-                    "event_id"
-                    | "action_source"
-                    | "data_processing_options_country"
-                    | "data_processing_options_state",
+                    "event_id" | "action_source" | "messaging_channel" | LDU_COUNTRY | LDU_STATE,
                 ) => {}
                 _ => self.plain(Scope::Event, field),
             }
@@ -98,22 +101,8 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
     }
 
     fn action_source(&mut self) {
-        let field = self
-            .plan
-            .event
-            .iter()
-            .find(|field| &*field.name == "action_source");
-        let of_event = field.and_then(|field| {
-            let constant = field.constant.as_deref().or(field.default.as_deref());
-            let found = self.first(Scope::Event, field, |raw| {
-                value::one_of(raw, ACTION_SOURCES)
-            });
-            if let Some((source, origin)) = found {
-                self.sent(Scope::Event, field, origin, rule(field.kind));
-                return Some(source);
-            }
-            value::one_of(constant?, ACTION_SOURCES).ok()
-        });
+        let field = self.event_field("action_source");
+        let of_event = field.and_then(|field| self.word(field, ACTION_SOURCES));
         let source = of_event.unwrap_or_else(|| {
             self.told("action_source", "(settings)", "`action_source`");
             self.mapping.rules.action_source
@@ -123,45 +112,123 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         self.text(source);
     }
 
-    /// Limited data use, from the event or else the settings. The three parameters always go together.
-    fn data_processing_options(&mut self) {
-        let plan = self.plan;
-        let named = |name: &str| plan.event.iter().find(|field| &*field.name == name);
-        let options = named("data_processing_options").and_then(|field| {
-            let (limited, origin) = self.first(Scope::Event, field, limited_data_use)?;
-            self.sent(Scope::Event, field, origin, rule(field.kind));
-            Some(limited)
-        });
-        let mut number = |name: &str| {
-            let field = named(name)?;
-            Some(self.first(Scope::Event, field, value::integer)?.0)
-        };
-        let country = number("data_processing_options_country");
-        let state = number("data_processing_options_state");
-        let limited = match options {
-            Some(true) => Some(match (country, state) {
-                (Some(1), Some(state)) if LDU_STATES.contains(&state) => (1, state),
-                _ => self.mapping.rules.limited_data_use.unwrap_or((0, 0)),
-            }),
-            Some(false) => None,
-            None => self.mapping.rules.limited_data_use,
-        };
-        match limited {
-            Some((country, state)) => {
-                self.json(
-                    ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
-                );
-                self.integer(country);
-                self.json(",\"data_processing_options_state\":");
-                self.integer(state);
-                if options.is_none() {
-                    let rule = "`limited_data_use`";
-                    self.told("data_processing_options", "(settings)", rule);
-                }
-            }
-            None if options == Some(false) => self.json(",\"data_processing_options\":[]"),
-            None => {}
+    /// Where a conversation took place. Events that come from none have no channel.
+    fn messaging_channel(&mut self) {
+        if self.facts.action_source != "business_messaging" {
+            return;
         }
+        let Some(field) = self.event_field("messaging_channel") else {
+            return;
+        };
+        self.facts.messaging_channel = self.word(field, MESSAGING_CHANNELS);
+        if let Some(channel) = self.facts.messaging_channel {
+            self.key(field);
+            self.text(channel);
+        } else {
+            self.absent(Scope::Event, field);
+        }
+    }
+
+    fn event_field(&self, name: &str) -> Option<&'m FieldPlan> {
+        self.plan.event.iter().find(|field| &*field.name == name)
+    }
+
+    /// The word of a closed set that a field holds: a constant, else the event's, else a default.
+    fn word(&mut self, field: &'m FieldPlan, allowed: &[&'static str]) -> Option<&'static str> {
+        let (word, origin) = match &field.constant {
+            Some(raw) => (value::one_of(raw, allowed).ok()?, Origin::Constant),
+            None => self
+                .first(Scope::Event, field, |raw| value::one_of(raw, allowed))
+                .or_else(|| {
+                    let raw = field.default.as_deref()?;
+                    Some((value::one_of(raw, allowed).ok()?, Origin::Default))
+                })?,
+        };
+        self.sent(Scope::Event, field, origin, rule(field.kind));
+        Some(word)
+    }
+
+    /// Limited data use, from the event or else the settings. The three parameters always go together: Meta would
+    /// locate the visitor anew for a country without a state.
+    fn data_processing_options(&mut self) {
+        let of_settings = self.mapping.rules.limited_data_use;
+        let asked = self.limited_data_use();
+        let country = self.limited_code(LDU_COUNTRY, |code| code <= 1);
+        let state = self.limited_code(LDU_STATE, |code| code == 0 || LDU_STATES.contains(&code));
+        let is_limited = asked.unwrap_or(of_settings.is_some());
+        if is_limited {
+            let place = limited_place(country.map(|(code, _)| code), state.map(|(code, _)| code));
+            let (country, state) = place.or(of_settings).unwrap_or((0, 0));
+            self.json(
+                ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
+            );
+            self.integer(country);
+            self.json(",\"data_processing_options_state\":");
+            self.integer(state);
+        } else if asked.is_some() {
+            self.json(",\"data_processing_options\":[]");
+        }
+        if asked.is_none() {
+            self.limited_by_settings(LDU, is_limited);
+        }
+        for (name, code) in [(LDU_COUNTRY, country), (LDU_STATE, state)] {
+            match (self.event_field(name), code) {
+                (Some(field), Some((_, origin))) if is_limited => {
+                    self.sent(Scope::Event, field, origin, rule(field.kind));
+                }
+                (Some(field), Some((_, origin))) => {
+                    self.left_out(Scope::Event, field, origin, value::NOT_LIMITED);
+                }
+                _ => self.limited_by_settings(name, is_limited),
+            }
+        }
+    }
+
+    /// Tells of a parameter of limited data use that the event does not give.
+    fn limited_by_settings(&mut self, name: &str, is_limited: bool) {
+        if is_limited {
+            self.told(name, "(settings)", "`limited_data_use`");
+        } else if let Some(field) = self.event_field(name) {
+            self.absent(Scope::Event, field);
+        }
+    }
+
+    /// Whether the event asks for limited data use or against it.
+    fn limited_data_use(&mut self) -> Option<bool> {
+        let field = self.event_field(LDU)?;
+        let found = self.first(Scope::Event, field, limited_data_use);
+        if let Some((limited, origin)) = found {
+            self.sent(Scope::Event, field, origin, rule(field.kind));
+            return Some(limited);
+        }
+        let constant = field.constant.as_deref().or(field.default.as_deref())?;
+        limited_data_use(constant).ok()
+    }
+
+    fn limited_code(
+        &mut self,
+        name: &str,
+        is_known: impl Fn(u64) -> bool,
+    ) -> Option<(u64, Origin)> {
+        let field = self.event_field(name)?;
+        let known = |raw: &str| match value::integer(raw) {
+            Ok(code) if !is_known(code) => Err(value::NOT_ALLOWED),
+            code => code,
+        };
+        self.first(Scope::Event, field, known).or_else(|| {
+            let constant = field.constant.as_deref().or(field.default.as_deref())?;
+            Some((known(constant).ok()?, Origin::Constant))
+        })
+    }
+}
+
+/// The place of limited data use as an event gives it: a state of the United States that has a law for it, or no place,
+/// which leaves it to Meta to find out. A state says the country as well.
+fn limited_place(country: Option<u64>, state: Option<u64>) -> Option<(u64, u64)> {
+    match (country, state) {
+        (Some(1) | None, Some(state)) if state != 0 => Some((1, state)),
+        (Some(1) | None, None) => None,
+        _ => Some((0, 0)),
     }
 }
 

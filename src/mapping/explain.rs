@@ -78,10 +78,10 @@ impl Trace for Story {
         from: impl FnOnce() -> String,
         why: LeftOut,
     ) {
-        self.left_out.insert(
-            field(),
-            json!({ "from": from(), "why": why.code, "detail": why.sentence }),
-        );
+        // Of several values of a field, the one that was looked for first says most.
+        self.left_out
+            .entry(field())
+            .or_insert_with(|| json!({ "from": from(), "why": why.code, "detail": why.sentence }));
     }
 
     fn absent(&mut self, field: impl FnOnce() -> String, looked_in: impl FnOnce() -> Vec<String>) {

@@ -42,7 +42,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 self.facts.identifiers.insert(known);
             } else {
                 self.out.truncate(mark);
-                self.absent(Scope::Event, field);
+                let also = match field.kind {
+                    Kind::ClickId => plan.click_id.as_ref(),
+                    Kind::BrowserId => plan.visitor_id.as_ref(),
+                    _ => None,
+                };
+                self.absent_everywhere(Scope::Event, field, also);
             }
         }
         self.out.push(b'}');
@@ -289,8 +294,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             if !bare && !raw.contains("fbclid") {
                 continue;
             }
-            let Ok(text) = value::text(raw) else {
-                continue;
+            let text = match value::text(raw) {
+                Ok(text) => text,
+                Err(why) => {
+                    self.left_out(Scope::Event, sources, Origin::Slot(*slot), why);
+                    continue;
+                }
             };
             let click = match text {
                 text if bare => Some(text),

@@ -3,7 +3,7 @@
 //! In: a slice of the event's text that is one JSON value. Out: text, numbers and lists that borrow from it wherever
 //! they can. Invariant: nothing here panics or fails an event; a value that cannot be used is left out.
 
-use crate::payload::{MAX_TEXT_BYTES, MAX_VALUES};
+use crate::payload::{MAX_STORE_CODE_CHARS, MAX_TEXT_BYTES, MAX_VALUES};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -36,6 +36,11 @@ left_out! {
     NOT_A_URL = "not_a_url", "it is not an absolute URL";
     NOT_DIGITS = "not_digits", "it is not made of digits";
     NOT_A_LEAD_ID = "not_a_lead_id", "a lead id has 15 to 17 digits";
+    NOT_A_DAY = "not_a_day", "it is not a day as YYYY-MM-DD";
+    NOT_A_PLATFORM = "not_a_platform", "app events have a device information of Android and iOS only";
+    NOT_A_STORE_CODE = "not_a_store_code", "a store code has up to 64 letters and digits";
+    NOT_LIMITED = "not_limited", "the place of limited data use means nothing where data use is not limited";
+    NOT_IOS = "not_ios", "a vendor id is of an iOS device";
     NOT_A_YEAR = "not_a_year", "a year has four digits";
     NO_CURRENCY = "no_currency", "an amount means nothing to Meta without a currency";
 }
@@ -67,12 +72,18 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
         return Err(TOO_LONG);
     }
     let inner = &raw[1..raw.len() - 1];
-    if !inner.contains('\\') {
+    if !inner.bytes().any(may_hide_a_control) {
         return Ok(Cow::Borrowed(inner.trim()));
     }
     let mut decoded: String = serde_json::from_str(raw).map_err(|_| NOT_TEXT)?;
     decoded.retain(|c| !c.is_control());
     Ok(Cow::Owned(decoded.trim().to_owned()))
+}
+
+/// Whether a byte of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
+/// ASCII. The others never stand in JSON as they are.
+fn may_hide_a_control(byte: u8) -> bool {
+    matches!(byte, b'\\' | 0x7f | 0xc2)
 }
 
 /// The elements of a list, or the value itself. At most [`MAX_VALUES`].
@@ -310,6 +321,58 @@ pub(crate) fn date(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
         _ => text.contains('T') && text.parse::<jiff::Timestamp>().is_ok(),
     };
     if day { Ok(text) } else { Err(NOT_A_DATE) }
+}
+
+/// A day as `YYYY-MM-DD`.
+pub(crate) fn day(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    match date(raw) {
+        Ok(day) if day.len() == 10 => Ok(day),
+        _ => Err(NOT_A_DAY),
+    }
+}
+
+/// Meta's code of the system that a device runs, from the system's name.
+pub(crate) fn platform(raw: &str) -> Result<&'static str, LeftOut> {
+    const PLATFORMS: &[(&str, &str)] = &[
+        ("android", "a2"),
+        ("a2", "a2"),
+        ("ios", "i2"),
+        ("iphone os", "i2"),
+        ("ipados", "i2"),
+        ("iphone", "i2"),
+        ("ipad", "i2"),
+        ("i2", "i2"),
+    ];
+    let name = text(raw)?;
+    PLATFORMS
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(&name))
+        .map(|(_, code)| *code)
+        .ok_or(NOT_A_PLATFORM)
+}
+
+/// Whether tracking is allowed: a boolean, or what the visitor answered to Apple's question. No answer is a no.
+pub(crate) fn tracking(raw: &str) -> Result<bool, LeftOut> {
+    const ANSWERS: &[&str] = &[
+        "authorized",
+        "denied",
+        "restricted",
+        "notDetermined",
+        "not_determined",
+    ];
+    boolean(raw).or_else(|_| Ok(one_of(raw, ANSWERS)? == "authorized"))
+}
+
+/// The code by which a business calls a store.
+pub(crate) fn store_code(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    match text(raw)? {
+        code if code.len() <= MAX_STORE_CODE_CHARS
+            && code.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+        {
+            Ok(code)
+        }
+        _ => Err(NOT_A_STORE_CODE),
+    }
 }
 
 /// A time in milliseconds since the Unix epoch, from ISO 8601 (without an offset: UTC) or a number of seconds or

@@ -180,7 +180,7 @@ async fn a_preset_of_ones_own_is_read_from_a_file() {
     let preset = json!({
         "name": "mine", "title": "Mine", "description": "One event.",
         "include": ["event", "identity"],
-        "events": [{ "from": ["Vault Opened"], "to": "Contact", "field_mappings": { "custom_data.level": "properties.level" } }],
+        "events": [{ "from": ["Vault Opened"], "to": "Contact", "field_mappings": { "custom_data.vault_level": "properties.level" } }],
     });
     std::fs::write(&path, preset.to_string()).expect("a file");
     let sink = build(&json!({ "preset": { "file": path } })).await;
@@ -191,7 +191,7 @@ async fn a_preset_of_ones_own_is_read_from_a_file() {
     let outcome = outcome(&sink.encode(&event(&call)));
     assert_eq!(
         outcome["event"]["custom_data"],
-        json!({ "level": [1, "a"] }),
+        json!({ "vault_level": [1, "a"] }),
         "{outcome}"
     );
 

@@ -3,7 +3,7 @@
 
 use crate::{NOW_MS, build, event, outcome, root};
 use graph_sandbox::{Sandbox, SandboxOptions};
-use pipeline_core::{Encoded, Event, Outcome};
+use pipeline_core::{Encoded, Event, Outcome, Record, Sink};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -77,6 +77,130 @@ const PLACES: &[&str] = &[
     "/properties/subscription_id",
     "/properties/madid",
     "/properties/make",
+    "/context/action_source",
+    "/context/messaging_channel",
+    "/properties/messaging_channel",
+    "/properties/page_scoped_user_id",
+    "/properties/ctwa_clid",
+    "/properties/whatsapp_business_account_id",
+    "/properties/ig_account_id",
+    "/properties/ig_sid",
+    "/context/app",
+    "/context/app/namespace",
+    "/context/app/version",
+    "/context/app/build",
+    "/context/app/urlSchemes",
+    "/context/app/campaignIds",
+    "/context/app/installReferrer",
+    "/context/app/applicationTrackingEnabled",
+    "/context/device",
+    "/context/device/id",
+    "/context/device/type",
+    "/context/device/model",
+    "/context/device/adTrackingEnabled",
+    "/context/device/trackingStatus",
+    "/context/device/advertisingId",
+    "/context/device/cpuCores",
+    "/context/device/storageGb",
+    "/context/os",
+    "/context/os/name",
+    "/context/os/version",
+    "/context/screen",
+    "/context/screen/width",
+    "/context/screen/density",
+    "/context/network/carrier",
+    "/context/locale",
+    "/context/timezone",
+    "/context/data_processing_options",
+    "/context/data_processing_options_state",
+    "/properties/original_event_data",
+    "/properties/original_event_data/event_name",
+    "/properties/original_event_data/event_time",
+    "/properties/original_event_data/order_id",
+    "/properties/customer_segmentation",
+    "/properties/net_revenue",
+    "/properties/item_number",
+    "/properties/user_bucket",
+    "/properties/store_data",
+    "/properties/store_data/store_page_id",
+    "/properties/store_code",
+    "/properties/event_source",
+    "/properties/lead_event_source",
+    "/properties/product_catalog_id",
+    "/properties/level",
+    "/properties/description",
+    "/properties/max_rating_value",
+    "/properties/success",
+    "/properties/availability",
+    "/properties/listing_type",
+    "/properties/property_type",
+    "/properties/lease_start_date",
+    "/properties/preferred_beds_range",
+    "/properties/drivetrain",
+    "/properties/fuel_type",
+    "/properties/transmission",
+    "/properties/preferred_star_ratings",
+    "/properties/destination_ids",
+    "/properties/hotel_score",
+    "/properties/products/0/delivery_category",
+    "/properties/products/2/item_price",
+];
+
+/// Texts that mean something somewhere.
+const WORDS: &[&str] = &[
+    "page",
+    "track",
+    "Order Completed",
+    "Lead Submitted",
+    "Product Added",
+    "2026-01-15T11:00:00Z",
+    "EUR",
+    "MRU",
+    "12.5",
+    "$1,299.00",
+    "1e999",
+    "NaN",
+    "mary@example.com",
+    "+1 650 555 0134",
+    "(650) 555-0134",
+    "US",
+    "Germany",
+    "1997-02-16",
+    "female",
+    "fb.1.1768470000000.IwAR0_abc",
+    "fb.1.1.x",
+    "10.0.0.1",
+    "2001:db8::1",
+    "LDU",
+    "https://shop.example/?fbclid=IwAR0&x=1",
+    "true",
+    "123456789012345",
+    "2024",
+    "home delivery",
+    "2026-03-01T10:00Z",
+    "2026-03-01",
+    "20260301",
+    "app",
+    "physical_store",
+    "business_messaging",
+    "system_generated",
+    "messenger",
+    "whatsapp",
+    "instagram",
+    "iOS",
+    "Android",
+    "18.2",
+    "authorized",
+    "1013",
+    "new customer to business",
+    "HAM01",
+    "for_sale",
+    "house",
+    "All-wheel",
+    "AWD",
+    "Add to Cart",
+    "LeadSubmitted",
+    "OrderCreated",
 ];
 
 /// Values as they should be, as they are, and as nobody would expect them.
@@ -98,48 +222,56 @@ fn any_value() -> impl Strategy<Value = Value> {
         )),
         Just(json!({ "a": { "b": [] } })),
         Just(json!([null, 1, "two", [3], { "four": 4 }])),
-        prop::sample::select(vec![
-            "page",
-            "track",
-            "Order Completed",
-            "Lead Submitted",
-            "Product Added",
-            "2026-01-15T11:00:00Z",
-            "EUR",
-            "MRU",
-            "12.5",
-            "$1,299.00",
-            "1e999",
-            "NaN",
-            "mary@example.com",
-            "+1 650 555 0134",
-            "(650) 555-0134",
-            "US",
-            "Germany",
-            "1997-02-16",
-            "female",
-            "fb.1.1768470000000.IwAR0_abc",
-            "fb.1.1.x",
-            "10.0.0.1",
-            "2001:db8::1",
-            "LDU",
-            "https://shop.example/?fbclid=IwAR0&x=1",
-            "true",
-            "123456789012345",
-            "2024",
-            "home delivery",
-            "2026-03-01T10:00Z",
-        ])
-        .prop_map(Value::from),
+        prop::sample::select(WORDS).prop_map(Value::from),
     ]
 }
 
-fn any_event() -> impl Strategy<Value = Value> {
+/// What the context of an app holds beside a page's.
+fn mobile() -> Value {
+    json!({
+        "app": { "namespace": "example.shop", "version": "3.2.0" },
+        "device": { "id": "d-1", "type": "ios", "adTrackingEnabled": true },
+        "os": { "name": "iOS", "version": "18.2" },
+        "screen": {}, "network": {},
+    })
+}
+
+/// What the properties of a conversation hold, and objects for others to stand in.
+fn conversation() -> Value {
+    json!({
+        "messaging_channel": "messenger", "page_id": "1234567890", "page_scoped_user_id": "2345678901",
+        "original_event_data": {}, "store_data": {},
+    })
+}
+
+/// The names under which a preset's events come in, and some that Meta takes as they are.
+fn event_names(preset: &str) -> Vec<String> {
+    let file = root().join(format!("schema/presets/{preset}.json"));
+    let text = std::fs::read_to_string(file).expect("a file");
+    let preset: Value = serde_json::from_str(&text).expect("JSON");
+    let events = preset["events"].as_array().expect("events");
+    let of_preset = events
+        .iter()
+        .flat_map(|event| event["from"].as_array().expect("names"));
+    let others = ["Purchase", "AddToCart", "LeadSubmitted", "OrderCreated"].map(Value::from);
+    of_preset
+        .chain(&others)
+        .map(|name| name.as_str().expect("a name").to_owned())
+        .collect()
+}
+
+fn any_event(preset: &str) -> impl Strategy<Value = Value> {
     let text = std::fs::read_to_string(root().join("fixtures/purchase.json")).expect("a file");
-    let base: Value = serde_json::from_str(&text).expect("JSON");
+    let mut base: Value = serde_json::from_str(&text).expect("JSON");
+    let context = base["context"].as_object_mut().expect("an object");
+    context.extend(mobile().as_object().expect("an object").clone());
+    let properties = base["properties"].as_object_mut().expect("an object");
+    properties.extend(conversation().as_object().expect("an object").clone());
     let changes = prop::collection::vec((prop::sample::select(PLACES), any_value()), 0..12);
-    changes.prop_map(move |changes| {
+    let names = prop::sample::select(event_names(preset));
+    (names, changes).prop_map(move |(name, changes)| {
         let mut event = base.clone();
+        event["event"] = name.into();
         for (place, value) in changes {
             let (parent, key) = place.rsplit_once('/').expect("a path");
             match event.pointer_mut(parent) {
@@ -158,9 +290,20 @@ fn any_event() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Events per preset.
-const EVENTS: usize = 1_000;
+/// Presets, and where the events of a sink take place.
+const PRESETS: &[&str] = &["retail", "travel", "b2b_saas", "automotive", "meta_capi"];
+const PLACES_OF_ACTION: &[&str] = &["website", "app", "business_messaging", "physical_store"];
 
+/// Events in all, unless `PROPERTY_EVENTS` says how many.
+const EVENTS: usize = 4_000;
+
+fn events_per_sink() -> usize {
+    let asked = std::env::var("PROPERTY_EVENTS").ok();
+    let events = asked.map_or(EVENTS, |asked| asked.parse().expect("a number of events"));
+    events.div_ceil(PRESETS.len() * PLACES_OF_ACTION.len())
+}
+
+#[expect(clippy::print_stderr, reason = "a long run says how much it tried")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_accepted_is_never_refused_at_the_door() {
     let sandbox = Sandbox::start(SandboxOptions {
@@ -170,42 +313,54 @@ async fn what_is_accepted_is_never_refused_at_the_door() {
     .await
     .expect("a sandbox");
     let mut runner = TestRunner::deterministic();
-    let strategy = any_event();
-    for preset in ["retail", "travel", "b2b_saas", "automotive"] {
-        let sink = build(&json!({
-            "preset": preset,
-            "endpoint": sandbox.url(),
-            "unmapped_events": "custom",
-            "consent": { "when_absent": "allow" },
-        }))
-        .await;
-        let mut records = Vec::new();
-        let mut sources = Vec::new();
-        for _ in 0..EVENTS {
-            let source = strategy.new_tree(&mut runner).expect("an event").current();
-            if let Encoded::Record(record) = sink.encode(&event(&source)) {
-                records.push(record);
-                sources.push(source);
+    let (mut generated, mut accepted) = (0, 0);
+    for preset in PRESETS {
+        let strategy = any_event(preset);
+        for action_source in PLACES_OF_ACTION {
+            let sink = build(&json!({
+                "preset": preset,
+                "action_source": action_source,
+                "endpoint": sandbox.url(),
+                "unmapped_events": "custom",
+                "consent": { "when_absent": "allow" },
+            }))
+            .await;
+            let (mut records, mut sources) = (Vec::new(), Vec::new());
+            for _ in 0..events_per_sink() {
+                let source = strategy.new_tree(&mut runner).expect("an event").current();
+                if let Encoded::Record(record) = sink.encode(&event(&source)) {
+                    records.push(record);
+                    sources.push(source);
+                }
             }
-        }
-        assert!(
-            records.len() > EVENTS / 4,
-            "{preset}: only {} accepted",
-            records.len()
-        );
-        for (batch, sources) in records.chunks(100).zip(sources.chunks(100)) {
-            let outcomes = sink.deliver(batch).await;
-            for ((outcome, record), source) in outcomes.iter().zip(batch).zip(sources) {
-                assert_eq!(
-                    *outcome,
-                    Outcome::Delivered,
-                    "{:?} of {source}",
-                    record.payload
-                );
-            }
+            generated += events_per_sink();
+            accepted += records.len();
+            assert!(
+                records.len() > events_per_sink() / 20,
+                "{preset}, {action_source}: only {} accepted",
+                records.len()
+            );
+            deliver(sink.as_ref(), &records, &sources).await;
         }
     }
+    assert!(accepted > generated / 4, "only {accepted} accepted");
+    eprintln!("{generated} events generated, {accepted} accepted, none of them refused");
     sandbox.stop().await;
+}
+
+/// Delivers what was accepted, all of it.
+async fn deliver(sink: &dyn Sink, records: &[Record], sources: &[Value]) {
+    for (batch, sources) in records.chunks(100).zip(sources.chunks(100)) {
+        let outcomes = sink.deliver(batch).await;
+        for ((outcome, record), source) in outcomes.iter().zip(batch).zip(sources) {
+            assert_eq!(
+                *outcome,
+                Outcome::Delivered,
+                "{:?} of {source}",
+                record.payload
+            );
+        }
+    }
 }
 
 proptest! {
@@ -220,7 +375,7 @@ proptest! {
     }
 
     #[test]
-    fn no_personal_value_comes_out_in_the_clear(mut source in any_event()) {
+    fn no_personal_value_comes_out_in_the_clear(mut source in any_event("retail")) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sink = runtime.block_on(build(&json!({ "consent": { "when_absent": "allow" } })));
         source["userId"] = "visitor-4711".into();
