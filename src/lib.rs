@@ -18,11 +18,15 @@ mod consent;
 mod delivery;
 mod extract;
 mod field_mapping;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod mapping;
 mod path;
 mod payload;
 mod preset;
+mod quality;
 mod reason;
 mod request;
 mod response;

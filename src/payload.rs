@@ -312,6 +312,9 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
 pub(crate) struct ParameterId(u8);
 
 impl ParameterId {
+    /// Places that sets of parameters have room for.
+    pub(crate) const MAX_PLACES: usize = 128;
+
     /// The parameter of this name, if there is one.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let at = PARAMETERS.iter().position(|known| known.name == name)?;
@@ -334,7 +337,10 @@ mod tests {
 
     #[test]
     fn every_parameter_is_found_by_its_name_and_stands_once() {
-        assert!(PARAMETERS.len() <= 128, "sets of parameters have 128 bits");
+        assert!(
+            PARAMETERS.len() <= ParameterId::MAX_PLACES,
+            "sets of parameters have 128 bits"
+        );
         for (place, parameter) in PARAMETERS.iter().enumerate() {
             let id = ParameterId::named(parameter.name).expect("in the table");
             assert_eq!(id.0 as usize, place, "{} stands twice", parameter.name);

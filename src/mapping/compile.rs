@@ -8,6 +8,7 @@ use crate::extract::{List, Paths, Slot};
 use crate::field_mapping::{
     Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
 };
+use crate::identity::Field;
 use crate::path::Path;
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, PARAMETERS, ParameterId, Section};
 use crate::preset::{FIELDS, Preset, comparable};
@@ -31,6 +32,20 @@ pub(crate) struct EventPlan {
     pub(crate) user_data: Vec<FieldPlan>,
     pub(crate) custom_data: Vec<FieldPlan>,
     pub(crate) items: Option<ItemsPlan>,
+}
+
+impl EventPlan {
+    /// Every slot that can give a field of `user_data` its value: its own, and those of what it is made from otherwise.
+    pub(crate) fn slots<'p>(&'p self, field: &'p FieldPlan) -> impl Iterator<Item = Slot> + 'p {
+        let made_from = match field.kind {
+            Kind::Hashed(Field::Fn | Field::Ln) => self.full_name.as_ref(),
+            Kind::ClickId => self.click_id.as_ref(),
+            Kind::BrowserId => self.visitor_id.as_ref(),
+            _ => None,
+        };
+        let groups = made_from.into_iter().flat_map(|source| &source.groups);
+        field.groups.iter().chain(groups).flatten().copied()
+    }
 }
 
 /// How one parameter gets its value.

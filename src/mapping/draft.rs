@@ -232,13 +232,13 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     pub(super) fn absent(&mut self, scope: Scope<'m>, field: &FieldPlan) {
-        let mapping = self.mapping;
+        let (mapping, plan) = (self.mapping, self.plan);
         self.trace.absent(
             || place(mapping, scope, field),
             || {
-                let slots = field.groups.iter().flatten();
+                let slots = plan.slots(field);
                 slots
-                    .map(|slot| described(mapping, scope, Origin::Slot(*slot)))
+                    .map(|slot| described(mapping, scope, Origin::Slot(slot)))
                     .collect()
             },
         );

@@ -3,12 +3,13 @@
 use super::{FAILED, Failure, When, load, print, sandbox, system_clock};
 use pipeline_core::Registry;
 use pipeline_host::StopHandle;
-use pipeline_host::report;
 use pipeline_host::telemetry::Telemetry;
 use pipeline_host::topology::{self, StartOptions};
+use pipeline_host::{coverage, report};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -37,6 +38,11 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         Some(plan) => Some(sandbox::start(plan).await?),
         None => None,
     };
+    let sinks: Vec<_> = pipeline
+        .sinks
+        .iter()
+        .map(|plan| (plan.name.clone(), Arc::clone(&plan.sink)))
+        .collect();
     let running = topology::start(pipeline, StartOptions::default()).await?;
     for (source, address) in running.addresses() {
         tracing::info!(%source, %address, "listening");
@@ -54,6 +60,11 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         progress.abort();
     }
     let mut table = report::closing_table(&ending);
+    for (name, sink) in sinks {
+        if let Some(coverage) = sink.coverage() {
+            table.push_str(&coverage::table(&name, &coverage));
+        }
+    }
     if let Some(sandbox) = sandbox {
         table.push_str(&sandbox::describe(&sandbox.summary()));
         sandbox.stop().await;
