@@ -212,8 +212,7 @@ pub(crate) fn parse(
         // The check has seen to it that this cannot fail; if it does, its problems are the best explanation.
         std::mem::take(&mut problems)
     })?;
-    let has_preset = written.get("preset").is_some();
-    match options.settle(cx, has_preset, &mut problems) {
+    match options.settle(cx, &mut problems) {
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => {
             problems.sort();
@@ -225,12 +224,7 @@ pub(crate) fn parse(
 
 impl Options {
     /// Checks what a schema cannot say. Adds to `problems`; `None` only where there are some.
-    fn settle(
-        self,
-        cx: &ParseContext,
-        has_preset: bool,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Settings> {
+    fn settle(self, cx: &ParseContext, problems: &mut Vec<Problem>) -> Option<Settings> {
         self.check_delivery(problems);
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
@@ -264,11 +258,7 @@ impl Options {
             report("limited_data_use", "is no documented place", expected);
         }
         let access_token = self.token(&cx.base_dir, problems);
-        let mapping = if has_preset {
-            self.mapping(cx, default_currency, default_country, problems)
-        } else {
-            None
-        };
+        let mapping = self.mapping(cx, default_currency, default_country, problems);
         Some(Settings {
             mapping: mapping?,
             pixel_id: self.pixel_id,
@@ -365,7 +355,10 @@ impl Options {
         problems: &mut Vec<Problem>,
     ) -> Option<Mapping> {
         let preset: Cow<'_, Preset> = match &self.preset {
-            PresetChoice::Name(name) => Cow::Borrowed(preset::named(name)?),
+            // An unknown name is a problem that has been reported; those of the mappings are still to be found.
+            PresetChoice::Name(name) => {
+                preset::named(name).map_or_else(|| Cow::Owned(Preset::unknown()), Cow::Borrowed)
+            }
             PresetChoice::File { file } => match preset::read(&cx.base_dir.join(file)) {
                 Ok(preset) => Cow::Owned(preset),
                 Err(found) => {

@@ -1,20 +1,27 @@
 //! A batch of records in, one outcome per record out, in the same order; sends with one HTTP client.
 //!
 //! Meta refuses a whole request for one bad event, so a refused batch is taken apart: by the position the answer names,
-//! else by halves. One bad event among n costs at most 2·⌈log₂ n⌉ extra requests, k of them at most k times that, and
+//! else by halves. One bad event among n costs at most 2·log₂(n) + 1 extra requests, k of them at most k times that, and
 //! never more than [`MAX_REQUESTS`] in all; what is left then is retried without the events already decided.
 //!
-//! Invariant: every record gets exactly one outcome, and an error never shows a URL or a token.
+//! A count below what was sent does not say which events are missing, so that batch is taken apart as well, and some
+//! events arrive twice under one id; an event sent alone and counted as none is rejected. Where the count is missing or
+//! too high, sending parts would teach nothing: the events are retried, at the longest until they expire.
+//!
+//! Invariant: every record gets exactly one outcome; none is rejected unless it expired, or Meta named it, or did not
+//! take it when it stood alone; and an error never shows a URL or a token.
 
 use crate::request::Target;
-use crate::response::{self, Answer};
-use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
+use crate::response::{self, Answer, Code};
+use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
 use reqwest::{Client, RequestBuilder, Response, header, redirect};
 use std::sync::Arc;
 
 /// Bytes of an answer that are read; Meta's are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// Requests made for one batch, the first included.
+/// Requests made for one batch, the first included, so that a batch of nothing but bad events does not become a flood.
+/// At 1000 events it is enough for twelve bad ones wherever they stand; each attempt decides at least so many, and the
+/// host's next attempt takes up what is left.
 const MAX_REQUESTS: usize = 256;
 
 /// Sends batches to one pixel.
@@ -64,93 +71,69 @@ impl Delivery {
         let mut live = Vec::with_capacity(batch.len());
         for (position, record) in batch.iter().enumerate() {
             if record.expires_at <= now {
-                let reason = Reason::new(
-                    "expired",
-                    "the event became too old for Meta while it waited",
-                );
+                let reason = Code::Expired.reason();
                 outcomes[position] = Some(Outcome::Rejected { reason });
             } else {
                 live.push(position);
             }
         }
-        let (unsent, rest) = self.take_apart(batch, live, &mut outcomes).await;
-        for position in unsent {
-            outcomes[position] = Some(rest.clone());
-        }
+        let rest = self.take_apart(batch, live, &mut outcomes).await;
         let decided = outcomes
             .into_iter()
             .map(|outcome| outcome.unwrap_or_else(|| rest.clone()));
         decided.collect()
     }
 
-    /// Sends until all is decided, or until one outcome is due to everything that is left.
+    /// Sends until all is decided, or nothing more can be now; gives the outcome of what is left undecided.
     async fn take_apart(
         &self,
         batch: &[Record],
         live: Vec<usize>,
         outcomes: &mut [Option<Outcome>],
-    ) -> (Vec<usize>, Outcome) {
-        let mut parts = vec![live];
+    ) -> Outcome {
+        let mut parts = Parts::default();
+        parts.push(live, false);
         for _ in 0..MAX_REQUESTS {
-            let Some(mut part) = parts.pop() else { break };
-            if part.is_empty() {
-                continue;
-            }
-            let (index, reason) = match self.send(batch, &part).await {
-                Answer::Received(Some(count)) if count == part.len() as u64 => {
-                    for &p in &part {
-                        outcomes[p] = Some(Outcome::Delivered);
+            let Some(mut part) = parts.0.pop() else { break };
+            let (index, reason, refused) = match self.send(batch, &part.positions).await {
+                Answer::Received(Some(count)) if count == part.positions.len() as u64 => {
+                    for position in part.positions {
+                        outcomes[position] = Some(Outcome::Delivered);
+                    }
+                    if part.left_of_refused
+                        && let Some(right) = parts.0.pop()
+                    {
+                        parts.halve(right.positions, true);
                     }
                     continue;
                 }
-                Answer::Received(count) => {
-                    let reason = Reason::new(
-                        "not_confirmed",
-                        "Meta did not confirm that it received the event",
-                    );
-                    if part.len() == 1 && count != Some(0) {
-                        outcomes[part[0]] = Some(Outcome::Retry {
-                            after: None,
-                            reason,
-                        });
-                        continue;
-                    }
-                    (None, reason)
+                Answer::Received(Some(count)) if count < part.positions.len() as u64 => {
+                    (None, Code::NotConfirmed.reason(), false)
                 }
-                Answer::Invalid { index, reason } => (index, reason),
+                Answer::Received(_) => {
+                    return retry(Code::NotConfirmed);
+                }
+                Answer::Invalid { index, reason } => (index, reason, true),
                 Answer::Retry { after, reason } => {
-                    parts.push(part);
-                    return (parts.concat(), Outcome::Retry { after, reason });
+                    return Outcome::Retry { after, reason };
                 }
                 Answer::Blocked(reason) => {
-                    parts.push(part);
-                    return (parts.concat(), Outcome::Blocked { reason });
+                    return Outcome::Blocked { reason };
                 }
             };
-            let bad = if part.len() == 1 {
+            let bad = if part.positions.len() == 1 {
                 Some(0)
             } else {
-                index.filter(|i| *i < part.len())
+                index.filter(|index| *index < part.positions.len())
             };
             if let Some(bad) = bad {
-                outcomes[part.remove(bad)] = Some(Outcome::Rejected { reason });
-                parts.push(part);
+                outcomes[part.positions.remove(bad)] = Some(Outcome::Rejected { reason });
+                parts.push(part.positions, false);
             } else {
-                let right = part.split_off(part.len() / 2);
-                parts.extend([right, part]);
+                parts.halve(part.positions, refused);
             }
         }
-        let reason = Reason::new(
-            "many_refused",
-            "Meta refused many events of the batch; the rest is sent again",
-        );
-        (
-            parts.concat(),
-            Outcome::Retry {
-                after: None,
-                reason,
-            },
-        )
+        retry(Code::ManyRefused)
     }
 
     async fn send(&self, batch: &[Record], part: &[usize]) -> Answer {
@@ -177,6 +160,42 @@ impl Delivery {
     }
 }
 
+/// What is still to be sent, as positions in the batch; the next part is the last.
+#[derive(Default)]
+struct Parts(Vec<Part>);
+
+struct Part {
+    positions: Vec<usize>,
+    /// Whether the next part is the right half of what Meta refused, this one being its left half. If this one is
+    /// delivered whole, the bad event is over there, and sending that whole would be a request for nothing.
+    left_of_refused: bool,
+}
+
+impl Parts {
+    fn push(&mut self, positions: Vec<usize>, left_of_refused: bool) {
+        if !positions.is_empty() {
+            self.0.push(Part {
+                positions,
+                left_of_refused,
+            });
+        }
+    }
+
+    /// Puts both halves up for sending; an event that is alone already is sent alone, so that Meta's word about it counts.
+    fn halve(&mut self, mut left: Vec<usize>, refused: bool) {
+        let right = left.split_off(left.len() / 2);
+        self.push(right, false);
+        self.push(left, refused);
+    }
+}
+
+fn retry(code: Code) -> Outcome {
+    Outcome::Retry {
+        after: None,
+        reason: code.reason(),
+    }
+}
+
 async fn exchange(request: RequestBuilder) -> Answer {
     let read = async {
         let response = request.send().await?;
@@ -184,14 +203,14 @@ async fn exchange(request: RequestBuilder) -> Answer {
         Ok(response::read(status, &headers, &bounded(response).await?))
     };
     read.await.unwrap_or_else(|error: reqwest::Error| {
-        let (code, detail) = if error.is_timeout() {
-            ("timeout", "Meta did not answer in time")
+        let code = if error.is_timeout() {
+            Code::Timeout
         } else {
-            ("connection_failed", "the connection to Meta failed")
+            Code::ConnectionFailed
         };
         Answer::Retry {
             after: None,
-            reason: Reason::new(code, detail),
+            reason: code.reason(),
         }
     })
 }

@@ -57,6 +57,26 @@ pub(crate) struct PresetEvent {
     pub(crate) field_mappings: FieldMappings,
 }
 
+impl Preset {
+    /// Stands in for a preset that could not be found, so that what is laid over it can still be checked.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            schema: None,
+            name: String::new(),
+            title: String::new(),
+            description: String::new(),
+            consent_categories: marketing(),
+            include: Vec::new(),
+            field_mappings: FieldMappings::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
 fn marketing() -> Vec<String> {
     vec!["marketing".to_owned()]
 }

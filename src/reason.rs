@@ -1,6 +1,6 @@
 //! Why an event is not sent: the closed set of codes that mapping and validation use, with a sentence each.
 //!
-//! What delivery adds to the set stands in `response.rs`.
+//! What delivery adds to the set stands in `response/table.rs`.
 
 use crate::extract::Unreadable;
 use pipeline_core::Reason;

@@ -1,15 +1,19 @@
-//! An HTTP response in, what it means for the records of its request out: a table, not code paths.
+//! An HTTP response in, what it means for the records of its request out: a table, not code paths. [`Code`] is the closed
+//! list of the reasons that delivery gives.
 //!
 //! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localised and
 //! may quote personal data, stay out. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
 
 use pipeline_core::Reason;
 use reqwest::header::HeaderMap;
-use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::ops::RangeInclusive;
 use std::time::Duration;
+use table::{Class, INVALID_PARAMETER, SUBCODES, find};
+
+mod table;
+
+pub(crate) use table::Code;
 
 /// The longest pause taken from an answer's headers.
 pub(crate) const MAX_THROTTLE: Duration = Duration::from_secs(60 * 60);
@@ -19,6 +23,8 @@ pub(crate) const POLICY_PAUSE: Duration = Duration::from_secs(60 * 60);
 const MAX_NAME_CHARS: usize = 40;
 /// Steps of a path into an event that are repeated in a reason.
 const MAX_PATH_STEPS: usize = 6;
+/// Graph's code for an unknown error that may pass.
+const UNKNOWN_ERROR: i64 = 1;
 
 /// What a response means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,264 +45,93 @@ pub(crate) enum Answer {
     },
 }
 
-/// What follows from an error code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
-    Transient,
-    Throttle,
-    PolicyBlock,
-    /// Auth, permission and configuration alike: a person has to act.
-    Blocked,
-    InvalidData,
+/// The parts of Graph's error that are read, each on its own: an odd one is as good as none.
+struct GraphError<'a> {
+    code: i64,
+    subcode: Option<i64>,
+    is_transient: bool,
+    texts: [Option<&'a str>; 2],
+    trace: Option<&'a str>,
 }
 
-/// One line of the table; the first that fits decides.
-#[derive(Debug)]
-pub(crate) struct Row {
-    codes: RangeInclusive<i64>,
-    /// `None` fits any subcode and none.
-    subcodes: Option<RangeInclusive<i64>>,
-    class: Class,
-    pub(crate) code: &'static str,
-    sentence: &'static str,
-}
-
-const fn row(
-    codes: RangeInclusive<i64>,
-    subcodes: Option<RangeInclusive<i64>>,
-    class: Class,
-    code: &'static str,
-    sentence: &'static str,
-) -> Row {
-    Row {
-        codes,
-        subcodes,
-        class,
-        code,
-        sentence,
+impl<'a> GraphError<'a> {
+    fn of(body: &'a Value) -> Option<Self> {
+        let error = body.get("error")?.as_object()?;
+        let text = |name| error.get(name).and_then(Value::as_str);
+        let is_transient = error.get("is_transient").is_some_and(is_true);
+        Some(Self {
+            // An error that may pass is read as such even where its code cannot be.
+            code: error
+                .get("code")
+                .and_then(integer)
+                .or(is_transient.then_some(UNKNOWN_ERROR))?,
+            subcode: error.get("error_subcode").and_then(integer),
+            is_transient,
+            texts: [text("error_user_msg"), text("message")],
+            trace: text("fbtrace_id"),
+        })
     }
 }
 
-const LIMIT: &str = "Meta limits the rate of calls; sending resumes by itself";
-const DATASET: &str = "Meta does not find this pixel or the token may not use it; check `pixel_id` and the token's assets";
-const LINK: &str =
-    "the dataset lacks a page or account it must be linked to; link it in Events Manager";
-const TOKEN: &str = "Meta does not accept the access token; make a new one in Events Manager";
-const PERMISSION: &str = "the access token lacks a permission; give its owner access to the pixel";
-const TROUBLE: &str = "Meta has a passing fault";
-
-/// Every code we know.
-pub(crate) static ROWS: &[Row] = &[
-    row(
-        i64::MIN..=-1,
-        None,
-        Class::Transient,
-        "server_error",
-        TROUBLE,
-    ),
-    row(1..=2, None, Class::Transient, "server_error", TROUBLE),
-    row(5000..=5000, None, Class::Transient, "server_error", TROUBLE),
-    row(4..=4, None, Class::Throttle, "throttled", LIMIT),
-    row(17..=17, None, Class::Throttle, "throttled", LIMIT),
-    row(32..=32, None, Class::Throttle, "throttled", LIMIT),
-    row(341..=341, None, Class::Throttle, "throttled", LIMIT),
-    row(613..=613, None, Class::Throttle, "throttled", LIMIT),
-    row(80000..=80014, None, Class::Throttle, "throttled", LIMIT),
-    row(
-        368..=368,
-        None,
-        Class::PolicyBlock,
-        "policy_block",
-        "Meta blocks this account for a while over its policies; look at Account Quality",
-    ),
-    row(
-        190..=190,
-        Some(463..=463),
-        Class::Blocked,
-        "token_expired",
-        "the access token has expired; make a new one in Events Manager",
-    ),
-    row(190..=190, None, Class::Blocked, "token_invalid", TOKEN),
-    row(102..=102, None, Class::Blocked, "token_invalid", TOKEN),
-    row(104..=104, None, Class::Blocked, "token_invalid", TOKEN),
-    row(
-        3..=3,
-        None,
-        Class::Blocked,
-        "permission_missing",
-        PERMISSION,
-    ),
-    row(
-        10..=10,
-        None,
-        Class::Blocked,
-        "permission_missing",
-        PERMISSION,
-    ),
-    row(
-        200..=299,
-        None,
-        Class::Blocked,
-        "permission_missing",
-        PERMISSION,
-    ),
-    row(
-        100..=100,
-        Some(33..=33),
-        Class::Blocked,
-        "pixel_not_found",
-        DATASET,
-    ),
-    row(33..=33, None, Class::Blocked, "pixel_not_found", DATASET),
-    row(803..=803, None, Class::Blocked, "pixel_not_found", DATASET),
-    row(
-        2_044_055..=2_044_055,
-        None,
-        Class::Blocked,
-        "pixel_not_found",
-        DATASET,
-    ),
-    row(
-        2500..=2500,
-        None,
-        Class::Blocked,
-        "path_unknown",
-        "Meta does not know this path or saw no token; check `api_version`, `pixel_id` and the token",
-    ),
-    row(
-        100..=100,
-        Some(2_804_065..=2_804_065),
-        Class::Blocked,
-        "dataset_not_linked",
-        LINK,
-    ),
-    row(
-        100..=100,
-        Some(2_804_131..=2_804_132),
-        Class::Blocked,
-        "dataset_not_linked",
-        LINK,
-    ),
-    row(
-        100..=100,
-        Some(2_804_003..=2_804_003),
-        Class::InvalidData,
-        "refused_invalid",
-        "Meta refused the event: it is too old",
-    ),
-    row(
-        100..=100,
-        Some(2_804_004..=2_804_004),
-        Class::InvalidData,
-        "refused_invalid",
-        "Meta refused the event: its time is in the future",
-    ),
-    row(
-        100..=100,
-        Some(2_804_019..=2_804_019),
-        Class::InvalidData,
-        "refused_invalid",
-        "Meta refused the event: a parameter is missing, unexpected or malformed",
-    ),
-    row(
-        100..=100,
-        Some(2_804_050..=2_804_050),
-        Class::InvalidData,
-        "refused_invalid",
-        "Meta refused the event: it says too little about the customer",
-    ),
-    row(
-        i64::MIN..=i64::MAX,
-        None,
-        Class::InvalidData,
-        "refused_invalid",
-        "Meta refused the event: a parameter is invalid",
-    ),
-];
-
-#[derive(Deserialize)]
-struct Body {
-    error: Option<GraphError>,
-    events_received: Option<Value>,
+fn integer(value: &Value) -> Option<i64> {
+    value
+        .as_i64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-#[derive(Deserialize)]
-struct GraphError {
-    code: i64,
-    error_subcode: Option<i64>,
-    is_transient: Option<bool>,
-    message: Option<String>,
-    error_user_msg: Option<String>,
-    fbtrace_id: Option<String>,
+fn is_true(value: &Value) -> bool {
+    *value == Value::Bool(true) || value.as_str() == Some("true") || value.as_i64() == Some(1)
 }
 
 /// Reads a response. The status counts only where the body says nothing.
 pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
-    match serde_json::from_slice::<Body>(body) {
-        Ok(Body {
-            error: Some(error), ..
-        }) => read_error(&error, headers),
-        Ok(Body {
-            events_received, ..
-        }) if status == 200 => Answer::Received(events_received.as_ref().and_then(Value::as_u64)),
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(error) = GraphError::of(&body) {
+        return read_error(status, &error, headers);
+    }
+    match body.as_object() {
+        Some(receipt) if status == 200 && receipt.get("error").is_none_or(Value::is_null) => {
+            let count = receipt.get("events_received").and_then(integer);
+            Answer::Received(count.and_then(|count| u64::try_from(count).ok()))
+        }
         _ => read_status(status, headers),
     }
 }
 
 /// A page that is not Meta's word costs no event: only 401 and 403 mean more than "try again".
 fn read_status(status: u16, headers: &HeaderMap) -> Answer {
-    let (code, sentence) = match status {
-        401 => return Answer::Blocked(Reason::new("token_invalid", TOKEN)),
-        403 => return Answer::Blocked(Reason::new("permission_missing", PERMISSION)),
-        429 => ("throttled", LIMIT),
-        408 | 500.. => ("server_error", TROUBLE),
-        _ => (
-            "unreadable_answer",
-            "the answer is not Meta's; look for a proxy or a wrong `endpoint`",
-        ),
+    let code = match status {
+        401 => return Answer::Blocked(Code::TokenInvalid.reason()),
+        403 => return Answer::Blocked(Code::PermissionMissing.reason()),
+        429 => Code::Throttled,
+        408 | 500.. => Code::ServerError,
+        _ => Code::UnreadableAnswer,
     };
-    let reason = Reason::new(code, format!("{sentence} (HTTP status {status})"));
+    let reason = code.because(format!("{} (HTTP status {status})", code.sentence()));
     Answer::Retry {
         after: throttle(headers),
         reason,
     }
 }
 
-pub(crate) fn find(code: i64, subcode: Option<i64>) -> Option<&'static Row> {
-    ROWS.iter().find(|row| {
-        row.codes.contains(&code)
-            && row
-                .subcodes
-                .as_ref()
-                .is_none_or(|subcodes| subcode.is_some_and(|s| subcodes.contains(&s)))
-    })
-}
-
-fn read_error(error: &GraphError, headers: &HeaderMap) -> Answer {
-    let transient = error.is_transient == Some(true);
-    let (class, code, sentence) = match find(error.code, error.error_subcode) {
-        Some(row) if !transient || matches!(row.class, Class::Throttle | Class::PolicyBlock) => {
-            (row.class, row.code, row.sentence)
+fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
+    let code = match find(error.code, error.subcode).map(|row| row.code) {
+        Some(code)
+            if !error.is_transient || matches!(code, Code::Throttled | Code::PolicyBlock) =>
+        {
+            code
         }
-        _ => (Class::Transient, "server_error", TROUBLE),
+        _ if error.is_transient => Code::ServerError,
+        // A code nobody documents costs the event only where the status says that the request is to blame.
+        None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
+            Code::RefusedInvalid
+        }
+        _ => return read_status(status, headers),
     };
-    let mut detail = format!("{sentence} (code {}", error.code);
-    if let Some(subcode) = error.error_subcode {
-        let _ = write!(detail, ", subcode {subcode}");
-    }
-    if let Some(trace) = error.fbtrace_id.as_deref().filter(|id| is_name(id)) {
-        let _ = write!(detail, ", fbtrace_id {trace}");
-    }
-    detail.push(')');
-    let located = [&error.message, &error.error_user_msg]
-        .into_iter()
-        .flatten()
-        .find_map(|text| locate(text));
-    if let Some((_, path)) = located.as_ref().filter(|(_, path)| !path.is_empty()) {
-        let _ = write!(detail, " at {path}");
-    }
-    let reason = Reason::new(code, detail);
-    match class {
+    let located = error.texts.iter().flatten().find_map(|text| locate(text));
+    let path = located.as_ref().map_or("", |(_, path)| path);
+    let reason = code.because(explain(code, error, path));
+    match code.class() {
         Class::Transient | Class::Throttle => Answer::Retry {
             after: throttle(headers),
             reason,
@@ -313,10 +148,46 @@ fn read_error(error: &GraphError, headers: &HeaderMap) -> Answer {
     }
 }
 
+/// What happened, and the codes and the field that Meta gave.
+fn explain(code: Code, error: &GraphError, path: &str) -> String {
+    let words = SUBCODES
+        .iter()
+        .find(|(subcode, _)| error.code == INVALID_PARAMETER && error.subcode == Some(*subcode))
+        .filter(|_| code == Code::RefusedInvalid);
+    let mut text = words.map_or_else(
+        || code.sentence().to_owned(),
+        |(_, words)| format!("Meta refused the event: {words}"),
+    );
+    let _ = write!(text, " (code {}", error.code);
+    if let Some(subcode) = error.subcode {
+        let _ = write!(text, ", subcode {subcode}");
+    }
+    if let Some(trace) = error.trace.filter(|id| is_name(id)) {
+        let _ = write!(text, ", fbtrace_id {trace}");
+    }
+    text.push(')');
+    if !path.is_empty() {
+        let _ = write!(text, " at {path}");
+    }
+    text
+}
+
 /// The position and the field that `$['data'][3]['user_data']['em']` names: `(3, "user_data.em")`.
+///
+/// Meta may quote an event's values. A text that names two positions, one of which a visitor could have written, names
+/// none.
 fn locate(text: &str) -> Option<(usize, String)> {
-    let (_, rest) = text.split_once("$['data'][")?;
-    let (index, mut rest) = rest.split_once(']')?;
+    let mut named = text.split("$['data'][").skip(1).map(|rest| {
+        let (index, steps) = rest.split_once(']')?;
+        Some((index.parse().ok()?, field(steps)))
+    });
+    let (index, field) = named.next()??;
+    let agrees = |other: Option<(usize, String)>| other.is_some_and(|(other, _)| other == index);
+    named.all(agrees).then_some((index, field))
+}
+
+/// The steps of `['user_data']['em']` as `user_data.em`, up to the first that is no name.
+fn field(mut rest: &str) -> String {
     let mut steps = Vec::new();
     while let Some((step, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
         let name = step.trim_matches('\'');
@@ -326,7 +197,7 @@ fn locate(text: &str) -> Option<(usize, String)> {
         steps.push(name);
         rest = after;
     }
-    Some((index.parse().ok()?, steps.join(".")))
+    steps.join(".")
 }
 
 /// Short and of plain characters; not a hash, an address or a phone number.

@@ -54,42 +54,101 @@ fn record(id: usize, bad: bool, named: bool) -> Record {
     }
 }
 
-fn run(batch: &[Record]) -> (Vec<Outcome>, usize, Vec<u64>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+/// The server and a client of it, alive for many batches.
+struct Bench {
+    runtime: tokio::runtime::Runtime,
+    ledger: Ledger,
+    delivery: Delivery,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let ledger = Ledger::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = Target {
-            endpoint: format!("http://{}", listener.local_addr().unwrap()),
-            api_version: "v25.0".into(),
-            pixel_id: "1".into(),
-            access_token: SensitiveString::from("t".to_owned()),
-            test_event_code: None,
-            timeout: Duration::from_secs(10),
-        };
-        let app = Router::new()
-            .route("/v25.0/1/events", any(answer))
-            .with_state(ledger.clone());
-        tokio::spawn(async { axum::serve(listener, app).await });
-        let delivery = Delivery::new(target, Arc::new(ManualClock::at(50_000))).unwrap();
-        let outcomes = delivery.deliver(batch).await;
-        let seen = ledger.lock().unwrap();
-        (outcomes, seen.requests, seen.accepted.clone())
-    })
+        let delivery = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = format!("http://{}", listener.local_addr().unwrap());
+            let app = Router::new()
+                .route("/v25.0/1/events", any(answer))
+                .with_state(ledger.clone());
+            tokio::spawn(async { axum::serve(listener, app).await });
+            Delivery::new(target(endpoint), Arc::new(ManualClock::at(50_000))).unwrap()
+        });
+        Self {
+            runtime,
+            ledger,
+            delivery,
+        }
+    }
+
+    fn run(&self, batch: &[Record]) -> (Vec<Outcome>, usize, Vec<u64>) {
+        let outcomes = self.runtime.block_on(self.delivery.deliver(batch));
+        let seen = std::mem::take(&mut *self.ledger.lock().unwrap());
+        (outcomes, seen.requests, seen.accepted)
+    }
+
+    /// Delivers `events` of which one is bad, and gives the requests made.
+    fn requests_for(&self, events: usize, bad: usize) -> usize {
+        let batch: Vec<_> = (0..events).map(|id| record(id, id == bad, false)).collect();
+        let (outcomes, requests, accepted) = self.run(&batch);
+        assert_eq!(accepted.len(), events - 1);
+        assert!(matches!(outcomes[bad], Outcome::Rejected { .. }));
+        requests
+    }
+}
+
+fn run(batch: &[Record]) -> (Vec<Outcome>, usize, Vec<u64>) {
+    Bench::start().run(batch)
+}
+
+fn target(endpoint: String) -> Target {
+    Target {
+        endpoint,
+        api_version: "v25.0".into(),
+        pixel_id: "1".into(),
+        access_token: SensitiveString::from("t".to_owned()),
+        test_event_code: None,
+        timeout: Duration::from_secs(10),
+    }
+}
+
+/// The most requests that taking `events` apart may cost for each bad one: 2·log₂(n) + 1.
+fn most_extra(events: usize) -> f64 {
+    2.0 * f64::from(u32::try_from(events).unwrap()).log2() + 1.0
+}
+
+fn is_within(requests: usize, events: usize, bad: usize) -> bool {
+    let [extra, bad] = [requests - 1, bad].map(|count| f64::from(u32::try_from(count).unwrap()));
+    extra <= bad * most_extra(events)
 }
 
 #[test]
 fn one_bad_event_among_a_thousand_costs_twenty_requests_more() {
-    for bad in [0, 499, 500, 999] {
-        let batch: Vec<_> = (0..1000).map(|id| record(id, id == bad, false)).collect();
-        let (outcomes, requests, accepted) = run(&batch);
-        assert_eq!(accepted.len(), 999);
-        assert!(matches!(outcomes[bad], Outcome::Rejected { .. }));
+    let bench = Bench::start();
+    for bad in [0, 1, 499, 500, 998, 999] {
+        let requests = bench.requests_for(1000, bad);
         assert!(requests <= 1 + 20, "{requests}");
     }
+}
+
+#[test]
+fn a_half_that_must_be_bad_is_not_sent_whole() {
+    // 8 events, then 4 good, 2 good, 1 good, and the bad one alone.
+    assert_eq!(Bench::start().requests_for(8, 7), 5);
+}
+
+#[test]
+fn more_bad_events_than_one_attempt_takes_apart_are_left_to_the_next() {
+    let batch: Vec<_> = (0..1000).map(|id| record(id, true, false)).collect();
+    let (outcomes, requests, _) = run(&batch);
+    assert_eq!(requests, MAX_REQUESTS);
+    let left = |outcome: &Outcome| matches!(outcome, Outcome::Retry { reason, .. } if reason.code == "many_refused");
+    let decided = outcomes.iter().position(left).unwrap();
+    assert!(decided >= 12, "{decided}");
+    assert!(outcomes[decided..].iter().all(left));
 }
 
 #[test]
@@ -120,9 +179,22 @@ proptest! {
             prop_assert_eq!(matches!(outcome, Outcome::Rejected { .. }), *bad);
             prop_assert_eq!(*outcome == Outcome::Delivered, !*bad);
         }
-        let levels = bad.len().next_power_of_two().ilog2() as usize;
-        let bound = 1 + 2 * levels * bad.iter().filter(|bad| **bad).count();
-        prop_assert!(requests <= bound, "{} > {}", requests, bound);
+        let bad = bad.iter().filter(|bad| **bad).count();
+        prop_assert!(is_within(requests, batch.len(), bad), "{} for {} of {}", requests, bad, batch.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3))]
+    #[test]
+    fn one_bad_event_keeps_to_the_bound_in_a_batch_of_any_size(position in proptest::collection::vec(proptest::sample::Index::arbitrary(), 130)) {
+        let bench = Bench::start();
+        for (events, position) in (1..).zip(position) {
+            for bad in [0, position.index(events), events - 1] {
+                let requests = bench.requests_for(events, bad);
+                prop_assert!(is_within(requests, events, 1), "{} for {} of {}", requests, bad, events);
+            }
+        }
     }
 }
 
@@ -131,15 +203,7 @@ async fn a_host_that_cannot_be_reached_is_unavailable_and_its_url_is_not_shown()
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let target = Target {
-        endpoint,
-        api_version: "v25.0".into(),
-        pixel_id: "1".into(),
-        access_token: SensitiveString::from("t".to_owned()),
-        test_event_code: None,
-        timeout: Duration::from_secs(10),
-    };
-    let delivery = Delivery::new(target, Arc::new(ManualClock::at(0))).unwrap();
+    let delivery = Delivery::new(target(endpoint), Arc::new(ManualClock::at(0))).unwrap();
     let error = delivery.healthcheck().await.unwrap_err();
     assert!(matches!(error, HealthcheckError::Unavailable(_)));
     assert_eq!(error.to_string(), "the connection to Meta failed");

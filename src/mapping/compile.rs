@@ -134,7 +134,7 @@ pub(crate) fn compile(
             events.insert(event.comparable.into(), plan);
         }
     }
-    let unmapped = if overrides.unmapped_events {
+    let unmapped = if overrides.unmapped_events || preset.is_unknown() {
         compiler.event(&Event::default())
     } else {
         None
@@ -236,6 +236,9 @@ impl<'a> Compiler<'a, '_> {
             event.to = table.event_name.or_else(|| event.to.take());
             if event.to.is_none() {
                 events.remove(&key);
+                if self.preset.is_unknown() {
+                    continue;
+                }
                 self.problem(
                     &place,
                     "has no `event_name`, and the preset does not know the event",

@@ -1,56 +1,124 @@
-//! Walks `fixtures/responses`: every answer means what its file says, and every row of the table has a file.
+//! Walks `fixtures/responses`: every answer means what its file says, and every row of the table, every subcode with
+//! words of its own and every reason code has a file.
 
+use super::table::{ROWS, Row};
 use super::*;
 use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// The reason codes that no answer gives: `delivery` gives them by itself.
+const WITHOUT_ANSWER: &[Code] = &[
+    Code::Timeout,
+    Code::ConnectionFailed,
+    Code::NotConfirmed,
+    Code::ManyRefused,
+    Code::Expired,
+];
+
+/// Every fixture, by name.
+fn cases() -> Vec<(String, Value)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/responses");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let case = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        (path.display().to_string(), case)
+    });
+    files.collect()
+}
+
+fn answer(case: &Value) -> Answer {
+    let headers = case["headers"].as_object().unwrap().iter();
+    let headers = headers.map(|(name, value)| {
+        let value = HeaderValue::from_str(value.as_str().unwrap()).unwrap();
+        (name.parse::<HeaderName>().unwrap(), value)
+    });
+    let body = case["body"].as_str();
+    let body = body.map_or_else(|| case["body"].to_string(), str::to_owned);
+    let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+    read(status, &headers.collect(), body.as_bytes())
+}
+
+/// An answer in the words of the fixtures' `expected`.
+fn described(answer: &Answer) -> Value {
+    let (outcome, after, index, reason) = match answer {
+        Answer::Received(count) => return json!({ "outcome": "received", "count": count }),
+        Answer::Retry { after, reason } => ("retry", *after, None, reason),
+        Answer::Blocked(reason) => ("blocked", None, None, reason),
+        Answer::Invalid { index, reason } => ("invalid", None, *index, reason),
+    };
+    let after = after.map(|after| after.as_secs());
+    json!({ "outcome": outcome, "reason": reason.code, "after_secs": after, "index": index, "detail": reason.detail })
+}
 
 #[test]
-fn every_answer_means_what_its_fixture_says_and_every_row_has_one() {
-    let mut uncovered: Vec<&Row> = ROWS.iter().collect();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/responses");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let case: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let headers = case["headers"].as_object().unwrap().iter();
-        let headers = headers.map(|(name, value)| {
-            let value = HeaderValue::from_str(value.as_str().unwrap()).unwrap();
-            (name.parse::<HeaderName>().unwrap(), value)
-        });
-        let body = case["body"]
-            .as_str()
-            .map_or_else(|| case["body"].to_string(), str::to_owned);
-        let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
-        let (outcome, after, index, reason) =
-            match read(status, &headers.collect(), body.as_bytes()) {
-                Answer::Retry { after, reason } => ("retry", after, None, reason),
-                Answer::Blocked(reason) => ("blocked", None, None, reason),
-                Answer::Invalid { index, reason } => ("invalid", None, index, reason),
-                Answer::Received(count) => panic!("{}: received {count:?}", path.display()),
-            };
-        let expected = &case["expected"];
-        assert_eq!(expected["outcome"], outcome, "{}", path.display());
-        assert_eq!(expected["reason"], reason.code, "{}", path.display());
-        assert_eq!(
-            expected["after_secs"].as_u64(),
-            after.map(|a| a.as_secs()),
-            "{}",
-            path.display()
-        );
-        assert_eq!(
-            expected["index"].as_u64(),
-            index.map(|i| i as u64),
-            "{}",
-            path.display()
-        );
-        if let Some(detail) = expected["detail"].as_str() {
-            assert_eq!(detail, reason.detail, "{}", path.display());
+fn every_answer_means_what_its_fixture_says() {
+    for (name, case) in cases() {
+        let mut described = described(&answer(&case));
+        if case["expected"]["detail"].is_null() && described["detail"].is_string() {
+            described["detail"] = Value::Null;
         }
+        assert_eq!(described, case["expected"], "{name}");
+    }
+}
+
+#[test]
+fn every_row_every_subcode_and_every_reason_code_has_a_fixture() {
+    let (mut rows, mut subcodes) = (Vec::<*const Row>::new(), BTreeSet::new());
+    let mut codes = BTreeSet::new();
+    for (_, case) in cases() {
         let error = &case["body"]["error"];
-        if let Some(row) = error["code"]
-            .as_i64()
-            .and_then(|c| find(c, error["error_subcode"].as_i64()))
-        {
-            uncovered.retain(|other| !std::ptr::eq(*other, row));
+        let (code, subcode) = (error["code"].as_i64(), error["error_subcode"].as_i64());
+        rows.extend(
+            code.and_then(|code| find(code, subcode))
+                .map(std::ptr::from_ref),
+        );
+        subcodes.extend(subcode.filter(|_| case["expected"]["detail"].is_string()));
+        codes.extend(case["expected"]["reason"].as_str().map(str::to_owned));
+    }
+    for row in ROWS {
+        assert!(rows.contains(&std::ptr::from_ref(row)), "{row:?}");
+    }
+    for (subcode, words) in SUBCODES {
+        assert!(subcodes.contains(subcode), "{subcode}: {words}");
+    }
+    let with_answer = Code::ALL
+        .iter()
+        .filter(|code| !WITHOUT_ANSWER.contains(code));
+    let with_answer: BTreeSet<_> = with_answer.map(|code| code.as_str().to_owned()).collect();
+    assert_eq!(codes, with_answer);
+}
+
+#[test]
+fn reasons_are_made_of_the_closed_set_alone() {
+    let delivery = include_str!("../delivery.rs");
+    for source in [delivery, include_str!("../response.rs")] {
+        assert!(!source.contains("Reason::new"));
+    }
+    for code in WITHOUT_ANSWER {
+        assert!(delivery.contains(&format!("Code::{code:?}")), "{code:?}");
+    }
+}
+
+#[test]
+fn no_subcode_is_listed_twice_or_has_words_that_repeat_another() {
+    let subcodes: BTreeSet<_> = SUBCODES.iter().map(|(subcode, _)| subcode).collect();
+    let words: BTreeSet<_> = SUBCODES.iter().map(|(_, words)| words).collect();
+    assert_eq!(
+        (subcodes.len(), words.len()),
+        (SUBCODES.len(), SUBCODES.len())
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_body_makes_the_reader_panic_or_repeat_a_long_text(status in 100_u16..600, body in ".*", message in ".*") {
+        let hash = "0a".repeat(32);
+        let text = format!("{message} $['data'][1]['{hash}'] {message}");
+        let error = json!({"error": {"code": 100, "message": text, "fbtrace_id": hash}});
+        for body in [body, error.to_string()] {
+            let described = described(&read(status, &HeaderMap::new(), body.as_bytes()));
+            proptest::prop_assert!(!described.to_string().contains(&hash));
         }
     }
-    assert!(uncovered.is_empty(), "no fixture for {uncovered:?}");
 }

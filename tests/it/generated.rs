@@ -137,17 +137,32 @@ fn the_preset_tables_of_the_readme_are_those_of_the_presets() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let (before, rest) = readme.split_once(START).expect("the start of the tables");
     let (_, after) = rest.split_once(END).expect("the end of the tables");
-    let mut tables = String::from("| Preset | Event | Meta event |\n| --- | --- | --- |\n");
-    for preset in (description().presets)() {
-        for (i, row) in preset.rows.iter().enumerate() {
-            let name = if i == 0 {
-                format!("`{}`", preset.name)
-            } else {
-                String::new()
-            };
-            let from = row.from.join(", ");
-            writeln!(tables, "| {name} | {from} | {} |", row.to).expect("text");
+    let table = preset_table();
+    assert_file("README.md", &format!("{before}{START}{table}{END}{after}"));
+}
+
+/// One row per Meta event, one column per preset.
+fn preset_table() -> String {
+    let presets = (description().presets)();
+    let mut meta_events: Vec<&str> = Vec::new();
+    for row in presets.iter().flat_map(|preset| &preset.rows) {
+        if !meta_events.contains(&row.to.as_str()) {
+            meta_events.push(&row.to);
         }
     }
-    assert_file("README.md", &format!("{before}{START}{tables}{END}{after}"));
+    let names: Vec<_> = presets
+        .iter()
+        .map(|preset| format!("`{}`", preset.name))
+        .collect();
+    let mut table = format!("| Meta event | {} |\n|", names.join(" | "));
+    table += &" --- |".repeat(presets.len() + 1);
+    for meta_event in meta_events {
+        write!(table, "\n| {meta_event} |").expect("text");
+        for preset in &presets {
+            let of_event = preset.rows.iter().filter(|row| row.to == meta_event);
+            let from: Vec<_> = of_event.flat_map(|row| row.from.clone()).collect();
+            write!(table, " {} |", from.join(", ")).expect("text");
+        }
+    }
+    table + "\n"
 }

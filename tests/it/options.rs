@@ -24,6 +24,8 @@ fn every_problem_is_reported_at_once() {
         "limited_data_use": { "country": 1, "state": 7 },
         "timeout_secs": 0,
         "consent_categories": ["marketting"],
+        "event_mappings": { "Quote": "x".repeat(51), "Order Completed": {} },
+        "field_mappings": { "custom_data.value": "a..b" },
     }));
     let places: Vec<_> = found
         .iter()
@@ -38,6 +40,8 @@ fn every_problem_is_reported_at_once() {
             "default_country",
             "default_currency",
             "endpoint",
+            "event_mappings.Quote",
+            "field_mappings[\"custom_data.value\"]",
             "limited_data_use",
             "pixel_id",
             "preset",

@@ -98,7 +98,7 @@ fn row(sink: &dyn Sink, events: &[Event], products: u64) {
     println!(
         "| {products} | {} | {} | {hashes} | {parse:.0} ns | {hash:.0} ns | {write:.0} ns | {floor:.0} ns | {encode:.0} ns | {:.2} | {:.0} |",
         mean(events.iter().map(|event| event.raw().len())),
-        mean(payloads.iter().map(|payload| payload.len())),
+        mean(payloads.iter().map(bytes::Bytes::len)),
         encode / floor,
         1e9 / encode,
     );
@@ -115,6 +115,7 @@ fn hashes_in(payload: &[u8]) -> usize {
 }
 
 /// Nanoseconds per event.
+#[expect(clippy::cast_precision_loss, reason = "a few thousand events")]
 fn time(events: &[Event], mut work: impl FnMut(&Event, usize)) -> f64 {
     let start = Instant::now();
     for (i, event) in events.iter().enumerate() {

@@ -1,0 +1,234 @@
+//! Reason codes with what follows from each, and which of Graph's error codes mean which: data that a test walks.
+//!
+//! Invariant: delivery gives no reason whose code is not in [`Code`].
+//! <https://developers.facebook.com/docs/marketing-api/error-reference>
+
+use pipeline_core::Reason;
+use std::ops::RangeInclusive;
+
+/// What follows from a reason code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The same request may pass later.
+    Transient,
+    /// It may pass after the pause that Meta asks for.
+    Throttle,
+    /// It may pass after a long pause.
+    PolicyBlock,
+    /// Auth, permission and configuration alike: a person has to act.
+    Blocked,
+    /// An event is unfit.
+    InvalidData,
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $class:ident, $sentence:literal;)*) => {
+        /// The closed set of reason codes that delivery gives to metrics, filters and dead letters, with a sentence each.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Code {
+            $(#[doc = concat!("`", $code, "`: ", $sentence, ".")] $name,)*
+        }
+
+        impl Code {
+            #[cfg(test)]
+            pub(crate) const ALL: &[Code] = &[$(Code::$name),*];
+
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $code,)* }
+            }
+
+            pub(crate) fn class(self) -> Class {
+                match self { $(Code::$name => Class::$class,)* }
+            }
+
+            pub(crate) fn sentence(self) -> &'static str {
+                match self { $(Code::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    ServerError = "server_error", Transient, "Meta has a passing fault";
+    UnreadableAnswer = "unreadable_answer", Transient, "the answer is not Meta's; look for a proxy or a wrong `endpoint`";
+    Timeout = "timeout", Transient, "Meta did not answer in time";
+    ConnectionFailed = "connection_failed", Transient, "the connection to Meta failed";
+    NotConfirmed = "not_confirmed", Transient, "Meta did not confirm that it received the event";
+    ManyRefused = "many_refused", Transient, "Meta refused or did not count many events of the batch; the rest is sent again";
+    Throttled = "throttled", Throttle, "Meta limits the rate of calls; sending resumes by itself";
+    PolicyBlock = "policy_block", PolicyBlock, "Meta blocks this account for a while over its policies; look at Account Quality";
+    TokenExpired = "token_expired", Blocked, "the access token has expired; make a new one in Events Manager";
+    TokenInvalid = "token_invalid", Blocked, "Meta does not accept the access token; make a new one in Events Manager";
+    PermissionMissing = "permission_missing", Blocked, "the access token lacks a permission; give its owner access to the pixel";
+    PixelNotFound = "pixel_not_found", Blocked, "Meta does not find this pixel or the token may not use it; check `pixel_id` and the token's assets";
+    PathUnknown = "path_unknown", Blocked, "Meta does not know this path or saw no token; check `api_version`, `pixel_id` and the token";
+    DatasetNotLinked = "dataset_not_linked", Blocked, "the dataset lacks a page or account it must be linked to; link it in Events Manager";
+    RefusedInvalid = "refused_invalid", InvalidData, "Meta refused the event: a parameter is invalid";
+    Expired = "expired", InvalidData, "the event became too old for Meta while it waited";
+}
+
+impl Code {
+    pub(crate) fn reason(self) -> Reason {
+        Reason::new(self.as_str(), self.sentence())
+    }
+
+    /// With a sentence that says more.
+    pub(crate) fn because(self, sentence: String) -> Reason {
+        Reason::new(self.as_str(), sentence)
+    }
+}
+
+/// One line of the table; the first that fits decides.
+#[derive(Debug)]
+pub(crate) struct Row {
+    codes: RangeInclusive<i64>,
+    /// `None` fits any subcode and none.
+    subcodes: Option<RangeInclusive<i64>>,
+    pub(crate) code: Code,
+}
+
+const fn any(codes: RangeInclusive<i64>, code: Code) -> Row {
+    Row {
+        codes,
+        subcodes: None,
+        code,
+    }
+}
+
+const fn of(graph: i64, subcodes: RangeInclusive<i64>, code: Code) -> Row {
+    Row {
+        codes: graph..=graph,
+        subcodes: Some(subcodes),
+        code,
+    }
+}
+
+/// Graph's code for a parameter that is invalid; its subcodes say which.
+pub(crate) const INVALID_PARAMETER: i64 = 100;
+
+/// Every error code of Graph's that we know.
+pub(crate) static ROWS: &[Row] = &[
+    any(i64::MIN..=-1, Code::ServerError),
+    any(1..=2, Code::ServerError),
+    any(5000..=5000, Code::ServerError),
+    any(4..=4, Code::Throttled),
+    any(17..=17, Code::Throttled),
+    any(32..=32, Code::Throttled),
+    any(341..=341, Code::Throttled),
+    any(613..=613, Code::Throttled),
+    any(80000..=80014, Code::Throttled),
+    any(368..=368, Code::PolicyBlock),
+    of(190, 463..=463, Code::TokenExpired),
+    any(190..=190, Code::TokenInvalid),
+    any(102..=102, Code::TokenInvalid),
+    any(104..=104, Code::TokenInvalid),
+    any(3..=3, Code::PermissionMissing),
+    any(10..=10, Code::PermissionMissing),
+    any(200..=299, Code::PermissionMissing),
+    of(INVALID_PARAMETER, 33..=33, Code::PixelNotFound),
+    any(33..=33, Code::PixelNotFound),
+    any(803..=803, Code::PixelNotFound),
+    any(2_044_055..=2_044_055, Code::PixelNotFound),
+    any(2500..=2500, Code::PathUnknown),
+    of(
+        INVALID_PARAMETER,
+        2_804_065..=2_804_065,
+        Code::DatasetNotLinked,
+    ),
+    of(
+        INVALID_PARAMETER,
+        2_804_131..=2_804_132,
+        Code::DatasetNotLinked,
+    ),
+    any(INVALID_PARAMETER..=INVALID_PARAMETER, Code::RefusedInvalid),
+    any(105..=105, Code::RefusedInvalid),
+];
+
+pub(crate) fn find(code: i64, subcode: Option<i64>) -> Option<&'static Row> {
+    ROWS.iter().find(|row| {
+        let fits = |subcodes: &RangeInclusive<i64>| subcode.is_some_and(|s| subcodes.contains(&s));
+        row.codes.contains(&code) && row.subcodes.as_ref().is_none_or(fits)
+    })
+}
+
+/// What Meta refused an event for, by the subcode of an answer of [`INVALID_PARAMETER`], and what to do where something
+/// can be done. Subcodes that are not here, known or not, get the sentence of their code.
+pub(crate) static SUBCODES: &[(i64, &str)] = &[
+    (
+        2_804_003,
+        "it is too old; Meta takes the last 7 days, of physical stores the last 62",
+    ),
+    (
+        2_804_004,
+        "its time is in the future; check the sender's clock",
+    ),
+    (
+        2_804_008,
+        "`contents` is malformed; it is a list of objects that each have an `id`",
+    ),
+    (
+        2_804_009,
+        "a Purchase needs a value; map a property to `custom_data.value`",
+    ),
+    (
+        2_804_010,
+        "a Purchase needs a currency; map one to `custom_data.currency`, or set `default_currency`",
+    ),
+    (
+        2_804_011,
+        "a Purchase in a currency that Meta does not take; send an ISO 4217 code in use",
+    ),
+    (2_804_016, "a field of `user_data` is not hashed"),
+    (2_804_019, "a parameter is missing, unexpected or malformed"),
+    (
+        2_804_023,
+        "a value needs a currency; map one to `custom_data.currency`, or set `default_currency`",
+    ),
+    (
+        2_804_030,
+        "it must say whether its data use is limited; set `limited_data_use`",
+    ),
+    (
+        2_804_036,
+        "`lead_id` is none of Meta's; send the 15 to 17 digits that came with the lead",
+    ),
+    (
+        2_804_043,
+        "`app_data.extinfo` is invalid; at the least the OS version must be filled",
+    ),
+    (
+        2_804_050,
+        "it says too little about the customer; map an e-mail, a phone number, an id or a browser id",
+    ),
+    (
+        2_804_066,
+        "business messaging does not take an event of this name; map it to one it takes, such as LeadSubmitted",
+    ),
+    (2_804_069, "a messaging event needs `page_id`"),
+    (
+        2_804_071,
+        "a WhatsApp event needs `ctwa_clid`, from the message's referral",
+    ),
+    (
+        2_804_072,
+        "`page_id` and `ctwa_clid` belong to different pages",
+    ),
+    (
+        2_804_073,
+        "`page_id` and `page_scoped_user_id` belong to different pages",
+    ),
+    (2_804_075, "an Instagram event needs `ig_sid`"),
+    (2_804_079, "an Instagram event needs `ig_account_id`"),
+    (
+        2_804_081,
+        "an OrderCreated needs a currency; map one to `custom_data.currency`, or set `default_currency`",
+    ),
+    (
+        2_804_087,
+        "`ctwa_clid` is invalid; send it as it came in the message's referral, letter for letter",
+    ),
+    (
+        2_804_116,
+        "a messaging event needs `page_id` or `whatsapp_business_account_id`",
+    ),
+];

@@ -1,0 +1,438 @@
+//! The sink against the sandbox, on its good and its bad days: what a host gets to know, and what has arrived after all.
+
+use crate::{NOW_MS, build, event};
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use graph_sandbox::{Fault, Sandbox, SandboxOptions};
+use pipeline_core::{Encoded, HealthcheckError, Outcome, Record, Sink};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+const TOKEN: &str = "EAAB-test-token";
+
+/// A sandbox that lives in the tests' own time, and a sink that sends to it.
+struct Bench {
+    sandbox: Sandbox,
+    sink: Box<dyn Sink>,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        Self::with(json!({})).await
+    }
+
+    async fn with(mut options: Value) -> Self {
+        let sandbox = Sandbox::start(SandboxOptions {
+            now_ms: Some(Arc::new(|| NOW_MS)),
+            access_tokens: vec![TOKEN.to_owned()],
+            ..SandboxOptions::default()
+        })
+        .await
+        .expect("a sandbox");
+        options["endpoint"] = sandbox.url().into();
+        let sink = build(&options).await;
+        Self { sandbox, sink }
+    }
+
+    fn inject(&self, fault: Fault, times: u32) {
+        self.sandbox.inject(fault, times).expect("a fault");
+    }
+
+    fn refuse(&self, event_id: &str, subcode: Option<i64>) {
+        let (event_id, code) = (event_id.to_owned(), 100);
+        let fault = Fault::RefuseEventId {
+            event_id,
+            code,
+            subcode,
+        };
+        self.inject(fault, 1);
+    }
+
+    async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
+        self.sink.deliver(batch).await
+    }
+
+    /// The fate of one event that meets `fault`, and then of a second attempt, which must pass.
+    async fn meet(&self, fault: Fault) -> Outcome {
+        self.inject(fault, 1);
+        let batch = records(&*self.sink, 1);
+        let [first] = self.deliver(&batch).await.try_into().expect("one outcome");
+        assert_eq!(self.deliver(&batch).await, [Outcome::Delivered]);
+        first
+    }
+}
+
+/// As many records as asked for, with the event ids `e0`, `e1` and so on.
+fn records(sink: &dyn Sink, count: usize) -> Vec<Record> {
+    let record = |id: usize| {
+        let encoded = sink.encode(&event(&json!({
+            "type": "track",
+            "event": "Product Added",
+            "messageId": format!("e{id}"),
+            "timestamp": "2026-01-15T11:59:00Z",
+            "userId": "u1",
+            "properties": { "product_id": "p1", "price": 5, "currency": "EUR" },
+            "context": { "consent": { "marketing": true } },
+        })));
+        match encoded {
+            Encoded::Record(record) => record,
+            other => panic!("not to be sent: {other:?}"),
+        }
+    };
+    (0..count).map(record).collect()
+}
+
+/// The kind of an outcome, its reason's code and the pause it asks for.
+fn told(outcome: &Outcome) -> (&'static str, &'static str, Option<Duration>) {
+    match outcome {
+        Outcome::Delivered => ("delivered", "", None),
+        Outcome::Retry { after, reason } => ("retry", reason.code, *after),
+        Outcome::Rejected { reason } => ("rejected", reason.code, None),
+        Outcome::Blocked { reason } => ("blocked", reason.code, None),
+    }
+}
+
+fn detail(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Delivered => "",
+        Outcome::Retry { reason, .. }
+        | Outcome::Rejected { reason }
+        | Outcome::Blocked { reason } => &reason.detail,
+    }
+}
+
+fn delivered(outcomes: &[Outcome]) -> usize {
+    outcomes
+        .iter()
+        .filter(|outcome| **outcome == Outcome::Delivered)
+        .count()
+}
+
+/// The event ids that the sandbox holds, each once, in the order of the batch.
+fn arrived(sandbox: &Sandbox) -> Vec<usize> {
+    let id = |event: &String| {
+        let event: Value = serde_json::from_str(event).expect("JSON");
+        let id = event["event_id"]
+            .as_str()
+            .and_then(|id| id.strip_prefix('e'));
+        id.and_then(|id| id.parse().ok()).expect("an id of ours")
+    };
+    let mut ids: Vec<usize> = sandbox.unique().iter().map(id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test]
+async fn a_batch_of_a_thousand_is_one_request_with_the_token_in_its_header_alone() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 1000);
+    assert_eq!(delivered(&bench.deliver(&batch).await), 1000);
+    assert_eq!(arrived(&bench.sandbox), (0..1000).collect::<Vec<_>>());
+    let [request] = bench.sandbox.requests().try_into().expect("one request");
+    assert_eq!(
+        (request.status, request.token_in),
+        (Some(200), Some("header"))
+    );
+    assert_eq!(request.content_type.as_deref(), Some("application/json"));
+    assert!(!request.has_test_event_code);
+}
+
+#[tokio::test]
+async fn a_test_event_code_travels_with_the_batch() {
+    let bench = Bench::with(json!({ "test_event_code": "TEST12345" })).await;
+    let batch = records(&*bench.sink, 2);
+    assert_eq!(delivered(&bench.deliver(&batch).await), 2);
+    assert!(bench.sandbox.requests()[0].has_test_event_code);
+}
+
+#[tokio::test]
+async fn one_bad_event_among_a_thousand_costs_no_other_though_meta_does_not_name_it() {
+    let bench = Bench::start().await;
+    bench.refuse("e617", Some(2_804_009));
+    let outcomes = bench.deliver(&records(&*bench.sink, 1000)).await;
+    assert_eq!(delivered(&outcomes), 999);
+    assert_eq!(told(&outcomes[617]), ("rejected", "refused_invalid", None));
+    let text = detail(&outcomes[617]);
+    assert!(
+        text.starts_with("Meta refused the event: a Purchase needs a value"),
+        "{text}"
+    );
+    assert!(
+        text.contains("(code 100, subcode 2804009, fbtrace_id A"),
+        "{text}"
+    );
+    let summary = bench.sandbox.summary();
+    assert_eq!((summary.unique, summary.duplicates), (999, 0));
+    assert!(summary.requests <= 1 + 20, "{}", summary.requests);
+}
+
+#[tokio::test]
+async fn a_bad_event_that_meta_names_costs_one_request_more() {
+    let bench = Bench::start().await;
+    let mut batch = records(&*bench.sink, 1000);
+    let payload = String::from_utf8(batch[617].payload.to_vec()).expect("text");
+    batch[617].payload = payload.replacen('{', "{\"surprise\":1,", 1).into();
+    let outcomes = bench.deliver(&batch).await;
+    assert_eq!(delivered(&outcomes), 999);
+    assert_eq!(told(&outcomes[617]), ("rejected", "refused_invalid", None));
+    assert!(
+        detail(&outcomes[617]).contains("(code 100, subcode 2804019"),
+        "{}",
+        detail(&outcomes[617])
+    );
+    let summary = bench.sandbox.summary();
+    assert_eq!(
+        (summary.unique, summary.duplicates, summary.requests),
+        (999, 0, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_fault_that_passes_is_retried() {
+    let bench = Bench::start().await;
+    let graph = |status, code, is_transient| Fault::GraphError {
+        status,
+        code,
+        subcode: None,
+        is_transient,
+        message: Some(format!("secret {TOKEN}")),
+    };
+    let html = |status| Fault::HtmlAnswer { status };
+    let cases = [
+        (graph(500, 2, false), "server_error"),
+        (graph(400, 100, true), "server_error"),
+        (html(502), "server_error"),
+        (html(200), "unreadable_answer"),
+        (html(404), "unreadable_answer"),
+    ];
+    for (fault, code) in cases {
+        let outcome = bench.meet(fault.clone()).await;
+        assert_eq!(told(&outcome), ("retry", code, None), "{fault:?}");
+        assert!(!detail(&outcome).contains(TOKEN));
+    }
+}
+
+#[tokio::test]
+async fn a_throttle_is_kept_to() {
+    let bench = Bench::start().await;
+    let throttle = |status, business_use_case_minutes, ad_account_reset_seconds| Fault::Throttle {
+        status,
+        code: 80_004,
+        business_use_case_minutes,
+        ad_account_reset_seconds,
+    };
+    let cases = [
+        (throttle(400, Some(19), Some(100)), Some(19 * 60)),
+        (throttle(403, None, Some(100)), Some(100)),
+        (throttle(429, None, None), None),
+        (throttle(400, Some(u64::MAX), None), Some(60 * 60)),
+    ];
+    for (fault, secs) in cases {
+        let outcome = bench.meet(fault.clone()).await;
+        assert_eq!(
+            told(&outcome),
+            ("retry", "throttled", secs.map(Duration::from_secs)),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_blocks_until_it_is_good_again() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 3);
+    assert!(bench.sink.healthcheck().await.is_ok());
+    bench.inject(Fault::TokenRevoked, 1);
+    for outcome in bench.deliver(&batch).await {
+        assert_eq!(told(&outcome), ("blocked", "token_invalid", None));
+        assert!(!detail(&outcome).contains(TOKEN));
+    }
+    let health = bench.sink.healthcheck().await;
+    assert!(
+        matches!(health, Err(HealthcheckError::Blocked(reason)) if reason.code == "token_invalid")
+    );
+    bench.sandbox.lift_faults();
+    assert!(bench.sink.healthcheck().await.is_ok());
+    assert_eq!(delivered(&bench.deliver(&batch).await), 3);
+    assert_eq!(
+        (
+            bench.sandbox.summary().unique,
+            bench.sandbox.summary().probes
+        ),
+        (3, 3)
+    );
+}
+
+#[tokio::test]
+async fn a_block_midway_keeps_what_was_decided_and_holds_the_rest() {
+    let bench = Bench::start().await;
+    bench.refuse("e0", None);
+    // Eight events, four, two, the bad one, its neighbour; then the token goes.
+    bench.inject(Fault::Delay { millis: 0 }, 5);
+    let (status, code, subcode) = (400, 190, Some(463));
+    let (is_transient, message) = (false, None);
+    bench.inject(
+        Fault::GraphError {
+            status,
+            code,
+            subcode,
+            is_transient,
+            message,
+        },
+        1,
+    );
+    let batch = records(&*bench.sink, 8);
+    let outcomes = bench.deliver(&batch).await;
+    assert_eq!(told(&outcomes[0]), ("rejected", "refused_invalid", None));
+    assert_eq!(outcomes[1], Outcome::Delivered);
+    for outcome in &outcomes[2..] {
+        assert_eq!(told(outcome), ("blocked", "token_expired", None));
+    }
+    assert_eq!(arrived(&bench.sandbox), [1]);
+    assert_eq!(delivered(&bench.deliver(&batch[2..]).await), 6);
+    assert_eq!(bench.sandbox.summary().duplicates, 0);
+}
+
+#[tokio::test]
+async fn an_answer_later_than_the_timeout_is_retried() {
+    let bench = Bench::with(json!({ "timeout_secs": 1 })).await;
+    let outcome = bench.meet(Fault::Delay { millis: 60_000 }).await;
+    assert_eq!(told(&outcome), ("retry", "timeout", None));
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_retried_under_the_same_ids() {
+    for (fault, duplicates) in [
+        (Fault::DropBeforeAccept, 0),
+        (Fault::DropAfterAccept, 1),
+        (Fault::TruncatedAnswer, 1),
+    ] {
+        let bench = Bench::start().await;
+        let outcome = bench.meet(fault.clone()).await;
+        assert_eq!(
+            told(&outcome),
+            ("retry", "connection_failed", None),
+            "{fault:?}"
+        );
+        assert_eq!(detail(&outcome), "the connection to Meta failed");
+        let summary = bench.sandbox.summary();
+        assert_eq!(
+            (summary.unique, summary.duplicates),
+            (1, duplicates),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_meta_counts_short_arrives_whole_in_the_end() {
+    let bench = Bench::start().await;
+    bench.inject(Fault::FewerReceived { missing: 3 }, 2);
+    let outcomes = bench.deliver(&records(&*bench.sink, 10)).await;
+    assert_eq!(delivered(&outcomes), 10);
+    assert_eq!(arrived(&bench.sandbox), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_event_that_meta_counts_as_none_although_it_stands_alone_is_rejected() {
+    let bench = Bench::start().await;
+    bench.inject(Fault::FewerReceived { missing: 1 }, 1);
+    let outcomes = bench.deliver(&records(&*bench.sink, 1)).await;
+    assert_eq!(told(&outcomes[0]), ("rejected", "not_confirmed", None));
+}
+
+#[tokio::test]
+async fn an_expired_record_is_not_sent() {
+    let bench = Bench::start().await;
+    let mut batch = records(&*bench.sink, 3);
+    batch[1].expires_at = NOW_MS / 1000;
+    let outcomes = bench.deliver(&batch).await;
+    assert_eq!(told(&outcomes[1]), ("rejected", "expired", None));
+    assert_eq!(
+        (delivered(&outcomes), arrived(&bench.sandbox)),
+        (2, vec![0, 2])
+    );
+    let expired = [batch[1].clone()];
+    assert_eq!(
+        told(&bench.deliver(&expired).await[0]),
+        ("rejected", "expired", None)
+    );
+    assert_eq!(bench.sandbox.summary().requests, 1);
+}
+
+#[tokio::test]
+async fn a_host_that_is_down_is_retried_and_its_address_is_not_shown() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 2);
+    bench.sandbox.stop().await;
+    for outcome in bench.sink.deliver(&batch).await {
+        assert_eq!(told(&outcome), ("retry", "connection_failed", None));
+        assert_eq!(detail(&outcome), "the connection to Meta failed");
+    }
+    let health = bench.sink.healthcheck().await;
+    assert!(
+        matches!(health, Err(HealthcheckError::Unavailable(reason)) if reason.code == "connection_failed")
+    );
+}
+
+/// A sink that sends to a host which always answers this.
+async fn sink_to(status: StatusCode, headers: HeaderMap, body: String) -> Box<dyn Sink> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let app = Router::new().fallback(move || async move { (status, headers, body) });
+    tokio::spawn(async { axum::serve(listener, app).await });
+    build(&json!({ "endpoint": endpoint })).await
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let bench = Bench::start().await;
+    let elsewhere = format!("{}/v25.0/1234567890123456/events", bench.sandbox.url());
+    for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
+        let location = HeaderValue::from_str(&elsewhere).expect("a URL");
+        let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+        let sink = sink_to(status, headers, String::new()).await;
+        let outcomes = sink.deliver(&records(&*sink, 1)).await;
+        assert_eq!(told(&outcomes[0]), ("retry", "unreadable_answer", None));
+    }
+    assert_eq!(bench.sandbox.summary().requests, 0);
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_bound_is_not_read_to_its_end() {
+    for (status, bytes, told_of_it) in [
+        (StatusCode::OK, 200 * 1024, "delivered"),
+        (StatusCode::OK, 300 * 1024, "retry"),
+        (StatusCode::BAD_REQUEST, 300 * 1024, "retry"),
+    ] {
+        let body = json!({ "messages": ["x".repeat(bytes)], "events_received": 1 }).to_string();
+        let sink = sink_to(status, HeaderMap::new(), body).await;
+        let outcomes = sink.deliver(&records(&*sink, 1)).await;
+        assert_eq!(told(&outcomes[0]).0, told_of_it, "{status} {bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_missing_or_too_high_is_retried() {
+    for receipt in [
+        json!({}),
+        json!({ "events_received": 9 }),
+        json!({ "events_received": "many" }),
+    ] {
+        let name = HeaderName::from_static("retry-after");
+        let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("7"))]);
+        let sink = sink_to(StatusCode::OK, headers, receipt.to_string()).await;
+        for count in [1, 4] {
+            for outcome in sink.deliver(&records(&*sink, count)).await {
+                assert_eq!(
+                    told(&outcome),
+                    ("retry", "not_confirmed", None),
+                    "{receipt}"
+                );
+            }
+        }
+    }
+}
