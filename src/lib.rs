@@ -28,11 +28,13 @@ mod payload;
 mod preset;
 mod quality;
 mod reason;
+mod reference;
 mod request;
 mod response;
 mod sink;
 mod validate;
 
+pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::DESCRIPTION;
 
 /// The JSON Schema of a preset file.

@@ -16,7 +16,8 @@ mod url;
 mod user_data;
 pub(crate) mod value;
 
-pub(crate) use compile::{EventPlan, Overrides, compile};
+pub(crate) use compile::{EventPlan, Overrides, compile, sources};
+pub(crate) use draft::rule;
 pub(crate) use explain::{Story, Trace};
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};

@@ -28,7 +28,7 @@ pub(crate) enum Strength {
 
 impl Strength {
     /// Of a parameter of `user_data`.
-    fn of(key: &str) -> Self {
+    pub(crate) fn of(key: &str) -> Self {
         match key {
             "lead_id" | "fbc" | "em" => Self::Highest,
             "ph" | "client_ip_address" | "fn" | "ln" => Self::High,

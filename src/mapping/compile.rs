@@ -150,6 +150,28 @@ pub(crate) fn compile(
     }
 }
 
+/// Where a preset looks for the parameters of what Meta calls `event_name`, by the parameters' names; also for events
+/// that the preset itself does not have, since a pipeline file can add them.
+pub(crate) fn sources(preset: &Preset, event_name: &str) -> BTreeMap<String, FieldTable> {
+    let of_preset = preset.events.iter().find(|event| event.to == event_name);
+    let event = Event {
+        to: Some(event_name.to_owned()),
+        of_preset: of_preset.map(|event| Layer {
+            place: String::new(),
+            mappings: Cow::Borrowed(&event.field_mappings),
+        }),
+        ..Event::default()
+    };
+    let mut compiler = Compiler {
+        preset,
+        overrides: &Overrides::default(),
+        paths: &mut Paths::default(),
+        problems: Vec::new(),
+    };
+    let merged = compiler.merged(&event).into_iter();
+    merged.map(|(name, (_, table))| (name, table)).collect()
+}
+
 /// One event name with everything that applies to it.
 #[derive(Debug, Default)]
 struct Event<'a> {

@@ -267,7 +267,7 @@ fn described(mapping: &Mapping, scope: Scope<'_>, origin: Origin) -> String {
 }
 
 /// The rule by which a kind of value gets its form, in a few words.
-pub(super) fn rule(kind: Kind) -> &'static str {
+pub(crate) fn rule(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
         Kind::Digits => "digits, as text",

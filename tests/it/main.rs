@@ -6,6 +6,7 @@ mod generated;
 mod options;
 mod presets;
 mod property;
+mod reference;
 mod registry;
 
 use meta_conversions as _;
