@@ -65,9 +65,10 @@ impl Identifier {
         &PARAMETERS[self.place]
     }
 
-    /// Whether any event could have it. Lead ids come from Meta's own lead forms: who has none of those misses nothing.
-    pub(crate) fn is_missed_by_everyone(self) -> bool {
-        self.parameter().key != "lead_id"
+    /// Whether to miss it where no event has it. Lead ids come from Meta's own lead forms only, and of what Meta does not
+    /// rate nobody knows what it would bring.
+    pub(crate) fn can_be_missed(self) -> bool {
+        self.strength != Strength::NotPublished && self.parameter().key != "lead_id"
     }
 }
 
@@ -121,9 +122,8 @@ pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -
     let mut missing: Vec<_> = counted
         .iter()
         .filter(|(identifier, carried)| {
-            identifier.strength != Strength::NotPublished
-                && *carried < events
-                && (*carried > 0 || identifier.is_missed_by_everyone())
+            let is_known_here = *carried > 0 || identifier.can_be_missed();
+            identifier.strength != Strength::NotPublished && *carried < events && is_known_here
         })
         .collect();
     missing.sort_by_key(|(identifier, carried)| (identifier.strength, *carried));
@@ -134,9 +134,7 @@ pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -
         .collect();
     let rows = counted
         .iter()
-        .filter(|(identifier, carried)| {
-            *carried > 0 || (identifier.strength != Strength::NotPublished)
-        })
+        .filter(|(identifier, carried)| *carried > 0 || identifier.can_be_missed())
         .map(|(identifier, carried)| CoverageRow {
             name: identifier.parameter().key,
             // Somebody may be counting just now.

@@ -6,11 +6,13 @@
 
 use libfuzzer_sys::fuzz_target;
 
-/// `STATUS \n HEADER VALUE \n BODY`: the value stands in each of the headers that the reader looks at.
+// `STATUS \n HEADER VALUE \n BODY`: the value stands in each of the headers that the reader looks at.
 fuzz_target!(|bytes: &[u8]| {
     let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
     let mut part = || parts.next().unwrap_or_default();
-    let status = std::str::from_utf8(part()).ok().and_then(|text| text.parse().ok());
+    let status = std::str::from_utf8(part())
+        .ok()
+        .and_then(|text| text.parse().ok());
     let (header, body) = (part(), part());
     let reason = meta_conversions::fuzzing::read_answer(status.unwrap_or(400), header, body);
     assert!(reason.len() <= 1_024, "a reason is a sentence");

@@ -45,7 +45,10 @@ fn sink(mut options: Value) -> Box<dyn Sink> {
         clock: Arc::new(ManualClock::at(NOW_MS)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime").block_on(config.build(cx)).expect("a sink")
+    runtime
+        .expect("a runtime")
+        .block_on(config.build(cx))
+        .expect("a sink")
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -53,7 +53,7 @@ impl Story {
             let strength = identifier.strength.word();
             if self.sent.contains_key(parameter.name) {
                 carried.insert(parameter.key.to_owned(), strength.into());
-            } else if identifier.is_missed_by_everyone() && identifier.strength.is_strong() {
+            } else if identifier.can_be_missed() && identifier.strength.is_strong() {
                 let looked_in = self.looked_in.get(parameter.name);
                 let told = json!({ "strength": strength, "looked_in": looked_in.map_or(&[][..], Vec::as_slice) });
                 absent.insert(parameter.key.to_owned(), told);

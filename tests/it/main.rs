@@ -1,6 +1,7 @@
 //! The plugin as a host sees it: through the registry, with nothing else of it in sight.
 
 mod cases;
+mod coverage;
 mod delivery;
 mod generated;
 mod options;
