@@ -18,17 +18,23 @@ mod consent;
 mod delivery;
 mod extract;
 mod field_mapping;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod mapping;
 mod path;
 mod payload;
 mod preset;
+mod quality;
 mod reason;
+mod reference;
 mod request;
 mod response;
 mod sink;
 mod validate;
 
+pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::DESCRIPTION;
 
 /// The JSON Schema of a preset file.

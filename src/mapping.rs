@@ -17,8 +17,9 @@ mod url;
 mod user_data;
 pub(crate) mod value;
 
-pub(crate) use compile::{EventPlan, Overrides, compile};
-pub(crate) use explain::{Silent, Story, Trace};
+pub(crate) use compile::{EventPlan, Overrides, compile, sources};
+pub(crate) use draft::rule;
+pub(crate) use explain::{Story, Trace};
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
 use crate::extract::{Found, Paths, Slot, Unreadable};
@@ -133,7 +134,9 @@ impl Mapping {
             facts: validate::Facts::default(),
         };
         draft.write(name);
-        let Draft { out, facts, .. } = draft;
+        let Draft {
+            out, facts, trace, ..
+        } = draft;
         let record = Record {
             payload: Bytes::from(out),
             partition: Arc::clone(&self.rules.pixel_id),
@@ -143,9 +146,30 @@ impl Mapping {
             label: Arc::clone(&plan.label),
         };
         match validate::check(name, &facts, now_ms) {
-            None => Ok(record),
+            None => {
+                trace.passed(facts.identifiers);
+                Ok(record)
+            }
             Some(reason) => Err(Unsent::Rejected(reason, Some(Box::new(record)))),
         }
+    }
+
+    /// Every path at which any event's parameter of this name is looked for, in the order of looking.
+    pub(crate) fn looked_in(&self, name: &str) -> Vec<String> {
+        let mut plans: Vec<_> = self.plans.events.iter().collect();
+        plans.sort_by_key(|(event, _)| *event);
+        let plans = plans.into_iter().map(|(_, plan)| plan);
+        let mut paths = Vec::new();
+        for plan in plans.chain(&self.plans.unmapped) {
+            let field = plan.user_data.iter().find(|field| &*field.name == name);
+            for slot in field.into_iter().flat_map(|field| plan.slots(field)) {
+                let path = self.paths.path(slot).to_string();
+                if !paths.contains(&path) {
+                    paths.push(path);
+                }
+            }
+        }
+        paths
     }
 
     /// The plan for an event, and the event's own name.

@@ -452,6 +452,9 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
 pub(crate) struct ParameterId(u8);
 
 impl ParameterId {
+    /// Places that sets of parameters have room for.
+    pub(crate) const MAX_PLACES: usize = 128;
+
     /// The parameter of this name, if there is one.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let at = PARAMETERS.iter().position(|known| known.name == name)?;
@@ -485,7 +488,10 @@ mod tests {
         let last = PARAMETERS
             .iter()
             .rposition(|parameter| parameter.section == Section::UserData);
-        assert!(last < Some(128), "sets of identifiers have 128 bits");
+        assert!(
+            last < Some(ParameterId::MAX_PLACES),
+            "sets of identifiers have 128 bits"
+        );
         assert!(PARAMETERS.len() <= 256, "an id is a byte");
         for (place, parameter) in PARAMETERS.iter().enumerate() {
             let id = ParameterId::named(parameter.name).expect("in the table");

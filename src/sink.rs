@@ -2,13 +2,14 @@
 
 use crate::config::{self, Settings};
 use crate::delivery::Delivery;
-use crate::mapping::{Mapping, Silent, Story};
+use crate::mapping::{Mapping, Story};
 use crate::preset;
+use crate::quality::{self, Tally};
 use crate::request::Target;
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Encoded, Event, Explained, HealthcheckError, Outcome,
+    BatchLimits, BuildError, Clock, Coverage, Encoded, Event, Explained, HealthcheckError, Outcome,
     ParseContext, Record, Sink, SinkConfig, SinkContext, SinkDescription,
 };
 use std::sync::Arc;
@@ -60,6 +61,7 @@ impl SinkConfig for MetaConversionsConfig {
             settings,
             delivery,
             clock: cx.clock,
+            tally: Tally::default(),
         }))
     }
 
@@ -80,6 +82,7 @@ struct MetaConversions {
     settings: Arc<Settings>,
     delivery: Delivery,
     clock: Arc<dyn Clock>,
+    tally: Tally,
 }
 
 impl MetaConversions {
@@ -92,7 +95,7 @@ impl MetaConversions {
 impl Sink for MetaConversions {
     fn encode(&self, event: &Event) -> Encoded {
         self.mapping()
-            .encode(event, self.clock.now_ms(), &mut Silent)
+            .encode(event, self.clock.now_ms(), &mut &self.tally)
     }
 
     fn explain(&self, event: &Event) -> Explained {
@@ -119,5 +122,10 @@ impl Sink for MetaConversions {
             max_events: MAX_BATCH_EVENTS,
             max_bytes: MAX_BATCH_BYTES,
         }
+    }
+
+    fn coverage(&self) -> Option<Coverage> {
+        let looked_in = |name: &str| self.mapping().looked_in(name);
+        Some(quality::coverage(&self.tally, looked_in))
     }
 }

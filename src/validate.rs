@@ -60,6 +60,16 @@ impl Identifiers {
         self.0 |= 1 << parameter.place();
     }
 
+    /// The places of its parameters in the table, lowest first.
+    pub(crate) fn places(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let place = left.trailing_zeros() as usize;
+            left &= left.checked_sub(1)?;
+            Some(place)
+        })
+    }
+
     fn of(keys: &[&str]) -> Self {
         let mut set = Self::default();
         for parameter in PARAMETERS {

@@ -73,6 +73,24 @@ enum Ours {
     LeftOut(String),
 }
 
+/// Values on which libraries go wrong, beside what we make of them.
+#[derive(Deserialize)]
+struct Traps {
+    rows: Vec<Trap>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trap {
+    field: String,
+    value: String,
+    country: Option<String>,
+    rule: String,
+    /// By library: what it sends, or what becomes of the value.
+    theirs: HashMap<String, String>,
+    ours: Ours,
+}
+
 fn read<T: DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures/identity")
@@ -160,6 +178,27 @@ fn every_row_on_which_libraries_agree_holds_but_for_the_listed_exceptions() {
     }
     assert!(wrong.is_empty(), "{} rows: {wrong:#?}", wrong.len());
     assert!(listed.is_empty(), "exceptions without a row: {listed:?}");
+}
+
+#[test]
+fn what_we_make_of_the_values_on_which_libraries_go_wrong_is_as_listed() {
+    let traps: Traps = read("traps.json");
+    let mut wrong = Vec::new();
+    for trap in traps.rows {
+        assert!(!trap.rule.is_empty() && !trap.theirs.is_empty());
+        let locale = locale(trap.country.as_deref(), None);
+        let (normal, _) = run(field(&trap.field), &trap.value, locale);
+        let ours = normal.map_or_else(Ours::LeftOut, Ours::Normal);
+        // A row where every library does as we do is no trap.
+        let all_agree = trap
+            .theirs
+            .values()
+            .all(|theirs| ours == Ours::Normal(theirs.clone()));
+        if ours != trap.ours || all_agree {
+            wrong.push((trap.field, trap.value, ours));
+        }
+    }
+    assert!(wrong.is_empty(), "{} rows: {wrong:#?}", wrong.len());
 }
 
 #[test]

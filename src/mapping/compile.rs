@@ -8,6 +8,7 @@ use crate::extract::{List, Paths, Slot};
 use crate::field_mapping::{
     Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
 };
+use crate::identity::Field;
 use crate::path::Path;
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, PARAMETERS, ParameterId, Section};
 use crate::preset::{FIELDS, Preset, comparable};
@@ -66,6 +67,18 @@ impl EventPlan {
         ] {
             fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         }
+    }
+
+    /// Every slot that can give a field of `user_data` its value: its own, and those of what it is made from otherwise.
+    pub(crate) fn slots<'p>(&'p self, field: &'p FieldPlan) -> impl Iterator<Item = Slot> + 'p {
+        let made_from = match field.kind {
+            Kind::Hashed(Field::Fn | Field::Ln) => self.full_name.as_ref(),
+            Kind::ClickId => self.click_id.as_ref(),
+            Kind::BrowserId => self.visitor_id.as_ref(),
+            _ => None,
+        };
+        let groups = made_from.into_iter().flat_map(|source| &source.groups);
+        field.groups.iter().chain(groups).flatten().copied()
     }
 }
 
@@ -169,6 +182,28 @@ pub(crate) fn compile(
     } else {
         Err(problems)
     }
+}
+
+/// Where a preset looks for the parameters of what Meta calls `event_name`, by the parameters' names; also for events
+/// that the preset itself does not have, since a pipeline file can add them.
+pub(crate) fn sources(preset: &Preset, event_name: &str) -> BTreeMap<String, FieldTable> {
+    let of_preset = preset.events.iter().find(|event| event.to == event_name);
+    let event = Event {
+        to: Some(event_name.to_owned()),
+        of_preset: of_preset.map(|event| Layer {
+            place: String::new(),
+            mappings: Cow::Borrowed(&event.field_mappings),
+        }),
+        ..Event::default()
+    };
+    let mut compiler = Compiler {
+        preset,
+        overrides: &Overrides::default(),
+        paths: &mut Paths::default(),
+        problems: Vec::new(),
+    };
+    let merged = compiler.merged(&event).into_iter();
+    merged.map(|(name, (_, table))| (name, table)).collect()
 }
 
 /// One event name with everything that applies to it.

@@ -253,24 +253,13 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     pub(super) fn absent(&mut self, scope: Scope<'m>, field: &FieldPlan) {
-        self.absent_everywhere(scope, field, None);
-    }
-
-    /// Tells of a field without a value, which the paths of `also` could have given one as well.
-    pub(super) fn absent_everywhere(
-        &mut self,
-        scope: Scope<'m>,
-        field: &FieldPlan,
-        also: Option<&FieldPlan>,
-    ) {
-        let mapping = self.mapping;
+        let (mapping, plan) = (self.mapping, self.plan);
         self.trace.absent(
             || place(mapping, scope, field),
             || {
-                let fields = std::iter::once(field).chain(also);
-                let slots = fields.flat_map(|field| field.groups.iter().flatten());
+                let slots = plan.slots(field);
                 slots
-                    .map(|slot| described(mapping, scope, Origin::Slot(*slot)))
+                    .map(|slot| described(mapping, scope, Origin::Slot(slot)))
                     .collect()
             },
         );
@@ -299,7 +288,7 @@ fn described(mapping: &Mapping, scope: Scope<'_>, origin: Origin) -> String {
 }
 
 /// The rule by which a kind of value gets its form, in a few words.
-pub(super) fn rule(kind: Kind) -> &'static str {
+pub(crate) fn rule(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
         Kind::Digits => "digits, as text",

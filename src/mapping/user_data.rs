@@ -42,12 +42,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 self.facts.identifiers.insert(known);
             } else {
                 self.out.truncate(mark);
-                let also = match field.kind {
-                    Kind::ClickId => plan.click_id.as_ref(),
-                    Kind::BrowserId => plan.visitor_id.as_ref(),
-                    _ => None,
-                };
-                self.absent_everywhere(Scope::Event, field, also);
+                self.absent(Scope::Event, field);
             }
         }
         self.out.push(b'}');

@@ -15,7 +15,7 @@ fn description() -> &'static SinkDescription {
 }
 
 /// Holds a file equal to `expected`, or writes it.
-fn assert_file(path: &str, expected: &str) {
+pub(crate) fn assert_file(path: &str, expected: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&file, expected).expect("a writable file");

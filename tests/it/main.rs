@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod cases;
+mod coverage;
 mod delivery;
 mod generated;
 mod options;
 mod presets;
 mod property;
+mod reference;
 mod registry;
 
 use meta_conversions as _;

@@ -14,6 +14,7 @@
 //! Invariant: what leaves `encode` is fit to be written to disk. Personal data in the clear exists only in [`Event`].
 
 mod clock;
+mod coverage;
 mod event;
 pub mod options;
 mod outcome;
@@ -23,6 +24,7 @@ mod secret;
 mod sink;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use coverage::{Coverage, CoverageRow};
 pub use event::Event;
 pub use inventory;
 pub use outcome::{Encoded, Outcome, Reason, Rejection};

@@ -1,6 +1,6 @@
 //! The contract between a host and a sink.
 
-use crate::{Clock, Encoded, Event, Outcome, Reason, Record, SystemClock};
+use crate::{Clock, Coverage, Encoded, Event, Outcome, Reason, Record, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +71,12 @@ pub trait Sink: Send + Sync {
 
     /// The largest batch the destination takes.
     fn batch_limits(&self) -> BatchLimits;
+
+    /// Which identifiers the events carried that [`encode`](Sink::encode) let through so far, where the sink counts
+    /// them.
+    fn coverage(&self) -> Option<Coverage> {
+        None
+    }
 }
 
 /// An encoded event with the story of its fields.

@@ -18,6 +18,7 @@ mod backoff;
 mod batch;
 mod buffer;
 pub mod config;
+pub mod coverage;
 mod dead_letter;
 mod event;
 mod outlet;

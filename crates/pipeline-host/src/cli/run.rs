@@ -4,11 +4,12 @@ use super::progress::{self, print_line};
 use super::{FAILED, Failure, When, load, print, sandbox, system_clock};
 use pipeline_core::Registry;
 use pipeline_host::StopHandle;
-use pipeline_host::report;
 use pipeline_host::topology::{self, StartOptions};
+use pipeline_host::{coverage, report};
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,11 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         Some(plan) => Some(sandbox::start(plan).await?),
         None => None,
     };
+    let sinks: Vec<_> = pipeline
+        .sinks
+        .iter()
+        .map(|plan| (plan.name.clone(), Arc::clone(&plan.sink)))
+        .collect();
     let running = topology::start(pipeline, StartOptions::default()).await?;
     for (source, address) in running.addresses() {
         tracing::info!(%source, %address, "listening");
@@ -55,6 +61,11 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         *path = readable(path);
     }
     let mut table = report::closing(&ending);
+    for (name, sink) in sinks {
+        if let Some(coverage) = sink.coverage() {
+            table.push_str(&coverage::table(&name, &coverage));
+        }
+    }
     if let Some(sandbox) = sandbox {
         table.push('\n');
         table.push_str(&sandbox::describe(&sandbox.summary()));

@@ -474,3 +474,41 @@ async fn bad_lines_are_rejected_one_by_one_and_the_run_goes_on() {
         .collect();
     assert_eq!(places, [3, 4, 5, 6, 7, 10]);
 }
+
+#[tokio::test]
+async fn the_share_of_each_identifier_is_that_of_the_events_that_meta_took() {
+    let bench = Bench::start().await;
+    let pipeline = bench.pipeline("retail", &fixture("retail"), &json!({}));
+    let output = bench.run(&pipeline).await;
+    let table = String::from_utf8(output.stdout).unwrap();
+    let accepted = bench.accepted();
+    let mut carried = BTreeMap::<&str, usize>::new();
+    for event in &accepted {
+        for key in event["user_data"].as_object().unwrap().keys() {
+            *carried.entry(key).or_default() += 1;
+        }
+    }
+    assert!(carried.len() >= 8, "{carried:?}");
+    let lines: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for (key, events) in carried {
+        let permille = events * 1_000 / accepted.len();
+        let share = format!("{}.{}", permille / 10, permille % 10);
+        let has_row = lines
+            .iter()
+            .any(|words| words.starts_with(&[key, &share, "%"]));
+        assert!(has_row, "{key} {share} %: {table}");
+    }
+    assert!(table.contains("an estimate of coverage, not Meta's score"));
+    let missing: Vec<_> = table
+        .lines()
+        .filter(|line| line.trim().starts_with("missing most: "))
+        .collect();
+    assert_eq!(missing.len(), 3, "{table}");
+    assert!(
+        missing.iter().all(|line| line.contains("looked for in ")),
+        "{table}"
+    );
+}

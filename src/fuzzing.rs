@@ -1,0 +1,26 @@
+//! What the fuzz targets of `fuzz/` reach inside this crate. Compiled for them only (`cfg(fuzzing)`); not an interface.
+
+use crate::response::{self, Answer};
+use reqwest::header::{HeaderMap, HeaderValue};
+
+/// Reads an answer with `header` in every header that counts, and gives what people would see of it.
+pub fn read_answer(status: u16, header: &[u8], body: &[u8]) -> String {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_bytes(header) {
+        for name in [
+            "retry-after",
+            "x-ad-account-usage",
+            "x-business-use-case-usage",
+        ] {
+            headers.insert(name, value.clone());
+        }
+    }
+    match response::read(status, &headers, body) {
+        Answer::Received(_) => String::new(),
+        Answer::Retry { after, reason } => {
+            assert!(after.is_none_or(|after| after <= response::MAX_THROTTLE));
+            reason.detail.into_owned()
+        }
+        Answer::Blocked(reason) | Answer::Invalid { reason, .. } => reason.detail.into_owned(),
+    }
+}

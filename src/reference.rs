@@ -1,0 +1,167 @@
+//! The reference: every parameter of a server event, its rule, and where each shipped preset takes it from, as data.
+//!
+//! In: the table of parameters, the presets and the field mappings that they share. Out: rows for a document or a user
+//! interface. Invariant: made from what mapping itself follows, so that it cannot say anything else.
+
+use crate::field_mapping::{Derived, FieldTable};
+use crate::mapping::{rule, sources};
+use crate::payload::{Kind, PARAMETERS, Parameter, Section};
+use crate::preset::{FIELDS, Preset, shipped};
+use crate::quality::Strength;
+
+/// Stands in lists of events for every name that is not one of Meta's standard events.
+const CUSTOM_EVENT: &str = "(custom)";
+
+/// One parameter of a server event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterReference {
+    /// As mappings name it: `user_data.em`, `custom_data.contents[].id`, `event_id`.
+    pub name: &'static str,
+    /// `event`, `user_data`, `app_data`, `original_event_data`, `custom_data` or `contents`; `source` for values that other parameters are made from.
+    pub section: &'static str,
+    /// Its type and form, in words.
+    pub rule: String,
+    /// How strongly it helps to match people, as Meta publishes it. For `user_data` only.
+    pub strength: Option<&'static str>,
+    /// Where it is taken from; none for a parameter that only the options set.
+    pub sources: Vec<SourceReference>,
+}
+
+/// Where a parameter is taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReference {
+    /// Lists of paths; the first usable value of each list is sent.
+    pub paths: Vec<Vec<String>>,
+    /// What it follows from when no path holds a usable value.
+    pub otherwise: Option<String>,
+    /// The presets for which this holds; empty for all.
+    pub presets: Vec<String>,
+    /// Meta's events for which this holds; empty for all. `(custom)` stands for every name that is not Meta's.
+    pub events: Vec<String>,
+}
+
+/// Every parameter, in the order of sending.
+pub fn reference() -> Vec<ParameterReference> {
+    let row = |parameter: &'static Parameter| ParameterReference {
+        name: parameter.name,
+        section: match parameter.section {
+            Section::Source => "source",
+            Section::Event => "event",
+            Section::UserData => "user_data",
+            Section::ExtInfo | Section::AppData => "app_data",
+            Section::OriginalEventData => "original_event_data",
+            Section::CustomData | Section::StoreData => "custom_data",
+            Section::Contents => "contents",
+        },
+        rule: match parameter.kind {
+            Kind::OneOf(values) => format!("one of {}", values.join(", ")),
+            Kind::TextUpTo(chars) => format!("text, cut after {chars} characters"),
+            kind => rule(kind).to_owned(),
+        },
+        strength: (parameter.section == Section::UserData)
+            .then(|| Strength::of(parameter.key).word()),
+        sources: sources_of(parameter.name),
+    };
+    PARAMETERS.iter().map(row).collect()
+}
+
+/// The sources of one parameter: presets that take it from the same places for the same events share a row.
+fn sources_of(parameter: &str) -> Vec<SourceReference> {
+    let events: Vec<_> = FIELDS.standard_events.keys().map(String::as_str).collect();
+    let events = [&events[..], &[CUSTOM_EVENT]].concat();
+    let mut rows: Vec<SourceReference> = Vec::new();
+    for preset in shipped() {
+        for mut row in of_preset(preset, parameter, &events) {
+            if row.events.len() == events.len() {
+                row.events.clear();
+            }
+            let same = rows.iter_mut().find(|known| {
+                (&known.paths, &known.otherwise, &known.events)
+                    == (&row.paths, &row.otherwise, &row.events)
+            });
+            match same {
+                Some(known) => known.presets.push(preset.name.clone()),
+                None => rows.push(row),
+            }
+        }
+    }
+    for row in &mut rows {
+        if row.presets.len() == shipped().len() {
+            row.presets.clear();
+        }
+    }
+    rows
+}
+
+/// The sources of one parameter in one preset, each with its events.
+fn of_preset(preset: &Preset, parameter: &str, events: &[&str]) -> Vec<SourceReference> {
+    let mut rows: Vec<SourceReference> = Vec::new();
+    for event in events {
+        let Some(table) = sources(preset, event).remove(parameter) else {
+            continue;
+        };
+        let otherwise = otherwise(&table);
+        let groups = std::iter::once(table.paths).chain(table.all);
+        let paths: Vec<_> = groups.filter(|group| !group.is_empty()).collect();
+        let mut known = rows.iter_mut();
+        match known.find(|row| row.paths == paths && row.otherwise == otherwise) {
+            Some(row) => row.events.push((*event).to_owned()),
+            None => rows.push(SourceReference {
+                paths,
+                otherwise,
+                presets: vec![preset.name.clone()],
+                events: vec![(*event).to_owned()],
+            }),
+        }
+    }
+    rows
+}
+
+fn otherwise(table: &FieldTable) -> Option<String> {
+    if let Some(own) = &table.own {
+        return Some(format!(
+            "the event's own item in `{}`, where it has one of `{}`",
+            own.path,
+            own.requires.join("`, `")
+        ));
+    }
+    if let Some(constant) = table.value.as_ref().or(table.default.as_ref()) {
+        return Some(format!("`{constant}`"));
+    }
+    let words = match table.otherwise? {
+        Derived::ContentIds => "the ids of the items",
+        Derived::NumItems => "the quantities of the items, added up",
+        Derived::ItemTotal => "price times quantity of the only item",
+        Derived::ItemPrice => "the price of the only item",
+        Derived::Product => "`product`, where there are items",
+    };
+    Some(words.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str) -> ParameterReference {
+        let mut rows = reference().into_iter();
+        rows.find(|row| row.name == name).expect("a parameter")
+    }
+
+    #[test]
+    fn what_all_presets_share_stands_once() {
+        let em = row("user_data.em");
+        assert_eq!(em.strength, Some("highest"));
+        assert_eq!(em.sources.len(), 1);
+        assert!(em.sources[0].presets.is_empty() && em.sources[0].events.is_empty());
+        assert_eq!(em.sources[0].paths[0][0], "traits.email");
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let adults = row("custom_data.num_adults");
+        assert_eq!(adults.sources[0].presets, ["travel"]);
+        let search = row("custom_data.search_string");
+        assert_eq!(search.sources[0].events, ["Search"]);
+        assert_eq!(row("user_data.external_id").sources[0].paths.len(), 2);
+    }
+}

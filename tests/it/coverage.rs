@@ -1,0 +1,91 @@
+//! What a sink says of the identifiers its events carry: in numbers over all of them, and for one event.
+
+use crate::{build, event};
+use pipeline_core::{Coverage, Encoded};
+use serde_json::{Value, json};
+
+fn added(user: &Value) -> Value {
+    let mut event = json!({
+        "type": "track", "event": "Product Added", "messageId": "m", "timestamp": "2026-01-15T11:00:00Z",
+        "context": { "consent": { "marketing": true } },
+    });
+    let event_map = event.as_object_mut().expect("an object");
+    event_map.extend(user.as_object().expect("an object").clone());
+    event
+}
+
+fn carried(coverage: &Coverage, name: &str) -> Option<(u64, &'static str)> {
+    let mut rows = coverage.rows.iter();
+    let row = rows.find(|row| row.name == name)?;
+    Some((row.events, row.strength))
+}
+
+#[tokio::test]
+async fn events_that_go_out_are_counted_and_no_others() {
+    let sink = build(&json!({ "field_mappings": { "user_data.ph": null } })).await;
+    let mary =
+        added(&json!({ "traits": { "email": "mary@example.com", "phone": "+16505551212" } }));
+    let somebody = added(&json!({ "userId": "u-1" }));
+    for good in [&mary, &somebody] {
+        assert!(matches!(sink.encode(&event(good)), Encoded::Record(_)));
+    }
+    sink.explain(&event(&mary));
+    let too_little = added(&json!({ "traits": { "city": "Paris" } }));
+    assert!(matches!(
+        sink.encode(&event(&too_little)),
+        Encoded::Rejected(_)
+    ));
+    let mut silent = mary.clone();
+    silent["context"] = json!({});
+    assert!(matches!(sink.encode(&event(&silent)), Encoded::Filtered(_)));
+
+    let coverage = sink.coverage().expect("counted");
+    assert_eq!(coverage.events, 2);
+    assert_eq!(carried(&coverage, "em"), Some((1, "highest")));
+    assert_eq!(
+        carried(&coverage, "external_id"),
+        Some((1, "not published"))
+    );
+    assert_eq!(carried(&coverage, "ct"), Some((0, "medium")));
+    // Nobody misses what only leads of Meta's forms have, or what Meta does not rate.
+    assert_eq!(carried(&coverage, "lead_id"), None);
+    assert_eq!(carried(&coverage, "fbp"), None);
+    let shown: Vec<_> = coverage.notes.iter().map(String::as_str).collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert!(shown[0].starts_with("fbc (highest), looked for in context.fbc, "));
+    // A click id in the page's URL would do as well.
+    assert!(shown[0].contains("context.page.url"), "{}", shown[0]);
+    assert!(shown[1].starts_with("em (highest), looked for in traits.email, "));
+    assert_eq!(shown[2], "ph (high), which no mapping looks for");
+}
+
+#[tokio::test]
+async fn an_explained_event_names_its_identifiers_and_the_strong_ones_it_lacks() {
+    let sink = build(&json!({})).await;
+    let person = added(&json!({
+        "userId": "u-1",
+        "traits": { "email": "mary@example.com", "phone": "call me", "name": "Mary" }
+    }));
+    let explained = sink.explain(&event(&person)).explain;
+    let identifiers = &explained["identifiers"];
+    assert_eq!(
+        identifiers["carried"],
+        json!({ "em": "highest", "fn": "high", "external_id": "not published" })
+    );
+    let absent = identifiers["absent"].as_object().expect("an object");
+    let keys: Vec<_> = absent.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["ph", "ln", "client_ip_address", "fbc"]);
+    // A phone number that cannot be used is as absent as one that is not there.
+    assert_eq!(
+        absent["ph"],
+        json!({
+            "strength": "high",
+            "looked_in": ["traits.phone", "context.traits.phone", "properties.phone"]
+        })
+    );
+    let of_last_name = absent["ln"]["looked_in"].as_array().expect("a list");
+    assert!(of_last_name.contains(&json!("traits.name")));
+    // An event that does not go as far as being written has no identifiers to speak of.
+    let explained = sink.explain(&event(&json!({ "type": "identify" }))).explain;
+    assert_eq!(explained.get("identifiers"), None);
+}
