@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Url,
     /// Text up to [`MAX_TEXT_BYTES`].
     Text,
+    /// The id of a device; zeros are none.
+    DeviceId,
     /// Text up to so many characters; longer text is cut there.
     TextUpTo(usize),
     /// Digits, written as text so that no reader rounds them.
@@ -320,7 +322,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     user!("fb_login_id", Kind::Digits),
     user!("lead_id", Kind::LeadId),
     user!("anon_id", Kind::Text),
-    user!("madid", Kind::Text),
+    user!("madid", Kind::DeviceId),
     user!("page_id", Kind::Digits),
     user!("page_scoped_user_id", Kind::Digits),
     user!("ctwa_clid", Kind::Text),
@@ -349,7 +351,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     app!("install_referrer", Kind::Text),
     app!("installer_package", Kind::Text),
     app!("url_schemes", Kind::TextList),
-    app!("vendor_id", Kind::Text),
+    app!("vendor_id", Kind::DeviceId),
     app!("windows_attribution_id", Kind::Text),
     original!("event_name", Kind::Text),
     original!("event_time", Kind::EventTime),
@@ -498,5 +500,10 @@ mod tests {
             assert_eq!(id.0 as usize, place, "{} stands twice", parameter.name);
         }
         assert_eq!(ParameterId::named("user_data.email"), None);
+        let positions: Vec<_> = ParameterId::extinfo()
+            .map(|position| position.get().key)
+            .collect();
+        assert_eq!(positions.len(), 16);
+        assert_eq!((positions[0], positions[4]), ("version", "os_version"));
     }
 }

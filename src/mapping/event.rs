@@ -243,3 +243,27 @@ fn limited_data_use(raw: &str) -> Result<bool, LeftOut> {
         _ => Err(value::NOT_ALLOWED),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every place that an event can give: none, the whole country, a state with and without the country, nonsense.
+    #[test]
+    fn the_place_of_limited_data_use_is_a_state_or_none() {
+        for (country, state, expected) in [
+            (None, None, None),
+            (Some(1), None, None),
+            (Some(0), None, Some((0, 0))),
+            (None, Some(0), Some((0, 0))),
+            (Some(1), Some(0), Some((0, 0))),
+            (Some(0), Some(1000), Some((0, 0))),
+        ] {
+            assert_eq!(limited_place(country, state), expected);
+        }
+        for state in LDU_STATES {
+            assert_eq!(limited_place(Some(1), Some(state)), Some((1, state)));
+            assert_eq!(limited_place(None, Some(state)), Some((1, state)));
+        }
+    }
+}

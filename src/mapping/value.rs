@@ -40,6 +40,7 @@ left_out! {
     NOT_A_PLATFORM = "not_a_platform", "app events have a device information of Android and iOS only";
     NOT_A_STORE_CODE = "not_a_store_code", "a store code has up to 64 letters and digits";
     NOT_LIMITED = "not_limited", "the place of limited data use means nothing where data use is not limited";
+    NO_DEVICE = "no_device", "zeros are what every device says that does not want to be recognized";
     NOT_IOS = "not_ios", "a vendor id is of an iOS device";
     NOT_A_YEAR = "not_a_year", "a year has four digits";
     NO_CURRENCY = "no_currency", "an amount means nothing to Meta without a currency";
@@ -363,6 +364,14 @@ pub(crate) fn tracking(raw: &str) -> Result<bool, LeftOut> {
     boolean(raw).or_else(|_| Ok(one_of(raw, ANSWERS)? == "authorized"))
 }
 
+/// The id of a device. Zeros would make one person of all who did not want to be recognized.
+pub(crate) fn device_id(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    match text(raw)? {
+        id if id.bytes().all(|b| matches!(b, b'0' | b'-')) => Err(NO_DEVICE),
+        id => Ok(id),
+    }
+}
+
 /// The code by which a business calls a store.
 pub(crate) fn store_code(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     match text(raw)? {
@@ -578,6 +587,67 @@ mod tests {
         }
         for raw in ["0", "false", r#""x""#, "[null]"] {
             assert!(!is_empty(raw), "{raw}");
+        }
+    }
+
+    #[test]
+    fn control_characters_do_not_stay_in_text() {
+        assert_eq!(text("\" a\u{7f}b\u{85} \"").as_deref(), Ok("ab"));
+        assert_eq!(text(r#""a\u0000b\n""#).as_deref(), Ok("ab"));
+        assert_eq!(text("\"\u{7f}\""), Err(BLANK));
+        assert_eq!(text("\"10 £ ©\"").as_deref(), Ok("10 £ ©"));
+    }
+
+    #[test]
+    fn a_system_is_known_by_its_name() {
+        for (raw, expected) in [
+            (r#""iOS""#, Ok("i2")),
+            (r#""iPhone OS""#, Ok("i2")),
+            (r#""Android""#, Ok("a2")),
+            (r#""a2""#, Ok("a2")),
+            (r#""Windows""#, Err(NOT_A_PLATFORM)),
+            ("2", Err(NOT_A_PLATFORM)),
+            ("true", Err(WRONG_TYPE)),
+        ] {
+            assert_eq!(platform(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn tracking_is_allowed_by_a_yes_alone() {
+        for (raw, expected) in [
+            ("true", Ok(true)),
+            ("1", Ok(true)),
+            ("0", Ok(false)),
+            (r#""authorized""#, Ok(true)),
+            (r#""denied""#, Ok(false)),
+            (r#""notDetermined""#, Ok(false)),
+            (r#""maybe""#, Err(NOT_ALLOWED)),
+            ("2", Err(NOT_ALLOWED)),
+            ("[true]", Err(WRONG_TYPE)),
+        ] {
+            assert_eq!(tracking(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_zeros_is_no_device() {
+        let zeros = r#""00000000-0000-0000-0000-000000000000""#;
+        assert_eq!(device_id(zeros), Err(NO_DEVICE));
+        assert_eq!(device_id("0"), Err(NO_DEVICE));
+        assert_eq!(device_id(r#""0000-000a""#).as_deref(), Ok("0000-000a"));
+    }
+
+    #[test]
+    fn a_day_has_one_form_and_a_store_code_no_punctuation() {
+        assert_eq!(day(r#""2026-02-28""#).as_deref(), Ok("2026-02-28"));
+        for raw in [r#""20260228""#, r#""2026-02-30""#, r#""2026-02-28T10:00Z""#] {
+            assert_eq!(day(raw), Err(NOT_A_DAY), "{raw}");
+        }
+        let longest = format!("\"{}\"", "A1".repeat(MAX_STORE_CODE_CHARS / 2));
+        assert!(store_code(&longest).is_ok());
+        for raw in [&*longest.replace("A1A1", "A1A1A"), r#""A-1""#, r#""Ä1""#] {
+            assert_eq!(store_code(raw), Err(NOT_A_STORE_CODE), "{raw}");
         }
     }
 }
