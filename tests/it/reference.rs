@@ -163,7 +163,7 @@ impl Section {
                 String::new()
             };
         };
-        let Some(at) = self.at else {
+        let Some(at) = self.at.filter(|_| !input.is_null()) else {
             return String::new();
         };
         let path = if self.name == "contents" {
