@@ -26,29 +26,55 @@ How to read it:
 * `event_name` comes from the preset's table of events, and `action_source` from the options.
 ";
 
-const SECTIONS: &[(&str, &str, &str)] = &[
-    ("event", "Event", "At the top of a server event."),
-    (
-        "user_data",
-        "`user_data`",
-        "Who it was. Strength is what Meta publishes about a parameter's worth for matching, not a weight of ours.",
-    ),
-    (
-        "custom_data",
-        "`custom_data`",
-        "What happened. Further keys of your own can be mapped: `custom_data.<key>`.",
-    ),
-    (
-        "contents",
-        "`custom_data.contents[]`",
-        "One element for each item. Paths start at the item.",
-    ),
-    (
-        "source",
-        "Sources",
-        "Not sent: others are made from them. `source.full_name` gives `fn` and `ln` where neither is given, \
-         `source.visitor_id` gives `fbp` where there is no cookie, `source.click_id` gives `fbc`.",
-    ),
+/// A table of the page.
+struct Section {
+    /// As the reference names it.
+    name: &'static str,
+    title: &'static str,
+    about: &'static str,
+    /// What names of its parameters begin with.
+    prefix: &'static str,
+    /// Where in a server event it is, as a JSON pointer. Where it is nowhere, there are no examples.
+    at: Option<&'static str>,
+}
+
+const SECTIONS: &[Section] = &[
+    Section {
+        name: "event",
+        title: "Event",
+        about: "At the top of a server event.",
+        prefix: "",
+        at: Some(""),
+    },
+    Section {
+        name: "user_data",
+        title: "`user_data`",
+        about: "Who it was. Strength is what Meta publishes about a parameter's worth for matching, not a weight of ours.",
+        prefix: "user_data.",
+        at: Some("/user_data"),
+    },
+    Section {
+        name: "custom_data",
+        title: "`custom_data`",
+        about: "What happened. Further keys of your own can be mapped: `custom_data.<key>`.",
+        prefix: "custom_data.",
+        at: Some("/custom_data"),
+    },
+    Section {
+        name: "contents",
+        title: "`custom_data.contents[]`",
+        about: "One element for each item. Paths start at the item.",
+        prefix: "custom_data.contents[].",
+        at: Some("/custom_data/contents/0"),
+    },
+    Section {
+        name: "source",
+        title: "Sources",
+        about: "Not sent: others are made from them. `source.full_name` gives `fn` and `ln` where neither is given, \
+                `source.visitor_id` gives `fbp` where there is no cookie, `source.click_id` gives `fbc`.",
+        prefix: "",
+        at: None,
+    },
 ];
 
 #[tokio::test]
@@ -56,23 +82,24 @@ async fn the_mapping_page_is_what_the_code_says() {
     let examples = read("fixtures/reference.json");
     let rows = reference();
     let mut page = INTRO.to_owned();
-    for (section, title, about) in SECTIONS {
-        write!(page, "\n## {title}\n\n{about}\n\n").expect("text");
-        let is_user_data = *section == "user_data";
+    let mut shown = 0;
+    for section in SECTIONS {
+        write!(page, "\n## {}\n\n{}\n\n", section.title, section.about).expect("text");
+        let is_user_data = section.name == "user_data";
         page += if is_user_data {
             "| Parameter | Rule | Strength | Where from | Example |\n| --- | --- | --- | --- | --- |\n"
         } else {
             "| Parameter | Rule | Where from | Example |\n| --- | --- | --- | --- |\n"
         };
-        for row in rows.iter().filter(|row| row.section == *section) {
+        for row in rows.iter().filter(|row| row.section == section.name) {
+            shown += 1;
             let strength = row.strength.map_or_else(String::new, |s| format!(" {s} |"));
+            let key = section.key(row);
+            let example = section.example(row, &examples).await;
+            let (rule, sources) = (&row.rule, sources(row));
             writeln!(
                 page,
-                "| `{}` | {} |{strength} {} | {} |",
-                key(row),
-                row.rule,
-                sources(row),
-                example(row, &examples).await,
+                "| `{key}` | {rule} |{strength} {sources} | {example} |"
             )
             .expect("text");
         }
@@ -80,6 +107,7 @@ async fn the_mapping_page_is_what_the_code_says() {
             page += &documented();
         }
     }
+    assert_eq!(shown, rows.len(), "a section of the reference has no table");
     assert_file("MAPPING.md", &page);
 }
 
@@ -116,41 +144,57 @@ fn source(source: &SourceReference) -> String {
     line
 }
 
-/// What a sink makes of the parameter's example: `input → output`.
-async fn example(row: &ParameterReference, examples: &Value) -> String {
-    let listed = [("by_name", row.name), ("by_rule", &row.rule)];
-    let listed = listed
-        .iter()
-        .find_map(|(table, key)| examples[*table].get(*key).cloned());
-    let one_of = row.rule.strip_prefix("one of ").map(|values| {
-        let last = values.rsplit(", ").next().expect("a value");
-        let other_case = if last.chars().any(char::is_lowercase) {
-            last.to_uppercase()
-        } else {
-            last.to_lowercase()
-        };
-        Value::from(other_case)
-    });
-    if row.rule.ends_with("SHA-256") && listed.is_none() {
-        return "below".to_owned();
+impl Section {
+    /// The parameter's name without its section.
+    fn key(&self, row: &ParameterReference) -> &'static str {
+        row.name.strip_prefix(self.prefix).unwrap_or(row.name)
     }
-    let Some(input) = listed.or(one_of).filter(|_| row.section != "source") else {
-        return String::new();
-    };
-    let output = sent(row, &input).await;
-    assert!(!output.is_null(), "{} is not sent for {input}", row.name);
-    format!("`{input}` → `{output}`")
+
+    /// What a sink makes of the parameter's example: `input → output`.
+    async fn example(&self, row: &ParameterReference, examples: &Value) -> String {
+        let listed = [("by_name", row.name), ("by_rule", &row.rule)];
+        let listed = listed
+            .iter()
+            .find_map(|(table, key)| examples[*table].get(*key).cloned());
+        let Some(input) = listed.or_else(|| in_other_case(&row.rule)) else {
+            return if row.rule.ends_with("SHA-256") {
+                "below".to_owned()
+            } else {
+                String::new()
+            };
+        };
+        let Some(at) = self.at.filter(|_| !input.is_null()) else {
+            return String::new();
+        };
+        let path = if self.name == "contents" {
+            "example"
+        } else {
+            "properties.example"
+        };
+        let server_event = server_event(row.name, path, &input).await;
+        let output = &server_event.pointer(at).expect("the section")[self.key(row)];
+        assert!(!output.is_null(), "{} is not sent for {input}", row.name);
+        format!("`{input}` → `{output}`")
+    }
 }
 
-/// The parameter as a sink sends it for `input`.
-async fn sent(row: &ParameterReference, input: &Value) -> Value {
-    let of_item = row.section == "contents";
-    let path = if of_item {
-        "example"
-    } else {
-        "properties.example"
-    };
-    let sink = build(&json!({ "field_mappings": { row.name: path } })).await;
+/// Of values that a rule lists, the last one, in capitals where it has none and without where it has.
+fn in_other_case(rule: &str) -> Option<Value> {
+    let last = rule.strip_prefix("one of ")?.rsplit(", ").next()?;
+    let lower = last.to_lowercase();
+    Some(
+        if lower == last {
+            last.to_uppercase()
+        } else {
+            lower
+        }
+        .into(),
+    )
+}
+
+/// A purchase with `input` mapped to a parameter, as a sink sends it.
+async fn server_event(parameter: &str, path: &str, input: &Value) -> Value {
+    let sink = build(&json!({ "field_mappings": { parameter: path } })).await;
     let encoded = sink.encode(&event(&json!({
         "type": "track",
         "event": "Order Completed",
@@ -167,22 +211,7 @@ async fn sent(row: &ParameterReference, input: &Value) -> Value {
             "products": [{ "product_id": "A-1", "example": input }]
         }
     })));
-    let server_event = &outcome(&encoded)["event"];
-    let section = match row.section {
-        "user_data" => &server_event["user_data"],
-        "custom_data" => &server_event["custom_data"],
-        "contents" => &server_event["custom_data"]["contents"][0],
-        _ => server_event,
-    };
-    section[key(row)].clone()
-}
-
-/// The parameter's name without its section.
-fn key(row: &ParameterReference) -> &'static str {
-    ["custom_data.contents[].", "custom_data.", "user_data."]
-        .iter()
-        .find_map(|section| row.name.strip_prefix(section))
-        .unwrap_or(row.name)
+    outcome(&encoded)["event"].take()
 }
 
 /// The values and hashes that Meta's documentation prints; other tests hold the code to them.
