@@ -17,7 +17,8 @@ const CUSTOM_EVENT: &str = "(custom)";
 pub struct ParameterReference {
     /// As mappings name it: `user_data.em`, `custom_data.contents[].id`, `event_id`.
     pub name: &'static str,
-    /// `event`, `user_data`, `app_data`, `original_event_data`, `custom_data` or `contents`; `source` for values that other parameters are made from.
+    /// `event`, `user_data`, `app_data`, `extinfo`, `original_event_data`, `custom_data`, `store_data` or `contents`; `source`
+    /// for values that other parameters are made from.
     pub section: &'static str,
     /// Its type and form, in words.
     pub rule: String,
@@ -48,9 +49,11 @@ pub fn reference() -> Vec<ParameterReference> {
             Section::Source => "source",
             Section::Event => "event",
             Section::UserData => "user_data",
-            Section::ExtInfo | Section::AppData => "app_data",
+            Section::AppData => "app_data",
+            Section::ExtInfo => "extinfo",
             Section::OriginalEventData => "original_event_data",
-            Section::CustomData | Section::StoreData => "custom_data",
+            Section::CustomData => "custom_data",
+            Section::StoreData => "store_data",
             Section::Contents => "contents",
         },
         rule: match parameter.kind {
