@@ -252,13 +252,15 @@ fn documented() -> String {
         .expect("cases")
     {
         let text = |key: &str| case[key].as_str().unwrap_or_default();
+        let (field, value) = (text("field"), text("value"));
+        let (normal, sha256) = (text("normal"), text("sha256"));
+        let with = match text("default_country") {
+            "" => String::new(),
+            country => format!(" with `default_country: {}`", country.to_uppercase()),
+        };
         writeln!(
             table,
-            "| `{}` | `{}` | `{}` | `{}` |",
-            text("field"),
-            text("value"),
-            text("normal"),
-            text("sha256")
+            "| `{field}` | `{value}`{with} | `{normal}` | `{sha256}` |"
         )
         .expect("text");
     }
