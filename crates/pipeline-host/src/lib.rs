@@ -18,7 +18,6 @@ mod backoff;
 mod batch;
 mod buffer;
 pub mod config;
-pub mod coverage;
 mod dead_letter;
 mod event;
 mod outlet;

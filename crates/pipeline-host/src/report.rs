@@ -1,9 +1,12 @@
 //! What people see: one line of progress a second, and the tables at the end.
 
 mod closing;
+mod coverage;
+mod grid;
 
 use crate::telemetry::{SinkSnapshot, SinkState};
 pub use closing::closing;
+pub use coverage::coverage;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -4,8 +4,8 @@ use super::progress::{self, print_line};
 use super::{FAILED, Failure, When, load, print, sandbox, system_clock};
 use pipeline_core::Registry;
 use pipeline_host::StopHandle;
+use pipeline_host::report;
 use pipeline_host::topology::{self, StartOptions};
-use pipeline_host::{coverage, report};
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,10 +61,14 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         *path = readable(path);
     }
     let mut table = report::closing(&ending);
-    for (name, sink) in sinks {
-        if let Some(coverage) = sink.coverage() {
-            table.push_str(&coverage::table(&name, &coverage));
-        }
+    let coverage: Vec<_> = sinks
+        .into_iter()
+        .filter_map(|(name, sink)| Some((name, sink.coverage()?)))
+        .collect();
+    let coverage = report::coverage(&coverage);
+    if !coverage.is_empty() {
+        table.push('\n');
+        table.push_str(&coverage);
     }
     if let Some(sandbox) = sandbox {
         table.push('\n');

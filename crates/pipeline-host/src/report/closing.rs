@@ -2,32 +2,17 @@
 //!
 //! Invariant: in every column, read = delivered + filtered + rejected + dropped + held.
 
+use super::grid::{Row, section, tables};
 use super::thousands;
 use crate::telemetry::SinkSnapshot;
 use crate::topology::Ending;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-
-/// Columns of characters that a table may take; more sinks than fit go into a further table.
-const MAX_WIDTH: usize = 100;
-/// Spaces in front of a column.
-const GAP: usize = 3;
 
 /// The tables, the first rejected event of each reason, and the files of dead letters.
 pub fn closing(ending: &Ending) -> String {
     let mut text = String::new();
-    let rows = rows(&ending.sinks);
-    let label_width = rows.iter().map(|row| row.label.len()).max().unwrap_or(0);
-    let mut columns: Vec<_> = (0..ending.sinks.len())
-        .map(|sink| Column::new(&ending.sinks[sink].name, &rows, sink))
-        .collect();
-    while !columns.is_empty() {
-        let fitting = fitting(&columns, label_width);
-        let rest = columns.split_off(fitting);
-        separate(&mut text);
-        table(&mut text, &rows, label_width, &columns);
-        columns = rest;
-    }
+    let names: Vec<_> = ending.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    tables(&mut text, "", &names, &rows(&ending.sinks));
     rejected(&mut text, &ending.sinks);
     let unread = ending.failures.iter().map(|error| [error.to_string()]);
     section(&mut text, "Not read to the end:", unread.collect());
@@ -40,20 +25,17 @@ pub fn closing(ending: &Ending) -> String {
     text
 }
 
-struct Row {
-    label: String,
-    /// One number a sink; `None` where a reason did not occur.
-    figures: Vec<Option<u64>>,
-}
-
 fn rows(sinks: &[SinkSnapshot]) -> Vec<Row> {
     let total = |label: &str, figure: &dyn Fn(&SinkSnapshot) -> u64| Row {
         label: format!("  {label}"),
-        figures: sinks.iter().map(|sink| Some(figure(sink))).collect(),
+        cells: sinks.iter().map(|sink| thousands(figure(sink))).collect(),
     };
     let reason = |code: &str, figure: &dyn Fn(&SinkSnapshot) -> Option<u64>| Row {
         label: format!("    {code}"),
-        figures: sinks.iter().map(figure).collect(),
+        cells: sinks
+            .iter()
+            .map(|sink| figure(sink).map_or_else(String::new, thousands))
+            .collect(),
     };
     let mut rows = vec![
         total("read", &|sink| sink.received),
@@ -80,53 +62,6 @@ fn rows(sinks: &[SinkSnapshot]) -> Vec<Row> {
     rows
 }
 
-struct Column {
-    name: String,
-    cells: Vec<String>,
-    width: usize,
-}
-
-impl Column {
-    fn new(name: &str, rows: &[Row], sink: usize) -> Self {
-        let cells: Vec<_> = rows
-            .iter()
-            .map(|row| row.figures[sink].map_or_else(String::new, thousands))
-            .collect();
-        let widest = cells.iter().map(String::len).max().unwrap_or(0);
-        Self {
-            name: name.to_owned(),
-            width: GAP + widest.max(name.len()),
-            cells,
-        }
-    }
-}
-
-/// How many of the columns go into one table; at least one, however wide.
-fn fitting(columns: &[Column], label_width: usize) -> usize {
-    let mut width = label_width;
-    let fits = columns.iter().take_while(|column| {
-        width += column.width;
-        width <= MAX_WIDTH
-    });
-    fits.count().max(1)
-}
-
-fn table(text: &mut String, rows: &[Row], label_width: usize, columns: &[Column]) {
-    let mut line = |label: &str, cell: &dyn Fn(&Column) -> String| {
-        let mut line = format!("{label:<label_width$}");
-        for column in columns {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{:>width$}", cell(column), width = column.width);
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    line("", &|column| column.name.clone());
-    for (index, row) in rows.iter().enumerate() {
-        line(&row.label, &|column| column.cells[index].clone());
-    }
-}
-
 fn rejected(text: &mut String, sinks: &[SinkSnapshot]) {
     let lines = sinks.iter().flat_map(|sink| {
         sink.rejected.iter().map(|(code, first)| {
@@ -141,35 +76,9 @@ fn rejected(text: &mut String, sinks: &[SinkSnapshot]) {
     section(text, "Rejected, the first of each reason:", lines.collect());
 }
 
-/// An empty line between two parts.
-fn separate(text: &mut String) {
-    if !text.is_empty() {
-        text.push('\n');
-    }
-}
-
-/// A title and aligned lines below it; nothing where there are no lines.
-fn section<const CELLS: usize>(text: &mut String, title: &str, lines: Vec<[String; CELLS]>) {
-    if lines.is_empty() {
-        return;
-    }
-    let widths: [usize; CELLS] = std::array::from_fn(|cell| {
-        let widths = lines.iter().map(|line| line[cell].chars().count());
-        widths.max().unwrap_or(0)
-    });
-    separate(text);
-    let _ = writeln!(text, "{title}");
-    for cells in lines {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            let _ = write!(line, "  {cell:<width$}");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::grid::MAX_WIDTH;
     use super::*;
     use crate::telemetry::Rejections;
     use std::collections::BTreeMap;
