@@ -498,13 +498,15 @@ async fn the_share_of_each_identifier_is_that_of_the_events_that_meta_took() {
         let share = format!("{}.{}", permille / 10, permille % 10);
         let has_row = lines
             .iter()
-            .any(|words| words.starts_with(&[key, &share, "%"]));
+            .any(|words| words.first() == Some(&key) && words.ends_with(&[&share, "%"]));
         assert!(has_row, "{key} {share} %: {table}");
     }
     assert!(table.contains("an estimate of coverage, not Meta's score"));
     let missing: Vec<_> = table
         .lines()
-        .filter(|line| line.trim().starts_with("missing most: "))
+        .skip_while(|line| *line != "Missing most:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
         .collect();
     assert_eq!(missing.len(), 3, "{table}");
     assert!(
