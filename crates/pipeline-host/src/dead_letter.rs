@@ -107,10 +107,12 @@ impl DeadLetters {
             std::fs::create_dir_all(folder)?;
         }
         // Opened anew each time, so that moving the file away makes room.
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        // A hash of an address is still about a person: only the owner reads it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&self.path)
     }
 
     fn line<'a>(&'a self, letter: &'a Letter, time: &str) -> Line<'a> {
@@ -145,6 +147,17 @@ mod tests {
             attempts: 2,
             record: None,
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_reads_dead_letters() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let letters = DeadLetters::new(folder.path(), "meta", 300);
+        letters.append(&[letter()], 0).unwrap();
+        let mode = letters.path().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
     }
 
     #[test]
