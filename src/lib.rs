@@ -37,6 +37,9 @@ mod validate;
 pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::DESCRIPTION;
 
+#[doc = include_str!("../MAPPING.md")]
+pub mod mapping_page {}
+
 /// The JSON Schema of a preset file.
 pub fn preset_schema() -> schemars::Schema {
     schemars::schema_for!(preset::Preset)

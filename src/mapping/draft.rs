@@ -111,9 +111,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
     /// Writes text as a JSON string.
     pub(super) fn text(&mut self, text: &str) {
-        let plain = !text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
+        // Every byte is looked at, because that can be done many at a time.
+        let escapes = text.bytes().fold(0, |escapes, b| {
+            escapes | u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\')
+        });
         self.out.push(b'"');
-        if plain {
+        if escapes == 0 {
             self.out.extend_from_slice(text.as_bytes());
             self.out.push(b'"');
             return;

@@ -63,6 +63,15 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     }
 }
 
+/// The text without white space around it. Most has none, which its first and last bytes tell.
+fn trimmed(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    match (bytes.first(), bytes.last()) {
+        (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     match raw.as_bytes()[0] {
         b'"' => {}
@@ -74,7 +83,7 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     }
     let inner = &raw[1..raw.len() - 1];
     if !inner.bytes().any(may_hide_a_control) {
-        return Ok(Cow::Borrowed(inner.trim()));
+        return Ok(Cow::Borrowed(trimmed(inner)));
     }
     let mut decoded: String = serde_json::from_str(raw).map_err(|_| NOT_TEXT)?;
     decoded.retain(|c| !c.is_control());
