@@ -26,6 +26,10 @@ pub static DESCRIPTION: SinkDescription = SinkDescription {
     description: "Maps analytics events to Meta server events, hashes identity, and delivers to the Conversions API.",
     schema: config::schema,
     parse,
+    batch_limits: BatchLimits {
+        max_events: MAX_BATCH_EVENTS,
+        max_bytes: MAX_BATCH_BYTES,
+    },
     presets: preset::describe,
 };
 
@@ -115,13 +119,6 @@ impl Sink for MetaConversions {
 
     async fn healthcheck(&self) -> Result<(), HealthcheckError> {
         self.delivery.healthcheck().await
-    }
-
-    fn batch_limits(&self) -> BatchLimits {
-        BatchLimits {
-            max_events: MAX_BATCH_EVENTS,
-            max_bytes: MAX_BATCH_BYTES,
-        }
     }
 
     fn coverage(&self) -> Option<Coverage> {

@@ -3,8 +3,8 @@
 //! A plugin submits its [`SinkDescription`] with `inventory`. A crate that nothing names is not linked, and its
 //! description silently missing: a host's `main.rs` therefore says `use the_plugin as _;`.
 
-use crate::SinkConfig;
 use crate::options::{Problem, nearest};
+use crate::{BatchLimits, SinkConfig};
 use std::path::PathBuf;
 
 /// A sink as its plugin presents it.
@@ -20,6 +20,8 @@ pub struct SinkDescription {
     pub schema: fn() -> schemars::Schema,
     /// Reads its options.
     pub parse: ParseSink,
+    /// The largest batch the destination takes, whatever the options.
+    pub batch_limits: BatchLimits,
     /// The presets it comes with, for people to look at.
     pub presets: fn() -> Vec<PresetDescription>,
 }
@@ -153,6 +155,10 @@ mod tests {
             description: "",
             schema: || schemars::json_schema!({}),
             parse: |_, _| Err(Vec::new()),
+            batch_limits: BatchLimits {
+                max_events: 1,
+                max_bytes: 1,
+            },
             presets: Vec::new,
         }
     }

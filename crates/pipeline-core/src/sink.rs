@@ -58,7 +58,7 @@ pub trait Sink: Send + Sync {
 
     /// Makes one attempt to deliver a batch, and answers with one outcome per record, in the same order.
     ///
-    /// Records of a batch share a partition, and the batch keeps to [`batch_limits`](Sink::batch_limits). Whether
+    /// Records of a batch share a partition, and the batch keeps to the `batch_limits` of the sink's description. Whether
     /// there is another attempt is the host's business.
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome>;
 
@@ -68,9 +68,6 @@ pub trait Sink: Send + Sync {
     ///
     /// [`HealthcheckError::Blocked`] when a person has to act, [`HealthcheckError::Unavailable`] when waiting may help.
     async fn healthcheck(&self) -> Result<(), HealthcheckError>;
-
-    /// The largest batch the destination takes.
-    fn batch_limits(&self) -> BatchLimits;
 
     /// Which identifiers the events carried that [`encode`](Sink::encode) let through so far, where the sink counts
     /// them.

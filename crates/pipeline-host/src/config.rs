@@ -123,10 +123,10 @@ pub async fn from_value(
     let checked = check(&schema::host(), &value);
     problems.extend(checked.problems);
     let parse = ParseContext { base_dir };
-    let mut sinks = Vec::new();
+    let mut parsed = Vec::new();
     for (name, options) in checked.options["sinks"].as_object().into_iter().flatten() {
         match sink::parse(name, options, &parse, cx.registry) {
-            Ok(parsed) => sinks.push(sink::build(name, parsed, cx, &mut problems).await?),
+            Ok(sink) => parsed.push((name, sink)),
             Err(found) => problems.extend(found),
         }
     }
@@ -140,6 +140,10 @@ pub async fn from_value(
         return Err(ConfigError::Invalid(sorted(problems)));
     }
     let options: PipelineOptions = typed(&checked.options, "")?;
+    let mut sinks = Vec::new();
+    for (name, sink) in parsed {
+        sinks.push(sink::build(name, sink, cx).await?);
+    }
     let sandbox = options.sandbox.and_then(|sandbox| {
         Some(SandboxPlan {
             address: socket_address(&sandbox.address).ok()?,

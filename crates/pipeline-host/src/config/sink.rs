@@ -6,7 +6,7 @@ use super::option::{DEFAULT_BATCH_EVENTS, SinkOptions};
 use super::{ConfigError, LoadContext, schema, seconds};
 use crate::batch::BatchLimit;
 use pipeline_core::options::{Problem, check, join};
-use pipeline_core::{ParseContext, Registry, Sink, SinkConfig, SinkContext};
+use pipeline_core::{BatchLimits, ParseContext, Registry, Sink, SinkConfig, SinkContext};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +44,7 @@ impl fmt::Debug for SinkPlan {
 /// Options that have been found good on both sides.
 pub(super) struct ParsedSink {
     host: SinkOptions,
+    batch: BatchLimit,
     plugin: Box<dyn SinkConfig>,
 }
 
@@ -98,8 +99,15 @@ pub(super) fn parse(
         .map_err(|found| problems.extend(found))
         .ok();
     let host = serde_json::from_value::<SinkOptions>(Value::Object(host)).ok();
-    match (host, plugin) {
-        (Some(host), Some(plugin)) if problems.is_empty() => Ok(ParsedSink { host, plugin }),
+    let batch = host
+        .as_ref()
+        .map(|host| batch_limit(host, description.batch_limits, &mut problems));
+    match (host, batch, plugin) {
+        (Some(host), Some(batch), Some(plugin)) if problems.is_empty() => Ok(ParsedSink {
+            host,
+            batch,
+            plugin,
+        }),
         _ => Err(problems
             .into_iter()
             .map(|problem| problem.within(&path))
@@ -107,25 +115,15 @@ pub(super) fn parse(
     }
 }
 
-/// Builds a sink, and holds the host's limits against those of the destination.
-pub(super) async fn build(
-    name: &str,
-    parsed: ParsedSink,
-    cx: LoadContext<'_>,
+/// Holds the host's limits against those of the destination, and against one another.
+fn batch_limit(
+    options: &SinkOptions,
+    most: BatchLimits,
     problems: &mut Vec<Problem>,
-) -> Result<SinkPlan, ConfigError> {
-    let context = SinkContext {
-        name: name.to_owned(),
-        clock: Arc::clone(cx.clock),
-    };
-    let notices = parsed.plugin.notices();
-    let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
-    let most = sink.batch_limits();
-    let options = parsed.host;
-    let path = join("sinks", name);
+) -> BatchLimit {
     let mut report = |wrong: bool, key: &str, problem: &str, expected: String| {
         if wrong {
-            problems.push(Problem::new(format!("{path}.{key}"), problem, expected));
+            problems.push(Problem::new(key, problem, expected));
         }
     };
     let destination = |most: usize| format!("at most {most}, which is what the destination takes");
@@ -168,12 +166,27 @@ pub(super) async fn build(
         "is longer than `max_backoff_secs`",
         "no more than that".to_owned(),
     );
+    batch
+}
+
+/// Builds a sink.
+pub(super) async fn build(
+    name: &str,
+    parsed: ParsedSink,
+    cx: LoadContext<'_>,
+) -> Result<SinkPlan, ConfigError> {
+    let context = SinkContext {
+        name: name.to_owned(),
+        clock: Arc::clone(cx.clock),
+    };
+    let notices = parsed.plugin.notices();
+    let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
     Ok(SinkPlan {
         name: name.to_owned(),
-        inputs: options.inputs.clone(),
+        inputs: parsed.host.inputs.clone(),
         sink,
         notices,
-        batch,
-        options,
+        batch: parsed.batch,
+        options: parsed.host,
     })
 }

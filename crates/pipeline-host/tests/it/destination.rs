@@ -60,6 +60,10 @@ inventory::submit! {
             Some(name) => Ok(Box::new(Config(name.to_owned()))),
             None => Err(vec![Problem::new("destination", "is missing", "a name")]),
         },
+        batch_limits: BatchLimits {
+            max_events: MOST_EVENTS,
+            max_bytes: 1000,
+        },
         presets: Vec::new,
     }
 }
@@ -159,13 +163,6 @@ impl Sink for Scripted {
             "token",
             "the token is revoked",
         )))
-    }
-
-    fn batch_limits(&self) -> BatchLimits {
-        BatchLimits {
-            max_events: MOST_EVENTS,
-            max_bytes: 1000,
-        }
     }
 }
 
