@@ -11,7 +11,7 @@
 mod scan;
 
 use crate::path::{Path, Segment};
-use scan::{Broken, Quoted, Scanner};
+use scan::{Broken, Key, Scanner, WORD, head};
 use serde::de::IgnoredAny;
 use std::cell::Cell;
 use std::ops::Range;
@@ -61,34 +61,15 @@ struct KeyEntry {
     node: usize,
 }
 
-/// Bytes of a key that are compared at once.
-const HEAD_BYTES: usize = size_of::<u64>();
-
-/// The first bytes of a key as one number.
-#[inline]
-fn head(key: &[u8]) -> u64 {
-    if let Some(head) = key.first_chunk() {
-        return u64::from_le_bytes(*head);
-    }
-    key.iter()
-        .rev()
-        .fold(0, |head, byte| head << u8::BITS | u64::from(*byte))
-}
-
 impl Keys {
     #[inline]
-    fn find(&self, key: &[u8]) -> Option<usize> {
+    fn find(&self, key: &[u8], head: u64) -> Option<usize> {
         let range = *self.starts.get(key.len())?..*self.starts.get(key.len() + 1)?;
-        if range.is_empty() {
-            return None;
-        }
-        let head = head(key);
         self.entries[range]
             .iter()
             .find(|entry| {
                 entry.head == head
-                    && (key.len() <= HEAD_BYTES
-                        || entry.name.as_bytes()[HEAD_BYTES..] == key[HEAD_BYTES..])
+                    && (key.len() <= WORD || entry.name.as_bytes()[WORD..] == key[WORD..])
             })
             .map(|entry| entry.node)
     }
@@ -98,7 +79,7 @@ impl Keys {
             .entries
             .partition_point(|entry| (entry.name.len(), &*entry.name) < (key.len(), key));
         let entry = KeyEntry {
-            head: head(key.as_bytes()),
+            head: head(key.as_bytes(), key.len()),
             name: key.into(),
             node,
         };
@@ -171,7 +152,7 @@ impl Paths {
         let is_object = scanner.peek() == b'{';
         let sheet = Sheet {
             paths: self,
-            values: &mut found.marks.values,
+            row: found.marks.values.start(0, self.slots),
             lists: &mut found.marks.lists,
         };
         match read(&mut scanner, sheet) {
@@ -185,7 +166,10 @@ impl Paths {
         let mut at = 0;
         for segment in path.segments() {
             let known = match segment {
-                Segment::Key(key) => self.nodes[at].keys.find(key.as_bytes()),
+                Segment::Key(key) => {
+                    let key = key.as_bytes();
+                    self.nodes[at].keys.find(key, head(key, key.len()))
+                }
                 Segment::Index(place) => self.nodes[at]
                     .places
                     .iter()
@@ -213,7 +197,7 @@ pub(crate) struct Found<'a> {
     marks: Marks,
 }
 
-/// The place of a value in its text. Nothing is at an empty one.
+/// The place of a value in its text.
 #[derive(Debug, Clone, Copy, Default)]
 struct Span {
     start: u32,
@@ -235,9 +219,6 @@ impl Span {
 
     #[inline]
     fn of(self, text: &str) -> Option<&str> {
-        if self.end == 0 {
-            return None;
-        }
         text.get(self.start as usize..self.end as usize)
     }
 }
@@ -245,27 +226,122 @@ impl Span {
 /// The places of everything that was found in a text.
 #[derive(Debug, Default)]
 struct Marks {
-    values: Vec<Span>,
+    values: Values,
+    slots: usize,
     lists: Vec<Rows>,
+}
+
+/// The places of the values of some objects: row after row of as many slots each.
+#[derive(Debug, Default)]
+struct Values {
+    /// Where nothing was found stands what earlier texts have left.
+    spans: Vec<Span>,
+    /// A bit for each slot of a row, in as many words as it takes.
+    found: Vec<u64>,
+}
+
+/// The slots of one object.
+#[derive(Debug)]
+struct Row<'m> {
+    spans: &'m mut [Span],
+    found: &'m mut [u64],
+}
+
+impl Values {
+    /// Makes room for a row of so many slots, and empties it.
+    fn start(&mut self, row: usize, slots: usize) -> Row<'_> {
+        let words = words_for(slots);
+        let (first_span, first_word) = (row * slots, row * words);
+        if self.spans.len() < first_span + slots {
+            self.spans.resize(first_span + slots, Span::default());
+        }
+        self.found.truncate(first_word);
+        self.found.resize(first_word + words, 0);
+        Row {
+            spans: &mut self.spans[first_span..first_span + slots],
+            found: &mut self.found[first_word..],
+        }
+    }
+
+    #[inline]
+    fn get(&self, row: usize, slots: usize, slot: Slot) -> Option<Span> {
+        let word = self
+            .found
+            .get(row * words_for(slots) + slot.0 / WORD_BITS)?;
+        if word >> (slot.0 % WORD_BITS) & 1 == 0 {
+            return None;
+        }
+        self.spans.get(row * slots + slot.0).copied()
+    }
+
+    #[inline]
+    fn has_any(&self, row: usize, slots: usize, of: &SlotSet) -> bool {
+        let row = self.found.get(row * words_for(slots)..).unwrap_or_default();
+        of.words
+            .iter()
+            .any(|(place, bits)| row.get(*place).is_some_and(|word| word & bits != 0))
+    }
+}
+
+impl Row<'_> {
+    #[inline]
+    fn set(&mut self, slot: Slot, span: Span) {
+        self.spans[slot.0] = span;
+        self.found[slot.0 / WORD_BITS] |= 1 << (slot.0 % WORD_BITS);
+    }
+}
+
+const WORD_BITS: usize = u64::BITS as usize;
+
+fn words_for(slots: usize) -> usize {
+    slots.div_ceil(WORD_BITS)
+}
+
+/// Some slots, so that one look tells whether any of them holds something: most hold nothing.
+#[derive(Debug, Default)]
+pub(crate) struct SlotSet {
+    /// The words that are not zero, each with its place.
+    words: Vec<(usize, u64)>,
+}
+
+impl FromIterator<Slot> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let mut set = Self::default();
+        for Slot(slot) in slots {
+            let (place, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
+            match set.words.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, bits)) => *bits |= bit,
+                None => set.words.push((place, bit)),
+            }
+        }
+        set
+    }
 }
 
 thread_local! {
     /// The last text's marks, so that the next one finds its memory ready. They are places, not values.
-    static SPARE: Cell<Marks> = const { Cell::new(Marks { values: Vec::new(), lists: Vec::new() }) };
+    static SPARE: Cell<Marks> = const {
+        Cell::new(Marks { values: Values { spans: Vec::new(), found: Vec::new() }, lists: Vec::new(), slots: 0 })
+    };
 }
 
 impl Drop for Found<'_> {
     fn drop(&mut self) {
+        /// Enough for lists of hundreds of items.
+        const MAX_SPARE_SPANS: usize = 64 * 1_024;
         let marks = std::mem::take(&mut self.marks);
-        // A thread that is ending takes nothing back.
-        let _ = SPARE.try_with(|spare| spare.set(marks));
+        let rows = marks.lists.iter().map(|rows| rows.values.spans.len());
+        if rows.sum::<usize>() <= MAX_SPARE_SPANS {
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|spare| spare.set(marks));
+        }
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Rows {
-    /// Row after row, as many values each as the list's paths have slots.
-    values: Vec<Span>,
+    values: Values,
+    slots: usize,
     count: usize,
     cut: bool,
     /// Something else stands where the list should.
@@ -274,7 +350,6 @@ struct Rows {
 
 impl Rows {
     fn clear(&mut self) {
-        self.values.clear();
         (self.count, self.cut, self.is_other) = (0, false, false);
     }
 
@@ -282,15 +357,14 @@ impl Rows {
     /// numbers.
     fn read(&mut self, paths: &Paths, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
         self.clear();
+        self.slots = paths.slots;
         let mut more = scanner.open(b']');
         while more {
             scanner.peek();
             if self.count < MAX_ELEMENTS {
-                let start = self.values.len();
-                self.values.resize(start + paths.slots, Span::default());
                 let mut sheet = Sheet {
                     paths,
-                    values: &mut self.values[start..],
+                    row: self.values.start(self.count, self.slots),
                     lists: &mut [],
                 };
                 sheet.value(scanner, 0)?;
@@ -308,8 +382,7 @@ impl Rows {
 impl<'a> Found<'a> {
     fn new(text: &'a str, paths: &Paths) -> Self {
         let mut marks = SPARE.try_with(Cell::take).unwrap_or_default();
-        marks.values.clear();
-        marks.values.resize(paths.slots, Span::default());
+        marks.slots = paths.slots;
         marks.lists.iter_mut().for_each(Rows::clear);
         marks.lists.resize_with(paths.lists.len(), Rows::default);
         Self { text, marks }
@@ -318,7 +391,23 @@ impl<'a> Found<'a> {
     /// The JSON text at this slot's path.
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Option<&'a str> {
-        self.marks.values[slot.0].of(self.text)
+        self.marks
+            .values
+            .get(0, self.marks.slots, slot)?
+            .of(self.text)
+    }
+
+    /// Whether anything stands at one of these slots' paths.
+    #[inline]
+    pub(crate) fn has_any(&self, slots: &SlotSet) -> bool {
+        self.marks.values.has_any(0, self.marks.slots, slots)
+    }
+
+    /// Whether anything stands at one of these slots' paths within one element of the list.
+    #[inline]
+    pub(crate) fn has_any_cell(&self, list: List, row: usize, slots: &SlotSet) -> bool {
+        let rows = &self.marks.lists[list.0];
+        row < rows.count && rows.values.has_any(row, rows.slots, slots)
     }
 
     /// How many elements the list has that were looked at, and whether there were more.
@@ -335,8 +424,10 @@ impl<'a> Found<'a> {
     /// The JSON text at this slot's path within one element of the list.
     pub(crate) fn cell(&self, list: List, row: usize, slot: Slot) -> Option<&'a str> {
         let rows = &self.marks.lists[list.0];
-        let width = rows.values.len() / rows.count.max(1);
-        rows.values.get(row * width + slot.0)?.of(self.text)
+        if row >= rows.count {
+            return None;
+        }
+        rows.values.get(row, rows.slots, slot)?.of(self.text)
     }
 }
 
@@ -382,7 +473,7 @@ fn read(scanner: &mut Scanner<'_>, mut sheet: Sheet<'_, '_>) -> Result<(), Broke
 /// Where a walk along one tree of paths notes what it finds.
 struct Sheet<'p, 'm> {
     paths: &'p Paths,
-    values: &'m mut [Span],
+    row: Row<'m>,
     lists: &'m mut [Rows],
 }
 
@@ -391,7 +482,7 @@ impl Sheet<'_, '_> {
     fn value(&mut self, scanner: &mut Scanner<'_>, node: usize) -> Result<(), Broken> {
         let paths = self.paths;
         let node = &paths.nodes[node];
-        let (start, first) = (scanner.at(), scanner.peek());
+        let (text, start, first) = (scanner.rest(), scanner.at(), scanner.peek());
         match first {
             b'{' if !node.keys.entries.is_empty() => self.object(scanner, node)?,
             b'[' if node.list.is_some() || !node.places.is_empty() => self.list(scanner, node)?,
@@ -405,8 +496,8 @@ impl Sheet<'_, '_> {
         }
         let span = start..scanner.at();
         if let Some(slot) = node.slot {
-            self.values[slot.0] = Span::new(span);
-        } else if matches!(first, b'-' | b'0'..=b'9') && !scanner.is_finite(span) {
+            self.row.set(slot, Span::new(span));
+        } else if matches!(first, b'-' | b'0'..=b'9') && !is_finite(&text[..span.len()]) {
             return Err(Broken);
         }
         Ok(())
@@ -429,7 +520,7 @@ impl Sheet<'_, '_> {
     /// Reads a list by rows, by places, or both, which is rare and takes a second look.
     fn list(&mut self, scanner: &mut Scanner<'_>, node: &Node) -> Result<(), Broken> {
         if !node.places.is_empty() {
-            let mut by_places = scanner.fork();
+            let mut by_places = *scanner;
             self.places(&mut by_places, &node.places)?;
             if node.list.is_none() {
                 *scanner = by_places;
@@ -463,14 +554,21 @@ impl Sheet<'_, '_> {
     }
 }
 
+/// Whether a number is one that a double can hold.
+fn is_finite(number: &[u8]) -> bool {
+    let digits = std::str::from_utf8(number).unwrap_or_default();
+    digits.parse().is_ok_and(f64::is_finite)
+}
+
 /// The node that a key leads to. Keys are compared decoded; most need no decoding.
 #[inline]
-fn child(keys: &Keys, key: Quoted<'_>) -> Result<Option<usize>, Broken> {
+fn child(keys: &Keys, key: Key<'_>) -> Result<Option<usize>, Broken> {
     if key.has_escapes {
         let decoded = key.decoded().ok_or(Broken)?;
-        return Ok(keys.find(decoded.as_bytes()));
+        let decoded = decoded.as_bytes();
+        return Ok(keys.find(decoded, head(decoded, decoded.len())));
     }
-    Ok(keys.find(key.inside))
+    Ok(keys.find(key.name, key.head))
 }
 
 #[cfg(test)]

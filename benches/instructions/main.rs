@@ -33,7 +33,7 @@ const PRODUCTS: u64 = 3;
 /// Percent by which a figure may grow before it is a failure.
 const MAX_GROWTH_PERCENT: u64 = 15;
 /// Costs that a profile lists.
-const PROFILED: usize = 25;
+const PROFILED: usize = 90;
 /// Set in the run that is counted.
 const INSIDE: &str = "INSTRUCTIONS_INSIDE";
 

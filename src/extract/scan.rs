@@ -4,70 +4,74 @@
 //! lies behind the position is JSON. Nothing is decoded, nothing recurses, and nesting is bounded by memory alone: one
 //! bit per level.
 
-use std::ops::Range;
-
 /// The text is not JSON at this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
 /// A position in a JSON text.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Scanner<'a> {
-    text: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    length: usize,
 }
 
-/// What stands between the quotes of a string.
+/// A key of an object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Quoted<'a> {
-    pub(super) inside: &'a [u8],
+pub(super) struct Key<'a> {
+    /// What stands between the quotes.
+    pub(super) name: &'a [u8],
+    /// The first bytes of it as one number.
+    pub(super) head: u64,
     pub(super) has_escapes: bool,
 }
 
-impl Quoted<'_> {
+impl Key<'_> {
     /// The text, if its escapes make one.
     #[cold]
     pub(super) fn decoded(self) -> Option<String> {
-        let quoted = [b"\"", self.inside, b"\""].concat();
+        let quoted = [b"\"", self.name, b"\""].concat();
         serde_json::from_slice(&quoted).ok()
     }
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let text = text.as_bytes();
-        Self { text, at: 0 }
+        let rest = text.as_bytes();
+        let length = rest.len();
+        Self { rest, length }
     }
 
     /// Bytes passed so far.
+    #[inline]
     pub(super) fn at(&self) -> usize {
-        self.at
+        self.length - self.rest.len()
+    }
+
+    /// What has not been passed.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Whether nothing is left.
     pub(super) fn is_at_end(&self) -> bool {
-        self.at == self.text.len()
-    }
-
-    /// Another scanner at the same position.
-    pub(super) fn fork(&self) -> Self {
-        Self { ..*self }
-    }
-
-    /// Whether a number in the text is one that a double can hold.
-    pub(super) fn is_finite(&self, number: Range<usize>) -> bool {
-        let digits = std::str::from_utf8(&self.text[number]).unwrap_or_default();
-        digits.parse().is_ok_and(f64::is_finite)
+        self.rest.is_empty()
     }
 
     /// Passes white space, and tells the byte that follows it; 0, which no JSON has, at the end.
     #[inline]
     pub(super) fn peek(&mut self) -> u8 {
-        loop {
-            match self.byte() {
-                b' ' | b'\n' | b'\t' | b'\r' => self.at += 1,
-                byte => return byte,
-            }
+        while let [b' ' | b'\n' | b'\t' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+        self.byte()
+    }
+
+    /// Passes the byte that was peeked at.
+    #[inline]
+    fn pass(&mut self) {
+        if let [_, rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
@@ -77,16 +81,18 @@ impl<'a> Scanner<'a> {
         if self.peek() != byte {
             return Err(Broken);
         }
-        self.at += 1;
+        self.pass();
         Ok(())
     }
 
     /// Passes what opens a list or an object, and tells whether there is anything in it.
     #[inline]
     pub(super) fn open(&mut self, close: u8) -> bool {
-        self.at += 1;
+        self.pass();
         let is_empty = self.peek() == close;
-        self.at += usize::from(is_empty);
+        if is_empty {
+            self.pass();
+        }
         !is_empty
     }
 
@@ -97,17 +103,25 @@ impl<'a> Scanner<'a> {
         if byte != b',' && byte != close {
             return Err(Broken);
         }
-        self.at += 1;
+        self.pass();
         Ok(byte == b',')
     }
 
     /// Passes a key and its colon.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<Quoted<'a>, Broken> {
+    pub(super) fn key(&mut self) -> Result<Key<'a>, Broken> {
         if self.peek() != b'"' {
             return Err(Broken);
         }
-        let key = self.string()?;
+        let from_quote = self.rest;
+        let has_escapes = self.string()?;
+        let length = from_quote.len() - self.rest.len() - "\"\"".len();
+        let inside = from_quote.get(1..).unwrap_or_default();
+        let key = Key {
+            head: head(inside, length),
+            name: inside.get(..length).unwrap_or_default(),
+            has_escapes,
+        };
         self.take(b':')?;
         Ok(key)
     }
@@ -161,66 +175,58 @@ impl<'a> Scanner<'a> {
     /// The byte at the position; 0, which no JSON has, at the end.
     #[inline]
     fn byte(&self) -> u8 {
-        self.text.get(self.at).copied().unwrap_or(0)
+        self.rest.first().copied().unwrap_or(0)
     }
 
-    /// Passes a string, from its opening quote on.
+    /// Passes a string, from its opening quote on, and tells whether there are escapes in it.
     #[inline]
-    fn string(&mut self) -> Result<Quoted<'a>, Broken> {
-        let start = self.at + 1;
-        self.at = start;
-        let mut has_escapes = false;
+    fn string(&mut self) -> Result<bool, Broken> {
+        self.pass();
+        let end = plain_length(self.rest);
+        match self.rest.get(end..) {
+            Some([b'"', rest @ ..]) => {
+                self.rest = rest;
+                Ok(false)
+            }
+            Some([b'\\', ..]) => self.string_from_escape(end).map(|()| true),
+            _ => Err(Broken),
+        }
+    }
+
+    /// Passes the rest of a string of which so many bytes stand before the first backslash.
+    #[cold]
+    fn string_from_escape(&mut self, mut end: usize) -> Result<(), Broken> {
         loop {
-            self.at = special_from(self.text, self.at);
-            match self.byte() {
-                b'"' => break,
-                b'\\' => {
-                    has_escapes = true;
-                    self.escape()?;
+            match self.rest.get(end..) {
+                Some([b'"', rest @ ..]) => {
+                    self.rest = rest;
+                    return Ok(());
                 }
+                Some([b'\\', escape @ ..]) => self.rest = after_escape(escape)?,
                 _ => return Err(Broken),
             }
-        }
-        let inside = &self.text[start..self.at];
-        self.at += 1;
-        Ok(Quoted {
-            inside,
-            has_escapes,
-        })
-    }
-
-    #[cold]
-    fn escape(&mut self) -> Result<(), Broken> {
-        const HEX_DIGITS: usize = 4;
-        self.at += 2;
-        match self.text.get(self.at - 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
-            Some(b'u') => {
-                let digits = self.text.get(self.at..self.at + HEX_DIGITS);
-                self.at += HEX_DIGITS;
-                match digits {
-                    Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(()),
-                    _ => Err(Broken),
-                }
-            }
-            _ => Err(Broken),
+            end = plain_length(self.rest);
         }
     }
 
     #[inline]
     fn number(&mut self) -> Result<(), Broken> {
-        self.at += usize::from(self.byte() == b'-');
+        if self.byte() == b'-' {
+            self.pass();
+        }
         match self.byte() {
-            b'0' => self.at += 1,
+            b'0' => self.pass(),
             _ => self.digits()?,
         }
         if self.byte() == b'.' {
-            self.at += 1;
+            self.pass();
             self.digits()?;
         }
         if matches!(self.byte(), b'e' | b'E') {
-            self.at += 1;
-            self.at += usize::from(matches!(self.byte(), b'+' | b'-'));
+            self.pass();
+            if matches!(self.byte(), b'+' | b'-') {
+                self.pass();
+            }
             self.digits()?;
         }
         Ok(())
@@ -229,24 +235,36 @@ impl<'a> Scanner<'a> {
     /// Passes digits, one at least.
     #[inline]
     fn digits(&mut self) -> Result<(), Broken> {
-        let start = self.at;
-        while self.byte().is_ascii_digit() {
-            self.at += 1;
+        let [b'0'..=b'9', rest @ ..] = self.rest else {
+            return Err(Broken);
+        };
+        self.rest = rest;
+        while let [b'0'..=b'9', rest @ ..] = self.rest {
+            self.rest = rest;
         }
-        if self.at == start {
-            Err(Broken)
-        } else {
-            Ok(())
-        }
+        Ok(())
     }
 
     #[inline]
     fn word(&mut self, word: &[u8]) -> Result<(), Broken> {
-        if !self.text[self.at..].starts_with(word) {
-            return Err(Broken);
-        }
-        self.at += word.len();
+        self.rest = self.rest.strip_prefix(word).ok_or(Broken)?;
         Ok(())
+    }
+}
+
+/// What follows an escape of which the backslash has been passed.
+fn after_escape(escape: &[u8]) -> Result<&[u8], Broken> {
+    match escape {
+        [
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+            rest @ ..,
+        ] => Ok(rest),
+        [b'u', a, b, c, d, rest @ ..]
+            if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+        {
+            Ok(rest)
+        }
+        _ => Err(Broken),
     }
 }
 
@@ -287,31 +305,59 @@ impl Nesting {
     }
 }
 
-/// The place of the first quote, backslash or control character from `at` on, or the text's end.
+/// The first bytes of a key of so many bytes with which the text begins, as one number. Zeros stand where it has fewer.
+#[inline]
+pub(super) fn head(text: &[u8], length: usize) -> u64 {
+    /// By length, all bits of that many bytes.
+    const OF_LENGTH: [u64; WORD + 1] = [
+        0,
+        0xff,
+        0xffff,
+        0xff_ffff,
+        0xffff_ffff,
+        0xff_ffff_ffff,
+        0xffff_ffff_ffff,
+        0xff_ffff_ffff_ffff,
+        u64::MAX,
+    ];
+    let Some(word) = text.first_chunk() else {
+        let key = &text[..length.min(text.len())];
+        return key
+            .iter()
+            .rev()
+            .fold(0, |head, byte| head << u8::BITS | u64::from(*byte));
+    };
+    u64::from_le_bytes(*word) & OF_LENGTH[length.min(WORD)]
+}
+
+/// Bytes that are looked at together.
+pub(super) const WORD: usize = size_of::<u64>();
+
+/// How far from the text's beginning the first quote, backslash or control character is, or the text's end.
 ///
 /// Eight bytes are looked at in one word: subtracting from a byte borrows into its highest bit exactly where the byte is
-/// below what is subtracted. A borrow can reach into higher bytes, so only the lowest hit counts.
+/// below what is subtracted. A borrow can reach into higher bytes, so only the lowest hit counts. With its second bit
+/// turned, a quote is the one byte that stands directly above the control characters, and they stay among themselves.
 #[inline]
-fn special_from(text: &[u8], mut at: usize) -> usize {
-    const WIDTH: usize = size_of::<u64>();
+fn plain_length(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHEST_BITS: u64 = ONES * 0x80;
-    while let Some(chunk) = text.get(at..at + WIDTH).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        let below = word.wrapping_sub(ONES * 0x20) & !word
-            | quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash;
+    const BACKSLASH: u64 = 0x5c;
+    let (words, rest) = text.as_chunks::<WORD>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let turned = word ^ (ONES * 0x02);
+        let backslash = word ^ (ONES * BACKSLASH);
+        let below =
+            turned.wrapping_sub(ONES * 0x21) & !turned | backslash.wrapping_sub(ONES) & !backslash;
         let hits = below & HIGHEST_BITS;
         if hits != 0 {
-            return at + (hits.trailing_zeros() / u8::BITS) as usize;
+            return i * WORD + (hits.trailing_zeros() / u8::BITS) as usize;
         }
-        at += WIDTH;
     }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().position(is_special).unwrap_or(rest.len())
+    let end = rest.iter().position(is_special).unwrap_or(rest.len());
+    text.len() - rest.len() + end
 }
 
 #[cfg(test)]
@@ -434,11 +480,12 @@ mod tests {
         }
 
         #[test]
-        fn the_first_special_byte_is_found_wherever_it_stands(text in prop::collection::vec(any::<u8>(), 0..40), at in 0..40_usize) {
-            let at = at.min(text.len());
+        fn the_first_special_byte_is_found_wherever_it_stands(text in prop::collection::vec(any::<u8>(), 0..40)) {
             let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-            let expected = text[at..].iter().position(is_special).map_or(text.len(), |place| at + place);
-            prop_assert_eq!(special_from(&text, at), expected);
+            for start in 0..=text.len() {
+                let rest = &text[start..];
+                prop_assert_eq!(plain_length(rest), rest.iter().position(is_special).unwrap_or(rest.len()));
+            }
         }
     }
 }
