@@ -107,6 +107,15 @@ impl<'a> Scanner<'a> {
         Ok(byte == b',')
     }
 
+    /// Passes a key and its colon if they stand here as this text, and tells whether they do.
+    #[inline]
+    pub(super) fn take_key(&mut self, key: &[u8]) -> bool {
+        self.peek();
+        let rest = self.rest.strip_prefix(key);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
     /// Passes a key and its colon.
     #[inline]
     pub(super) fn key(&mut self) -> Result<Key<'a>, Broken> {
