@@ -11,7 +11,7 @@
 mod scan;
 
 use crate::path::{Path, Segment};
-use scan::{Broken, Key, Scanner, WORD, head};
+use scan::{Broken, Expected, Key, Scanner, WORD, head};
 use serde::de::IgnoredAny;
 use std::cell::Cell;
 use std::ops::Range;
@@ -40,7 +40,7 @@ pub(crate) struct Paths {
 #[derive(Debug, Default)]
 struct Node {
     /// The key that leads here, as it usually stands in an object: `"key":`.
-    key: Box<str>,
+    key: Expected,
     /// The node of the object that has this key.
     object: Option<usize>,
     slot: Option<Slot>,
@@ -188,8 +188,8 @@ impl Paths {
                     Segment::Key(key) => {
                         self.nodes[at].keys.insert(key, new);
                         self.nodes[new].object = Some(at);
-                        self.nodes[new].key =
-                            format!("{}:", serde_json::Value::from(&**key)).into();
+                        let written = format!("{}:", serde_json::Value::from(&**key));
+                        self.nodes[new].key = Expected::new(&written);
                     }
                     Segment::Index(place) => self.nodes[at].places.push((*place, new)),
                 }
@@ -576,7 +576,7 @@ impl Sheet<'_, '_> {
         };
         // A guess may come from other paths, so it counts for the keys of this object alone.
         let guessed = nodes.get(*guess).filter(|node| node.object == Some(at));
-        if guessed.is_some_and(|node| scanner.take_key(node.key.as_bytes())) {
+        if guessed.is_some_and(|node| scanner.take_expected(&node.key)) {
             return Ok(Some(*guess));
         }
         let child = child(&nodes[at].keys, scanner.key()?)?;
