@@ -11,7 +11,8 @@
 mod scan;
 
 use crate::path::{Path, Segment};
-use scan::{Broken, Expected, Key, Scanner, WORD, head};
+use crate::words::WIDTH;
+use scan::{Broken, Expected, Key, Scanner, head};
 use serde::de::IgnoredAny;
 use std::cell::Cell;
 use std::ops::Range;
@@ -73,7 +74,7 @@ impl Keys {
             .iter()
             .find(|entry| {
                 entry.head == head
-                    && (key.len() <= WORD || entry.name.as_bytes()[WORD..] == key[WORD..])
+                    && (key.len() <= WIDTH || entry.name.as_bytes()[WIDTH..] == key[WIDTH..])
             })
             .map(|entry| entry.node)
     }
@@ -152,18 +153,18 @@ impl Paths {
             });
         };
         let mut found = Found::new(text, self);
-        let mut scanner = Scanner::new(text);
-        let is_object = scanner.peek() == b'{';
-        let sheet = Sheet {
+        let scanner = Scanner::new(text).token();
+        let mut sheet = Sheet {
             paths: self,
+            length: text.len(),
             row: found.marks.values.start(0, self.slots),
             guesses: &mut found.marks.guesses,
             lists: &mut found.marks.lists,
         };
-        match read(&mut scanner, sheet) {
-            Ok(()) if is_object => Ok(found),
-            Ok(()) => Err(Unreadable::NotAnObject),
-            Err(Broken) => Err(fault(text, scanner.at())),
+        match sheet.value(scanner, 0).map(|end| end.token().rest()) {
+            Ok([]) if scanner.byte() == b'{' => Ok(found),
+            Ok([]) => Err(Unreadable::NotAnObject),
+            Ok(_) | Err(Broken) => Err(fault(text)),
         }
     }
 
@@ -393,29 +394,34 @@ impl Rows {
 
     /// Reads the elements of a list. An element that is no object becomes an empty row, so that places keep their
     /// numbers.
-    fn read(&mut self, paths: &Paths, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
+    fn read<'a>(
+        &mut self,
+        paths: &Paths,
+        start: Scanner<'a>,
+        length: usize,
+    ) -> Result<Scanner<'a>, Broken> {
         self.clear();
         self.slots = paths.slots;
         self.guesses.make_room(paths);
-        let mut more = scanner.open(b']');
-        while more {
-            scanner.peek();
-            if self.count < MAX_ELEMENTS {
+        let (mut here, mut is_over) = start.open(b']');
+        while !is_over {
+            let end = if self.count < MAX_ELEMENTS {
                 let mut sheet = Sheet {
                     paths,
+                    length,
                     row: self.values.start(self.count, self.slots),
                     guesses: &mut self.guesses,
                     lists: &mut [],
                 };
-                sheet.value(scanner, 0)?;
                 self.count += 1;
+                sheet.value(here, 0)?
             } else {
-                scanner.value()?;
                 self.cut = true;
-            }
-            more = scanner.more(b']')?;
+                here.value()?
+            };
+            (here, is_over) = end.after_element(b']')?;
         }
-        Ok(())
+        Ok(here)
     }
 }
 
@@ -496,79 +502,88 @@ impl From<serde_json::Error> for Unreadable {
     }
 }
 
-/// Why and where a text is not JSON, in the words of serde_json. What it would take has a key or a number that no reader
-/// can hold, at `at`.
+/// Why and where a text is not JSON, in the words of serde_json. What it skips without a word holds a key or a number that
+/// it cannot read.
 #[cold]
-fn fault(text: &str, at: usize) -> Unreadable {
+fn fault(text: &str) -> Unreadable {
     let skipped = serde_json::from_str::<IgnoredAny>(text).map(drop);
     let fault = skipped.and_then(|()| serde_json::from_str::<serde_json::Value>(text).map(drop));
-    fault.map_or_else(Unreadable::from, |()| Unreadable::Malformed { column: at })
-}
-
-fn read(scanner: &mut Scanner<'_>, mut sheet: Sheet<'_, '_>) -> Result<(), Broken> {
-    sheet.value(scanner, 0)?;
-    let has_ended = scanner.peek() == 0 && scanner.is_at_end();
-    has_ended.then_some(()).ok_or(Broken)
+    let column = text.len();
+    fault.map_or_else(Unreadable::from, |()| Unreadable::Malformed { column })
 }
 
 /// Where a walk along one tree of paths notes what it finds.
 struct Sheet<'p, 'm> {
     paths: &'p Paths,
+    /// Bytes of the whole text.
+    length: usize,
     row: Row<'m>,
     guesses: &'m mut Guesses,
     lists: &'m mut [Rows],
 }
 
-impl Sheet<'_, '_> {
-    /// Reads the value of a node, from its first byte on. It recurses once per step of a path.
-    fn value(&mut self, scanner: &mut Scanner<'_>, at: usize) -> Result<(), Broken> {
-        let paths = self.paths;
-        let node = &paths.nodes[at];
-        let (text, start, first) = (scanner.rest(), scanner.at(), scanner.peek());
-        match first {
-            b'{' if !node.keys.entries.is_empty() => self.object(scanner, at)?,
-            b'[' if node.list.is_some() || !node.places.is_empty() => self.list(scanner, node)?,
-            b'{' | b'[' => scanner.value()?,
-            _ => scanner.scalar()?,
-        }
+impl<'p> Sheet<'p, '_> {
+    /// Reads the value of a node. It recurses once per step of a path.
+    fn value<'a>(&mut self, start: Scanner<'a>, at: usize) -> Result<Scanner<'a>, Broken> {
+        let node = &self.paths.nodes[at];
+        let end = match start.byte() {
+            b'{' if !node.keys.entries.is_empty() => self.object(start, at),
+            b'[' if node.list.is_some() || !node.places.is_empty() => self.list(start, node),
+            b'{' | b'[' => start.value(),
+            _ => start.scalar(),
+        }?;
+        self.note(node, start, end)
+    }
+
+    /// Takes note of the value between two positions.
+    #[inline]
+    fn note<'a>(
+        &mut self,
+        node: &Node,
+        start: Scanner<'a>,
+        end: Scanner<'a>,
+    ) -> Result<Scanner<'a>, Broken> {
         if let Some(list) = node.list
-            && !matches!(first, b'[' | b'n')
+            && !matches!(start.byte(), b'[' | b'n')
         {
             self.lists[list.0].is_other = true;
         }
-        let span = start..scanner.at();
+        let place = |scanner: Scanner<'_>| self.length - scanner.rest().len();
         if let Some(slot) = node.slot {
-            self.row.set(slot, Span::new(span));
-        } else if matches!(first, b'-' | b'0'..=b'9') && !is_finite(&text[..span.len()]) {
-            return Err(Broken);
+            let span = Span::new(place(start)..place(end));
+            self.row.set(slot, span);
+        } else if matches!(start.byte(), b'-' | b'0'..=b'9') {
+            let number = &start.rest()[..place(end) - place(start)];
+            return is_finite(number).then_some(end).ok_or(Broken);
         }
-        Ok(())
+        Ok(end)
     }
 
-    fn object(&mut self, scanner: &mut Scanner<'_>, at: usize) -> Result<(), Broken> {
-        let mut more = scanner.open(b'}');
+    fn object<'a>(&mut self, start: Scanner<'a>, at: usize) -> Result<Scanner<'a>, Broken> {
+        let paths: &'p Paths = self.paths;
+        let (mut here, mut is_over) = start.open(b'}');
         let mut last = None;
-        while more {
-            let child = self.key(scanner, at, last)?;
-            scanner.peek();
-            match child {
-                Some(child) => self.value(scanner, child)?,
-                None => scanner.value()?,
-            }
+        while !is_over {
+            let (child, value) = self.key(here, at, last)?;
+            let end = match child {
+                Some(child) if matches!(value.byte(), b'{' | b'[') => self.value(value, child)?,
+                Some(child) => self.note(&paths.nodes[child], value, value.scalar()?)?,
+                None => value.value()?,
+            };
             last = child.or(last);
-            more = scanner.more(b'}')?;
+            (here, is_over) = end.after_element(b'}')?;
         }
-        Ok(())
+        Ok(here)
     }
 
-    /// Reads a key of the object at `at`, and tells the node that it leads to. `last` is the node of the last such key.
+    /// Passes a key of the object at `at`, and tells the node that it leads to. `last` is the node of the last such key.
     #[inline]
-    fn key(
+    fn key<'a>(
         &mut self,
-        scanner: &mut Scanner<'_>,
+        start: Scanner<'a>,
         at: usize,
         last: Option<usize>,
-    ) -> Result<Option<usize>, Broken> {
+    ) -> Result<(Option<usize>, Scanner<'a>), Broken> {
         let nodes = &self.paths.nodes;
         let guess = match last {
             None => &mut self.guesses.first[at],
@@ -576,50 +591,45 @@ impl Sheet<'_, '_> {
         };
         // A guess may come from other paths, so it counts for the keys of this object alone.
         let guessed = nodes.get(*guess).filter(|node| node.object == Some(at));
-        if guessed.is_some_and(|node| scanner.take_expected(&node.key)) {
-            return Ok(Some(*guess));
+        if let Some(behind) = guessed.and_then(|node| start.expected(&node.key)) {
+            return Ok((Some(*guess), behind.token()));
         }
-        let child = child(&nodes[at].keys, scanner.key()?)?;
+        let (key, behind) = start.key()?;
+        let child = child(&nodes[at].keys, key)?;
         if let Some(child) = child {
             *guess = child;
         }
-        Ok(child)
+        Ok((child, behind))
     }
 
     /// Reads a list by rows, by places, or both, which is rare and takes a second look.
-    fn list(&mut self, scanner: &mut Scanner<'_>, node: &Node) -> Result<(), Broken> {
+    fn list<'a>(&mut self, start: Scanner<'a>, node: &Node) -> Result<Scanner<'a>, Broken> {
+        let mut end = start;
         if !node.places.is_empty() {
-            let mut by_places = *scanner;
-            self.places(&mut by_places, &node.places)?;
-            if node.list.is_none() {
-                *scanner = by_places;
-                return Ok(());
-            }
+            end = self.places(start, &node.places)?;
         }
-        match node.list {
-            Some(list) => self.lists[list.0].read(&self.paths.lists[list.0], scanner),
-            None => Ok(()),
+        if let Some(list) = node.list {
+            end = self.lists[list.0].read(&self.paths.lists[list.0], start, self.length)?;
         }
+        Ok(end)
     }
 
-    fn places(
+    fn places<'a>(
         &mut self,
-        scanner: &mut Scanner<'_>,
+        start: Scanner<'a>,
         places: &[(usize, usize)],
-    ) -> Result<(), Broken> {
-        let mut more = scanner.open(b']');
-        for place in 0.. {
-            if !more {
-                break;
-            }
-            scanner.peek();
-            match places.iter().find(|(known, _)| *known == place) {
-                Some((_, child)) => self.value(scanner, *child)?,
-                None => scanner.value()?,
-            }
-            more = scanner.more(b']')?;
+    ) -> Result<Scanner<'a>, Broken> {
+        let (mut here, mut is_over) = start.open(b']');
+        let mut place = 0;
+        while !is_over {
+            let end = match places.iter().find(|(known, _)| *known == place) {
+                Some((_, child)) => self.value(here, *child)?,
+                None => here.value()?,
+            };
+            (here, is_over) = end.after_element(b']')?;
+            place += 1;
         }
-        Ok(())
+        Ok(here)
     }
 }
 

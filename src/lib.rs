@@ -33,6 +33,7 @@ mod request;
 mod response;
 mod sink;
 mod validate;
+mod words;
 
 pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::DESCRIPTION;

@@ -4,16 +4,15 @@
 //! lies behind the position is JSON. Nothing is decoded, nothing recurses, and nesting is bounded by memory alone: one
 //! bit per level.
 
+use crate::words::{self, WIDTH};
+
 /// The text is not JSON at this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// A position in a JSON text.
+/// A position in a JSON text: what has not been passed. Passing something gives a new position, which lives in registers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scanner<'a> {
-    rest: &'a [u8],
-    length: usize,
-}
+pub(super) struct Scanner<'a>(&'a [u8]);
 
 /// A key of an object.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +35,7 @@ pub(super) struct Expected {
 
 impl Expected {
     pub(super) fn new(bytes: &str) -> Self {
-        let words = bytes.as_bytes().chunks(WORD);
+        let words = bytes.as_bytes().chunks(WIDTH);
         Self {
             words: words
                 .map(|word| (head(word, word.len()), OF_LENGTH[word.len()]))
@@ -57,117 +56,104 @@ impl Key<'_> {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        let rest = text.as_bytes();
-        let length = rest.len();
-        Self { rest, length }
-    }
-
-    /// Bytes passed so far.
-    #[inline]
-    pub(super) fn at(&self) -> usize {
-        self.length - self.rest.len()
+        Self(text.as_bytes())
     }
 
     /// What has not been passed.
     #[inline]
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.0
     }
 
-    /// Whether nothing is left.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// Passes white space, and tells the byte that follows it; 0, which no JSON has, at the end.
+    /// The byte at the position; 0, which no JSON has, at the end.
     #[inline]
-    pub(super) fn peek(&mut self) -> u8 {
-        while let [b' ' | b'\n' | b'\t' | b'\r', rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-        self.byte()
+    pub(super) fn byte(self) -> u8 {
+        self.0.first().copied().unwrap_or(0)
     }
 
-    /// Passes the byte that was peeked at.
+    /// Passes white space.
     #[inline]
-    fn pass(&mut self) {
-        if let [_, rest @ ..] = self.rest {
-            self.rest = rest;
+    pub(super) fn token(mut self) -> Self {
+        while let [b' ' | b'\n' | b'\t' | b'\r', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        self
+    }
+
+    /// Passes one byte.
+    #[inline]
+    fn pass(self) -> Self {
+        match self.0 {
+            [_, rest @ ..] => Self(rest),
+            [] => self,
         }
     }
 
-    /// Passes this byte.
+    /// Passes what opens a list or an object and the white space after it; what closes it as well, where it is empty,
+    /// which is the second answer.
     #[inline]
-    pub(super) fn take(&mut self, byte: u8) -> Result<(), Broken> {
-        if self.peek() != byte {
-            return Err(Broken);
+    pub(super) fn open(self, close: u8) -> (Self, bool) {
+        let inside = self.pass().token();
+        if inside.byte() == close {
+            (inside.pass(), true)
+        } else {
+            (inside, false)
         }
-        self.pass();
-        Ok(())
     }
 
-    /// Passes what opens a list or an object, and tells whether there is anything in it.
+    /// Passes what stands behind an element: a comma and the white space after it, or what closes the list or object,
+    /// which is the second answer.
     #[inline]
-    pub(super) fn open(&mut self, close: u8) -> bool {
-        self.pass();
-        let is_empty = self.peek() == close;
-        if is_empty {
-            self.pass();
+    pub(super) fn after_element(self, close: u8) -> Result<(Self, bool), Broken> {
+        let behind = self.token();
+        match behind.byte() {
+            b',' => Ok((behind.pass().token(), false)),
+            byte if byte == close => Ok((behind.pass(), true)),
+            _ => Err(Broken),
         }
-        !is_empty
-    }
-
-    /// Passes what stands behind an element: a comma, or what closes the list or object. Tells whether there is more.
-    #[inline]
-    pub(super) fn more(&mut self, close: u8) -> Result<bool, Broken> {
-        let byte = self.peek();
-        if byte != b',' && byte != close {
-            return Err(Broken);
-        }
-        self.pass();
-        Ok(byte == b',')
     }
 
     /// Passes the expected bytes if they stand here, and tells whether they do. Near the text's end it says no.
     #[inline]
-    pub(super) fn take_expected(&mut self, expected: &Expected) -> bool {
-        self.peek();
-        let words = self.rest.as_chunks::<WORD>().0;
+    pub(super) fn expected(self, expected: &Expected) -> Option<Self> {
+        let words = self.0.as_chunks::<WIDTH>().0;
         let known = expected.words.iter().zip(words);
         let difference = known.fold(0, |difference, ((word, mask), found)| {
             difference | (u64::from_le_bytes(*found) ^ word) & mask
         });
         if difference != 0 || words.len() < expected.words.len() {
-            return false;
+            return None;
         }
-        self.rest = self.rest.get(expected.length..).unwrap_or_default();
-        true
+        self.0.get(expected.length..).map(Self)
     }
 
-    /// Passes a key and its colon.
+    /// Passes a key, its colon, and the white space after it.
     #[inline]
-    pub(super) fn key(&mut self) -> Result<Key<'a>, Broken> {
-        if self.peek() != b'"' {
+    pub(super) fn key(self) -> Result<(Key<'a>, Self), Broken> {
+        if self.byte() != b'"' {
             return Err(Broken);
         }
-        let from_quote = self.rest;
-        let has_escapes = self.string()?;
-        let length = from_quote.len() - self.rest.len() - "\"\"".len();
-        let inside = from_quote.get(1..).unwrap_or_default();
+        let behind = self.string()?;
+        let length = self.0.len() - behind.0.len() - "\"\"".len();
+        let inside = self.pass().0;
+        let name = inside.get(..length).unwrap_or_default();
         let key = Key {
+            name,
             head: head(inside, length),
-            name: inside.get(..length).unwrap_or_default(),
-            has_escapes,
+            has_escapes: name.contains(&b'\\'),
         };
-        self.take(b':')?;
-        Ok(key)
+        let colon = behind.token();
+        if colon.byte() != b':' {
+            return Err(Broken);
+        }
+        Ok((key, colon.pass().token()))
     }
 
-    /// Passes a value that is neither list nor object, from its first byte on.
+    /// Passes a value that is neither list nor object.
     #[inline]
-    pub(super) fn scalar(&mut self) -> Result<(), Broken> {
+    pub(super) fn scalar(self) -> Result<Self, Broken> {
         match self.byte() {
-            b'"' => self.string().map(drop),
+            b'"' => self.string(),
             b'-' | b'0'..=b'9' => self.number(),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
@@ -176,31 +162,35 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes a value of any kind, from its first byte on.
-    pub(super) fn value(&mut self) -> Result<(), Broken> {
+    /// Passes a value of any kind.
+    pub(super) fn value(self) -> Result<Self, Broken> {
+        let mut here = self;
         let mut nesting = Nesting::default();
         loop {
-            match self.peek() {
-                b'{' if self.open(b'}') => {
-                    nesting.enter(true);
-                    self.key()?;
+            let first = here.byte();
+            if matches!(first, b'{' | b'[') {
+                let is_object = first == b'{';
+                let (inside, is_empty) = here.open(if is_object { b'}' } else { b']' });
+                here = inside;
+                if !is_empty {
+                    nesting.enter(is_object);
+                    if is_object {
+                        here = here.key()?.1;
+                    }
                     continue;
                 }
-                b'[' if self.open(b']') => {
-                    nesting.enter(false);
-                    continue;
-                }
-                // An empty one: `open` has passed it.
-                b'{' | b'[' => {}
-                _ => self.scalar()?,
+            } else {
+                here = here.scalar()?;
             }
             loop {
                 let Some(is_object) = nesting.is_object() else {
-                    return Ok(());
+                    return Ok(here);
                 };
-                if self.more(if is_object { b'}' } else { b']' })? {
+                let (behind, is_over) = here.after_element(if is_object { b'}' } else { b']' })?;
+                here = behind;
+                if !is_over {
                     if is_object {
-                        self.key()?;
+                        here = here.key()?.1;
                     }
                     break;
                 }
@@ -209,83 +199,72 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The byte at the position; 0, which no JSON has, at the end.
+    /// Passes a string.
     #[inline]
-    fn byte(&self) -> u8 {
-        self.rest.first().copied().unwrap_or(0)
-    }
-
-    /// Passes a string, from its opening quote on, and tells whether there are escapes in it.
-    #[inline]
-    fn string(&mut self) -> Result<bool, Broken> {
-        self.pass();
-        let end = plain_length(self.rest);
-        match self.rest.get(end..) {
-            Some([b'"', rest @ ..]) => {
-                self.rest = rest;
-                Ok(false)
-            }
-            Some([b'\\', ..]) => self.string_from_escape(end).map(|()| true),
+    fn string(self) -> Result<Self, Broken> {
+        let inside = self.pass().0;
+        let end = plain_length(inside);
+        match inside.get(end..) {
+            Some([b'"', rest @ ..]) => Ok(Self(rest)),
+            Some(rest @ [b'\\', ..]) => Self(rest).string_from_escape(),
             _ => Err(Broken),
         }
     }
 
-    /// Passes the rest of a string of which so many bytes stand before the first backslash.
+    /// Passes the rest of a string from its first backslash on.
     #[cold]
-    fn string_from_escape(&mut self, mut end: usize) -> Result<(), Broken> {
+    fn string_from_escape(self) -> Result<Self, Broken> {
+        let mut rest = self.0;
         loop {
-            match self.rest.get(end..) {
-                Some([b'"', rest @ ..]) => {
-                    self.rest = rest;
-                    return Ok(());
-                }
-                Some([b'\\', escape @ ..]) => self.rest = after_escape(escape)?,
+            rest = match rest {
+                [b'"', rest @ ..] => return Ok(Self(rest)),
+                [b'\\', escape @ ..] => after_escape(escape)?,
                 _ => return Err(Broken),
-            }
-            end = plain_length(self.rest);
+            };
+            rest = rest.get(plain_length(rest)..).unwrap_or_default();
         }
     }
 
     #[inline]
-    fn number(&mut self) -> Result<(), Broken> {
-        if self.byte() == b'-' {
-            self.pass();
+    fn number(self) -> Result<Self, Broken> {
+        let mut here = if self.byte() == b'-' {
+            self.pass()
+        } else {
+            self
+        };
+        here = match here.byte() {
+            b'0' => here.pass(),
+            _ => here.digits()?,
+        };
+        if here.byte() == b'.' {
+            here = here.pass().digits()?;
         }
-        match self.byte() {
-            b'0' => self.pass(),
-            _ => self.digits()?,
-        }
-        if self.byte() == b'.' {
-            self.pass();
-            self.digits()?;
-        }
-        if matches!(self.byte(), b'e' | b'E') {
-            self.pass();
-            if matches!(self.byte(), b'+' | b'-') {
-                self.pass();
+        if matches!(here.byte(), b'e' | b'E') {
+            here = here.pass();
+            if matches!(here.byte(), b'+' | b'-') {
+                here = here.pass();
             }
-            self.digits()?;
+            here = here.digits()?;
         }
-        Ok(())
+        Ok(here)
     }
 
     /// Passes digits, one at least.
     #[inline]
-    fn digits(&mut self) -> Result<(), Broken> {
-        let [b'0'..=b'9', rest @ ..] = self.rest else {
+    fn digits(self) -> Result<Self, Broken> {
+        let [b'0'..=b'9', rest @ ..] = self.0 else {
             return Err(Broken);
         };
-        self.rest = rest;
-        while let [b'0'..=b'9', rest @ ..] = self.rest {
-            self.rest = rest;
+        let mut rest = rest;
+        while let [b'0'..=b'9', others @ ..] = rest {
+            rest = others;
         }
-        Ok(())
+        Ok(Self(rest))
     }
 
     #[inline]
-    fn word(&mut self, word: &[u8]) -> Result<(), Broken> {
-        self.rest = self.rest.strip_prefix(word).ok_or(Broken)?;
-        Ok(())
+    fn word(self, word: &[u8]) -> Result<Self, Broken> {
+        self.0.strip_prefix(word).map(Self).ok_or(Broken)
     }
 }
 
@@ -343,7 +322,7 @@ impl Nesting {
 }
 
 /// By length, all bits of that many bytes.
-const OF_LENGTH: [u64; WORD + 1] = [
+const OF_LENGTH: [u64; WIDTH + 1] = [
     0,
     0xff,
     0xffff,
@@ -365,32 +344,20 @@ pub(super) fn head(text: &[u8], length: usize) -> u64 {
             .rev()
             .fold(0, |head, byte| head << u8::BITS | u64::from(*byte));
     };
-    u64::from_le_bytes(*word) & OF_LENGTH[length.min(WORD)]
+    u64::from_le_bytes(*word) & OF_LENGTH[length.min(WIDTH)]
 }
 
-/// Bytes that are looked at together.
-pub(super) const WORD: usize = size_of::<u64>();
-
 /// How far from the text's beginning the first quote, backslash or control character is, or the text's end.
-///
-/// Eight bytes are looked at in one word: subtracting from a byte borrows into its highest bit exactly where the byte is
-/// below what is subtracted. A borrow can reach into higher bytes, so only the lowest hit counts. With its second bit
-/// turned, a quote is the one byte that stands directly above the control characters, and they stay among themselves.
 #[inline]
 fn plain_length(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGHEST_BITS: u64 = ONES * 0x80;
-    const BACKSLASH: u64 = 0x5c;
-    let (words, rest) = text.as_chunks::<WORD>();
+    /// Turns a quote into the one byte that stands directly above the control characters, which stay among themselves.
+    const TURN: u64 = 0x0202_0202_0202_0202;
+    let (words, rest) = text.as_chunks::<WIDTH>();
     for (i, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let turned = word ^ (ONES * 0x02);
-        let backslash = word ^ (ONES * BACKSLASH);
-        let below =
-            turned.wrapping_sub(ONES * 0x21) & !turned | backslash.wrapping_sub(ONES) & !backslash;
-        let hits = below & HIGHEST_BITS;
-        if hits != 0 {
-            return i * WORD + (hits.trailing_zeros() / u8::BITS) as usize;
+        let special = words::below(word ^ TURN, 0x21) | words::equal(word, b'\\');
+        if special != 0 {
+            return i * WIDTH + words::first(special);
         }
     }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
@@ -405,8 +372,8 @@ mod tests {
     use serde::de::IgnoredAny;
 
     fn is_json(text: &str) -> bool {
-        let mut scanner = Scanner::new(text);
-        scanner.value() == Ok(()) && scanner.peek() == 0 && scanner.at() == text.len()
+        let end = Scanner::new(text).token().value();
+        end.is_ok_and(|end| end.token().rest().is_empty())
     }
 
     #[test]

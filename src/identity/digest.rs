@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, block_api::compress256};
 
 use super::text;
 
@@ -25,7 +25,7 @@ impl Digest {
     /// The SHA-256 of a normal form.
     pub(crate) fn of(normal_form: &str) -> Self {
         let mut bytes = [0; HEX_LEN + APPENDIX_MAX_LEN];
-        let hash = Sha256::digest(normal_form.as_bytes());
+        let hash = sha256(normal_form.as_bytes());
         const_hex::encode_to_slice(hash, &mut bytes[..HEX_LEN])
             .expect("32 bytes are 64 hex digits");
         Self {
@@ -66,9 +66,14 @@ impl Digest {
         self.bytes.starts_with(OF_NOTHING)
     }
 
-    /// The text as Meta takes it.
+    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).expect("only ASCII is stored")
+        std::str::from_utf8(self.as_bytes()).unwrap()
+    }
+
+    /// The text as Meta takes it, which is ASCII.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -77,6 +82,38 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest(…)")
     }
+}
+
+/// The SHA-256. Nearly all normal forms fit into one block with their padding, which then needs no buffer to be kept.
+fn sha256(text: &[u8]) -> [u8; 32] {
+    const BLOCK: usize = 64;
+    /// Behind the text stand a one bit, and its length in bits as eight bytes.
+    const LONGEST: usize = BLOCK - 1 - size_of::<u64>();
+    const INITIAL: [u32; 8] = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    if text.len() > LONGEST {
+        return Sha256::digest(text).into();
+    }
+    let mut block = [0; BLOCK];
+    block[..text.len()].copy_from_slice(text);
+    block[text.len()] = 0x80;
+    let bits = text.len() as u64 * u64::from(u8::BITS);
+    block[BLOCK - size_of::<u64>()..].copy_from_slice(&bits.to_be_bytes());
+    let mut state = INITIAL;
+    compress256(&mut state, &[block]);
+    let mut hash = [0; 32];
+    for (bytes, word) in hash.chunks_exact_mut(size_of::<u32>()).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
 }
 
 /// Whether this is what follows the dot in a value of Meta's parameter builder: six bytes in base64url, or an older two-letter token.
@@ -101,4 +138,21 @@ pub(super) fn is_md5(raw: &str) -> bool {
             [b'.', appendix @ ..] => is_appendix(appendix),
             _ => false,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_hash_in_one_block_is_the_hash(text in prop::collection::vec(any::<u8>(), 0..70)) {
+            let expected: [u8; 32] = Sha256::digest(&text).into();
+            prop_assert_eq!(sha256(&text), expected);
+        }
+    }
 }

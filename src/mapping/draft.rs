@@ -8,6 +8,7 @@ use crate::extract::{Found, List, Slot};
 use crate::path::Path;
 use crate::payload::Kind;
 use crate::validate::Facts;
+use crate::words;
 use pipeline_core::Event;
 use std::borrow::Cow;
 
@@ -123,11 +124,9 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
     /// Writes text as a JSON string.
     pub(super) fn text(&mut self, text: &str) {
-        // Every byte is looked at, because that can be done many at a time.
-        let escapes = text.bytes().fold(0, |escapes, b| {
-            escapes | u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\')
-        });
-        if escapes == 0 {
+        let needs_escape =
+            |word| words::below(word, 0x20) | words::equal(word, b'"') | words::equal(word, b'\\');
+        if !words::has(text, needs_escape) {
             return self.quoted(text);
         }
         // Writing to a vector does not fail, and text is always JSON.
@@ -135,10 +134,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     /// Writes text that has nothing to escape: hashes, words of the tables.
-    pub(super) fn quoted(&mut self, text: &str) {
+    pub(super) fn quoted(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
         self.out.reserve(text.len() + "\"\"".len());
         self.out.push(b'"');
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(text);
         self.out.push(b'"');
     }
 

@@ -4,6 +4,7 @@
 //! parameter whose name says so, or whose value looks like an e-mail address, is left out before the URL is buffered.
 
 use crate::mapping::value::{self, LeftOut};
+use crate::words;
 use std::borrow::Cow;
 
 /// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`].
@@ -73,20 +74,18 @@ pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 }
 
 fn has_space(text: &str) -> bool {
-    // What white space is made of, looked for many bytes at a time.
-    let parts = text.bytes().fold(0, |parts, b| {
-        parts | u8::from(b <= b' ') | u8::from(b >= 0x80)
-    });
-    parts != 0 && text.contains(char::is_whitespace)
+    /// The byte after the space.
+    const BEYOND_SPACE: u8 = b' ' + 1;
+    words::has(text, |word| {
+        words::below(word, BEYOND_SPACE) | words::beyond_ascii(word)
+    }) && text.contains(char::is_whitespace)
 }
 
 /// Most URLs have nothing to take out, and are passed on as they are.
 fn is_clean(rest: &str) -> bool {
-    // What a personal value or a fragment needs, looked for many bytes at a time.
-    let needs_a_look = |b: u8| matches!(b, b'@' | b'%' | b'#');
-    if rest.bytes().fold(false, |needs, b| needs | needs_a_look(b))
-        && (rest.contains('#') || is_personal_value(rest))
-    {
+    let needs_a_look =
+        |word| words::equal(word, b'@') | words::equal(word, b'%') | words::equal(word, b'#');
+    if words::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
         return false;
     }
     let Some((_, query)) = rest.split_once('?') else {

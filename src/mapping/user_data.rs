@@ -139,7 +139,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = match kind {
             Some(kind) => identity::hash(kind, text, locale, &mut scratch).map(|digest| {
-                self.unless_present(start, |draft| draft.quoted(digest.as_str()));
+                self.unless_present(start, |draft| draft.quoted(digest.as_bytes()));
                 if Digest::already(text).is_some() {
                     "already hashed, as it is"
                 } else {

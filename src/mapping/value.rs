@@ -4,6 +4,7 @@
 //! they can. Invariant: nothing here panics or fails an event; a value that cannot be used is left out.
 
 use crate::payload::{MAX_STORE_CODE_CHARS, MAX_TEXT_BYTES, MAX_VALUES};
+use crate::words;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -85,12 +86,7 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
         return Err(TOO_LONG);
     }
     let inner = &raw[1..raw.len() - 1];
-    // Every byte is looked at, because that can be done many at a time.
-    if inner
-        .bytes()
-        .fold(0, |hides, byte| hides | may_hide_a_control(byte))
-        == 0
-    {
+    if !words::has(raw, may_hide_a_control) {
         return Ok(Cow::Borrowed(trimmed(inner)));
     }
     let mut decoded: String = serde_json::from_str(raw).map_err(|_| NOT_TEXT)?;
@@ -98,10 +94,10 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     Ok(Cow::Owned(decoded.trim().to_owned()))
 }
 
-/// Not zero where a byte of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
+/// Where the bytes of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
 /// ASCII. The others never stand in JSON as they are.
-fn may_hide_a_control(byte: u8) -> u8 {
-    u8::from(byte == b'\\') | u8::from(byte == 0x7f) | u8::from(byte == 0xc2)
+fn may_hide_a_control(word: u64) -> u64 {
+    words::equal(word, b'\\') | words::equal(word, 0x7f) | words::equal(word, 0xc2)
 }
 
 /// The elements of a list, or the value itself. At most [`MAX_VALUES`].

@@ -1,0 +1,82 @@
+//! Text looked at eight bytes at a time: is there any byte in it that needs a closer look?
+//!
+//! A test takes eight bytes as one number and answers with the highest bit of each byte that it is about. Subtracting
+//! from a byte borrows into that bit exactly where the byte is below what is subtracted; a borrow can reach into higher
+//! bytes, so that only the lowest hit is sure to be one. Nothing here knows JSON.
+
+/// Bytes of a word.
+pub(crate) const WIDTH: usize = size_of::<u64>();
+/// A one in each byte.
+const ONES: u64 = u64::MAX / 0xff;
+const HIGHEST_BITS: u64 = ONES * 0x80;
+
+/// Where the bytes are below a bound of up to 0x80.
+#[inline]
+pub(crate) const fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES * bound as u64) & !word & HIGHEST_BITS
+}
+
+/// Where the bytes are this one.
+#[inline]
+pub(crate) const fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * byte as u64), 1)
+}
+
+/// Where the bytes are beyond ASCII.
+#[inline]
+pub(crate) const fn beyond_ascii(word: u64) -> u64 {
+    word & HIGHEST_BITS
+}
+
+/// The place of the first byte that a test's answer is about.
+#[inline]
+pub(crate) const fn first(answer: u64) -> usize {
+    (answer.trailing_zeros() / u8::BITS) as usize
+}
+
+/// Whether the test is about any byte of the text. It must not be about the letter `a`, which fills up short text.
+#[inline]
+pub(crate) fn has(text: &str, hits: impl Fn(u64) -> u64) -> bool {
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk::<WIDTH>() else {
+        let word = bytes.iter().fold(ONES * u64::from(b'a'), |word, byte| {
+            word << u8::BITS | u64::from(*byte)
+        });
+        return hits(word) != 0;
+    };
+    // The last word overlaps with the one before it.
+    let (words, _) = bytes.as_chunks::<WIDTH>();
+    let answers = words
+        .iter()
+        .fold(hits(u64::from_le_bytes(*last)), |answers, word| {
+            answers | hits(u64::from_le_bytes(*word))
+        });
+    answers != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_byte_is_found_wherever_it_stands(text in "[ -~\u{1}\u{7f}\u{a0}é\"\\\\]{0,30}") {
+            let bytes = text.as_bytes();
+            prop_assert_eq!(has(&text, |word| equal(word, b'"')), bytes.contains(&b'"'));
+            prop_assert_eq!(has(&text, |word| equal(word, 0xc2)), bytes.contains(&0xc2));
+            prop_assert_eq!(has(&text, |word| below(word, 0x20)), bytes.iter().any(|b| *b < 0x20));
+            prop_assert_eq!(has(&text, beyond_ascii), !text.is_ascii());
+        }
+
+        #[test]
+        fn the_lowest_hit_is_the_first(bytes in any::<[u8; WIDTH]>(), byte in any::<u8>(), bound in 1..=0x80_u8) {
+            let word = u64::from_le_bytes(bytes);
+            let of = |answer| (answer != 0).then(|| first(answer));
+            prop_assert_eq!(of(equal(word, byte)), bytes.iter().position(|b| *b == byte));
+            prop_assert_eq!(of(below(word, bound)), bytes.iter().position(|b| *b < bound));
+        }
+    }
+}
