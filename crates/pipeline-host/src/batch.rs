@@ -1,5 +1,6 @@
 //! Records on their way together, and what the host remembers of each.
 
+use crate::ack::Ack;
 use crate::event::Position;
 use pipeline_core::Record;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(crate) struct Ticket {
     pub(crate) attempts: u32,
     /// When it came into the buffer.
     pub(crate) since: Instant,
+    /// The share of its source in its fate.
+    pub(crate) ack: Ack,
 }
 
 /// A record that waits.

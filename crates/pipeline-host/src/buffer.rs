@@ -326,6 +326,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ack::Ack;
     use crate::batch::Ticket;
     use crate::event::{Place, Position};
     use pipeline_core::Record;
@@ -363,6 +364,7 @@ mod tests {
                 },
                 attempts: 0,
                 since: Instant::now(),
+                ack: Ack::none(),
             },
         }
     }

@@ -14,6 +14,7 @@
 //! Invariant: every event that is read is delivered, filtered, dropped by an explicit `drop_newest`, in the dead
 //! letters, or counted as held.
 
+mod ack;
 mod backoff;
 mod batch;
 mod buffer;

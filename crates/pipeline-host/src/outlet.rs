@@ -2,6 +2,7 @@
 //!
 //! Invariant: an event that comes in is filtered, becomes a dead letter, is dropped by `drop_newest`, or is in the buffer.
 
+use crate::ack::Ack;
 use crate::batch::{Held, Ticket};
 use crate::buffer::Buffer;
 use crate::dead_letter::{DeadLetters, Letter};
@@ -62,8 +63,8 @@ impl Encoding {
 }
 
 impl Outlet {
-    /// Turns events into records. Changes nothing.
-    pub(crate) fn encode(&self, inputs: &[Input]) -> Encoding {
+    /// Turns events into records, each with a share of `ack`. Changes nothing.
+    pub(crate) fn encode(&self, inputs: &[Input], ack: &Ack) -> Encoding {
         let mut encoding = Encoding::default();
         encoding.records.reserve(inputs.len());
         let since = Instant::now();
@@ -74,6 +75,7 @@ impl Outlet {
                         position: input.position.clone(),
                         attempts: 0,
                         since,
+                        ack: ack.clone(),
                     };
                     encoding.records.push(Held { record, ticket });
                     Fate::Accepted
@@ -118,19 +120,22 @@ impl Outlet {
         }
     }
 
-    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the dead letters.
-    pub(crate) async fn accept(&self, encoding: Encoding) {
+    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the dead letters. Says
+    /// whether the letters are there; for the records their acknowledgement speaks.
+    pub(crate) async fn accept(&self, encoding: Encoding) -> bool {
         let (records, letters) = self.count(encoding);
-        self.reject(letters).await;
+        let kept = self.reject(letters).await;
         if self.drops_newest {
             let rest = self.buffer.try_push(records);
             if !rest.is_empty() {
                 tracing::debug!(sink = %self.name, events = rest.len(), reason = "buffer_full", "events dropped");
                 self.telemetry.drop_newest(rest.len());
+                rest.into_iter().for_each(|held| held.ticket.ack.done());
             }
         } else if let Err(rest) = self.buffer.push(records).await {
             self.hold(rest).await;
         }
+        kept
     }
 
     /// Counts what came in, and hands over what has to go somewhere.
@@ -140,18 +145,27 @@ impl Outlet {
         (encoding.records, encoding.letters)
     }
 
-    /// Writes rejected events to the dead letters, and counts them.
-    pub(crate) async fn reject(&self, letters: Vec<Letter>) {
-        if let Some(letters) = self.write(letters).await {
-            for letter in letters.iter() {
-                self.telemetry.reject(&letter.reason, &letter.position);
-            }
+    /// Writes rejected events to the dead letters, and counts them. Says whether they are there: they are not when the
+    /// pipeline had to end first.
+    pub(crate) async fn reject(&self, letters: Vec<Letter>) -> bool {
+        let Some(letters) = self.write(letters).await else {
+            return false;
+        };
+        for letter in letters.iter() {
+            self.telemetry.reject(&letter.reason, &letter.position);
         }
+        true
     }
 
-    /// Writes what is left at the end to the dead letters. It stays counted as held.
+    /// The end for what is left. What its source would read again is given up; the rest goes to the dead letters. All of it
+    /// stays counted as held.
     pub(crate) async fn hold(&self, records: Vec<Held>) {
-        let letters = records.into_iter().map(|held| Letter {
+        let (again, lost): (Vec<_>, Vec<_>) = records
+            .into_iter()
+            .partition(|held| held.ticket.ack.is_awaited());
+        SinkTelemetry::add(&self.telemetry.given_up, again.len());
+        drop(again);
+        let letters = lost.into_iter().map(|held| Letter {
             reason: Reason::new(
                 "held_at_shutdown",
                 "the pipeline stopped before the event was delivered",
@@ -202,15 +216,21 @@ impl Drop for Feed {
 }
 
 impl Feed {
-    /// Encodes events for every sink. Uses the calling thread.
-    pub(crate) fn encode(outlets: &[Arc<Outlet>], inputs: &[Input]) -> Vec<Encoding> {
-        outlets.iter().map(|outlet| outlet.encode(inputs)).collect()
+    /// Encodes events for every sink, all with a share of `ack`. Uses the calling thread.
+    pub(crate) fn encode(outlets: &[Arc<Outlet>], inputs: &[Input], ack: &Ack) -> Vec<Encoding> {
+        let encoded = outlets.iter().map(|outlet| outlet.encode(inputs, ack));
+        encoded.collect()
     }
 
-    /// Hands encoded events on, waiting for room.
-    pub(crate) async fn accept(&self, encodings: Vec<Encoding>) {
+    /// Hands encoded events on, waiting for room. Once it returns, what will not be sent stands in the dead letters; what
+    /// will be sent holds shares of its own in `ack`.
+    pub(crate) async fn accept(&self, encodings: Vec<Encoding>, ack: Ack) {
+        let mut kept = true;
         for (outlet, encoding) in self.outlets.iter().zip(encodings) {
-            outlet.accept(encoding).await;
+            kept &= outlet.accept(encoding).await;
+        }
+        if kept {
+            ack.done();
         }
     }
 }

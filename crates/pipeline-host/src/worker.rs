@@ -3,6 +3,7 @@
 //! Invariant: a record that was taken is delivered, rejected, put back, or held at the end, also when the sink panics
 //! or answers with the wrong number of outcomes.
 
+use crate::ack::Ack;
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Held};
 use crate::config::{option::RetryOptions, seconds};
@@ -209,6 +210,7 @@ impl Worker {
                 Outcome::Delivered => {
                     delivered += 1;
                     finished_bytes += held.record.size_bytes();
+                    held.ticket.ack.done();
                 }
                 Outcome::Rejected { reason } => rejected.push((held, reason)),
                 Outcome::Retry { after, reason } => {
@@ -245,13 +247,20 @@ impl Worker {
             .iter()
             .map(|(held, _)| held.record.size_bytes())
             .sum();
-        let letters = rejected.into_iter().map(|(held, reason)| Letter {
-            reason,
-            position: held.ticket.position,
-            attempts: held.ticket.attempts,
-            record: Some(held.record),
-        });
-        self.outlet.reject(letters.collect()).await;
+        let mut acks = Vec::with_capacity(events);
+        let mut letters = Vec::with_capacity(events);
+        for (held, reason) in rejected {
+            letters.push(Letter {
+                reason,
+                position: held.ticket.position,
+                attempts: held.ticket.attempts,
+                record: Some(held.record),
+            });
+            acks.push(held.ticket.ack);
+        }
+        if self.outlet.reject(letters).await {
+            acks.into_iter().for_each(Ack::done);
+        }
         self.outlet.buffer.finish(events, bytes);
     }
 

@@ -8,6 +8,7 @@
 mod body;
 
 use super::SourceError;
+use crate::ack::Ack;
 use crate::event::{Input, Place, Position};
 use crate::outlet::{Encoding, Fate, Feed};
 use crate::stop::StopSignal;
@@ -238,9 +239,10 @@ impl Shared {
             })
             .collect();
         let outlets = self.feed.outlets.clone();
-        let encodings = tokio::task::spawn_blocking(move || Feed::encode(&outlets, &inputs))
-            .await
-            .map_err(|_| Refusal::new(500, "internal", "the events could not be encoded"))?;
+        let encodings =
+            tokio::task::spawn_blocking(move || Feed::encode(&outlets, &inputs, &Ack::none()))
+                .await
+                .map_err(|_| Refusal::new(500, "internal", "the events could not be encoded"))?;
         self.accept(encodings).await
     }
 

@@ -5,6 +5,7 @@
 //! Invariant: a line longer than [`MAX_LINE_BYTES`] is never held in memory, and is reported in its place.
 
 use super::{SourceError, file};
+use crate::ack::Ack;
 use crate::event::{Input, Place, Position};
 use crate::outlet::{Encoding, Feed};
 use crate::stop::StopSignal;
@@ -60,8 +61,9 @@ impl Lines {
             match chunk {
                 Some(Ok(inputs)) => {
                     let outlets = feed.outlets.clone();
-                    encoding
-                        .push_back(tokio::spawn(async move { Feed::encode(&outlets, &inputs) }));
+                    encoding.push_back(tokio::spawn(async move {
+                        Feed::encode(&outlets, &inputs, &Ack::none())
+                    }));
                 }
                 Some(Err(error)) => {
                     tracing::error!("{error}");
@@ -196,7 +198,7 @@ async fn accept_first(feed: &Feed, encoding: &mut VecDeque<JoinHandle<Vec<Encodi
     if let Some(first) = encoding.pop_front() {
         // Encoding catches the panics of plugins; a task that fails all the same was aborted with the runtime.
         if let Ok(encodings) = first.await {
-            feed.accept(encodings).await;
+            feed.accept(encodings, Ack::none()).await;
         }
     }
 }
