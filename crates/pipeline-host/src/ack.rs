@@ -15,8 +15,20 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ack(Option<Arc<Shares>>);
 
+/// How far an event has to get before its source hears that it is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Until {
+    /// A buffer has it, in memory or on disk.
+    Buffered,
+    /// It outlives the process: it is on disk, or has met its final fate.
+    Kept,
+    /// It has met its final fate: delivered or in the dead letters.
+    Final,
+}
+
 #[derive(Debug)]
 struct Shares {
+    until: Until,
     given_up: AtomicBool,
     settled: Option<oneshot::Sender<Settled>>,
 }
@@ -35,10 +47,16 @@ pub(crate) enum Settled {
 pub(crate) struct Receipt(oneshot::Receiver<Settled>);
 
 impl Ack {
-    /// An acknowledgement that somebody waits for.
+    /// An acknowledgement for a source that can read everything again: it waits until events are kept.
     pub(crate) fn new() -> (Self, Receipt) {
+        Self::until(Until::Kept)
+    }
+
+    /// An acknowledgement that is waited for so long.
+    pub(crate) fn until(until: Until) -> (Self, Receipt) {
         let (sender, receiver) = oneshot::channel();
         let shares = Shares {
+            until,
             given_up: AtomicBool::new(false),
             settled: Some(sender),
         };
@@ -55,7 +73,14 @@ impl Ack {
         self.0.is_some()
     }
 
-    /// The event is safe, or has met its final fate.
+    /// The event has got so far; its source may not have to wait any longer.
+    pub(crate) fn reached(&mut self, reached: Until) {
+        if self.0.as_ref().is_some_and(|shares| shares.until <= reached) {
+            self.0 = None;
+        }
+    }
+
+    /// The event has met its final fate.
     pub(crate) fn done(mut self) {
         self.0 = None;
     }
@@ -111,6 +136,22 @@ mod tests {
         assert_eq!(receipt.now(), None);
         other.done();
         assert_eq!(receipt.settled().await, Settled::Safe);
+    }
+
+    #[tokio::test]
+    async fn a_share_is_kept_until_its_source_need_not_wait_any_longer() {
+        for (until, reached, safe) in [
+            (Until::Buffered, Until::Buffered, true),
+            (Until::Kept, Until::Buffered, false),
+            (Until::Kept, Until::Kept, true),
+            (Until::Final, Until::Kept, false),
+            (Until::Final, Until::Final, true),
+        ] {
+            let (mut ack, mut receipt) = Ack::until(until);
+            ack.reached(reached);
+            let now = receipt.now();
+            assert_eq!(now.is_some(), safe, "{until:?}, {reached:?}");
+        }
     }
 
     #[tokio::test]

@@ -26,8 +26,21 @@ pub(crate) struct Ticket {
     pub(crate) attempts: u32,
     /// When it came into the buffer.
     pub(crate) since: Instant,
+    /// When its event was first read, in milliseconds since the Unix epoch.
+    pub(crate) first_ms: i64,
     /// The share of its source in its fate.
     pub(crate) ack: Ack,
+    /// Where it stands in a disk buffer.
+    pub(crate) slot: Option<Slot>,
+}
+
+/// The place of a record in a disk buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// The number of the chunk.
+    pub(crate) chunk: u64,
+    /// Which of its records, from 0.
+    pub(crate) index: usize,
 }
 
 /// A record that waits.

@@ -158,6 +158,18 @@ pub struct BufferOptions {
 pub enum BufferType {
     /// In memory.
     Memory,
+    /// On disk, in `data_dir/buffer/<sink>`. What was acknowledged outlives the process.
+    Disk,
+}
+
+/// When a disk buffer tells the sources that an event is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sync {
+    /// When the disk has it: it outlives a power cut.
+    Commit,
+    /// When the system has it: it outlives the process, also one that is killed, but not a power cut.
+    Relaxed,
 }
 
 /// What happens when a buffer is full.
