@@ -1,7 +1,9 @@
 //! Records on their way together, and what the host remembers of each.
 
+use crate::dead_letter::Past;
 use crate::event::Position;
 use pipeline_core::Record;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,6 +27,10 @@ pub(crate) struct Ticket {
     pub(crate) attempts: u32,
     /// When it came into the buffer.
     pub(crate) since: Instant,
+    /// When the event was first seen, in milliseconds since the Unix epoch.
+    pub(crate) first_ms: i64,
+    /// How it ended before it was replayed.
+    pub(crate) history: Arc<[Past]>,
 }
 
 /// A record that waits.

@@ -363,6 +363,8 @@ mod tests {
                 },
                 attempts: 0,
                 since: Instant::now(),
+                first_ms: 0,
+                history: [].into(),
             },
         }
     }

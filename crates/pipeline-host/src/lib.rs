@@ -18,7 +18,7 @@ mod backoff;
 mod batch;
 mod buffer;
 pub mod config;
-mod dead_letter;
+pub mod dead_letter;
 mod event;
 mod outlet;
 pub mod report;
@@ -28,5 +28,4 @@ pub mod telemetry;
 pub mod topology;
 mod worker;
 
-pub use dead_letter::MAX_DEAD_LETTER_BYTES;
 pub use stop::StopHandle;

@@ -67,6 +67,7 @@ impl Outlet {
         let mut encoding = Encoding::default();
         encoding.records.reserve(inputs.len());
         let since = Instant::now();
+        let first_ms = self.clock.now_ms();
         for input in inputs {
             let fate = match self.encode_one(input) {
                 Encoded::Record(record) => {
@@ -74,6 +75,8 @@ impl Outlet {
                         position: input.position.clone(),
                         attempts: 0,
                         since,
+                        first_ms,
+                        history: Arc::default(),
                     };
                     encoding.records.push(Held { record, ticket });
                     Fate::Accepted
@@ -87,7 +90,9 @@ impl Outlet {
                         reason: rejection.reason,
                         position: input.position.clone(),
                         attempts: 0,
+                        first_ms,
                         record: rejection.record.map(|record| *record),
+                        history: Arc::default(),
                     });
                     Fate::Rejected(encoding.letters.len() - 1)
                 }
@@ -158,7 +163,9 @@ impl Outlet {
             ),
             position: held.ticket.position,
             attempts: held.ticket.attempts,
+            first_ms: held.ticket.first_ms,
             record: Some(held.record),
+            history: held.ticket.history,
         });
         self.write(letters.collect()).await;
     }

@@ -4,7 +4,7 @@
 
 use crate::buffer::{Buffer, BufferLimit};
 use crate::config::{Pipeline, SinkPlan, drops_newest};
-use crate::dead_letter::{DeadLetters, MAX_DEAD_LETTER_BYTES};
+use crate::dead_letter::DeadLetters;
 use crate::outlet::{Feed, Outlet};
 use crate::source::{ROOM_LIMIT, SourceError};
 use crate::stop::{StopHandle, StopSignal};
@@ -25,8 +25,6 @@ pub struct StartOptions {
     pub clock: Arc<dyn Clock>,
     /// The seed of all chance (the pauses between attempts).
     pub seed: u64,
-    /// Largest dead letter file of one sink, in bytes.
-    pub max_dead_letter_bytes: u64,
     /// How long a request to an `http_server` waits for room in the buffers, and for its end when the pipeline stops.
     pub room_limit: Duration,
 }
@@ -36,7 +34,6 @@ impl Default for StartOptions {
         Self {
             clock: Arc::new(SystemClock),
             seed: fastrand::u64(..),
-            max_dead_letter_bytes: MAX_DEAD_LETTER_BYTES,
             room_limit: ROOM_LIMIT,
         }
     }
@@ -60,7 +57,7 @@ pub struct Ending {
     pub sinks: Vec<SinkSnapshot>,
     /// What sources could not read to its end.
     pub failures: Vec<SourceError>,
-    /// The dead letter file of every sink, by the sink's name.
+    /// The folder of every sink's dead letters, by the sink's name.
     pub dead_letters: BTreeMap<String, PathBuf>,
 }
 
@@ -135,7 +132,7 @@ fn outlet(plan: &SinkPlan, data_dir: &Path, options: &StartOptions, stop: &StopS
         dead_letters: Arc::new(DeadLetters::new(
             data_dir,
             &plan.name,
-            options.max_dead_letter_bytes,
+            plan.options.dead_letters.max_bytes,
         )),
         telemetry: Arc::new(SinkTelemetry::new(&plan.name)),
         clock: Arc::clone(&options.clock),

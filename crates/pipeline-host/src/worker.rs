@@ -249,7 +249,9 @@ impl Worker {
             reason,
             position: held.ticket.position,
             attempts: held.ticket.attempts,
+            first_ms: held.ticket.first_ms,
             record: Some(held.record),
+            history: held.ticket.history,
         });
         self.outlet.reject(letters.collect()).await;
         self.outlet.buffer.finish(events, bytes);

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 /// Largest request body an `http_server` takes unless told otherwise, in bytes.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes that all dead letters of one sink may take unless told otherwise.
+pub const DEFAULT_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
 /// Records of one batch unless told otherwise.
 pub const DEFAULT_BATCH_EVENTS: usize = 1000;
 
@@ -119,6 +121,9 @@ pub struct SinkOptions {
     /// How requests are sent.
     #[serde(default)]
     pub request: RequestOptions,
+    /// What could not be delivered and is kept for people. Example: `{ max_bytes: 1073741824 }`.
+    #[serde(default)]
+    pub dead_letters: DeadLetterOptions,
 }
 
 /// How records are grouped into requests. A batch is sent when the first of its limits is reached.
@@ -191,6 +196,15 @@ pub struct RequestOptions {
     pub concurrency: usize,
 }
 
+/// What could not be delivered, kept in `data_dir/dead_letters/<sink>` until it is replayed or purged.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterOptions {
+    /// Bytes of one sink's dead letters at most; when they are full, the sink waits until a person makes room. Default: 268435456 (256 MiB). Example: 1073741824.
+    #[schemars(range(min = 1))]
+    pub max_bytes: u64,
+}
+
 /// How the pipeline stops.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -233,6 +247,14 @@ impl Default for RetryOptions {
 impl Default for RequestOptions {
     fn default() -> Self {
         Self { concurrency: 4 }
+    }
+}
+
+impl Default for DeadLetterOptions {
+    fn default() -> Self {
+        Self {
+            max_bytes: DEFAULT_DEAD_LETTER_BYTES,
+        }
     }
 }
 
