@@ -75,7 +75,11 @@ impl Ack {
 
     /// The event has got so far; its source may not have to wait any longer.
     pub(crate) fn reached(&mut self, reached: Until) {
-        if self.0.as_ref().is_some_and(|shares| shares.until <= reached) {
+        if self
+            .0
+            .as_ref()
+            .is_some_and(|shares| shares.until <= reached)
+        {
             self.0 = None;
         }
     }

@@ -7,8 +7,8 @@ mod queue;
 
 use crate::ack::Until;
 use crate::batch::{Batch, BatchLimit, Held, Slot};
-pub use disk::{DiskBufferError, MIN_DISK_BYTES};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
+pub use disk::{DiskBufferError, MIN_DISK_BYTES};
 pub(crate) use queue::{Queue, QueueLimit};
 use tokio::time::Instant;
 

@@ -15,7 +15,7 @@ mod validate;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipeline_core::{BuildError, Clock, Registry, RegistryError, SystemClock};
 use pipeline_host::config::{self, ConfigError, LoadContext, Pipeline};
-use pipeline_host::source::SourceError;
+use pipeline_host::topology::StartError;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -103,7 +103,7 @@ enum Failure {
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Start(#[from] StartError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error("{0}")]

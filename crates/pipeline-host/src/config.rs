@@ -18,6 +18,7 @@ use option::{PipelineOptions, SinkOptions, WhenFull};
 use pipeline_core::options::{Problem, check, join, nearest};
 use pipeline_core::{Clock, ParseContext, Registry, SensitiveString};
 use serde_json::{Map, Value};
+pub(crate) use sink::BufferPlan;
 pub use sink::SinkPlan;
 use std::collections::BTreeSet;
 use std::fmt;

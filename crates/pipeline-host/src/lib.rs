@@ -17,9 +17,10 @@
 mod ack;
 mod backoff;
 mod batch;
-mod buffer;
+pub mod buffer;
+mod concurrency;
 pub mod config;
-mod dead_letter;
+pub mod dead_letter;
 mod event;
 mod outlet;
 pub mod report;
@@ -29,5 +30,4 @@ pub mod telemetry;
 pub mod topology;
 mod worker;
 
-pub use dead_letter::MAX_DEAD_LETTER_BYTES;
 pub use stop::StopHandle;

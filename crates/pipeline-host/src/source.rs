@@ -7,7 +7,8 @@ mod file;
 mod http_server;
 mod line;
 
-use crate::config::option::SourceOptions;
+use crate::ack::Until;
+use crate::config::option::{Acknowledgements, SourceOptions};
 use crate::outlet::Feed;
 use crate::stop::StopSignal;
 use crate::topology::StartOptions;
@@ -86,10 +87,15 @@ impl SourcePlan {
                 allow_non_loopback,
                 path,
                 max_body_bytes,
+                acknowledgements,
             } => Kind::HttpServer(http_server::Settings {
                 address: listen_address(address, *allow_non_loopback)?,
                 path: http_path(path)?,
                 max_body_bytes: *max_body_bytes,
+                until: match acknowledgements {
+                    Acknowledgements::Buffered => Until::Buffered,
+                    Acknowledgements::EndToEnd => Until::Final,
+                },
             }),
         };
         Ok(Self {

@@ -26,6 +26,7 @@ impl Telemetry {
 #[derive(Debug)]
 pub(crate) struct SinkTelemetry {
     name: String,
+    on_disk: Option<u64>,
     pub(crate) received: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) retried: AtomicU64,
@@ -84,8 +85,12 @@ pub struct SinkSnapshot {
     pub rejected: BTreeMap<&'static str, Rejections>,
     /// Events dropped because the buffer was full.
     pub dropped: u64,
+    /// Events that an earlier run left in the disk buffer.
+    pub resumed: u64,
     /// Events not accounted for otherwise: in the buffer, on their way, or left at the end.
     pub held: u64,
+    /// Events among those held that are safe when the process ends: they are on disk, or their source reads them again.
+    pub kept: u64,
     /// What the sink is doing.
     pub state: SinkState,
 }
@@ -106,9 +111,11 @@ impl SinkSnapshot {
 }
 
 impl SinkTelemetry {
-    pub(crate) fn new(name: &str) -> Self {
+    /// Counters of the sink of this name; `on_disk` says how many events its disk buffer held, where it has one.
+    pub(crate) fn new(name: &str, on_disk: Option<u64>) -> Self {
         Self {
             name: name.to_owned(),
+            on_disk,
             received: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -145,6 +152,17 @@ impl SinkTelemetry {
         entry.count += 1;
     }
 
+    /// Counts events of which not even a dead letter is left.
+    pub(crate) fn lose(&self, reason: &Reason, events: u64) {
+        let mut rejected = lock(&self.rejected);
+        let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {
+            count: 0,
+            place: "disk buffer".to_owned(),
+            detail: reason.detail.to_string(),
+        });
+        entry.count += events;
+    }
+
     pub(crate) fn set_state(&self, state: SinkState) {
         *lock(&self.state) = state;
     }
@@ -160,15 +178,22 @@ impl SinkTelemetry {
             rejected: lock(&self.rejected).clone(),
             dropped: read(&self.dropped),
             state: lock(&self.state).clone(),
+            resumed: self.on_disk.unwrap_or(0),
             received: 0,
             held: 0,
+            kept: 0,
         };
         snapshot.received = read(&self.received);
         let settled = snapshot.delivered
             + snapshot.filtered_total()
             + snapshot.rejected_total()
             + snapshot.dropped;
-        snapshot.held = snapshot.received.saturating_sub(settled);
+        snapshot.held = (snapshot.received + snapshot.resumed).saturating_sub(settled);
+        snapshot.kept = if self.on_disk.is_some() {
+            snapshot.held
+        } else {
+            read(&self.given_up).min(snapshot.held)
+        };
         snapshot
     }
 }

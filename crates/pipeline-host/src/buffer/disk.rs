@@ -12,10 +12,12 @@
 
 mod chunk;
 mod store;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use super::queue::{Queue, QueueLimit};
-use crate::batch::{Batch, BatchLimit, Held, Slot};
+use crate::batch::{BatchLimit, Held, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,7 +111,8 @@ struct Open {
 
 enum Next {
     Chunk(u64, Vec<Held>),
-    Stored,
+    /// It has to be read, where there is one up to this number.
+    Stored(u64),
     Later,
     End,
 }
@@ -291,13 +294,17 @@ impl DiskBuffer {
                     after = number;
                     records
                 }
-                Next::Stored => match self.read_after(after).await {
-                    Some(found) => {
+                Next::Stored(last) => match self.read_after(after).await {
+                    Some(Ok(Some(found))) => {
                         after = found.id;
                         self.shared.unpack(found, &self.commands, &damaged)
                     }
-                    // The store has said what is wrong; nothing more can be read.
-                    None => tokio::select! {
+                    Some(Ok(None)) => {
+                        after = last;
+                        continue;
+                    }
+                    // The writer has said what is wrong.
+                    Some(Err(_)) | None => tokio::select! {
                         () = stop.stopped() => return,
                         () = tokio::time::sleep(writer::RETRY_PAUSE) => continue,
                     },
@@ -319,10 +326,10 @@ impl DiskBuffer {
         }
     }
 
-    async fn read_after(&self, after: u64) -> Option<Found> {
+    async fn read_after(&self, after: u64) -> Option<writer::Reading> {
         let (reply, found) = oneshot::channel();
         self.commands.send(Command::Read { after, reply }).ok()?;
-        found.await.ok()?
+        found.await.ok()
     }
 
     /// Records are done: delivered, or in the dead letters.
@@ -357,8 +364,14 @@ impl DiskBuffer {
         self.shared.lock().closed = true;
         self.shared.room.notify_waiters();
         let _ = self.commands.send(Command::Close);
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        writer.and_then(|writer| writer.join().ok()).unwrap_or_default()
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        writer
+            .and_then(|writer| writer.join().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -387,7 +400,10 @@ impl Shared {
                 let lost = events.saturating_sub(done as u64);
                 tracing::error!(sink = %self.name, chunk = id, events = lost, "{error}; it is set aside in the buffer's folder, and the rest goes on");
                 damaged(lost);
-                let _ = commands.send(Command::SetAside { found, events: lost });
+                let _ = commands.send(Command::SetAside {
+                    found,
+                    events: lost,
+                });
                 return Vec::new();
             }
         };
@@ -430,9 +446,12 @@ impl State {
         }
         // Chunks that were written while this process runs have no gaps between them.
         let Some(records) = self.cached.remove(&(after + 1)) else {
-            return Next::Stored;
+            return Next::Stored(self.last);
         };
-        self.cached_bytes -= records.iter().map(|held| held.record.size_bytes()).sum::<usize>();
+        self.cached_bytes -= records
+            .iter()
+            .map(|held| held.record.size_bytes())
+            .sum::<usize>();
         let open = Open {
             marks: vec![1; records.len()],
             left: records.len(),
@@ -483,15 +502,18 @@ fn window(batch: &BatchLimit) -> QueueLimit {
 }
 
 fn size(records: &[Held]) -> u64 {
-    records.iter().map(|held| held.record.size_bytes() as u64).sum()
+    records
+        .iter()
+        .map(|held| held.record.size_bytes() as u64)
+        .sum()
 }
 
 /// The next records that go to the writer as one.
 fn piece(rest: &mut std::iter::Peekable<impl Iterator<Item = Held>>) -> Vec<Held> {
     let (mut records, mut bytes) = (Vec::new(), 0);
-    while let Some(held) = rest.next_if(|held| {
-        bytes == 0 || bytes + held.record.size_bytes() <= PIECE_BYTES
-    }) {
+    while let Some(held) =
+        rest.next_if(|held| bytes == 0 || bytes + held.record.size_bytes() <= PIECE_BYTES)
+    {
         bytes += held.record.size_bytes();
         records.push(held);
     }

@@ -20,7 +20,7 @@ pub(crate) struct Queue {
 }
 
 /// How much a queue holds. One record larger than `max_bytes` is taken when nothing else is there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueLimit {
     /// Records.
     pub(crate) max_events: usize,
@@ -377,7 +377,10 @@ mod tests {
                 },
                 attempts: 0,
                 since: Instant::now(),
+                first_ms: 0,
+                history: Arc::default(),
                 ack: Ack::none(),
+                slot: None,
             },
         }
     }

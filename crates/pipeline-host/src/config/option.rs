@@ -12,6 +12,14 @@ use std::path::PathBuf;
 
 /// Largest request body an `http_server` takes unless told otherwise, in bytes.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes that all dead letters of one sink may take unless told otherwise.
+pub const DEFAULT_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
+/// Records of a memory buffer unless told otherwise.
+pub const DEFAULT_MEMORY_EVENTS: usize = 100_000;
+/// Bytes of a memory buffer unless told otherwise.
+pub const DEFAULT_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of a disk buffer unless told otherwise.
+pub const DEFAULT_DISK_BYTES: usize = 1024 * 1024 * 1024;
 /// Records of one batch unless told otherwise.
 pub const DEFAULT_BATCH_EVENTS: usize = 1000;
 
@@ -75,7 +83,21 @@ pub enum SourceOptions {
         #[serde(default = "default_max_body_bytes")]
         #[schemars(range(min = 1, max = 104_857_600))]
         max_body_bytes: usize,
+        /// When a request is answered: `buffered` once its events are in the buffers (synced, where they are on disk), `end_to_end` once each is delivered, filtered or a dead letter. An answer that takes more than 60 seconds is 503 with `Retry-After`; the events are held all the same, and sending them again repeats their event ids. Default: `buffered`.
+        #[serde(default)]
+        acknowledgements: Acknowledgements,
     },
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Acknowledgements {
+    /// When its events are in the buffers.
+    #[default]
+    Buffered,
+    /// When every event has met its final fate.
+    EndToEnd,
 }
 
 /// One path or several.
@@ -119,6 +141,9 @@ pub struct SinkOptions {
     /// How requests are sent.
     #[serde(default)]
     pub request: RequestOptions,
+    /// What could not be delivered and is kept for people. Example: `{ max_bytes: 1073741824 }`.
+    #[serde(default)]
+    pub dead_letters: DeadLetterOptions,
 }
 
 /// How records are grouped into requests. A batch is sent when the first of its limits is reached.
@@ -140,14 +165,16 @@ pub struct BatchOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BufferOptions {
-    /// Where it is kept. Default: `memory`, which does not outlive the process: what is left at the end becomes a dead letter.
+    /// Where it is kept. Default: `memory`, which does not outlive the process: what is left at the end is read again from sources that can, and becomes a dead letter otherwise.
     pub r#type: BufferType,
-    /// Records at most; no less than one batch. Default: 100000.
+    /// Records at most, in memory only; no less than one batch. Default: 100000.
     #[schemars(range(min = 1))]
-    pub max_events: usize,
-    /// Bytes at most; no less than one batch. Default: 268435456 (256 MiB).
+    pub max_events: Option<usize>,
+    /// Bytes at most; no less than one batch, and 33554432 (32 MiB) on disk, where it is the size of all files. Default: 268435456 (256 MiB) in memory, 1073741824 (1 GiB) on disk.
     #[schemars(range(min = 1))]
-    pub max_bytes: usize,
+    pub max_bytes: Option<usize>,
+    /// When a disk buffer tells the sources that an event is safe. Default: `commit`. Example: `relaxed`.
+    pub sync: Option<Sync>,
     /// What happens when it is full: `block` makes the sources wait, `drop_newest` drops and counts what comes. Default: `block`. A source that feeds several sinks waits for the slowest of them.
     pub when_full: WhenFull,
 }
@@ -192,6 +219,12 @@ pub struct RetryOptions {
     /// The limit that no pause exceeds, unless the destination asks for more, in seconds. Default: 300.
     #[schemars(range(min = 0.001, max = 86400.0))]
     pub max_backoff_secs: f64,
+    /// Attempts after which an event is given up and becomes a dead letter. Default: none, it is tried until the destination would refuse it as too old. Example: 20.
+    #[schemars(range(min = 1))]
+    pub max_attempts: Option<u32>,
+    /// How long an event may be tried, counted from when it came in, before it is given up and becomes a dead letter, in seconds. Default: none. Example: 86400.
+    #[schemars(range(min = 1.0, max = 31_536_000.0))]
+    pub max_age_secs: Option<f64>,
 }
 
 /// How requests are sent.
@@ -201,6 +234,15 @@ pub struct RequestOptions {
     /// Batches on their way at the same time. Default: 4.
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: usize,
+}
+
+/// What could not be delivered, kept in `data_dir/dead_letters/<sink>` until it is replayed or purged.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterOptions {
+    /// Bytes of one sink's dead letters at most; when they are full, the sink waits until a person makes room. Default: 268435456 (256 MiB). Example: 1073741824.
+    #[schemars(range(min = 1))]
+    pub max_bytes: u64,
 }
 
 /// How the pipeline stops.
@@ -226,8 +268,9 @@ impl Default for BufferOptions {
     fn default() -> Self {
         Self {
             r#type: BufferType::Memory,
-            max_events: 100_000,
-            max_bytes: 256 * 1024 * 1024,
+            max_events: None,
+            max_bytes: None,
+            sync: None,
             when_full: WhenFull::Block,
         }
     }
@@ -238,6 +281,8 @@ impl Default for RetryOptions {
         Self {
             initial_backoff_secs: 1.0,
             max_backoff_secs: 300.0,
+            max_attempts: None,
+            max_age_secs: None,
         }
     }
 }
@@ -245,6 +290,14 @@ impl Default for RetryOptions {
 impl Default for RequestOptions {
     fn default() -> Self {
         Self { concurrency: 4 }
+    }
+}
+
+impl Default for DeadLetterOptions {
+    fn default() -> Self {
+        Self {
+            max_bytes: DEFAULT_DEAD_LETTER_BYTES,
+        }
     }
 }
 

@@ -2,9 +2,13 @@
 //!
 //! Invariant: every problem of a sink is reported, whichever side finds it.
 
-use super::option::{DEFAULT_BATCH_EVENTS, SinkOptions};
+use super::option::{
+    BufferOptions, BufferType, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
+    DEFAULT_MEMORY_EVENTS, SinkOptions, Sync,
+};
 use super::{ConfigError, LoadContext, schema, seconds};
 use crate::batch::BatchLimit;
+use crate::buffer::{MIN_DISK_BYTES, QueueLimit};
 use pipeline_core::options::{Problem, check, join};
 use pipeline_core::{BatchLimits, ParseContext, Registry, Sink, SinkConfig, SinkContext};
 use serde_json::{Map, Value};
@@ -22,7 +26,16 @@ pub struct SinkPlan {
     /// What its plugin wants said at start.
     pub notices: Vec<String>,
     pub(crate) batch: BatchLimit,
+    pub(crate) buffer: BufferPlan,
     pub(crate) options: SinkOptions,
+}
+
+/// The buffer of one sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BufferPlan {
+    pub(crate) limit: QueueLimit,
+    /// Set for a buffer on disk.
+    pub(crate) sync: Option<Sync>,
 }
 
 impl SinkPlan {
@@ -45,6 +58,7 @@ impl fmt::Debug for SinkPlan {
 pub(super) struct ParsedSink {
     host: SinkOptions,
     batch: BatchLimit,
+    buffer: BufferPlan,
     plugin: Box<dyn SinkConfig>,
 }
 
@@ -102,12 +116,19 @@ pub(super) fn parse(
     let batch = host
         .as_ref()
         .map(|host| batch_limit(host, description.batch_limits, &mut problems));
-    match (host, batch, plugin) {
-        (Some(host), Some(batch), Some(plugin)) if problems.is_empty() => Ok(ParsedSink {
-            host,
-            batch,
-            plugin,
-        }),
+    let buffer = host
+        .as_ref()
+        .zip(batch.as_ref())
+        .map(|(host, batch)| buffer_plan(&host.buffer, batch, &mut problems));
+    match (host, batch, buffer, plugin) {
+        (Some(host), Some(batch), Some(buffer), Some(plugin)) if problems.is_empty() => {
+            Ok(ParsedSink {
+                host,
+                batch,
+                buffer,
+                plugin,
+            })
+        }
         _ => Err(problems
             .into_iter()
             .map(|problem| problem.within(&path))
@@ -146,14 +167,56 @@ fn batch_limit(
         timeout: seconds(options.batch.timeout_secs),
     };
     report(
-        options.buffer.max_events < batch.max_events,
-        "buffer.max_events",
+        options.retry.initial_backoff_secs > options.retry.max_backoff_secs,
+        "retry.initial_backoff_secs",
+        "is longer than `max_backoff_secs`",
+        "no more than that".to_owned(),
+    );
+    batch
+}
+
+/// Holds the buffer's options against its type, and against the batches that it has to hold.
+fn buffer_plan(
+    options: &BufferOptions,
+    batch: &BatchLimit,
+    problems: &mut Vec<Problem>,
+) -> BufferPlan {
+    let mut report = |wrong: bool, key: &str, problem: &str, expected: String| {
+        if wrong {
+            problems.push(Problem::new(join("buffer", key), problem, expected));
+        }
+    };
+    let is_on_disk = options.r#type == BufferType::Disk;
+    report(
+        is_on_disk && options.max_events.is_some(),
+        "max_events",
+        "counts in memory only",
+        "`max_bytes`, which is what bounds a buffer on disk".to_owned(),
+    );
+    report(
+        !is_on_disk && options.sync.is_some(),
+        "sync",
+        "counts on disk only",
+        "`type: disk`, or no `sync`".to_owned(),
+    );
+    let default_bytes = if is_on_disk {
+        DEFAULT_DISK_BYTES
+    } else {
+        DEFAULT_MEMORY_BYTES
+    };
+    let limit = QueueLimit {
+        max_events: options.max_events.unwrap_or(DEFAULT_MEMORY_EVENTS),
+        max_bytes: options.max_bytes.unwrap_or(default_bytes),
+    };
+    report(
+        limit.max_events < batch.max_events,
+        "max_events",
         "is too small",
         format!("at least one batch: {} events", batch.max_events),
     );
     report(
-        options.buffer.max_bytes < batch.max_bytes,
-        "buffer.max_bytes",
+        limit.max_bytes < batch.max_bytes,
+        "max_bytes",
         "is too small",
         format!(
             "at least one batch: {} bytes, or a smaller `batch.max_bytes`",
@@ -161,12 +224,15 @@ fn batch_limit(
         ),
     );
     report(
-        options.retry.initial_backoff_secs > options.retry.max_backoff_secs,
-        "retry.initial_backoff_secs",
-        "is longer than `max_backoff_secs`",
-        "no more than that".to_owned(),
+        is_on_disk && (limit.max_bytes as u64) < MIN_DISK_BYTES,
+        "max_bytes",
+        "is too small",
+        format!("at least {MIN_DISK_BYTES} bytes on disk"),
     );
-    batch
+    BufferPlan {
+        limit,
+        sync: is_on_disk.then(|| options.sync.unwrap_or(Sync::Commit)),
+    }
 }
 
 /// Builds a sink.
@@ -187,6 +253,7 @@ pub(super) async fn build(
         sink,
         notices,
         batch: parsed.batch,
+        buffer: parsed.buffer,
         options: parsed.host,
     })
 }

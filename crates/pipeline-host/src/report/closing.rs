@@ -8,7 +8,7 @@ use crate::telemetry::SinkSnapshot;
 use crate::topology::Ending;
 use std::collections::BTreeSet;
 
-/// The tables, the first rejected event of each reason, and the files of dead letters.
+/// The tables, the first rejected event of each reason, and the folders of dead letters.
 pub fn closing(ending: &Ending) -> String {
     let mut text = String::new();
     let names: Vec<_> = ending.sinks.iter().map(|sink| sink.name.as_str()).collect();
@@ -93,7 +93,7 @@ mod tests {
 
     fn ending(sinks: Vec<SinkSnapshot>) -> Ending {
         let dead_letters = sinks.iter().map(|sink| {
-            let path = format!("data/dead_letters/{}.ndjson", sink.name);
+            let path = format!("data/dead_letters/{}", sink.name);
             (sink.name.clone(), path.into())
         });
         Ending {
@@ -152,7 +152,7 @@ Rejected, the first of each reason:
   shop  too_old         retail line 1024  older than 7 days
 
 Dead letters:
-  shop  data/dead_letters/shop.ndjson
+  shop  data/dead_letters/shop
 ";
         assert_eq!(closing(&ending(vec![shop(), hotel()])), expected);
     }

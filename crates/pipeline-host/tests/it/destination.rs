@@ -11,6 +11,7 @@ use pipeline_host::telemetry::SinkSnapshot;
 use pipeline_host::topology::{Running, StartOptions, start};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -171,7 +172,6 @@ pub(crate) struct Case {
     pub(crate) folder: TempDir,
     pub(crate) destination: Arc<Destination>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) max_dead_letter_bytes: u64,
     pub(crate) room_limit: Duration,
     name: String,
 }
@@ -195,7 +195,6 @@ impl Case {
             folder: tempfile::tempdir().unwrap(),
             destination,
             clock: Arc::new(ManualClock::at(1_000_000)),
-            max_dead_letter_bytes: 1_000_000,
             room_limit: Duration::from_secs(5),
             name,
         }
@@ -229,7 +228,6 @@ impl Case {
         let options = StartOptions {
             clock: Arc::<ManualClock>::clone(&self.clock),
             seed: 7,
-            max_dead_letter_bytes: self.max_dead_letter_bytes,
             room_limit: self.room_limit,
         };
         start(pipeline, options).await.unwrap()
@@ -271,12 +269,24 @@ impl Case {
     }
 
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
-        let path = self.folder.path().join("data/dead_letters/out.ndjson");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines()
+        dead_letters(self.folder.path(), "out")
+            .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+}
+
+/// Everything that stands in the dead letters of a sink, whatever the segment.
+pub(crate) fn dead_letters(folder: &Path, sink: &str) -> String {
+    let folder = folder.join("data/dead_letters").join(sink);
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut segments: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|ending| ending == "ndjson"));
+    segments.sort();
+    segments
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap_or_default())
+        .collect()
 }
 
 /// Lines of events with the ids `0..count`.

@@ -1,5 +1,6 @@
 //! The `pipeline` binary as a process that goes on: signals, ports, progress, and events over HTTP.
 
+use crate::destination::dead_letters;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
@@ -136,9 +137,7 @@ async fn holding(folder: &TempDir, shutdown_secs: f64) -> Process {
 }
 
 fn held(folder: &TempDir) -> usize {
-    let path = folder.path().join("data/dead_letters/meta.ndjson");
-    let letters = std::fs::read_to_string(path).unwrap();
-    letters
+    dead_letters(folder.path(), "meta")
         .lines()
         .filter(|line| line.contains("\"held_at_shutdown\""))
         .count()
@@ -153,7 +152,7 @@ async fn told_to_stop_while_nothing_gets_through_it_writes_down_what_it_holds() 
     assert_eq!((status.code(), held(&folder)), (Some(1), 3), "{table}");
     let row = table.lines().find(|line| line.trim().starts_with("held"));
     assert!(row.unwrap().ends_with(" 3"), "{table}");
-    assert!(table.contains("data/dead_letters/meta.ndjson"), "{table}");
+    assert!(table.contains("data/dead_letters/meta\n"), "{table}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 use crate::ack::Ack;
 use crate::batch::{Held, Slot, Ticket};
+use crate::dead_letter::Past;
 use crate::event::{Place, Position};
 use bytes::Bytes;
 use pipeline_core::Record;
@@ -78,7 +79,8 @@ pub(super) fn encode(records: &[Held]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(room);
     bytes.extend_from_slice(&[0; CHECKSUM_BYTES]);
     // Writing to memory fails for no value of these types; bytes without a chunk would be found damaged when read.
-    let mut bytes = postcard::to_extend(&chunk, bytes).unwrap_or_else(|_| vec![0; CHECKSUM_BYTES + 1]);
+    let mut bytes =
+        postcard::to_extend(&chunk, bytes).unwrap_or_else(|_| vec![0; CHECKSUM_BYTES + 1]);
     let checksum = crc32fast::hash(&bytes[CHECKSUM_BYTES..]);
     bytes[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
     bytes
@@ -106,7 +108,7 @@ pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Held>, Damaged> {
     let chunk: Chunk<'_> = postcard::from_bytes(body).map_err(|_| Damaged)?;
     let names: Vec<Arc<str>> = chunk.names.iter().map(|name| Arc::from(*name)).collect();
     let name = |index: usize| names.get(index).cloned().ok_or(Damaged);
-    let since = Instant::now();
+    let (since, history) = (Instant::now(), Arc::<[Past]>::default());
     let held = |(index, stored): (usize, Stored<'_>)| {
         Ok(Held {
             record: Record {
@@ -125,6 +127,7 @@ pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Held>, Damaged> {
                 attempts: 0,
                 since,
                 first_ms: stored.first_ms,
+                history: Arc::clone(&history),
                 ack: Ack::none(),
                 slot: Some(Slot {
                     chunk: number,

@@ -58,7 +58,9 @@ pub enum DiskBufferError {
         problem: String,
     },
     /// The disk takes no more.
-    #[error("the disk buffer cannot be written: the disk is full; make room, and it goes on by itself")]
+    #[error(
+        "the disk buffer cannot be written: the disk is full; make room, and it goes on by itself"
+    )]
     Full,
     /// The disk or the system refuses.
     #[error("the disk buffer cannot be written: {0}")]
@@ -139,13 +141,12 @@ impl Store {
         };
         let connection = Connection::open(folder.join("records.db")).map_err(unreadable)?;
         set_up(&connection).map_err(unreadable)?;
-        let found =
-            check_format(&connection)
-                .map_err(unreadable)?
-                .ok_or_else(|| DiskBufferError::Unreadable {
-                    folder: folder.to_owned(),
-                    problem: "it is a database of another program".to_owned(),
-                })?;
+        let found = check_format(&connection)
+            .map_err(unreadable)?
+            .ok_or_else(|| DiskBufferError::Unreadable {
+                folder: folder.to_owned(),
+                problem: "it is a database of another program".to_owned(),
+            })?;
         if found > FORMAT_VERSION {
             let folder = folder.to_owned();
             return Err(DiskBufferError::Newer { folder, found });
@@ -166,9 +167,9 @@ impl Store {
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let pages: i64 = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(1))?;
+        let pages: i64 =
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(1))?;
         let pages = u64::try_from(pages).unwrap_or(0);
         let whole = LOG_HEADER_BYTES + pages * (PAGE_BYTES + LOG_PAGE_HEADER_BYTES);
         Ok(Inventory {

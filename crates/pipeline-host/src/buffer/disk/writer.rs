@@ -38,15 +38,21 @@ pub(super) enum Command {
     Append(Append),
     /// Some records are done, or were tried: the state has the marks.
     Settle,
-    /// The first chunk after this one; no answer where the store cannot be read.
+    /// The first chunk after this one.
     Read {
         after: u64,
-        reply: oneshot::Sender<Option<Found>>,
+        reply: oneshot::Sender<Reading>,
     },
     /// A chunk that is damaged, and how many records are lost with it.
-    SetAside { found: Found, events: u64 },
+    SetAside {
+        found: Found,
+        events: u64,
+    },
     Close,
 }
+
+/// A chunk, or that there is none.
+pub(super) type Reading = Result<Option<Found>, DiskBufferError>;
 
 /// Records to be written, and the room that was set aside for them.
 #[derive(Debug)]
@@ -166,11 +172,11 @@ impl Writer {
             Command::Settle => self.unsettled = true,
             Command::Read { after, reply } => {
                 let found = self.store.read_after(after);
+                if let Err(error) = &found {
+                    self.complain(error);
+                }
                 // Nobody waits for it where the pipeline has stopped.
-                let _ = reply.send(found.unwrap_or_else(|error| {
-                    self.complain(&error);
-                    None
-                }));
+                let _ = reply.send(found);
             }
             Command::SetAside { found, events } => self.set_aside(&found, events),
             Command::Close => self.closing = true,
@@ -357,7 +363,10 @@ impl Writer {
 
     fn complain(&mut self, error: &DiskBufferError) {
         let now = Instant::now();
-        if self.complained.is_none_or(|last| now >= last + COMPLAINT_PAUSE) {
+        if self
+            .complained
+            .is_none_or(|last| now >= last + COMPLAINT_PAUSE)
+        {
             self.complained = Some(now);
             tracing::error!(sink = %self.shared.name, "{error}");
         }

@@ -1,0 +1,224 @@
+//! The folder of one sink's dead letters: numbered segments, and the lock that guards them.
+//!
+//! Invariant: a segment is only ever changed under the lock, and grows by whole lines; what a crash has left of a line is
+//! closed with a newline before the next one, so that it costs itself alone.
+
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The folder below `data_dir`.
+const DEAD_LETTERS: &str = "dead_letters";
+/// The ending of a segment.
+const SEGMENT: &str = "ndjson";
+/// The file that is locked.
+const LOCK: &str = "lock";
+/// Digits of a segment's number; a larger number has more.
+const NUMBER_DIGITS: usize = 8;
+
+/// Where one sink's segments are.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// All dead letters of an earlier version.
+    single_file: PathBuf,
+    data_dir: PathBuf,
+}
+
+/// What somebody wants to do with the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Others may look at the same time.
+    Look,
+    /// Nobody else may look or change.
+    Change,
+}
+
+/// One file of dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Segment {
+    /// Segments are read in the order of their numbers; 0 is the single file of an earlier version.
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    /// Its length when it was listed.
+    pub(super) bytes: u64,
+}
+
+impl Folder {
+    pub(super) fn new(data_dir: &Path, sink: &str) -> Self {
+        let all = data_dir.join(DEAD_LETTERS);
+        Self {
+            path: all.join(sink),
+            single_file: all.join(format!("{sink}.{SEGMENT}")),
+            data_dir: data_dir.to_owned(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the folder, so that it outlives a power cut.
+    pub(super) fn create(&self) -> io::Result<()> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        // A hash of an address is still about a person: only the owner looks in.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.path)?;
+        for made_in in self.path.ancestors().skip(1) {
+            sync_folder(made_in)?;
+            if made_in == self.data_dir {
+                break;
+            }
+        }
+        // Where the data folder itself is new, the entry in its parent is; that folder may not be ours to open.
+        let _ = self.data_dir.parent().map(sync_folder);
+        Ok(())
+    }
+
+    /// Waits until the folder is free for this; the lock ends when what is returned is dropped.
+    pub(super) fn lock(&self, access: Access) -> io::Result<File> {
+        let mut options = owner_only();
+        let lock = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path.join(LOCK))?;
+        match access {
+            Access::Look => lock.lock_shared()?,
+            Access::Change => lock.lock()?,
+        }
+        Ok(lock)
+    }
+
+    /// All segments, the oldest first.
+    pub(super) fn segments(&self) -> io::Result<Vec<Segment>> {
+        let mut segments = numbered(&self.path)?;
+        match self.single_file.metadata() {
+            Ok(metadata) if metadata.is_file() => segments.push(Segment {
+                number: 0,
+                path: self.single_file.clone(),
+                bytes: metadata.len(),
+            }),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        segments.sort();
+        Ok(segments)
+    }
+
+    /// The segment that takes the next lines: the newest, or one after it.
+    pub(super) fn current(&self, segments: &[Segment], segment_bytes: u64) -> io::Result<PathBuf> {
+        let newest = segments.last().filter(|newest| newest.number > 0);
+        if let Some(newest) = newest.filter(|newest| newest.bytes < segment_bytes) {
+            return Ok(newest.path.clone());
+        }
+        let highest = newest.map_or(0, |newest| newest.number);
+        let next = highest
+            .checked_add(1)
+            .ok_or_else(|| io::Error::other("no number is left for a further segment"))?;
+        Ok(self
+            .path
+            .join(format!("{next:0width$}.{SEGMENT}", width = NUMBER_DIGITS)))
+    }
+
+    /// Appends whole lines to a segment, which may be new. They are on the disk when this returns, or not there at all.
+    pub(super) fn append(&self, segment: &Path, lines: &[u8]) -> io::Result<()> {
+        let is_new = !segment.exists();
+        let mut file = owner_only()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(segment)?;
+        if is_new {
+            sync_folder(&self.path)?;
+        }
+        let length = file.metadata()?.len();
+        let written = close_line(&mut file, length)
+            .and_then(|()| file.write_all(lines))
+            .and_then(|()| file.sync_data());
+        if written.is_err() {
+            file.set_len(length)?;
+        }
+        written
+    }
+}
+
+/// Ends a line that a crash has cut short.
+fn close_line(file: &mut File, length: u64) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.seek(SeekFrom::Start(length - 1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] {
+        Ok(())
+    } else {
+        file.write_all(b"\n")
+    }
+}
+
+/// The numbered segments of a folder; none where there is no folder.
+fn numbered(folder: &Path) -> io::Result<Vec<Segment>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut segments = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let Some(number) = number(&path) else {
+            continue;
+        };
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_file() => segments.push(Segment {
+                number,
+                path,
+                bytes: metadata.len(),
+            }),
+            Ok(_) => {}
+            // Moved away by a person between two looks.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(segments)
+}
+
+/// The number in a segment's name; `None` for other files, which are left alone.
+fn number(path: &Path) -> Option<u64> {
+    let stem = path.file_stem().and_then(OsStr::to_str)?;
+    let is_segment = path.extension() == Some(OsStr::new(SEGMENT))
+        && stem.len() >= NUMBER_DIGITS
+        && stem.bytes().all(|byte| byte.is_ascii_digit());
+    stem.parse().ok().filter(|number| is_segment && *number > 0)
+}
+
+/// Files that nobody else reads.
+fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Lets the entries of a folder outlive a power cut.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
