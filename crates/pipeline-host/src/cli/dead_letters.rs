@@ -128,7 +128,8 @@ fn list(sinks: &Sinks) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     for (name, letters) in sinks {
         let summary = Summary::of(letters.letters()?);
-        report::dead_letters(&mut text, name, &readable(letters.path()), &summary);
+        let (folder, percent_full) = (readable(letters.path()), letters.percent_full()?);
+        report::dead_letters(&mut text, name, &folder, percent_full, &summary);
         if let Some(problem) = &summary.problem {
             let problems = summary.problems;
             tracing::warn!(sink = %name, problems, "not all could be read: {problem}");

@@ -26,15 +26,16 @@ impl DeadLetters {
             .map_err(|error| self.failed("read", error))
     }
 
-    /// Bytes that the letters take, apart from those of a replay that is not finished.
+    /// How much of the room is taken, in percent, rounded down; what a replay has taken does not count.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read.
-    pub fn bytes(&self) -> Result<u64, DeadLetterError> {
+    pub fn percent_full(&self) -> Result<u64, DeadLetterError> {
         let segments = self.folder.segments();
         let segments = segments.map_err(|error| self.failed("read", error))?;
-        Ok(segments.iter().map(|segment| segment.bytes).sum())
+        let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        Ok(bytes.saturating_mul(100) / self.max_bytes.max(1))
     }
 
     fn all_segments(&self) -> io::Result<Vec<Segment>> {

@@ -72,24 +72,16 @@ impl Folder {
         self.path.is_dir() || self.single_file.is_file()
     }
 
-    /// Makes the folder, so that it outlives a power cut.
+    /// Makes the folder.
     pub(super) fn create(&self) -> io::Result<()> {
-        self.create_folder(&self.path)
+        create_folder(&self.path)
     }
 
-    fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        // A hash of an address is still about a person: only the owner looks in.
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-        for made_in in folder.ancestors().skip(1) {
-            sync_folder(made_in)?;
-            if made_in == self.data_dir {
+    /// Lets the entries of a folder, and the folder itself, outlive a power cut.
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        for folder in folder.ancestors() {
+            sync_folder(folder)?;
+            if folder == self.data_dir {
                 break;
             }
         }
@@ -110,7 +102,7 @@ impl Folder {
 
     /// Makes sure that no replay is under way and none begins until what is returned is dropped; `None` where one is.
     pub(super) fn lock_replay(&self) -> io::Result<Option<File>> {
-        self.create_folder(&self.replaying)?;
+        create_folder(&self.replaying)?;
         let lock = lock_file(&self.replaying)?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(lock)),
@@ -128,15 +120,15 @@ impl Folder {
 
     /// Moves all segments to those that a replay has taken. Under the lock, as everything below.
     pub(super) fn take(&self) -> io::Result<()> {
+        self.sync(&self.replaying)?;
         let segments = self.segments()?;
         let mut number = self.highest(&segments)?;
         for segment in &segments {
             // A number of its own, so that none is written over.
             number = following(number)?;
             std::fs::rename(&segment.path, self.replaying.join(name(number)))?;
-            sync_parent(&segment.path)?;
         }
-        sync_folder(&self.replaying)
+        self.sync(&self.replaying)
     }
 
     /// All segments apart from those that a replay has taken, the oldest first.
@@ -180,16 +172,15 @@ impl Folder {
 
     /// Appends whole lines to a segment, which may be new. They are on the disk when this returns, or not there at all.
     pub(super) fn append(&self, segment: &Path, lines: &[u8]) -> io::Result<()> {
-        let is_new = !segment.exists();
         let mut file = owner_only()
             .create(true)
             .read(true)
             .append(true)
             .open(segment)?;
-        if is_new {
-            sync_folder(&self.path)?;
-        }
         let length = file.metadata()?.len();
+        if length == 0 {
+            self.sync(&self.path)?;
+        }
         let written = close_line(&mut file, length)
             .and_then(|()| file.write_all(lines))
             .and_then(|()| file.sync_data());
@@ -295,6 +286,15 @@ fn numbered(folder: &Path) -> io::Result<Vec<Segment>> {
         }
     }
     Ok(segments)
+}
+
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    // A hash of an address is still about a person: only the owner looks in.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 /// The name of the segment of this number.

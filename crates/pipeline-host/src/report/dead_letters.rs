@@ -9,7 +9,13 @@ use jiff::Timestamp;
 use std::path::Path;
 
 /// One line a reason, under a title; a sentence where there are none.
-pub fn dead_letters(text: &mut String, sink: &str, folder: &Path, summary: &Summary) {
+pub fn dead_letters(
+    text: &mut String,
+    sink: &str,
+    folder: &Path,
+    percent_full: u64,
+    summary: &Summary,
+) {
     if summary.groups.is_empty() {
         separate(text);
         text.push_str(&plain(&format!("{sink}: no dead letters\n")));
@@ -45,7 +51,10 @@ pub fn dead_letters(text: &mut String, sink: &str, folder: &Path, summary: &Summ
         "letters"
     };
     let letters = thousands(summary.letters);
-    let title = format!("{sink}: {letters} dead {noun} in {}", folder.display());
+    let title = format!(
+        "{sink}: {letters} dead {noun} in {}, {percent_full} % full",
+        folder.display()
+    );
     section(text, &plain(&title), lines);
 }
 
@@ -113,11 +122,18 @@ mod tests {
             &mut text,
             "meta",
             Path::new("data/dead_letters/meta"),
+            5,
             &summary,
         );
-        dead_letters(&mut text, "other", Path::new("unused"), &Summary::default());
+        dead_letters(
+            &mut text,
+            "other",
+            Path::new("unused"),
+            0,
+            &Summary::default(),
+        );
         let expected = "\
-meta: 12,348 dead letters in data/dead_letters/meta
+meta: 12,348 dead letters in data/dead_letters/meta, 5 % full
   reason           code         letters  first                 last                  example
   expired                        12,345  2026-01-31T12:00:00Z  2026-01-31T13:00:00Z  too old by now
   refused_invalid  100/2804019        1  2026-01-31T12:00:00Z  2026-01-31T13:00:00Z  a [2Jb

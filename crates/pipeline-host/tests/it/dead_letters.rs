@@ -111,7 +111,10 @@ fn they_are_listed_by_reason_without_the_token() {
     let table = bench.says(&["list"]);
     let lines: Vec<_> = table.lines().collect();
     assert!(lines[0].starts_with("meta: 3 dead letters in "), "{table}");
-    assert!(lines[0].ends_with("data/dead_letters/meta"), "{table}");
+    assert!(
+        lines[0].ends_with("data/dead_letters/meta, 0 % full"),
+        "{table}"
+    );
     for (line, reason, count) in [(2, "malformed_json", "2"), (3, "no_event_name", "1")] {
         let mut words = lines[line].split_whitespace();
         assert_eq!(
