@@ -32,6 +32,7 @@ mod reference;
 mod request;
 mod response;
 mod sink;
+mod token;
 mod validate;
 
 pub use reference::{ParameterReference, SourceReference, reference};

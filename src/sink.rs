@@ -1,11 +1,12 @@
 //! The sink: mapping in front of the buffer, delivery behind it, and its place in the registry.
 
 use crate::config::{self, Settings};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, DeliveryError};
 use crate::mapping::{Mapping, Story};
 use crate::preset;
 use crate::quality::{self, Tally};
 use crate::request::Target;
+use crate::token::AccessToken;
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -52,12 +53,14 @@ impl SinkConfig for MetaConversionsConfig {
             endpoint: settings.endpoint.clone(),
             api_version: settings.api_version.clone(),
             pixel_id: settings.pixel_id.clone(),
-            access_token: settings.access_token.clone(),
             test_event_code: settings.test_event_code.clone(),
             timeout: settings.timeout,
         };
-        let delivery =
-            Delivery::new(target, Arc::clone(&cx.clock)).map_err(|problem| BuildError {
+        let token = AccessToken::new(&settings.access_token, settings.access_token_file.clone());
+        let delivery = token
+            .map_err(|_| DeliveryError::Token)
+            .and_then(|token| Delivery::new(target, token, Arc::clone(&cx.clock)))
+            .map_err(|problem| BuildError {
                 sink: cx.name,
                 problem: problem.to_string(),
             })?;

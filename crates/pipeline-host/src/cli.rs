@@ -3,6 +3,7 @@
 //! Invariant: results go to standard output, everything said about them to standard error, and a reader that goes
 //! away early (a broken pipe) is not an error.
 
+mod dead_letters;
 mod list;
 mod map;
 mod presets;
@@ -15,6 +16,7 @@ mod validate;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipeline_core::{BuildError, Clock, Registry, RegistryError, SystemClock};
 use pipeline_host::config::{self, ConfigError, LoadContext, Pipeline};
+use pipeline_host::dead_letter::DeadLetterError;
 use pipeline_host::topology::StartError;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -48,7 +50,8 @@ Try it in this order:
     pipeline schema meta_conversions                      the options of one
     pipeline validate pipeline.yaml                       every problem of a file
     pipeline map --config pipeline.yaml < events.ndjson   what would be sent
-    pipeline run pipeline.yaml                            send it";
+    pipeline run pipeline.yaml                            send it
+    pipeline dead-letters list --config pipeline.yaml     what could not be delivered, and why";
 
 const EXIT_CODES: &str = "Exit codes:
   0   done: every event was delivered, filtered, rejected, or dropped as configured
@@ -80,6 +83,7 @@ enum Command {
     Presets(presets::Arguments),
     /// Show what would be sent for the events on standard input, one JSON object a line; nothing is sent
     Map(map::Arguments),
+    DeadLetters(dead_letters::Arguments),
     /// Serve a stand-in for the Graph API until interrupted
     Sandbox(sandbox::Arguments),
 }
@@ -106,6 +110,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
@@ -161,6 +167,7 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Schema(arguments) => schema::run(&arguments, &registry),
         Command::Presets(arguments) => presets::run(&arguments, &registry),
         Command::Map(arguments) => map::run(&arguments, &registry).await,
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments).await,
     }
 }

@@ -8,6 +8,7 @@
 mod file;
 mod interpolate;
 pub mod option;
+mod outline;
 pub mod schema;
 mod sink;
 
@@ -15,6 +16,7 @@ use crate::source::{SourcePlan, socket_address};
 pub use file::MAX_CONFIG_BYTES;
 pub use interpolate::Environment;
 use option::{PipelineOptions, SinkOptions, WhenFull};
+pub use outline::load_dead_letters;
 use pipeline_core::options::{Problem, check, join, nearest};
 use pipeline_core::{Clock, ParseContext, Registry, SensitiveString};
 use serde_json::{Map, Value};

@@ -2,22 +2,32 @@
 //!
 //! In: rejected events with their reasons. Out: numbered segments in a folder of the sink,
 //! `data_dir/dead_letters/<sink>/00000001.ndjson`, bounded in bytes. When they are full, or cannot be written,
-//! [`DeadLetters::append`] fails and the caller waits: losing letters silently is not an option.
+//! `DeadLetters::append` fails and the caller waits: losing letters silently is not an option.
 //!
 //! A running pipeline and the commands of `pipeline dead-letters` may work on one folder at the same time: whoever
-//! changes it holds the lock of the folder.
+//! changes it holds the lock of the folder. [`DeadLetters::letters`] reads letters back, [`DeadLetters::purge`] deletes
+//! them, and [`DeadLetters::take_for_replay`] takes them out to be sent again.
 //!
-//! Invariant: what [`DeadLetters::append`] has taken survives a power cut; it is taken whole or not at all; and raw input
+//! Invariant: what `DeadLetters::append` has taken survives a power cut; it is taken whole or not at all; and raw input
 //! is never written, only the payload that the destination would have seen.
 
 mod letter;
+mod purge;
+mod reader;
+mod replay;
 mod segment;
+mod summary;
 
 pub(crate) use letter::Letter;
-pub use letter::{MAX_HISTORY, Past};
+pub use letter::{MAX_HISTORY, Past, StoredLetter};
+pub use purge::{Filter, Purged};
+pub use reader::{Letters, MAX_LETTER_BYTES};
+pub use replay::Replay;
+pub use segment::Segment;
 use segment::{Access, Folder};
 use std::io;
 use std::path::{Path, PathBuf};
+pub use summary::{Group, GroupKey, MAX_GROUPS, Summary};
 
 /// Bytes after which a segment is followed by another.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -47,10 +57,26 @@ pub enum DeadLetterError {
         /// The bytes they may take.
         max_bytes: u64,
     },
+    /// They have been taken by somebody else.
+    #[error(
+        "the dead letters of sink `{sink}` are being replayed already; wait until that replay has ended"
+    )]
+    Replaying {
+        /// The sink.
+        sink: String,
+    },
+    /// A line is damaged: a crash cut it short, or a person changed it.
+    #[error("line {line} of `{}` is no dead letter; it is left as it is", path.display())]
+    Line {
+        /// The segment.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+    },
     /// The disk refuses.
     #[error("the dead letters in `{}` cannot be {action}: {error}", path.display())]
     Io {
-        /// What was to be done: `written`, `read`.
+        /// What was to be done: `written`, `read`, `purged`.
         action: &'static str,
         /// The folder or the segment.
         path: PathBuf,

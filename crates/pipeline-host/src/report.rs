@@ -2,11 +2,13 @@
 
 mod closing;
 mod coverage;
+mod dead_letters;
 mod grid;
 
 use crate::telemetry::{SinkSnapshot, SinkState};
 pub use closing::closing;
 pub use coverage::coverage;
+pub use dead_letters::dead_letters;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -93,7 +93,7 @@ async fn stop_on_signals(mut signals: Signals, stop: StopHandle) {
 }
 
 /// The path as one would type it: without detours, and from the current folder where it lies below.
-fn readable(path: &Path) -> PathBuf {
+pub(super) fn readable(path: &Path) -> PathBuf {
     let Ok(full) = path.canonicalize() else {
         return path.to_owned();
     };

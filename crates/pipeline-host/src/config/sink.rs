@@ -70,17 +70,8 @@ pub(super) fn parse(
     registry: &Registry,
 ) -> Result<ParsedSink, Vec<Problem>> {
     let path = join("sinks", name);
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        || name.is_empty()
-    {
-        let expected = "letters, digits, `_` and `-`, because files are named after it";
-        return Err(vec![Problem::new(
-            path,
-            "is not a name for a sink",
-            expected,
-        )]);
+    if let Some(problem) = name_problem(name) {
+        return Err(vec![problem]);
     }
     let Some(kind) = options["type"].as_str() else {
         let linked: Vec<_> = registry.iter().map(|sink| sink.name).collect();
@@ -134,6 +125,20 @@ pub(super) fn parse(
             .map(|problem| problem.within(&path))
             .collect()),
     }
+}
+
+/// What is wrong with the name of a sink, if anything.
+pub(super) fn name_problem(name: &str) -> Option<Problem> {
+    let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !name.is_empty() && name.bytes().all(is_good) {
+        return None;
+    }
+    let expected = "letters, digits, `_` and `-`, because files are named after it";
+    Some(Problem::new(
+        join("sinks", name),
+        "is not a name for a sink",
+        expected,
+    ))
 }
 
 /// Holds the host's limits against those of the destination, and against one another.

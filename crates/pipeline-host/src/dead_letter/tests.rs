@@ -248,3 +248,350 @@ fn two_writers_never_mix_their_lines_or_pass_the_bound() {
         "segments are closed"
     );
 }
+
+/// A letter with this id and reason.
+fn of(id: &str, reason: &'static str) -> Letter {
+    Letter {
+        reason: Reason::new(reason, "a sentence"),
+        record: Some(record(id)),
+        ..letter()
+    }
+}
+
+fn write(letters: &DeadLetters, now_ms: i64, all: &[(&str, &'static str)]) {
+    for (id, reason) in all {
+        letters.append(&[of(id, reason)], now_ms).unwrap();
+    }
+}
+
+/// The ids of the letters that can be read, and how many places could not.
+fn ids(letters: Letters) -> (Vec<String>, usize) {
+    let (mut ids, mut problems) = (Vec::new(), 0);
+    for letter in letters {
+        match letter.map(|letter| letter.record) {
+            Ok(Some(record)) => ids.push(record.event_id.into()),
+            Ok(None) => ids.push("-".to_owned()),
+            Err(_) => problems += 1,
+        }
+    }
+    (ids, problems)
+}
+
+fn all_ids(letters: &DeadLetters) -> Vec<String> {
+    let (ids, problems) = ids(letters.letters().unwrap());
+    assert_eq!(problems, 0);
+    ids
+}
+
+#[test]
+fn what_was_written_is_read_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    let code = DestinationCode {
+        code: 100,
+        subcode: None,
+    };
+    let past = Past {
+        reason: "expired".into(),
+        destination: Some(code),
+        attempts: 3,
+        time_ms: 5_000,
+    };
+    let written = Letter {
+        reason: Reason::new("refused", "say \"no\"").with_destination(code),
+        history: [past.clone()].into(),
+        ..of("a", "x")
+    };
+    letters.append(&[written], 61_000).unwrap();
+    letters.append(&[letter()], 62_000).unwrap();
+    let read: Vec<_> = letters.letters().unwrap().map(Result::unwrap).collect();
+    let [first, second] = &read[..] else {
+        panic!("{read:?}")
+    };
+    assert_eq!(first.record, Some(record("a")));
+    assert_eq!((first.first_ms, first.last_ms), (1_000, 61_000));
+    assert_eq!(
+        (&*first.reason, &*first.detail, first.destination),
+        ("refused", "say \"no\"", Some(code))
+    );
+    assert_eq!(&*first.history, [past]);
+    assert_eq!((&*second.source, second.attempts), ("events line 17", 2));
+    assert_eq!((&second.record, second.destination), (&None, None));
+    let text = segment(&letters, 1);
+    assert_eq!(first.line, text.trim_end());
+}
+
+#[test]
+fn a_sink_without_dead_letters_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 1_000, 1_000);
+    assert_eq!(all_ids(&letters), [] as [&str; 0]);
+    assert_eq!(
+        letters.purge(&Filter::default()).unwrap(),
+        Purged::default()
+    );
+    assert!(!letters.path().exists(), "looking makes no folders");
+    assert!(letters.take_for_replay().unwrap().segments().is_empty());
+}
+
+#[test]
+fn a_damaged_line_is_reported_in_its_place_and_costs_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("b", "x"), ("c", "x")]);
+    let text = segment(&letters, 1);
+    let mut lines: Vec<_> = text.lines().collect();
+    lines[1] = &lines[1][..100];
+    lines.insert(2, "");
+    let path = letters.path().join("00000001.ndjson");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let found: Vec<_> = letters.letters().unwrap().collect();
+    assert_eq!(found.len(), 3);
+    let problem = found[1].as_ref().unwrap_err().to_string();
+    let expected = format!(
+        "line 2 of `{}` is no dead letter; it is left as it is",
+        path.display()
+    );
+    assert_eq!(problem, expected);
+    assert_eq!(ids(letters.letters().unwrap()).0, ["a", "c"]);
+}
+
+#[test]
+fn the_file_of_an_earlier_version_is_read_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    write(&letters, 0, &[("old", "x")]);
+    let single = folder.path().join("dead_letters/meta.ndjson");
+    std::fs::rename(letters.path().join("00000001.ndjson"), &single).unwrap();
+    assert_eq!(all_ids(&letters), ["old"]);
+    write(&letters, 0, &[("b", "x"), ("c", "x")]);
+    assert_eq!(all_ids(&letters), ["old", "b", "c"]);
+    let replay = letters.take_for_replay().unwrap();
+    assert!(!single.exists());
+    let taken: Vec<_> = replay.segments().iter().map(Segment::letters).collect();
+    let taken: Vec<_> = taken.into_iter().map(|letters| ids(letters).0).collect();
+    assert_eq!(taken, [["old"], ["b"], ["c"]]);
+    drop(replay);
+    std::fs::write(&single, "damaged").unwrap();
+    letters.purge(&Filter::default()).unwrap();
+    assert!(!single.exists());
+}
+
+#[test]
+fn a_purge_deletes_what_fits_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1_000);
+    write(&letters, 0, &[("a", "x"), ("b", "y"), ("c", "x")]);
+    write(&letters, 9_000, &[("d", "x"), ("e", "y"), ("f", "z")]);
+    let segment_1 = letters.path().join("00000001.ndjson");
+    let text = std::fs::read_to_string(&segment_1).unwrap();
+    std::fs::write(&segment_1, format!("damaged\n{text}")).unwrap();
+    let filter = |reason: &str, before_ms| Filter {
+        reason: Some(reason.to_owned()),
+        before_ms,
+    };
+    let purge = |filter| {
+        let purged = letters.purge(&filter).unwrap();
+        assert!(!purged.left_to_replay);
+        let (ids, problems) = ids(letters.letters().unwrap());
+        (purged.deleted, purged.kept, ids.concat(), problems)
+    };
+    assert_eq!(purge(filter("none", None)), (0, 6, "abcdef".to_owned(), 1));
+    assert_eq!(
+        purge(filter("x", Some(9_000))),
+        (2, 4, "bdef".to_owned(), 1)
+    );
+    assert_eq!(purge(filter("y", None)), (2, 2, "df".to_owned(), 1));
+    let old = Filter {
+        reason: None,
+        before_ms: Some(9_001),
+    };
+    assert_eq!(purge(old), (2, 0, String::new(), 1));
+    assert_eq!(purge(Filter::default()), (0, 0, String::new(), 0));
+    assert!(!letters.path().join("rewriting").exists());
+    assert_eq!(letters.percent_full().unwrap(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_segment_that_was_written_anew_is_the_owners_alone_and_is_appended_to() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("b", "y")]);
+    let filter = Filter {
+        reason: Some("x".to_owned()),
+        before_ms: None,
+    };
+    letters.purge(&filter).unwrap();
+    write(&letters, 0, &[("c", "x")]);
+    let path = letters.path().join("00000001.ndjson");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(all_ids(&letters), ["b", "c"]);
+}
+
+#[test]
+fn purging_beside_a_writer_loses_nothing() {
+    const LETTERS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000_000, 3_000);
+    let filter = Filter {
+        reason: Some("x".to_owned()),
+        before_ms: None,
+    };
+    let deleted: u64 = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for id in 0..LETTERS {
+                let reason = if id % 2 == 0 { "x" } else { "y" };
+                write(&letters, 0, &[(&id.to_string(), reason)]);
+            }
+        });
+        let mut deleted = 0;
+        while !writer.is_finished() {
+            deleted += letters.purge(&filter).unwrap().deleted;
+        }
+        deleted + letters.purge(&filter).unwrap().deleted
+    });
+    let odd = (0..LETTERS).filter(|id| id % 2 == 1);
+    let expected: Vec<_> = odd.map(|id| id.to_string()).collect();
+    assert_eq!((deleted, all_ids(&letters)), (LETTERS as u64 / 2, expected));
+}
+
+#[test]
+fn a_replay_takes_everything_and_gives_up_only_what_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    write(&letters, 0, &[("a", "x"), ("b", "x")]);
+    let replay = letters.take_for_replay().unwrap();
+    assert_eq!(replay.segments().len(), 2);
+    assert_eq!(letters.percent_full().unwrap(), 0);
+    // Meanwhile the pipeline goes on, and somebody looks.
+    write(&letters, 0, &[("c", "x")]);
+    assert_eq!(all_ids(&letters), ["a", "b", "c"]);
+    let error = letters.take_for_replay().unwrap_err();
+    assert!(
+        matches!(error, DeadLetterError::Replaying { .. }),
+        "{error}"
+    );
+    let purged = letters.purge(&Filter::default()).unwrap();
+    assert!(purged.left_to_replay);
+    assert_eq!(
+        (purged.deleted, all_ids(&letters)),
+        (1, vec!["a".into(), "b".into()])
+    );
+    replay.finish(&replay.segments()[0]).unwrap();
+    replay.finish(&replay.segments()[0]).unwrap();
+    // It ends, or is killed, before it is done.
+    drop(replay);
+    write(&letters, 0, &[("d", "x")]);
+    let replay = letters.take_for_replay().unwrap();
+    let taken = replay
+        .segments()
+        .iter()
+        .flat_map(|segment| ids(segment.letters()).0);
+    assert_eq!(taken.collect::<Vec<_>>(), ["b", "d"]);
+    for segment in replay.segments() {
+        replay.finish(segment).unwrap();
+    }
+    assert_eq!(all_ids(&letters), [] as [&str; 0]);
+}
+
+#[test]
+fn what_cannot_be_replayed_goes_back_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    letters.append(&[letter(), of("a", "x")], 61_000).unwrap();
+    let path = letters.path().join("00000001.ndjson");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (without_payload, _) = text.split_once('\n').unwrap();
+    std::fs::write(&path, format!("damaged\n{text}torn")).unwrap();
+    let replay = letters.take_for_replay().unwrap();
+    let [taken] = replay.segments() else {
+        panic!("{replay:?}")
+    };
+    let back: Vec<_> = taken
+        .letters()
+        .flatten()
+        .filter(|letter| letter.record.is_none())
+        .collect();
+    letters.put_back(&back).unwrap();
+    letters.put_back(&[]).unwrap();
+    replay.finish(taken).unwrap();
+    drop(replay);
+    assert_eq!(segment(&letters, 3), format!("{without_payload}\n"));
+    assert_eq!(segment(&letters, 4), "damaged\ntorn");
+    // The next letter does not run into what is torn.
+    write(&letters, 0, &[("b", "x")]);
+    let (ids, problems) = ids(letters.letters().unwrap());
+    assert_eq!((ids, problems), (vec!["-".to_owned(), "b".to_owned()], 2));
+}
+
+#[test]
+fn full_letters_can_be_replayed_and_what_fails_again_has_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 500, 100_000);
+    write(&letters, 0, &[("a", "x")]);
+    assert!(letters.append(&[of("b", "x")], 0).is_err());
+    assert!(letters.percent_full().unwrap() > 50);
+    let replay = letters.take_for_replay().unwrap();
+    write(&letters, 0, &[("a", "again")]);
+    replay.finish(&replay.segments()[0]).unwrap();
+    assert_eq!(all_ids(&letters), ["a"]);
+}
+
+#[test]
+fn a_line_too_long_for_a_letter_is_one_problem_and_survives_a_purge() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 1_000_000_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("b", "y")]);
+    let path = letters.path().join("00000001.ndjson");
+    let mut text = vec![b'x'; 2 * MAX_LETTER_BYTES + 1];
+    text.push(b'\n');
+    text.extend(std::fs::read(&path).unwrap());
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(
+        ids(letters.letters().unwrap()),
+        (vec!["a".into(), "b".into()], 1)
+    );
+    let filter = Filter {
+        reason: Some("x".to_owned()),
+        before_ms: None,
+    };
+    letters.purge(&filter).unwrap();
+    assert_eq!(ids(letters.letters().unwrap()), (vec!["b".into()], 1));
+    assert!(path.metadata().unwrap().len() > 2 * MAX_LETTER_BYTES as u64);
+}
+
+#[test]
+fn a_summary_groups_by_reason_and_code_and_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000_000, 10_000_000);
+    let refused = |code| Letter {
+        reason: Reason::new("refused", format!("because {code}")).with_destination(
+            DestinationCode {
+                code,
+                subcode: None,
+            },
+        ),
+        ..letter()
+    };
+    letters
+        .append(&[refused(1), refused(2), letter()], 5_000)
+        .unwrap();
+    letters.append(&[refused(1)], 6_000).unwrap();
+    let summary = Summary::of(letters.letters().unwrap());
+    let groups: Vec<_> = summary.groups.iter().collect();
+    assert_eq!((groups.len(), summary.letters), (3, 4));
+    let (key, group) = groups[0];
+    assert_eq!(key.destination.map(|given| given.code), Some(1));
+    assert_eq!(
+        (group.letters, group.first_ms, group.last_ms),
+        (2, 1_000, 6_000)
+    );
+    assert_eq!(group.example, "because 1");
+    let many: Vec<_> = (0..1_500).map(refused).collect();
+    letters.append(&many, 0).unwrap();
+    let summary = Summary::of(letters.letters().unwrap());
+    assert_eq!(summary.groups.len(), MAX_GROUPS + 1);
+    assert_eq!(summary.letters, 1_504);
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::format_collect, reason = "short inputs, built once")]
 
 mod command;
+mod dead_letters;
 mod delivery;
 mod destination;
 mod end_to_end;
