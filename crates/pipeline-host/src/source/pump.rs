@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 /// Chunks that wait to be encoded.
 const QUEUED_CHUNKS: usize = 4;
@@ -34,8 +34,10 @@ pub(crate) enum From {
     Stdin,
 }
 
-/// Chunks on their way into the sinks, oldest first.
-type Encodings = VecDeque<JoinHandle<(Vec<Encoding>, Ack)>>;
+/// A chunk as the sinks see it.
+type Encoded = (Vec<Encoding>, Ack);
+/// Chunks that are being encoded, oldest first.
+type Encodings = VecDeque<JoinHandle<Encoded>>;
 
 impl Pump {
     /// Runs until the input ends or the pipeline stops, and until it is known what became of everything.
@@ -65,7 +67,11 @@ impl Pump {
         loop {
             let chunk = tokio::select! {
                 () = stop.stopped() => break,
-                chunk = chunks.recv() => chunk,
+                Some(encoded) = first(&mut encodings) => {
+                    accept(&feed, encoded).await;
+                    continue;
+                }
+                chunk = chunks.recv(), if encodings.len() < parallel => chunk,
             };
             match chunk {
                 Some(Ok(Chunk { inputs, change })) => {
@@ -84,13 +90,10 @@ impl Pump {
                 }
                 None => break,
             }
-            if encodings.len() >= parallel {
-                accept_first(&feed, &mut encodings).await;
-            }
         }
         drop(chunks);
-        while !encodings.is_empty() {
-            accept_first(&feed, &mut encodings).await;
+        while let Some(encoded) = first(&mut encodings).await {
+            accept(&feed, encoded).await;
         }
         // Only now can the sinks send what they would have kept for fuller batches.
         drop((feed, receipts));
@@ -119,12 +122,17 @@ async fn acknowledgement(
     }
 }
 
-async fn accept_first(feed: &Feed, encodings: &mut Encodings) {
-    if let Some(first) = encodings.pop_front() {
-        // Encoding catches the panics of plugins; a task that fails all the same was aborted with the runtime.
-        if let Ok((encodings, ack)) = first.await {
-            feed.accept(encodings, ack).await;
-        }
+/// The oldest chunk once it is encoded; `None` where there is none.
+async fn first(encodings: &mut Encodings) -> Option<Result<Encoded, JoinError>> {
+    let encoded = encodings.front_mut()?.await;
+    encodings.pop_front();
+    Some(encoded)
+}
+
+async fn accept(feed: &Feed, encoded: Result<Encoded, JoinError>) {
+    // Encoding catches the panics of plugins; a task that fails all the same was aborted with the runtime.
+    if let Ok((encodings, ack)) = encoded {
+        feed.accept(encodings, ack).await;
     }
 }
 
