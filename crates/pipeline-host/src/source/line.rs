@@ -219,10 +219,12 @@ mod tests {
         (found, reader.mark())
     }
 
+    /// A text at first, what it has become, and what the second look finds.
+    type Growth = (&'static str, &'static str, &'static [(u64, &'static str)]);
+
     #[test]
     fn a_stream_goes_on_behind_what_was_read() {
-        // The text at first, what it has become, and what the second look finds.
-        let cases: [(&str, &str, &[(u64, &str)]); 9] = [
+        let cases: [Growth; 9] = [
             ("a\nb\n", "a\nb\n", &[]),
             (
                 "a\nb\n",

@@ -165,3 +165,25 @@ fn read_stdin(output: &Output) -> Result<(), Stopped> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::StopHandle;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn reading_pauses_while_too_many_receipts_are_open_and_stops_all_the_same() {
+        let (handle, mut stop) = StopHandle::new(Duration::ZERO);
+        let (sender, mut receipts) = mpsc::channel(1);
+        let mut next =
+            async || acknowledgement(Some(Change::Forget(0)), Some(&sender), &mut stop).await;
+        assert!(next().await.unwrap().is_awaited());
+        let pause = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(pause, next()).await.is_err());
+        receipts.recv().await.unwrap();
+        assert!(next().await.is_some());
+        handle.drain();
+        assert!(next().await.is_none());
+    }
+}

@@ -49,6 +49,23 @@ impl Case {
         std::fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
+    fn remove(&self, name: &str) {
+        std::fs::remove_file(self.path(name)).unwrap();
+    }
+
+    fn compress(&self, from: &str, to: &str) {
+        let content = std::fs::read_to_string(self.path(from)).unwrap();
+        self.write(to, gzip(&content));
+        self.remove(from);
+    }
+
+    /// Three more lines come, the file makes way, and seven lines go into a new one.
+    fn rotate(&self, makes_way: impl FnOnce()) {
+        self.append("app.log", text(300..303));
+        makes_way();
+        self.write("app.log", text(303..310));
+    }
+
     fn copy(&self, from: &str, to: &str) {
         std::fs::copy(self.path(from), self.path(to)).unwrap();
     }
@@ -79,137 +96,187 @@ impl Case {
     }
 }
 
-/// What happens to the files between two runs, and what the second delivers.
-type Between = (&'static str, Value, fn(&Case), Range<usize>);
+/// What the source reads, what happens to the files between two runs, and what the second delivers.
+type Between = (&'static str, &'static str, fn(&Case), Range<usize>);
+
+const ROTATIONS: [Between; 7] = [
+    (
+        "by renaming",
+        "app.log",
+        |case| case.rotate(|| case.rename("app.log", "app.log.1")),
+        300..310,
+    ),
+    (
+        "by renaming within the pattern",
+        "app.log*",
+        |case| case.rotate(|| case.rename("app.log", "app.log.1")),
+        300..310,
+    ),
+    (
+        "twice",
+        "app.log",
+        |case| {
+            case.rotate(|| case.rename("app.log", "app.log.1"));
+            case.rename("app.log.1", "app.log.2");
+        },
+        300..310,
+    ),
+    (
+        "by copying",
+        "app.log",
+        |case| case.rotate(|| case.copy("app.log", "app.log.1")),
+        300..310,
+    ),
+    (
+        "by copying within the pattern",
+        "app.log*",
+        |case| case.rotate(|| case.copy("app.log", "app.log.1")),
+        300..310,
+    ),
+    (
+        "with compression",
+        "app.log",
+        |case| case.rotate(|| case.compress("app.log", "app.log.1.gz")),
+        300..310,
+    ),
+    (
+        "with compression within the pattern",
+        "app.log*",
+        |case| case.rotate(|| case.compress("app.log", "app.log.1.gz")),
+        300..310,
+    ),
+];
+
+const CHANGES: [Between; 9] = [
+    ("nothing", "app.log", |_| {}, 0..0),
+    (
+        "more lines",
+        "app.log",
+        |case| case.append("app.log", text(300..310)),
+        300..310,
+    ),
+    (
+        "a truncation",
+        "app.log",
+        |case| case.write("app.log", text(300..302)),
+        300..302,
+    ),
+    (
+        "a truncation, and more lines than before",
+        "app.log",
+        |case| case.write("app.log", text(300..900)),
+        300..900,
+    ),
+    (
+        "a truncation, and the same start as before",
+        "app.log",
+        |case| case.write("app.log", text(0..200)),
+        0..200,
+    ),
+    (
+        "another file of the name",
+        "app.log",
+        |case| {
+            case.remove("app.log");
+            case.write("app.log", text(300..302));
+        },
+        300..302,
+    ),
+    (
+        "a restored backup",
+        "app.log",
+        |case| {
+            case.copy("app.log", "backup");
+            case.remove("app.log");
+            case.copy("backup", "app.log");
+            case.remove("backup");
+            case.append("app.log", text(300..302));
+        },
+        300..302,
+    ),
+    (
+        "a second name of the file",
+        "app.log*",
+        |case| std::fs::hard_link(case.path("app.log"), case.path("app.log.1")).unwrap(),
+        0..0,
+    ),
+    (
+        "a file beside it",
+        "app.log*",
+        |case| case.write("app.log.0", text(300..302)),
+        300..302,
+    ),
+];
 
 #[tokio::test]
 async fn the_next_run_reads_what_is_new_whatever_happened_to_the_files() {
-    let log = || json!("app.log");
-    let logs = || json!("app.log*");
-    let cases: [Between; 14] = [
-        ("nothing", log(), |_| {}, 0..0),
-        (
-            "more lines",
-            log(),
-            |case| case.append("app.log", text(300..310)),
-            300..310,
-        ),
-        (
-            "a rotation",
-            log(),
-            |case| {
-                case.append("app.log", text(300..303));
-                case.rename("app.log", "app.log.1");
-                case.write("app.log", text(303..310));
-            },
-            300..310,
-        ),
-        (
-            "a rotation within the pattern",
-            logs(),
-            |case| {
-                case.append("app.log", text(300..303));
-                case.rename("app.log", "app.log.1");
-                case.write("app.log", text(303..310));
-            },
-            300..310,
-        ),
-        (
-            "two rotations",
-            log(),
-            |case| {
-                case.append("app.log", text(300..303));
-                case.rename("app.log", "app.log.2");
-                case.write("app.log", text(303..310));
-            },
-            300..310,
-        ),
-        (
-            "a rotation by copying",
-            log(),
-            |case| {
-                case.append("app.log", text(300..303));
-                case.copy("app.log", "app.log.1");
-                case.write("app.log", text(303..310));
-            },
-            300..310,
-        ),
-        (
-            "a rotation by copying within the pattern",
-            logs(),
-            |case| {
-                case.append("app.log", text(300..303));
-                case.copy("app.log", "app.log.1");
-                case.write("app.log", text(303..310));
-            },
-            300..310,
-        ),
-        (
-            "a rotation that compresses",
-            logs(),
-            |case| {
-                case.append("app.log", text(300..303));
-                let content = std::fs::read_to_string(case.path("app.log")).unwrap();
-                case.write("app.log.1.gz", gzip(&content));
-                std::fs::remove_file(case.path("app.log")).unwrap();
-                case.write("app.log", text(303..310));
-            },
-            300..310,
-        ),
-        (
-            "a truncation",
-            log(),
-            |case| case.write("app.log", text(300..302)),
-            300..302,
-        ),
-        (
-            "a truncation, and more than before",
-            log(),
-            |case| case.write("app.log", text(300..900)),
-            300..900,
-        ),
-        (
-            "another file of the name",
-            log(),
-            |case| {
-                std::fs::remove_file(case.path("app.log")).unwrap();
-                case.write("app.log", text(300..302));
-            },
-            300..302,
-        ),
-        (
-            "a restored backup",
-            log(),
-            |case| {
-                case.copy("app.log", "backup");
-                std::fs::remove_file(case.path("app.log")).unwrap();
-                case.copy("backup", "app.log");
-                case.append("app.log", text(300..302));
-                std::fs::remove_file(case.path("backup")).unwrap();
-            },
-            300..302,
-        ),
-        (
-            "a second name of the file",
-            logs(),
-            |case| std::fs::hard_link(case.path("app.log"), case.path("app.log.1")).unwrap(),
-            0..0,
-        ),
-        (
-            "a file beside it",
-            logs(),
-            |case| case.write("app.log.0", text(300..302)),
-            300..302,
-        ),
-    ];
-    for (what, path, happens, expected) in cases {
-        let case = Case::reading(&path);
+    for (what, path, happens, expected) in ROTATIONS.into_iter().chain(CHANGES) {
+        let case = Case::reading(&json!(path));
         case.write("app.log", text(0..300));
         assert_eq!(case.delivers().await, ids(0..300), "{what}");
         happens(&case);
         assert_eq!(case.delivers().await, ids(expected), "{what}");
         assert_eq!(case.delivers().await, ids(0..0), "{what}, a third run");
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_mounted_for_a_while_is_not_read_again() {
+    let case = Case::reading(&json!("logs/*.log"));
+    std::fs::create_dir(case.path("logs")).unwrap();
+    case.write("logs/app.log", text(0..300));
+    assert_eq!(case.delivers().await, ids(0..300));
+    case.rename("logs", "elsewhere");
+    std::fs::create_dir(case.path("logs")).unwrap();
+    assert!(!case.run().await.is_complete(), "no file is found");
+    std::fs::remove_dir(case.path("logs")).unwrap();
+    case.rename("elsewhere", "logs");
+    assert_eq!(case.delivers().await, ids(0..0));
+}
+
+#[tokio::test]
+async fn more_files_than_can_be_remembered_are_refused_and_named() {
+    /// Files that one source remembers at most.
+    const MAX_FILES: usize = 10_000;
+    let case = Case::reading(&json!("many/*"));
+    std::fs::create_dir(case.path("many")).unwrap();
+    for id in 0..=MAX_FILES {
+        case.write(&format!("many/{id:05}"), "");
+    }
+    case.write("many/09999", text(0..1));
+    case.write("many/10000", text(1..2));
+    let ending = case.run().await;
+    assert_eq!(case.take_delivered(), ids(0..1));
+    let said: Vec<_> = ending.failures.iter().map(ToString::to_string).collect();
+    let expected = "many/10000` cannot be read: it is one of more than 10000 files; name fewer";
+    assert!(said.len() == 1 && said[0].ends_with(expected), "{said:?}");
+    case.remove("many/00000");
+    assert_eq!(case.delivers().await, ids(1..2));
+}
+
+#[tokio::test]
+async fn more_files_than_are_kept_open_are_followed() {
+    let mut case = Case::reading(&json!("*.log"));
+    case.source["follow"] = json!(true);
+    for id in 0..100 {
+        case.write(&format!("{id:03}.log"), text(id..id + 1));
+    }
+    let running = case
+        .start(case.config(&json!({"batch": {"timeout_secs": 0}})))
+        .await;
+    until_delivered(&case, 100).await;
+    case.rename("000.log", "000.log.1");
+    case.rename("099.log", "099.log.1");
+    for id in 0..100 {
+        let name = if id % 99 == 0 { "log.1" } else { "log" };
+        case.append(&format!("{id:03}.{name}"), text(100 + id..101 + id));
+    }
+    until_delivered(&case, 200).await;
+    running.stop_handle().drain();
+    assert!(running.finish().await.is_complete());
+    assert_eq!(case.take_delivered(), ids(0..200));
+    case.source["follow"] = json!(false);
+    assert_eq!(case.delivers().await, ids(0..0));
 }
 
 #[tokio::test]

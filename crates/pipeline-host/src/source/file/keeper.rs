@@ -178,3 +178,72 @@ async fn next(
     let settled = first.as_mut()?.0.settled().await;
     first.take().map(|(_, change)| (settled, change))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ack::Ack;
+    use crate::source::mark::{Fingerprint, Mark};
+    use crate::stop::StopHandle;
+    use std::path::PathBuf;
+
+    fn read(line: u64) -> Change {
+        let entry = Entry {
+            path: PathBuf::from("/a"),
+            device: 1,
+            inode: 2,
+            start: Fingerprint::default(),
+            mark: Mark {
+                line,
+                ..Mark::default()
+            },
+        };
+        Change::Read(0, entry)
+    }
+
+    /// What becomes of a chunk.
+    #[derive(Clone, Copy)]
+    enum Fate {
+        Safe,
+        GivenUp,
+        Open,
+    }
+    use Fate::{GivenUp, Open, Safe};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_checkpoint_passes_what_is_safe_with_all_before_it_and_nothing_else() {
+        let cases: [(&[Fate], Option<u64>); 6] = [
+            (&[], None),
+            (&[Safe, Safe, Safe], Some(3)),
+            (&[Safe, GivenUp, Safe], Some(1)),
+            (&[Safe, Open, Safe], Some(1)),
+            (&[GivenUp, Safe], None),
+            (&[Open, Safe], None),
+        ];
+        for (fates, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), "events").unwrap();
+            let keeper = Keeper::new("events".to_owned(), store, Entries::new());
+            let (handle, stop) = StopHandle::new(Duration::from_secs(5));
+            let (sender, receipts) = mpsc::channel(MAX_OPEN_CHUNKS);
+            let running = tokio::spawn(keeper.run(receipts, stop));
+            let mut open = Vec::new();
+            for (line, fate) in (1..).zip(fates) {
+                let (ack, receipt) = Ack::new();
+                sender.send((receipt, read(line))).await.unwrap();
+                match fate {
+                    Safe => ack.done(),
+                    GivenUp => drop(ack),
+                    Open => open.push(ack),
+                }
+            }
+            drop(sender);
+            // Only where something stays open, this is what ends it.
+            handle.drain();
+            assert!(running.await.unwrap().is_none());
+            let store = Store::open(folder.path(), "events").unwrap();
+            let kept = store.load().unwrap().remove(&0);
+            assert_eq!(kept.map(|entry| entry.mark.line), expected);
+        }
+    }
+}

@@ -5,7 +5,7 @@
 use super::checkpoint::{Entries, MAX_FILES};
 use super::keeper::Change;
 use super::opened::{Found, Stat};
-use super::recall::{Recalled, folder, is_copy, recall, siblings};
+use super::recall::{Recalled, Resumed, folder, is_copy, recall, siblings};
 use super::time_shift::shift_ms;
 use super::tracked::Tracked;
 use super::{Files, Located};
@@ -59,6 +59,8 @@ struct Reading<'a> {
     tracked: Vec<Tracked>,
     /// The files that are being read.
     ids: HashSet<(u64, u64)>,
+    /// Files that may come back.
+    away: Entries,
     next_id: u64,
     has_several: bool,
     shift_ms: i64,
@@ -99,7 +101,8 @@ impl<'a> Reading<'a> {
         let Recalled {
             files: resumed,
             gone,
-        } = recall(entries, found);
+            away,
+        } = recall(entries, found, HashSet::new());
         let mut reading = Self {
             has_several: has_several || resumed.len() > 1,
             files,
@@ -107,26 +110,32 @@ impl<'a> Reading<'a> {
             checkpoint,
             tracked: Vec::new(),
             ids: HashSet::new(),
+            away,
             next_id,
             shift_ms,
             read_any: false,
             said_too_many: false,
             suspects: HashMap::new(),
         };
+        reading.track_all(resumed, gone)?;
+        Ok(reading)
+    }
+
+    /// Forgets files that are gone, and takes up those that were found.
+    fn track_all(&mut self, resumed: Vec<Resumed>, gone: Entries) -> Result<(), Stopped> {
         for (id, entry) in gone {
-            let path = entry.path.display();
-            let was_cut = Stat::of(&entry.path).is_ok_and(|stat| stat.may_be(&entry));
-            if was_cut {
-                tracing::info!(source = %output.source, "`{path}` was truncated since the last run; it is read from its start");
+            let (source, path) = (&self.output.source, entry.path.display());
+            if Stat::of(&entry.path).is_ok_and(|stat| stat.may_be(&entry)) {
+                tracing::info!(%source, "`{path}` was truncated; it is read from its start");
             } else {
-                tracing::debug!(source = %output.source, "`{path}` as the last run knew it is gone");
+                tracing::debug!(%source, "`{path}` as it was known is gone");
             }
-            reading.forget(id)?;
+            self.forget(id)?;
         }
         for file in resumed {
-            reading.track(file.found, file.known, file.is_asked_for)?;
+            self.track(file.found, file.known, file.is_asked_for)?;
         }
-        Ok(reading)
+        Ok(())
     }
 
     /// Reads every file to its end. One that cannot be read costs no other.
@@ -324,27 +333,21 @@ impl<'a> Reading<'a> {
                 None => new.push(found),
             }
         }
-        let mut gone = Vec::new();
         for file in &mut self.tracked {
             file.is_asked_for = ids.contains(&file.found.stat.id());
             if !file.is_asked_for && file.opened.is_none() && !file.is_at_path() && !file.relocate()
             {
                 file.is_gone = true;
-                gone.push(file.id);
+                self.away.insert(file.id, file.entry());
             }
         }
         self.tracked.retain(|file| !file.is_gone);
-        for id in gone {
-            self.forget(id)?;
-        }
         self.suspects.retain(|id, _| ids.contains(id));
-        for found in new {
-            if !self.may_be_copy(&found) {
-                self.suspects.remove(&found.stat.id());
-                self.track(found, None, true)?;
-            }
-        }
-        Ok(())
+        new.retain(|found| !self.may_be_copy(found));
+        let tracked = self.tracked.iter().map(|file| file.found.stat.id());
+        let recalled = recall(std::mem::take(&mut self.away), new, tracked.collect());
+        self.away = recalled.away;
+        self.track_all(recalled.files, recalled.gone)
     }
 
     /// Whether a new file starts like one that is followed. If a rotation is copying that one, it is truncated in a
@@ -388,7 +391,7 @@ impl<'a> Reading<'a> {
         known: Option<(u64, super::checkpoint::Entry)>,
         is_asked_for: bool,
     ) -> Result<(), Stopped> {
-        if self.tracked.len() >= MAX_FILES && !self.forget_one()? {
+        if self.tracked.len() + self.away.len() >= MAX_FILES && !self.forget_one()? {
             if !std::mem::replace(&mut self.said_too_many, true) {
                 let text = format!("it is one of more than {MAX_FILES} files; name fewer");
                 let error = file_error(self.output, found.path, io::Error::other(text));
@@ -411,8 +414,12 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Forgets a file that was rotated away and has been read, to make room for another.
+    /// Forgets a file that is away, or else was rotated and has been read, to make room for another.
     fn forget_one(&mut self) -> Result<bool, Stopped> {
+        if let Some((id, _)) = self.away.pop_first() {
+            self.forget(id)?;
+            return Ok(true);
+        }
         let is_over = |file: &Tracked| !file.is_asked_for && file.is_complete();
         let Some(index) = self.tracked.iter().position(is_over) else {
             return Ok(false);

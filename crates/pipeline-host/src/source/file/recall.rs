@@ -26,14 +26,19 @@ pub(super) struct Recalled {
     /// All files to read: those under another name first, then the others in the order in which they were found.
     pub(super) files: Vec<Resumed>,
     /// Files that are gone, or no longer hold what was read.
-    pub(super) gone: Vec<(u64, Entry)>,
+    pub(super) gone: Entries,
+    /// Files whose folder is missing or empty: a disk that is not mounted comes back.
+    pub(super) away: Entries,
 }
 
-/// Looks for the files of `entries` among those found, and in the folders where they were.
-pub(super) fn recall(entries: Entries, found: Vec<Found>) -> Recalled {
-    let asked_for = found.len();
-    let mut pool = Pool::default();
+/// Looks for the files of `entries` among those found, and in the folders where they were; not among `others`.
+pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, u64)>) -> Recalled {
+    let mut pool = Pool {
+        ids: others,
+        ..Pool::default()
+    };
     pool.extend(found);
+    let asked_for = pool.files.len();
     let missing = pool.claim(entries, Pool::same);
     let folders: HashSet<_> = missing.values().filter_map(folder).collect();
     pool.extend(folders.into_iter().flat_map(siblings));
@@ -63,10 +68,14 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>) -> Recalled {
         }
     }
     files.append(&mut later);
-    Recalled {
-        files,
-        gone: gone.into_iter().collect(),
-    }
+    let (gone, away) = gone.into_iter().partition(|(_, entry)| has_files(entry));
+    Recalled { files, gone, away }
+}
+
+/// Whether there is anything in the folder where a file was.
+pub(super) fn has_files(entry: &Entry) -> bool {
+    let listed = folder(entry).and_then(|folder| std::fs::read_dir(folder).ok());
+    listed.is_some_and(|mut listed| listed.any(|listed| listed.is_ok()))
 }
 
 /// The regular files beside a file, as far as they can be looked at.
