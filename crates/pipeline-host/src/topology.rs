@@ -90,7 +90,7 @@ pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running,
     let mut opened = Vec::new();
     for plan in pipeline.sources {
         let name = plan.name.clone();
-        opened.push((name, plan.open(&options).await?));
+        opened.push((name, plan.open(&options, &pipeline.data_dir).await?));
     }
     let mut running = Running {
         sources: JoinSet::new(),

@@ -27,7 +27,7 @@ pub const DEFAULT_BATCH_EVENTS: usize = 1000;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineOptions {
-    /// The folder that keeps dead letters, relative to the pipeline file. Default: `./data`. Example: `/var/lib/pipeline`.
+    /// The folder that keeps dead letters and checkpoints, relative to the pipeline file. Default: `./data`. Example: `/var/lib/pipeline`.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
     /// A stand-in for the destination's API, served by this process while the pipeline runs. Default: none. Example: `{ address: "127.0.0.1:8917", access_token: demo }`.
@@ -58,13 +58,19 @@ pub struct SandboxOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SourceOptions {
-    /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends.
+    /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends or waits for more.
     File {
         /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Example: `events/*.ndjson`.
         path: OneOrMany,
         /// Whether all times are moved so that the newest event of the files is now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC where it names no offset), or a number of seconds or milliseconds. Default: `false`.
         #[serde(default)]
         shift_times: bool,
+        /// Whether the next run goes on where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and moves on once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed, and is read from its start when it is truncated. Default: `true`, but `false` with `shift_times`, which reads everything each time.
+        #[serde(default)]
+        checkpoint: Option<bool>,
+        /// Whether reading goes on when everything has been read: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.
+        #[serde(default)]
+        follow: bool,
     },
     /// Reads one JSON event a line (NDJSON) from standard input, then ends.
     Stdin {},

@@ -181,7 +181,9 @@ async fn drop_newest_drops_what_does_not_fit_and_counts_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_drain_in_time_is_held_and_written_down() {
-    let case = Case::new([Step::Wait]);
+    let mut case = Case::new([Step::Wait]);
+    // What cannot be read again is written down.
+    case.source["checkpoint"] = json!(false);
     let running = case
         .start_lines(
             &lines(8),
@@ -206,7 +208,9 @@ async fn what_cannot_drain_in_time_is_held_and_written_down() {
 
 #[tokio::test(start_paused = true)]
 async fn told_to_quit_it_ends_at_once() {
-    let case = Case::new([Step::Wait]);
+    let mut case = Case::new([Step::Wait]);
+    // What cannot be read again is written down.
+    case.source["checkpoint"] = json!(false);
     let running = case.start_lines(&lines(8), &json!({})).await;
     until(|| case.batches().len() == 1).await;
     let stop = running.stop_handle();

@@ -173,6 +173,8 @@ pub(crate) struct Case {
     pub(crate) destination: Arc<Destination>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) room_limit: Duration,
+    /// Options of the source that reads lines.
+    pub(crate) source: Value,
     name: String,
 }
 
@@ -196,6 +198,7 @@ impl Case {
             destination,
             clock: Arc::new(ManualClock::at(1_000_000)),
             room_limit: Duration::from_secs(5),
+            source: json!({"type": "file", "path": "in.ndjson"}),
             name,
         }
     }
@@ -207,6 +210,11 @@ impl Case {
             sink[key] = value.clone();
         }
         sink
+    }
+
+    /// A pipeline from the source that reads lines to this destination.
+    pub(crate) fn config(&self, sink: &Value) -> Value {
+        json!({"sources": {"events": self.source}, "sinks": {"out": self.sink("events", sink)}})
     }
 
     pub(crate) async fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
@@ -230,15 +238,15 @@ impl Case {
             seed: 7,
             room_limit: self.room_limit,
         };
-        start(pipeline, options).await.unwrap()
+        start(pipeline, options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts a pipeline that reads these lines.
     pub(crate) async fn start_lines(&self, lines: &str, sink: &Value) -> Running {
         std::fs::write(self.folder.path().join("in.ndjson"), lines).unwrap();
-        let sources = json!({"events": {"type": "file", "path": "in.ndjson"}});
-        self.start(json!({"sources": sources, "sinks": {"out": self.sink("events", sink)}}))
-            .await
+        self.start(self.config(sink)).await
     }
 
     /// Runs a pipeline over these lines to its end.

@@ -16,13 +16,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 /// A running `pipeline`.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pipeline"))
             .args(arguments)
             .stdin(Stdio::null())
@@ -36,7 +36,7 @@ impl Process {
     }
 
     /// The next line of standard error that holds `word`.
-    async fn says(&mut self, word: &str) -> String {
+    pub(crate) async fn says(&mut self, word: &str) -> String {
         let found = async {
             while let Some(line) = self.stderr.next_line().await.unwrap() {
                 if line.contains(word) {
@@ -56,7 +56,7 @@ impl Process {
         behind[..end].to_owned()
     }
 
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id().unwrap());
         let status = std::process::Command::new("sh")
             .args(["-c", &kill])
@@ -64,8 +64,13 @@ impl Process {
         assert!(status.unwrap().success());
     }
 
+    /// Ends it as a power cut would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Waits for the end; returns how it ended, standard output, and the rest of standard error.
-    async fn end(mut self) -> (ExitStatus, String, String) {
+    pub(crate) async fn end(mut self) -> (ExitStatus, String, String) {
         let ended = async {
             let (mut stdout, mut rest) = (String::new(), String::new());
             let mut out = self.child.stdout.take().unwrap();
@@ -102,7 +107,7 @@ fn web_pipeline(folder: &Path, address: &str, endpoint: &str) -> String {
     write(folder, &pipeline)
 }
 
-fn event(id: &str) -> Value {
+pub(crate) fn event(id: &str) -> Value {
     json!({
         "type": "track", "event": "Product Added", "messageId": id, "userId": "u",
         "properties": {"product_id": "p", "price": 5, "currency": "EUR"},
@@ -124,7 +129,7 @@ async fn holding(folder: &TempDir, shutdown_secs: f64) -> Process {
         .collect();
     std::fs::write(folder.path().join("events.ndjson"), lines).unwrap();
     let pipeline = json!({
-        "sources": {"events": {"type": "file", "path": "events.ndjson"}},
+        "sources": {"events": {"type": "file", "path": "events.ndjson", "checkpoint": false}},
         "sinks": {"meta": {
             "type": "meta_conversions", "inputs": ["events"], "preset": "retail",
             "pixel_id": "1234567890123456", "access_token": "token", "endpoint": UNREACHABLE,
