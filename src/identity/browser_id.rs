@@ -80,28 +80,51 @@ pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), LeftOu
 ///
 /// The click id is none.
 pub(crate) fn fbc_from_click(click_id: &str, at_ms: i64, out: &mut String) -> Result<(), LeftOut> {
-    if click_id.len() > MAX_CLICK_ID_LEN {
-        return Err(LeftOut::TooLong);
-    }
-    if !is_base64url(click_id) {
-        return Err(LeftOut::MalformedClickId);
-    }
+    check_click_id(click_id)?;
     write!(out, "fb.1.{at_ms}.{click_id}").map_err(|_| LeftOut::MalformedClickId)
 }
 
-/// The click id in the query of a URL, or in a bare query: parameter `fbclid` exactly, percent-decoded once.
-pub(crate) fn fbclid_in_url(url_or_query: &str) -> Option<Cow<'_, str>> {
-    let text = url_or_query.split('#').next()?;
+/// Whether the text can be a click id at all.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn check_click_id(text: &str) -> Result<(), LeftOut> {
+    if text.len() > MAX_CLICK_ID_LEN {
+        return Err(LeftOut::TooLong);
+    }
+    is_base64url(text)
+        .then_some(())
+        .ok_or(LeftOut::MalformedClickId)
+}
+
+/// The click id in the query of a URL, or in a bare query: parameter `fbclid` exactly, percent-decoded once. Of several,
+/// the first that is one.
+///
+/// # Errors
+///
+/// There is none ([`LeftOut::Empty`]), or none that can be a click id.
+pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, LeftOut> {
+    let text = url_or_query.split('#').next().unwrap_or_default();
     let query = match text.split_once('?') {
         Some((_, query)) => query,
-        None if text.contains("://") || text.starts_with('/') => return None,
+        None if text.contains("://") || text.starts_with('/') => return Err(LeftOut::Empty),
         None => text,
     };
-    query
+    let mut none = LeftOut::Empty;
+    for written in query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("fbclid="))
-        .filter_map(percent_decoded)
-        .find(|id| id.len() <= MAX_CLICK_ID_LEN && is_base64url(id))
+        .filter(|written| !written.is_empty())
+    {
+        let id = percent_decoded(written).ok_or(LeftOut::MalformedClickId);
+        match id.and_then(|id| check_click_id(&id).map(|()| id)) {
+            Ok(id) => return Ok(id),
+            Err(why) if none == LeftOut::Empty => none = why,
+            Err(_) => {}
+        }
+    }
+    Err(none)
 }
 
 /// Appends the click to send: the cookie's while the page names the same click or none, else the page's with the event's own time.
@@ -275,27 +298,47 @@ mod tests {
     #[test]
     fn a_click_id_is_read_from_the_query_alone() {
         for (url, id) in [
-            ("https://x.example/?fbclid=IwAR_a-B9", Some("IwAR_a-B9")),
-            ("https://x.example/p?a=1&fbclid=AbC#fbclid=no", Some("AbC")),
-            ("?fbclid=AbC&x=1", Some("AbC")),
-            ("fbclid=AbC", Some("AbC")),
-            ("https://x.example/?fbclid=Iw%41R%5Fx", Some("IwAR_x")),
-            ("https://x.example/?fbclid=&fbclid=AbC", Some("AbC")),
-            ("https://x.example/?fbclid=Ab%2541", None),
-            ("https://x.example/?FBCLID=AbC", None),
-            ("https://x.example/?xfbclid=AbC", None),
-            ("https://x.example/?fbclid=a+b", None),
-            ("https://x.example/?fbclid=a%", None),
-            ("https://x.example/?fbclid=%C3%A9", None),
-            ("https://x.example/#?fbclid=AbC", None),
-            ("https://x.example/&fbclid=AbC", None),
-            ("", None),
+            ("https://x.example/?fbclid=IwAR_a-B9", Ok("IwAR_a-B9")),
+            ("https://x.example/p?a=1&fbclid=AbC#fbclid=no", Ok("AbC")),
+            ("?fbclid=AbC&x=1", Ok("AbC")),
+            ("fbclid=AbC", Ok("AbC")),
+            ("https://x.example/?fbclid=Iw%41R%5Fx", Ok("IwAR_x")),
+            ("https://x.example/?fbclid=&fbclid=AbC", Ok("AbC")),
+            (
+                "https://x.example/?fbclid=Ab%2541",
+                Err(LeftOut::MalformedClickId),
+            ),
+            ("https://x.example/?FBCLID=AbC", Err(LeftOut::Empty)),
+            ("https://x.example/?xfbclid=AbC", Err(LeftOut::Empty)),
+            ("https://x.example/?fbclid=a+b&fbclid=AbC", Ok("AbC")),
+            (
+                "https://x.example/?fbclid=a+b",
+                Err(LeftOut::MalformedClickId),
+            ),
+            (
+                "https://x.example/?fbclid=a%",
+                Err(LeftOut::MalformedClickId),
+            ),
+            (
+                "https://x.example/?fbclid=%C3%A9",
+                Err(LeftOut::MalformedClickId),
+            ),
+            ("https://x.example/#?fbclid=AbC", Err(LeftOut::Empty)),
+            ("https://x.example/&fbclid=AbC", Err(LeftOut::Empty)),
+            ("", Err(LeftOut::Empty)),
         ] {
-            assert_eq!(fbclid_in_url(url).as_deref(), id, "{url}");
+            assert_eq!(
+                fbclid_in_url(url).as_deref().map_err(|why| *why),
+                id,
+                "{url}"
+            );
         }
         let longest = "a".repeat(MAX_CLICK_ID_LEN);
-        assert!(fbclid_in_url(&format!("fbclid={longest}")).is_some());
-        assert_eq!(fbclid_in_url(&format!("fbclid={longest}a")), None);
+        assert!(fbclid_in_url(&format!("fbclid={longest}")).is_ok());
+        assert_eq!(
+            fbclid_in_url(&format!("fbclid={longest}a")),
+            Err(LeftOut::TooLong)
+        );
     }
 
     #[test]
