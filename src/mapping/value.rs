@@ -197,12 +197,20 @@ pub(crate) fn money(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 /// Reads digits with separators between them and a currency around them.
 ///
 /// Where both `,` and `.` occur, the last one is the decimal separator; a lone separator that is followed by exactly
-/// three digits groups thousands when it is a comma, and is a decimal point when it is a point.
+/// three digits groups thousands when it is a comma, and is a decimal point when it is a point. A point in front of the
+/// digits belongs to them (`$.99`), unless it ends a word (`Rs.5`). A minus comes first; behind, it is only the dash of
+/// `5.-`.
 fn written_amount(text: &str) -> Option<String> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
     let (before, digits, after) = (&text[..start], &text[start..end], &text[end..]);
     let negative = before.contains(['-', '\u{2212}']);
+    let is_fraction = before
+        .strip_suffix('.')
+        .is_some_and(|sign| !sign.ends_with(char::is_alphabetic));
+    if after.contains(['-', '\u{2212}']) && !after.starts_with('.') {
+        return None;
+    }
     let around = |c: char| {
         c.is_whitespace()
             || c.is_alphabetic()
@@ -222,9 +230,14 @@ fn written_amount(text: &str) -> Option<String> {
         (None, Some(point)) => (digits.matches('.').count() == 1).then_some(point),
         (None, None) => None,
     };
-    let (whole, fraction) = decimal.map_or((digits.as_str(), ""), |at| {
-        (&digits[..at], &digits[at + 1..])
-    });
+    let (whole, fraction) = match decimal {
+        None if is_fraction => ("", digits.as_str()),
+        None => (digits.as_str(), ""),
+        Some(at) => (&digits[..at], &digits[at + 1..]),
+    };
+    if is_fraction && !whole.is_empty() {
+        return None;
+    }
     let groups: Vec<&str> = whole.split([',', '.']).collect();
     let grouped = groups.len() == 1
         || (groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3));
@@ -470,6 +483,11 @@ mod tests {
             (r#""Rs. 007""#, "7"),
             (r#""\u20ac 5""#, "5"),
             (r#""USD 0.99""#, "0.99"),
+            (r#"".5""#, "0.5"),
+            (r#""-.5""#, "-0.5"),
+            (r#""$.99""#, "0.99"),
+            (r#""Rs.5""#, "5"),
+            (r#""5.-""#, "5"),
         ] {
             assert_eq!(money(raw).as_deref(), Ok(expected), "{raw}");
         }
@@ -484,6 +502,9 @@ mod tests {
             r#""1-2""#,
             r#""12/5""#,
             r#""1,2,3""#,
+            r#"".1.2""#,
+            r#"".1,2""#,
+            r#""5-""#,
             r#""1.2.3,4.5""#,
             r#""""#,
             "true",
