@@ -244,10 +244,10 @@ impl<'s> Checker<'s> {
         }
         let tags: Vec<&Value> = branches
             .iter()
-            .filter_map(|branch| Some(self.tag(branch)?.1))
+            .filter_map(|branch| Some(Self::tag(branch)?.1))
             .collect();
         if tags.len() == branches.len() && value.is_object() {
-            let key = self.tag(branches[0]).map_or("type", |(key, _)| key);
+            let key = Self::tag(branches[0]).map_or("type", |(key, _)| key);
             let problem = if value.get(key).is_some() {
                 "is not one of the known values"
             } else {
@@ -283,14 +283,14 @@ impl<'s> Checker<'s> {
 
     /// Whether a person who wrote `value` had this branch in mind: the same kind of JSON and the same tag.
     fn resembles(&self, branch: &'s Value, value: &Value) -> bool {
-        if let Some((key, tag)) = self.tag(branch) {
+        if let Some((key, tag)) = Self::tag(branch) {
             return value.get(key) == Some(tag);
         }
         types(branch).contains(&kind(value)) && (value.is_object() || value.is_array())
     }
 
     /// The property with a constant value that tells this branch from the others.
-    fn tag(&self, branch: &'s Value) -> Option<(&'s str, &'s Value)> {
+    fn tag(branch: &'s Value) -> Option<(&'s str, &'s Value)> {
         let properties = branch["properties"].as_object()?;
         properties
             .iter()
