@@ -331,7 +331,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 }
 
 /// A cookie's value, as `read` finds it in the text.
-fn cookie<'a>(raw: &'a str, read: impl Fn(&str) -> Option<&str>) -> Result<Cow<'a, str>, LeftOut> {
+fn cookie(raw: &str, read: impl Fn(&str) -> Option<&str>) -> Result<Cow<'_, str>, LeftOut> {
     let value = match value::text_as_written(raw)? {
         Cow::Borrowed(text) => read(text).map(Cow::Borrowed),
         Cow::Owned(text) => read(&text).map(|value| Cow::Owned(value.to_owned())),

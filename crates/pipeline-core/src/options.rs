@@ -234,7 +234,7 @@ impl<'s> Checker<'s> {
             if attempt.problems.is_empty() {
                 return kept;
             }
-            if self.resembles(branch, value) {
+            if Self::resembles(branch, value) {
                 meant = Some((kept, attempt.problems));
             }
         }
@@ -282,7 +282,7 @@ impl<'s> Checker<'s> {
     }
 
     /// Whether a person who wrote `value` had this branch in mind: the same kind of JSON and the same tag.
-    fn resembles(&self, branch: &'s Value, value: &Value) -> bool {
+    fn resembles(branch: &'s Value, value: &Value) -> bool {
         if let Some((key, tag)) = Self::tag(branch) {
             return value.get(key) == Some(tag);
         }
