@@ -239,50 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn a_well_formed_cookie_passes_byte_for_byte() {
-        for value in [
-            "fb.1.1554763741205.AbCdEfGhIjKlMnOpQrStUvWxYz1234567890",
-            "fb.1.1596403881668.1116446470",
-            "fb.0.1596403881668.1116446470",
-            "fb.2.1596403881668.1116446470.Bg",
-            WITH_APPENDIX,
-        ] {
-            assert_eq!(fbp(value), Some(value));
-            assert_eq!(fbc(value).unwrap().value, value);
-        }
-        assert_eq!(fbc(WITH_APPENDIX).unwrap().click_id, "IwAR_a-B9");
-        assert_eq!(fbc(WITH_APPENDIX).unwrap().created_ms, CLICK_MS);
-        assert_eq!(
-            fbp(" fb.1.1596403881668.1116446470\n"),
-            Some("fb.1.1596403881668.1116446470")
-        );
-    }
-
-    #[test]
-    fn a_malformed_cookie_is_treated_as_absent() {
-        let long = format!("fb.1.1596403881668.{}", "a".repeat(MAX_CLICK_ID_LEN + 1));
-        for value in [
-            "",
-            "fb",
-            "fb.1.1596403881668",
-            "fb.1.1596403881668.",
-            "FB.1.1596403881668.1",
-            "fb.x.1596403881668.1",
-            "fb..1596403881668.1",
-            "fb.1.-1596403881668.1",
-            "fb.1.1596403881.1",
-            "fb.1.99999999999999999999.1",
-            "fb.1.1596403881668.1.ZZ",
-            "fb.1.1596403881668.1.AQQCAQIB.AQ",
-            "fb.1.1596403881668.a b",
-            "fb.1.1596403881668.é",
-            "abc123xyz,0",
-            &long,
-        ] {
-            assert_eq!(fbc(value), None, "{value}");
-        }
-        let longest = format!("fb.1.1596403881668.{}", "a".repeat(MAX_CLICK_ID_LEN));
-        assert!(fbc(&longest).is_some());
+    fn the_click_id_is_the_fourth_segment_whatever_follows() {
+        let cookie = fbc(WITH_APPENDIX).unwrap();
+        assert_eq!(cookie.click_id, "IwAR_a-B9");
+        assert_eq!(cookie.created_ms, CLICK_MS);
     }
 
     #[test]
@@ -293,52 +253,6 @@ mod tests {
         assert_eq!(out, "fb.1.1596710501120.3543703450");
         assert_eq!(fbp(&out), Some(out.as_str()));
         assert_eq!(fbp_for("  ", &mut out), Err(LeftOut::Empty));
-    }
-
-    #[test]
-    fn a_click_id_is_read_from_the_query_alone() {
-        for (url, id) in [
-            ("https://x.example/?fbclid=IwAR_a-B9", Ok("IwAR_a-B9")),
-            ("https://x.example/p?a=1&fbclid=AbC#fbclid=no", Ok("AbC")),
-            ("?fbclid=AbC&x=1", Ok("AbC")),
-            ("fbclid=AbC", Ok("AbC")),
-            ("https://x.example/?fbclid=Iw%41R%5Fx", Ok("IwAR_x")),
-            ("https://x.example/?fbclid=&fbclid=AbC", Ok("AbC")),
-            (
-                "https://x.example/?fbclid=Ab%2541",
-                Err(LeftOut::MalformedClickId),
-            ),
-            ("https://x.example/?FBCLID=AbC", Err(LeftOut::Empty)),
-            ("https://x.example/?xfbclid=AbC", Err(LeftOut::Empty)),
-            ("https://x.example/?fbclid=a+b&fbclid=AbC", Ok("AbC")),
-            (
-                "https://x.example/?fbclid=a+b",
-                Err(LeftOut::MalformedClickId),
-            ),
-            (
-                "https://x.example/?fbclid=a%",
-                Err(LeftOut::MalformedClickId),
-            ),
-            (
-                "https://x.example/?fbclid=%C3%A9",
-                Err(LeftOut::MalformedClickId),
-            ),
-            ("https://x.example/#?fbclid=AbC", Err(LeftOut::Empty)),
-            ("https://x.example/&fbclid=AbC", Err(LeftOut::Empty)),
-            ("", Err(LeftOut::Empty)),
-        ] {
-            assert_eq!(
-                fbclid_in_url(url).as_deref().map_err(|why| *why),
-                id,
-                "{url}"
-            );
-        }
-        let longest = "a".repeat(MAX_CLICK_ID_LEN);
-        assert!(fbclid_in_url(&format!("fbclid={longest}")).is_ok());
-        assert_eq!(
-            fbclid_in_url(&format!("fbclid={longest}a")),
-            Err(LeftOut::TooLong)
-        );
     }
 
     #[test]
