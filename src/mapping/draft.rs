@@ -12,7 +12,7 @@ use pipeline_core::Event;
 
 /// Bytes of an ordinary server event; the buffer starts with this size.
 pub(super) const USUAL_BYTES: usize = 2_048;
-/// Bytes of an ordinary normalised value.
+/// Bytes of an ordinary normalized value.
 pub(super) const USUAL_VALUE_BYTES: usize = 64;
 
 /// A server event being written.

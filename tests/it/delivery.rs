@@ -268,7 +268,7 @@ async fn a_revoked_token_blocks_until_it_is_good_again() {
 async fn a_block_midway_keeps_what_was_decided_and_holds_the_rest() {
     let bench = Bench::start().await;
     bench.refuse("e0", None);
-    // Eight events, four, two, the bad one, its neighbour; then the token goes.
+    // Eight events, four, two, the bad one, its neighbor; then the token goes.
     bench.inject(Fault::Delay { millis: 0 }, 5);
     let (status, code, subcode) = (400, 190, Some(463));
     let (is_transient, message) = (false, None);
