@@ -4,6 +4,7 @@ use super::compile::{FieldPlan, ItemsPlan};
 use super::draft::{Draft, Origin, Scope, rule};
 use super::explain::Trace;
 use super::value::{self, LeftOut};
+use crate::extract::Slot;
 use crate::field_mapping::Derived;
 use crate::payload::Kind;
 use std::io::Write as _;
@@ -25,6 +26,10 @@ const CONTENTS: &str = "custom_data.contents[]";
 const NO_ID: LeftOut = LeftOut {
     code: "no_id",
     sentence: "Meta takes no item without an id",
+};
+const PERSON: LeftOut = LeftOut {
+    code: "perhaps_a_person",
+    sentence: "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`",
 };
 const TOO_MANY: LeftOut = LeftOut {
     code: "too_many",
@@ -95,6 +100,10 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
+            if self.may_be_of_a_person(scope, field, *slot) {
+                self.left_out(scope, field, Origin::Slot(*slot), PERSON);
+                continue;
+            }
             self.key(field);
             match self.value(field.kind, raw) {
                 Ok(()) => return self.sent(scope, field, Origin::Slot(*slot), rule(field.kind)),
@@ -112,6 +121,18 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         if field.otherwise.is_none() {
             self.absent(scope, field);
         }
+    }
+
+    /// Whether an item's name could be a person's, since it stands beside a person's traits.
+    fn may_be_of_a_person(&self, scope: Scope<'m>, field: &FieldPlan, slot: Slot) -> bool {
+        let name = self.plan.name.as_ref();
+        matches!(scope, Scope::Event)
+            && name.is_some_and(|name| name.slot == slot)
+            && field.is_a_name()
+            && name.is_some_and(|name| {
+                let mut traits = name.traits.iter();
+                traits.any(|slot| self.get(Scope::Event, *slot).is_some())
+            })
     }
 
     fn settle(

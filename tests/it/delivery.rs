@@ -303,7 +303,7 @@ async fn a_new_token_in_the_file_ends_a_block_without_a_restart() {
 async fn a_block_midway_keeps_what_was_decided_and_holds_the_rest() {
     let bench = Bench::start().await;
     bench.refuse("e0", None);
-    // Eight events, four, two, the bad one, its neighbour; then the token goes.
+    // Eight events, four, two, the bad one, its neighbor; then the token goes.
     bench.inject(Fault::Delay { millis: 0 }, 5);
     let (status, code, subcode) = (400, 190, Some(463));
     let (is_transient, message) = (false, None);
