@@ -2,15 +2,19 @@
 //!
 //! All paths a preset names are compiled into one tree ([`Paths`]). Reading an event walks the text once along that
 //! tree: what no path names is skipped without being looked at, and what a path names is kept as a slice of the text,
-//! undecoded ([`Found`]). No tree of values is built, and nothing is copied.
+//! undecoded ([`Found`]). No tree of values is built, and nothing is copied. The walk is our own ([`scan`]) because it is
+//! where the time of an event goes; what it does not take for JSON is shown to serde_json, which says where and why.
 //!
 //! Invariant: whatever JSON comes in, a value of an unexpected kind is simply not found; only text that is not JSON is
 //! an error.
 
+mod scan;
+
 use crate::path::{Path, Segment};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use scan::{Broken, Key, Scanner, WORD, head};
+use serde::de::IgnoredAny;
+use std::cell::Cell;
+use std::ops::Range;
 
 /// Elements of one list that are looked at. A longer list is cut, and says so.
 pub(crate) const MAX_ELEMENTS: usize = 2_000;
@@ -41,41 +45,48 @@ struct Node {
     places: Vec<(usize, usize)>,
 }
 
-impl Node {
-    fn has_children(&self) -> bool {
-        self.list.is_some() || !self.keys.entries.is_empty() || !self.places.is_empty()
-    }
-
-    fn is_list_with_places(&self) -> bool {
-        self.list.is_some() && !self.places.is_empty()
-    }
-}
-
-/// The keys of one object that lead somewhere, grouped by length so that most other keys cost one comparison.
+/// The keys of one object that lead somewhere, grouped by length so that most other keys cost one comparison of words.
 #[derive(Debug, Default)]
 struct Keys {
-    entries: Vec<(Box<str>, usize)>,
+    entries: Vec<KeyEntry>,
     /// `starts[n]..starts[n + 1]` are the entries of length `n`; longer keys than any here lead nowhere.
     starts: Vec<usize>,
 }
 
+#[derive(Debug)]
+struct KeyEntry {
+    /// The first bytes of the name as one number.
+    head: u64,
+    name: Box<str>,
+    node: usize,
+}
+
 impl Keys {
-    fn find(&self, key: &str) -> Option<usize> {
+    #[inline]
+    fn find(&self, key: &[u8], head: u64) -> Option<usize> {
         let range = *self.starts.get(key.len())?..*self.starts.get(key.len() + 1)?;
         self.entries[range]
             .iter()
-            .find(|(name, _)| **name == *key)
-            .map(|(_, node)| *node)
+            .find(|entry| {
+                entry.head == head
+                    && (key.len() <= WORD || entry.name.as_bytes()[WORD..] == key[WORD..])
+            })
+            .map(|entry| entry.node)
     }
 
     fn insert(&mut self, key: &str, node: usize) {
         let at = self
             .entries
-            .partition_point(|(name, _)| (name.len(), &**name) < (key.len(), key));
-        self.entries.insert(at, (key.into(), node));
-        let longest = self.entries.last().map_or(0, |(name, _)| name.len());
+            .partition_point(|entry| (entry.name.len(), &*entry.name) < (key.len(), key));
+        let entry = KeyEntry {
+            head: head(key.as_bytes(), key.len()),
+            name: key.into(),
+            node,
+        };
+        self.entries.insert(at, entry);
+        let longest = self.entries.last().map_or(0, |entry| entry.name.len());
         self.starts = (0..longest + 2)
-            .map(|n| self.entries.partition_point(|(name, _)| name.len() < n))
+            .map(|n| self.entries.partition_point(|entry| entry.name.len() < n))
             .collect();
     }
 }
@@ -131,22 +142,23 @@ impl Paths {
     ///
     /// When it is not JSON, or not an object.
     pub(crate) fn read<'a>(&self, text: &'a str) -> Result<Found<'a>, Unreadable> {
-        let mut found = Found {
-            values: vec![None; self.slots],
-            lists: vec![Rows::default(); self.lists.len()],
+        let Ok(_) = u32::try_from(text.len()) else {
+            return Err(Unreadable::Malformed {
+                column: u32::MAX as usize,
+            });
         };
-        let mut json = serde_json::Deserializer::from_str(text);
-        let seen = json.deserialize_any(Walk {
+        let mut found = Found::new(text, self);
+        let mut scanner = Scanner::new(text);
+        let is_object = scanner.peek() == b'{';
+        let sheet = Sheet {
             paths: self,
-            node: 0,
-            values: &mut found.values,
-            lists: &mut found.lists,
-            places_only: false,
-        })?;
-        json.end()?;
-        match seen {
-            Seen::Object => Ok(found),
-            Seen::Other => Err(Unreadable::NotAnObject),
+            row: found.marks.values.start(0, self.slots),
+            lists: &mut found.marks.lists,
+        };
+        match read(&mut scanner, sheet) {
+            Ok(()) if is_object => Ok(found),
+            Ok(()) => Err(Unreadable::NotAnObject),
+            Err(Broken) => Err(fault(text, scanner.at())),
         }
     }
 
@@ -154,7 +166,10 @@ impl Paths {
         let mut at = 0;
         for segment in path.segments() {
             let known = match segment {
-                Segment::Key(key) => self.nodes[at].keys.find(key),
+                Segment::Key(key) => {
+                    let key = key.as_bytes();
+                    self.nodes[at].keys.find(key, head(key, key.len()))
+                }
                 Segment::Index(place) => self.nodes[at]
                     .places
                     .iter()
@@ -178,70 +193,241 @@ impl Paths {
 /// What was found in one text: slices of it, undecoded.
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
-    values: Vec<Option<&'a str>>,
-    lists: Vec<Rows<'a>>,
+    text: &'a str,
+    marks: Marks,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Rows<'a> {
-    /// Row after row, as many values each as the list's paths have slots.
-    values: Vec<Option<&'a str>>,
+/// The place of a value in its text.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `read` takes no text that is longer than what a span can tell.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked when the text came in"
+    )]
+    fn new(range: Range<usize>) -> Self {
+        Self {
+            start: range.start as u32,
+            end: range.end as u32,
+        }
+    }
+
+    #[inline]
+    fn of(self, text: &str) -> Option<&str> {
+        text.get(self.start as usize..self.end as usize)
+    }
+}
+
+/// The places of everything that was found in a text.
+#[derive(Debug, Default)]
+struct Marks {
+    values: Values,
+    slots: usize,
+    lists: Vec<Rows>,
+}
+
+/// The places of the values of some objects: row after row of as many slots each.
+#[derive(Debug, Default)]
+struct Values {
+    /// Where nothing was found stands what earlier texts have left.
+    spans: Vec<Span>,
+    /// A bit for each slot of a row, in as many words as it takes.
+    found: Vec<u64>,
+}
+
+/// The slots of one object.
+#[derive(Debug)]
+struct Row<'m> {
+    spans: &'m mut [Span],
+    found: &'m mut [u64],
+}
+
+impl Values {
+    /// Makes room for a row of so many slots, and empties it.
+    fn start(&mut self, row: usize, slots: usize) -> Row<'_> {
+        let words = words_for(slots);
+        let (first_span, first_word) = (row * slots, row * words);
+        if self.spans.len() < first_span + slots {
+            self.spans.resize(first_span + slots, Span::default());
+        }
+        self.found.truncate(first_word);
+        self.found.resize(first_word + words, 0);
+        Row {
+            spans: &mut self.spans[first_span..first_span + slots],
+            found: &mut self.found[first_word..],
+        }
+    }
+
+    #[inline]
+    fn get(&self, row: usize, slots: usize, slot: Slot) -> Option<Span> {
+        let word = self
+            .found
+            .get(row * words_for(slots) + slot.0 / WORD_BITS)?;
+        if word >> (slot.0 % WORD_BITS) & 1 == 0 {
+            return None;
+        }
+        self.spans.get(row * slots + slot.0).copied()
+    }
+
+    #[inline]
+    fn has_any(&self, row: usize, slots: usize, of: &SlotSet) -> bool {
+        let row = self.found.get(row * words_for(slots)..).unwrap_or_default();
+        of.words
+            .iter()
+            .any(|(place, bits)| row.get(*place).is_some_and(|word| word & bits != 0))
+    }
+}
+
+impl Row<'_> {
+    #[inline]
+    fn set(&mut self, slot: Slot, span: Span) {
+        self.spans[slot.0] = span;
+        self.found[slot.0 / WORD_BITS] |= 1 << (slot.0 % WORD_BITS);
+    }
+}
+
+const WORD_BITS: usize = u64::BITS as usize;
+
+fn words_for(slots: usize) -> usize {
+    slots.div_ceil(WORD_BITS)
+}
+
+/// Some slots, so that one look tells whether any of them holds something: most hold nothing.
+#[derive(Debug, Default)]
+pub(crate) struct SlotSet {
+    /// The words that are not zero, each with its place.
+    words: Vec<(usize, u64)>,
+}
+
+impl FromIterator<Slot> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let mut set = Self::default();
+        for Slot(slot) in slots {
+            let (place, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
+            match set.words.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, bits)) => *bits |= bit,
+                None => set.words.push((place, bit)),
+            }
+        }
+        set
+    }
+}
+
+thread_local! {
+    /// The last text's marks, so that the next one finds its memory ready. They are places, not values.
+    static SPARE: Cell<Marks> = const {
+        Cell::new(Marks { values: Values { spans: Vec::new(), found: Vec::new() }, lists: Vec::new(), slots: 0 })
+    };
+}
+
+impl Drop for Found<'_> {
+    fn drop(&mut self) {
+        /// Enough for lists of hundreds of items.
+        const MAX_SPARE_SPANS: usize = 64 * 1_024;
+        let marks = std::mem::take(&mut self.marks);
+        let rows = marks.lists.iter().map(|rows| rows.values.spans.len());
+        if rows.sum::<usize>() <= MAX_SPARE_SPANS {
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|spare| spare.set(marks));
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    values: Values,
+    slots: usize,
     count: usize,
     cut: bool,
     /// Something else stands where the list should.
     is_other: bool,
 }
 
-impl<'a> Rows<'a> {
+impl Rows {
+    fn clear(&mut self) {
+        (self.count, self.cut, self.is_other) = (0, false, false);
+    }
+
     /// Reads the elements of a list. An element that is no object becomes an empty row, so that places keep their
     /// numbers.
-    fn read<S: SeqAccess<'a>>(&mut self, paths: &Paths, mut seq: S) -> Result<(), S::Error> {
-        *self = Self::default();
-        while self.count < MAX_ELEMENTS {
-            let start = self.values.len();
-            self.values.resize(start + paths.slots, None);
-            let walk = Walk {
-                paths,
-                node: 0,
-                values: &mut self.values[start..],
-                lists: &mut [],
-                places_only: false,
-            };
-            if seq.next_element_seed(walk)?.is_none() {
-                self.values.truncate(start);
-                return Ok(());
+    fn read(&mut self, paths: &Paths, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
+        self.clear();
+        self.slots = paths.slots;
+        let mut more = scanner.open(b']');
+        while more {
+            scanner.peek();
+            if self.count < MAX_ELEMENTS {
+                let mut sheet = Sheet {
+                    paths,
+                    row: self.values.start(self.count, self.slots),
+                    lists: &mut [],
+                };
+                sheet.value(scanner, 0)?;
+                self.count += 1;
+            } else {
+                scanner.value()?;
+                self.cut = true;
             }
-            self.count += 1;
-        }
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            self.cut = true;
+            more = scanner.more(b']')?;
         }
         Ok(())
     }
 }
 
 impl<'a> Found<'a> {
+    fn new(text: &'a str, paths: &Paths) -> Self {
+        let mut marks = SPARE.try_with(Cell::take).unwrap_or_default();
+        marks.slots = paths.slots;
+        marks.lists.iter_mut().for_each(Rows::clear);
+        marks.lists.resize_with(paths.lists.len(), Rows::default);
+        Self { text, marks }
+    }
+
     /// The JSON text at this slot's path.
+    #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Option<&'a str> {
-        self.values[slot.0]
+        self.marks
+            .values
+            .get(0, self.marks.slots, slot)?
+            .of(self.text)
+    }
+
+    /// Whether anything stands at one of these slots' paths.
+    #[inline]
+    pub(crate) fn has_any(&self, slots: &SlotSet) -> bool {
+        self.marks.values.has_any(0, self.marks.slots, slots)
+    }
+
+    /// Whether anything stands at one of these slots' paths within one element of the list.
+    #[inline]
+    pub(crate) fn has_any_cell(&self, list: List, row: usize, slots: &SlotSet) -> bool {
+        let rows = &self.marks.lists[list.0];
+        row < rows.count && rows.values.has_any(row, rows.slots, slots)
     }
 
     /// How many elements the list has that were looked at, and whether there were more.
     pub(crate) fn rows(&self, list: List) -> (usize, bool) {
-        let rows = &self.lists[list.0];
+        let rows = &self.marks.lists[list.0];
         (rows.count, rows.cut)
     }
 
     /// Whether something that is no list stands in the list's place.
     pub(crate) fn is_other(&self, list: List) -> bool {
-        self.lists[list.0].is_other
+        self.marks.lists[list.0].is_other
     }
 
     /// The JSON text at this slot's path within one element of the list.
     pub(crate) fn cell(&self, list: List, row: usize, slot: Slot) -> Option<&'a str> {
-        let rows = &self.lists[list.0];
-        let width = rows.values.len() / rows.count.max(1);
-        rows.values.get(row * width + slot.0).copied().flatten()
+        let rows = &self.marks.lists[list.0];
+        if row >= rows.count {
+            return None;
+        }
+        rows.values.get(row, rows.slots, slot)?.of(self.text)
     }
 }
 
@@ -269,158 +455,120 @@ impl From<serde_json::Error> for Unreadable {
     }
 }
 
-/// What kind of value a walk came upon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Object,
-    Other,
+/// Why and where a text is not JSON, in the words of serde_json. What it would take has a key or a number that no reader
+/// can hold, at `at`.
+#[cold]
+fn fault(text: &str, at: usize) -> Unreadable {
+    let skipped = serde_json::from_str::<IgnoredAny>(text).map(drop);
+    let fault = skipped.and_then(|()| serde_json::from_str::<serde_json::Value>(text).map(drop));
+    fault.map_or_else(Unreadable::from, |()| Unreadable::Malformed { column: at })
 }
 
-/// Reads one value that stands at `node` of the tree.
-struct Walk<'p, 'f, 'a> {
+fn read(scanner: &mut Scanner<'_>, mut sheet: Sheet<'_, '_>) -> Result<(), Broken> {
+    sheet.value(scanner, 0)?;
+    let has_ended = scanner.peek() == 0 && scanner.is_at_end();
+    has_ended.then_some(()).ok_or(Broken)
+}
+
+/// Where a walk along one tree of paths notes what it finds.
+struct Sheet<'p, 'm> {
     paths: &'p Paths,
-    node: usize,
-    values: &'f mut [Option<&'a str>],
-    lists: &'f mut [Rows<'a>],
-    places_only: bool,
+    row: Row<'m>,
+    lists: &'m mut [Rows],
 }
 
-impl<'p, 'a> Walk<'p, '_, 'a> {
-    fn below(&mut self, node: usize) -> Walk<'p, '_, 'a> {
-        Walk {
-            paths: self.paths,
-            node,
-            values: self.values,
-            lists: self.lists,
-            places_only: false,
+impl Sheet<'_, '_> {
+    /// Reads the value of a node, from its first byte on. It recurses once per step of a path.
+    fn value(&mut self, scanner: &mut Scanner<'_>, node: usize) -> Result<(), Broken> {
+        let paths = self.paths;
+        let node = &paths.nodes[node];
+        let (text, start, first) = (scanner.rest(), scanner.at(), scanner.peek());
+        match first {
+            b'{' if !node.keys.entries.is_empty() => self.object(scanner, node)?,
+            b'[' if node.list.is_some() || !node.places.is_empty() => self.list(scanner, node)?,
+            b'{' | b'[' => scanner.value()?,
+            _ => scanner.scalar()?,
         }
-    }
-
-    /// Takes note of a value that is neither null nor a list.
-    fn no_list(&mut self) {
-        if let Some(list) = self.paths.nodes[self.node].list {
+        if let Some(list) = node.list
+            && !matches!(first, b'[' | b'n')
+        {
             self.lists[list.0].is_other = true;
         }
-    }
-
-    fn scalar(mut self) -> Seen {
-        self.no_list();
-        Seen::Other
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for Walk<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(mut self, deserializer: D) -> Result<(), D::Error> {
-        let node = &self.paths.nodes[self.node];
-        if node.slot.is_none() && !node.is_list_with_places() {
-            return deserializer.deserialize_any(self).map(drop);
-        }
-        let raw: &'a RawValue = serde::Deserialize::deserialize(deserializer)?;
+        let span = start..scanner.at();
         if let Some(slot) = node.slot {
-            self.values[slot.0] = Some(raw.get());
+            self.row.set(slot, Span::new(span));
+        } else if matches!(first, b'-' | b'0'..=b'9') && !is_finite(&text[..span.len()]) {
+            return Err(Broken);
         }
-        // Something inside the value is wanted too, or it is read both as a list and by places: rare, so a second look
-        // at this piece is fine. It has just been read as JSON; what can fail here is a number out of range, which then
-        // is not found.
-        let again = || serde_json::Deserializer::from_str(raw.get());
-        if node.is_list_with_places() {
-            let mut places = self.below(self.node);
-            places.places_only = true;
-            let _ = again().deserialize_any(places);
+        Ok(())
+    }
+
+    fn object(&mut self, scanner: &mut Scanner<'_>, node: &Node) -> Result<(), Broken> {
+        let mut more = scanner.open(b'}');
+        while more {
+            let child = child(&node.keys, scanner.key()?)?;
+            scanner.peek();
+            match child {
+                Some(child) => self.value(scanner, child)?,
+                None => scanner.value()?,
+            }
+            more = scanner.more(b'}')?;
         }
-        if node.has_children() {
-            let _ = again().deserialize_any(self);
+        Ok(())
+    }
+
+    /// Reads a list by rows, by places, or both, which is rare and takes a second look.
+    fn list(&mut self, scanner: &mut Scanner<'_>, node: &Node) -> Result<(), Broken> {
+        if !node.places.is_empty() {
+            let mut by_places = *scanner;
+            self.places(&mut by_places, &node.places)?;
+            if node.list.is_none() {
+                *scanner = by_places;
+                return Ok(());
+            }
+        }
+        match node.list {
+            Some(list) => self.lists[list.0].read(&self.paths.lists[list.0], scanner),
+            None => Ok(()),
+        }
+    }
+
+    fn places(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        places: &[(usize, usize)],
+    ) -> Result<(), Broken> {
+        let mut more = scanner.open(b']');
+        for place in 0.. {
+            if !more {
+                break;
+            }
+            scanner.peek();
+            match places.iter().find(|(known, _)| *known == place) {
+                Some((_, child)) => self.value(scanner, *child)?,
+                None => scanner.value()?,
+            }
+            more = scanner.more(b']')?;
         }
         Ok(())
     }
 }
 
-impl<'a> Visitor<'a> for Walk<'_, '_, 'a> {
-    type Value = Seen;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
-    }
-
-    fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<Seen, M::Error> {
-        self.no_list();
-        let node = &self.paths.nodes[self.node];
-        while let Some(child) = map.next_key_seed(Key(&node.keys))? {
-            match child {
-                Some(child) => map.next_value_seed(self.below(child))?,
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(Seen::Object)
-    }
-
-    fn visit_seq<S: SeqAccess<'a>>(mut self, mut seq: S) -> Result<Seen, S::Error> {
-        let node = &self.paths.nodes[self.node];
-        if let Some(list) = node.list
-            && !self.places_only
-        {
-            let paths = &self.paths.lists[list.0];
-            return self.lists[list.0].read(paths, seq).map(|()| Seen::Other);
-        }
-        let mut place = 0;
-        loop {
-            let child = node.places.iter().find(|(p, _)| *p == place);
-            let more = match child {
-                Some((_, child)) => seq.next_element_seed(self.below(*child))?.is_some(),
-                None => seq.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !more {
-                return Ok(Seen::Other);
-            }
-            place += 1;
-        }
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Seen, E> {
-        Ok(self.scalar())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
-        Ok(self.scalar())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Seen, E> {
-        Ok(self.scalar())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
-        Ok(self.scalar())
-    }
-    fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
-        Ok(self.scalar())
-    }
-    fn visit_unit<E>(self) -> Result<Seen, E> {
-        Ok(Seen::Other)
-    }
+/// Whether a number is one that a double can hold.
+fn is_finite(number: &[u8]) -> bool {
+    let digits = std::str::from_utf8(number).unwrap_or_default();
+    digits.parse().is_ok_and(f64::is_finite)
 }
 
-/// Reads a key and says which node it leads to.
-struct Key<'k>(&'k Keys);
-
-impl<'a> DeserializeSeed<'a> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
+/// The node that a key leads to. Keys are compared decoded; most need no decoding.
+#[inline]
+fn child(keys: &Keys, key: Key<'_>) -> Result<Option<usize>, Broken> {
+    if key.has_escapes {
+        let decoded = key.decoded().ok_or(Broken)?;
+        let decoded = decoded.as_bytes();
+        return Ok(keys.find(decoded, head(decoded, decoded.len())));
     }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.find(key))
-    }
+    Ok(keys.find(key.name, key.head))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use draft::Draft;
 use pipeline_core::options::Problem;
 use pipeline_core::{Encoded, Event, Reason, Record, Rejection};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Everything that mapping does the same way for all events of a sink.
@@ -128,21 +129,26 @@ impl Mapping {
             found: &found,
             event,
             now_ms,
-            out: Vec::with_capacity(draft::USUAL_BYTES),
+            out: take_spare(),
             scratch: String::with_capacity(draft::USUAL_VALUE_BYTES),
             trace,
             facts: validate::Facts::default(),
         };
         draft.write(name);
         let Draft {
-            out, facts, trace, ..
+            out,
+            mut facts,
+            trace,
+            ..
         } = draft;
+        let payload = Bytes::copy_from_slice(&out);
+        keep_spare(out);
         let record = Record {
-            payload: Bytes::from(out),
+            payload,
             partition: Arc::clone(&self.rules.pixel_id),
             event_time: facts.event_time,
             expires_at: facts.expires_at(),
-            event_id: facts.event_id.as_str().into(),
+            event_id: std::mem::take(&mut facts.event_id),
             label: Arc::clone(&plan.label),
         };
         match validate::check(name, &facts, now_ms) {
@@ -200,6 +206,30 @@ impl Mapping {
             }
             Some(plan) => Ok((plan, name)),
         }
+    }
+}
+
+thread_local! {
+    /// Where the next server event is written. A record then gets a copy that is no larger than it has to be, since a
+    /// buffer may hold millions of them.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// An empty buffer for a server event.
+fn take_spare() -> Vec<u8> {
+    let mut spare = SPARE.try_with(Cell::take).unwrap_or_default();
+    spare.clear();
+    spare.reserve(draft::USUAL_BYTES);
+    spare
+}
+
+/// Keeps a buffer for the next server event, unless a rare event has made it large.
+fn keep_spare(out: Vec<u8>) {
+    /// A server event with hundreds of items.
+    const MAX_SPARE_BYTES: usize = 128 * 1_024;
+    if out.capacity() <= MAX_SPARE_BYTES {
+        // A thread that is ending keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(out));
     }
 }
 

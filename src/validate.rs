@@ -25,7 +25,7 @@ pub(crate) struct Facts {
     pub(crate) event_ms: i64,
     /// The same in seconds, as it is sent.
     pub(crate) event_time: i64,
-    pub(crate) event_id: String,
+    pub(crate) event_id: Box<str>,
     pub(crate) action_source: &'static str,
     pub(crate) identifiers: Identifiers,
     pub(crate) has_value: bool,

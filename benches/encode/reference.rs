@@ -1,7 +1,10 @@
-//! The reference input: purchases with full identity, three products and all the places filled that a preset reads, of
-//! about 2.2 KB each. The same for the same number.
+//! The reference input: purchases with full identity, in `traits` and again in `context.traits`, as trackers send them;
+//! with three products 2.2 KB each. The same for the same number.
 
-use serde_json::{Value, json};
+use serde::Serialize as _;
+use serde_json::ser::Formatter;
+use serde_json::{Serializer, Value, json};
+use std::io::{self, Write};
 
 const FIRST: &[&str] = &[
     "Mary", "John", "Søren", "José", "Zoë", "Chloé", "Liam", "Olivia", "Noah", "Emma", "Aisha",
@@ -27,6 +30,8 @@ const PLACES: &[(&str, &str, &str, &str, &str)] = &[
     ("São Paulo", "SP", "01310-100", "BR", "+55 11 5555-"),
     ("Berlin", "Berlin", "10115", "DE", "+49 30 5555 "),
 ];
+/// Characters of a click id after its first four.
+const CLICK_ID_CHARS: usize = 57;
 const USER_AGENT: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
 
 /// Numbers that look random and are the same on every run (SplitMix64).
@@ -98,14 +103,14 @@ pub(crate) fn purchase(number: u64, products: u64, now_ms: i64) -> String {
         at_ms - 86_400_000,
         1_000_000_000 + numbers.below(8_999_999_999)
     );
+    let click = format!("{}_{}", numbers.uuid(), numbers.uuid());
     let fbc = format!(
-        "fb.1.{}.IwAR{}{}",
+        "fb.1.{}.IwAR{}",
         at_ms - 3_600_000,
-        numbers.uuid().replace('-', "_"),
-        numbers.uuid()
+        &click[..CLICK_ID_CHARS]
     );
     let total = amount(cents);
-    json!({
+    written(&json!({
         "type": "track", "event": "Order Completed", "messageId": numbers.uuid(),
         "timestamp": time, "originalTimestamp": time, "sentAt": time,
         "userId": format!("user_{}", 100_000 + number), "anonymousId": numbers.uuid(), "channel": "web",
@@ -127,8 +132,37 @@ pub(crate) fn purchase(number: u64, products: u64, now_ms: i64) -> String {
             },
         },
         "traits": traits,
-    })
-    .to_string()
+    }))
+}
+
+/// With a space behind each colon and comma, as Python writes JSON: the form of the peers' input.
+fn written(event: &Value) -> String {
+    struct Spaced;
+    impl Formatter for Spaced {
+        fn begin_array_value<W: ?Sized + Write>(
+            &mut self,
+            out: &mut W,
+            first: bool,
+        ) -> io::Result<()> {
+            out.write_all(if first { b"" } else { b", " })
+        }
+        fn begin_object_key<W: ?Sized + Write>(
+            &mut self,
+            out: &mut W,
+            first: bool,
+        ) -> io::Result<()> {
+            out.write_all(if first { b"" } else { b", " })
+        }
+        fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+            out.write_all(b": ")
+        }
+    }
+    let mut out = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut out, Spaced);
+    event
+        .serialize(&mut serializer)
+        .expect("a vector takes all");
+    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 fn amount(cents: u64) -> Value {

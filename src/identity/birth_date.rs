@@ -26,6 +26,10 @@ enum Part {
 pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), LeftOut> {
     let years = FIRST_YEAR..=this_year;
     let in_range = |date: &Date| years.contains(&date.year());
+    if iso_day(raw).is_some_and(|date| in_range(&date)) {
+        out.extend([&raw[..4], &raw[5..7], &raw[8..]]);
+        return Ok(());
+    }
     let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let raw = match raw.split_once('T') {
         Some((day, _)) if is_digits(day) => day,
@@ -53,6 +57,25 @@ pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(
         date.day()
     )
     .map_err(|_| LeftOut::ImpossibleDate)
+}
+
+/// `YYYY-MM-DD` and nothing else, which most dates of birth are.
+fn iso_day(raw: &str) -> Option<Date> {
+    let [y, yy, yyy, yyyy, b'-', m, mm, b'-', d, dd] = raw.as_bytes() else {
+        return None;
+    };
+    let number = |digits: &[&u8]| {
+        digits.iter().try_fold(0, |number, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| number * 10 + i16::from(**digit - b'0'))
+        })
+    };
+    date(
+        number(&[y, yy, yyy, yyyy])?,
+        number(&[m, mm])?,
+        number(&[d, dd])?,
+    )
 }
 
 /// `YYYYMMDD`, else the one reading with the year at the end that makes a date.
@@ -200,4 +223,27 @@ fn is_filler(word: &str) -> bool {
             | "월"
             | "일"
     ) || WEEKDAYS.iter().any(|day| word == *day || word == &day[..3])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_iso_day_is_what_reading_it_part_by_part_makes_of_it(raw in "[0-9]{4}-[0-3][0-9]-[0-3][0-9]") {
+            let by_parts = from_parts(&read(&raw).unwrap(), |_| true);
+            if let Some(date) = iso_day(&raw) {
+                prop_assert_eq!(by_parts, Ok(date));
+                let mut out = String::new();
+                if normalize(&raw, 2026, &mut out).is_ok() {
+                    prop_assert_eq!(out, raw.replace('-', ""));
+                }
+            }
+        }
+    }
 }

@@ -30,6 +30,14 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
 
 /// The address inside a `mailto:` link, a display name and trailing punctuation.
 fn bare(text: &str) -> &str {
+    // Between two letters or digits there is nothing to take off but the name of the link.
+    if let [first, .., last] = text.as_bytes()
+        && first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+        && !text.starts_with("mailto:")
+    {
+        return text;
+    }
     let mut address = text.trim_matches(|c| is_space(c) || c.is_control());
     if let Some(inner) = address
         .strip_suffix('>')

@@ -63,11 +63,7 @@ fn is_modifier_apostrophe(c: char) -> bool {
 /// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, of which only what `keep` says.
 pub(super) fn fold(raw: &str, keep: fn(char) -> bool, out: &mut String) {
     if raw.is_ascii() {
-        out.extend(
-            raw.bytes()
-                .map(|b| char::from(b.to_ascii_lowercase()))
-                .filter(|c| keep(*c)),
-        );
+        lowercase_ascii(raw, keep, out);
     } else {
         fold_unicode(raw.chars(), keep, out);
     }
@@ -79,6 +75,18 @@ pub(super) fn fold_compatible(raw: &str, keep: fn(char) -> bool, out: &mut Strin
         fold(raw, keep, out);
     } else {
         fold_unicode(raw.nfkc(), keep, out);
+    }
+}
+
+/// Writes ASCII in lowercase into the empty `out`. Most values have nothing to leave out, and are copied whole.
+fn lowercase_ascii(raw: &str, keep: fn(char) -> bool, out: &mut String) {
+    out.push_str(raw);
+    out.make_ascii_lowercase();
+    if !raw
+        .bytes()
+        .all(|b| keep(char::from(b.to_ascii_lowercase())))
+    {
+        out.retain(keep);
     }
 }
 
@@ -102,16 +110,12 @@ fn lowercase(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     .flat_map(char::to_lowercase)
 }
 
-/// Appends the value in lowercase without its white space: the rule for `external_id`, character for character what Meta's library makes
+/// Writes the value in lowercase without its white space into the empty `out`: the rule for `external_id`, character for character what Meta's library makes
 /// of it in a browser, so that both sides send the same hash.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every rule")]
 pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), LeftOut> {
     if raw.is_ascii() {
-        out.extend(
-            raw.bytes()
-                .filter(|b| !is_space(char::from(*b)))
-                .map(|b| char::from(b.to_ascii_lowercase())),
-        );
+        lowercase_ascii(raw, |c| !is_space(c), out);
     } else {
         let dense: String = raw.chars().filter(|c| !is_space(*c)).collect();
         out.push_str(&dense.to_lowercase());

@@ -4,7 +4,7 @@
 //! preset's own mappings, the pipeline file's, and the pipeline file's for one event. Every path becomes a slot of one
 //! path tree, so that an event is read once whatever is mapped. Every problem is reported with its place.
 
-use crate::extract::{List, Paths, Slot};
+use crate::extract::{List, Paths, Slot, SlotSet};
 use crate::field_mapping::{
     Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
 };
@@ -101,6 +101,8 @@ pub(crate) struct FieldPlan {
     pub(crate) kind: Kind,
     /// Groups of slots; the first usable value of each group counts.
     pub(crate) groups: Vec<Vec<Slot>>,
+    /// All slots of the groups.
+    pub(crate) slots: SlotSet,
     /// JSON texts from the configuration.
     pub(crate) constant: Option<Box<str>>,
     pub(crate) default: Option<Box<str>>,
@@ -580,6 +582,7 @@ impl<'a> Compiler<'a, '_> {
             name: name.into(),
             key: json_key(section, key),
             kind,
+            slots: groups.iter().flatten().copied().collect(),
             groups,
             constant,
             default,

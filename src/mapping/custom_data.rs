@@ -16,8 +16,8 @@ struct Items {
     /// Where in the output their ids stand, as JSON.
     ids: Vec<Range<usize>>,
     quantity: u64,
-    /// Price and quantity of the last one written.
-    last: (Option<f64>, u64),
+    /// Of the last one written: where in the output its price stands, and its quantity.
+    last: (Option<Range<usize>>, u64),
 }
 
 /// What explanations call the items.
@@ -53,7 +53,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 Kind::Money if &*field.name == "custom_data.value" => {
                     self.amount(field, &items, currency.is_some());
                 }
-                Kind::Price => self.price(field, &items, currency),
+                Kind::Price => self.price(field, &items, currency.clone()),
                 _ if field.otherwise.is_some() => {
                     let mark = self.out.len();
                     self.plain(Scope::Event, field);
@@ -96,7 +96,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Constant, written, mark);
         }
-        for slot in field.groups.iter().flatten() {
+        for slot in self.groups(scope, field).iter().flatten() {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
@@ -152,7 +152,8 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         }
     }
 
-    fn currency(&mut self, field: &'m FieldPlan) -> Option<&'static str> {
+    /// Writes the currency, and tells where its code stands in the output.
+    fn currency(&mut self, field: &'m FieldPlan) -> Option<Range<usize>> {
         let mark = self.out.len();
         self.plain(Scope::Event, field);
         if self.out.len() == mark {
@@ -162,9 +163,19 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             self.sent(Scope::Event, field, Origin::Default, "`default_currency`");
         }
         self.facts.has_currency = true;
-        let code = &self.out[self.out.len() - 4..self.out.len() - 1];
-        let code = std::str::from_utf8(code).ok()?;
-        iso_currency::Currency::from_code(code).map(|currency| currency.code())
+        let end_of_code = self.out.len() - "\"".len();
+        Some(end_of_code - "USD".len()..end_of_code)
+    }
+
+    /// What has been written there.
+    fn written(&self, place: Range<usize>) -> &str {
+        std::str::from_utf8(&self.out[place]).unwrap_or_default()
+    }
+
+    /// The price of the event's one item.
+    fn only_price(&self, items: &Items) -> Option<f64> {
+        let price = items.last.0.clone().filter(|_| items.ids.len() == 1)?;
+        self.written(price).parse().ok()
     }
 
     /// The value, which means nothing without a currency.
@@ -186,18 +197,19 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     /// An amount and its currency in one text.
-    fn price(&mut self, field: &'m FieldPlan, items: &Items, currency: Option<&'static str>) {
+    fn price(&mut self, field: &'m FieldPlan, items: &Items, currency: Option<Range<usize>>) {
         let amount = self
             .first(Scope::Event, field, value::money)
             .map(|(amount, origin)| (amount.into_owned(), origin))
             .or_else(|| {
-                let price = items.last.0.filter(|_| items.ids.len() == 1)?;
+                let price = self.only_price(items)?;
                 Some((price.to_string(), Origin::Derived("the item")))
             });
         match (amount, currency) {
             (Some((amount, origin)), Some(currency)) => {
+                let price = format!("{amount} {}", self.written(currency));
                 self.key(field);
-                self.text(&format!("{amount} {currency}"));
+                self.text(&price);
                 self.sent(Scope::Event, field, origin, rule(Kind::Price));
             }
             (Some((_, origin)), None) => {
@@ -212,8 +224,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         let mark = self.out.len();
         self.key(field);
         let value = self.out.len();
-        let one = items.ids.len() == 1;
-        match (field.otherwise, items.last) {
+        match (field.otherwise, self.only_price(items)) {
             (_, _) if items.ids.is_empty() => {}
             (Some(Derived::ContentIds), _) => {
                 self.out.push(b'[');
@@ -225,11 +236,11 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             }
             (Some(Derived::NumItems), _) => self.integer(items.quantity),
             (Some(Derived::Product), _) => self.json("\"product\""),
-            (Some(Derived::ItemTotal), (Some(price), quantity)) if one => {
+            (Some(Derived::ItemTotal), Some(price)) => {
                 #[expect(clippy::cast_precision_loss, reason = "nobody buys 2^53 of a thing")]
-                self.decimal(price * quantity as f64);
+                self.decimal(price * items.last.1 as f64);
             }
-            (Some(Derived::ItemPrice), (Some(price), _)) if one => self.decimal(price),
+            (Some(Derived::ItemPrice), Some(price)) => self.decimal(price),
             _ => {}
         }
         if self.out.len() == value {
@@ -332,11 +343,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             let written = before + comma + field.key.len()..self.out.len();
             match &*field.key {
                 "\"id\":" => id = Some(written),
-                "\"item_price\":" => {
-                    price = std::str::from_utf8(&self.out[written])
-                        .ok()
-                        .and_then(|text| text.parse().ok());
-                }
+                "\"item_price\":" => price = Some(written),
                 _ => {}
             }
         }

@@ -9,6 +9,7 @@ use crate::path::Path;
 use crate::payload::Kind;
 use crate::validate::Facts;
 use pipeline_core::Event;
+use std::borrow::Cow;
 
 /// Bytes of an ordinary server event; the buffer starts with this size.
 pub(super) const USUAL_BYTES: usize = 2_048;
@@ -78,6 +79,17 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         .filter(|raw| !value::is_empty(raw))
     }
 
+    /// The groups of slots of a field, where any of them holds something. Most fields of most events find nothing, and
+    /// this is the quick way to know.
+    #[inline]
+    pub(super) fn groups(&self, scope: Scope<'m>, field: &'m FieldPlan) -> &'m [Vec<Slot>] {
+        let has_any = match scope {
+            Scope::Event => self.found.has_any(&field.slots),
+            Scope::Item { list, row, .. } => self.found.has_any_cell(list, row, &field.slots),
+        };
+        if has_any { &field.groups } else { &[] }
+    }
+
     /// The first value of a field that `read` can use, and where it was; the trace hears of those it cannot.
     pub(super) fn first<R>(
         &mut self,
@@ -85,7 +97,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         field: &'m FieldPlan,
         read: impl Fn(&'a str) -> Result<R, LeftOut>,
     ) -> Option<(R, Origin)> {
-        for slot in field.groups.iter().flatten() {
+        for slot in self.groups(scope, field).iter().flatten() {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
@@ -115,15 +127,28 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         let escapes = text.bytes().fold(0, |escapes, b| {
             escapes | u8::from(b < 0x20) | u8::from(b == b'"') | u8::from(b == b'\\')
         });
-        self.out.push(b'"');
         if escapes == 0 {
-            self.out.extend_from_slice(text.as_bytes());
-            self.out.push(b'"');
-            return;
+            return self.quoted(text);
         }
-        self.out.pop();
         // Writing to a vector does not fail, and text is always JSON.
         let _ = serde_json::to_writer(&mut self.out, text);
+    }
+
+    /// Writes text that has nothing to escape: hashes, words of the tables.
+    pub(super) fn quoted(&mut self, text: &str) {
+        self.out.reserve(text.len() + "\"\"".len());
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// Writes text that was read from a JSON value. What could be borrowed stood between quotes without an escape, and
+    /// can stand so again.
+    pub(super) fn text_of(&mut self, text: Cow<'_, str>) {
+        match text {
+            Cow::Borrowed(text) => self.quoted(text),
+            Cow::Owned(text) => self.text(&text),
+        }
     }
 
     /// Writes a value in the form of its kind.
@@ -145,7 +170,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             Kind::LeadId => self.text(&value::lead_id(raw)?),
             Kind::Year => self.integer(value::year(raw)?),
             Kind::Status if matches!(raw, "true" | "false") => self.json(raw),
-            Kind::Text | Kind::Status => self.text(&value::text(raw)?),
+            Kind::Text | Kind::Status => self.text_of(value::text(raw)?),
             Kind::Date => self.text(&value::date(raw)?),
             Kind::DeviceId => self.text(&value::device_id(raw)?),
             Kind::Day => self.text(&value::day(raw)?),
@@ -159,9 +184,9 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 let millis = value::time_ms(raw)?.saturating_add(self.event.time_shift_ms());
                 self.integer(millis.div_euclid(1_000));
             }
-            Kind::Currency => self.text(value::currency(raw)?),
+            Kind::Currency => self.quoted(value::currency(raw)?),
             Kind::OneOf(allowed) => self.text(value::one_of(raw, allowed)?),
-            Kind::Url => self.text(&super::url::page_url(raw)?),
+            Kind::Url => self.text_of(super::url::page_url(raw)?),
             Kind::Number => self.json(&value::number(raw)?),
             Kind::Money => self.json(&value::money(raw)?),
             Kind::Integer => self.integer(value::integer(raw)?),

@@ -84,7 +84,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 })
             })?;
             self.sent(Scope::Event, field, origin, rule(Kind::Text));
-            Some(id.into_owned())
+            Some(Box::from(id))
         });
         let id = own.unwrap_or_else(|| {
             /// Bytes of the digest that become the id: 128 bits, as in a UUID.
@@ -93,7 +93,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 let origin = Origin::Derived("the event's bytes");
                 self.sent(Scope::Event, field, origin, "SHA-256, first 32 digits");
             }
-            const_hex::encode(&Sha256::digest(self.event.raw())[..ID_BYTES])
+            const_hex::encode(&Sha256::digest(self.event.raw())[..ID_BYTES]).into()
         });
         self.json(",\"event_id\":");
         self.text(&id);

@@ -71,15 +71,20 @@ pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 
 /// Most URLs have nothing to take out, and are passed on as they are.
 fn is_clean(rest: &str) -> bool {
-    let Some(end_of_path) = rest.find(['?', '#', '@']) else {
-        return !is_personal_value(rest);
+    // What a personal value or a fragment needs, looked for many bytes at a time.
+    let needs_a_look = |b: u8| matches!(b, b'@' | b'%' | b'#');
+    if rest.bytes().fold(false, |needs, b| needs | needs_a_look(b))
+        && (rest.contains('#') || is_personal_value(rest))
+    {
+        return false;
+    }
+    let Some((_, query)) = rest.split_once('?') else {
+        return true;
     };
-    !rest[end_of_path..].contains('#')
-        && !is_personal_value(rest)
-        && rest[end_of_path..]
-            .trim_start_matches('?')
-            .split('&')
-            .all(|pair| !is_personal(pair.split('=').next().unwrap_or(pair)))
+    query
+        .trim_start_matches('?')
+        .split('&')
+        .all(|pair| !is_personal(pair.split('=').next().unwrap_or(pair)))
 }
 
 fn cleaned(scheme: &str, rest: &str) -> String {

@@ -73,7 +73,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         self.key(field);
         self.out.push(b'[');
         let start = self.out.len();
-        for group in &field.groups {
+        for group in self.groups(Scope::Event, field) {
             for slot in group {
                 let Some(raw) = self.get(Scope::Event, *slot) else {
                     continue;
@@ -142,7 +142,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let result = match kind {
             Some(kind) => identity::hash(kind, text, locale, &mut scratch).map(|digest| {
-                self.unless_present(start, digest.as_str());
+                self.unless_present(start, |draft| draft.quoted(digest.as_str()));
                 if Digest::already(text).is_some() {
                     "already hashed, as it is"
                 } else {
@@ -150,7 +150,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 }
             }),
             None => identity::external_id_raw(text, &mut scratch).map(|()| {
-                self.unless_present(start, &scratch);
+                self.unless_present(start, |draft| draft.text(&scratch));
                 "as it is"
             }),
         };
@@ -158,14 +158,16 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         Ok(result?)
     }
 
-    /// Adds a text to the list that begins at `start`, unless it is in it.
-    fn unless_present(&mut self, start: usize, text: &str) {
+    /// Adds the text that `write` writes to the list that begins at `start`, unless it is in it.
+    fn unless_present(&mut self, start: usize, write: impl FnOnce(&mut Self)) {
         let mark = self.out.len();
         self.comma();
         let value = self.out.len();
-        self.text(text);
+        write(self);
         let (list, new) = self.out[start..].split_at(value - start);
-        if list.windows(new.len()).any(|present| present == new) {
+        // Texts begin with a quote, and few bytes of a list are one.
+        let mut places = list.windows(new.len());
+        if places.any(|present| present[0] == b'"' && present == new) {
             self.out.truncate(mark);
         }
     }
@@ -201,7 +203,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// The visitor's public address: the first IPv6 one, else the first IPv4 one.
     fn client_ip(&mut self, field: &'m FieldPlan) -> bool {
         let mut best: Option<(String, Origin)> = None;
-        for slot in field.groups.iter().flatten() {
+        for slot in self.groups(Scope::Event, field).iter().flatten() {
             let origin = Origin::Slot(*slot);
             let Some(raw) = self.get(Scope::Event, *slot) else {
                 continue;

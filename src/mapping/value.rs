@@ -50,7 +50,10 @@ left_out! {
 pub(crate) fn is_empty(raw: &str) -> bool {
     match raw.as_bytes()[0] {
         b'n' => true,
-        b'"' | b'[' | b'{' => raw[1..raw.len() - 1].trim().is_empty(),
+        b'"' | b'[' | b'{' => match raw.as_bytes()[1] {
+            first if first.is_ascii_alphanumeric() => false,
+            _ => raw[1..raw.len() - 1].trim().is_empty(),
+        },
         _ => false,
     }
 }
@@ -96,7 +99,12 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
         return Err(TOO_LONG);
     }
     let inner = &raw[1..raw.len() - 1];
-    if !inner.bytes().any(may_hide_a_control) {
+    // Every byte is looked at, because that can be done many at a time.
+    if inner
+        .bytes()
+        .fold(0, |hides, byte| hides | may_hide_a_control(byte))
+        == 0
+    {
         return Ok(Cow::Borrowed(trimmed(inner)));
     }
     let mut decoded: String = serde_json::from_str(raw).map_err(|_| NOT_TEXT)?;
@@ -104,10 +112,10 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     Ok(Cow::Owned(decoded.trim().to_owned()))
 }
 
-/// Whether a byte of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
+/// Not zero where a byte of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
 /// ASCII. The others never stand in JSON as they are.
-fn may_hide_a_control(byte: u8) -> bool {
-    matches!(byte, b'\\' | 0x7f | 0xc2)
+fn may_hide_a_control(byte: u8) -> u8 {
+    u8::from(byte == b'\\') | u8::from(byte == 0x7f) | u8::from(byte == 0xc2)
 }
 
 /// The elements of a list, or the value itself. At most [`MAX_VALUES`].
@@ -156,8 +164,13 @@ fn json_number(text: &str) -> Result<&str, LeftOut> {
     Err(NOT_A_NUMBER)
 }
 
-/// JSON allows numbers that no receiver can hold.
+/// JSON allows numbers that no receiver can hold. It takes an exponent, or hundreds of digits, to write one.
 fn finite(text: &str) -> Result<&str, LeftOut> {
+    /// The largest double has 309 digits.
+    const ALWAYS_FINITE_DIGITS: usize = 308;
+    if text.len() <= ALWAYS_FINITE_DIGITS && !text.bytes().any(|b| matches!(b, b'e' | b'E')) {
+        return Ok(text);
+    }
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(text),
         _ => Err(NOT_A_NUMBER),
@@ -427,6 +440,9 @@ pub(crate) fn time_ms(raw: &str) -> Result<i64, LeftOut> {
     const LEAST_MILLIS: f64 = 1e11;
     /// The year 9999, in milliseconds.
     const LATEST: f64 = 253_402_300_799_000.0;
+    if let Some(millis) = usual_time_ms(raw) {
+        return Ok(millis);
+    }
     if let Ok(number) = number(raw) {
         let number: f64 = number.parse().map_err(|_| NOT_A_TIME)?;
         let millis = if number.abs() < LEAST_MILLIS {
@@ -451,6 +467,42 @@ pub(crate) fn time_ms(raw: &str) -> Result<i64, LeftOut> {
         .ok_or(NOT_A_TIME)
 }
 
+/// The time in the form that browsers and servers write, `"YYYY-MM-DDThh:mm:ss.sssZ"` with or without a fraction: what
+/// the parser of all forms says of it, without that parser.
+fn usual_time_ms(raw: &str) -> Option<i64> {
+    const FORM: &[u8; 20] = b"\"0000-00-00T00:00:00";
+    let (time, rest) = raw.as_bytes().split_first_chunk::<20>()?;
+    let is_of_form = time.iter().zip(FORM).all(|(byte, form)| match form {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == form,
+    });
+    let number = |digits: &[u8]| {
+        digits
+            .iter()
+            .fold(0, |number, digit| number * 10 + i16::from(digit - b'0'))
+    };
+    let millis = match rest {
+        b"Z\"" => 0,
+        [b'.', digits @ .., b'Z', b'"']
+            if digits.len() == 3 && digits.iter().all(u8::is_ascii_digit) =>
+        {
+            number(digits)
+        }
+        _ => return None,
+    };
+    if !is_of_form {
+        return None;
+    }
+    let two = |at: usize| i8::try_from(number(&time[at..at + 2])).ok();
+    let date = jiff::civil::Date::new(number(&time[1..5]), two(6)?, two(9)?).ok()?;
+    let time =
+        jiff::civil::Time::new(two(12)?, two(15)?, two(18)?, i32::from(millis) * 1_000_000).ok()?;
+    let time = jiff::tz::Offset::UTC
+        .to_timestamp(date.to_datetime(time))
+        .ok()?;
+    Some(time.as_millisecond())
+}
+
 /// Text values of a list, blanks left out.
 pub(crate) fn texts(raw: &str) -> impl Iterator<Item = Cow<'_, str>> {
     elements(raw)
@@ -461,6 +513,47 @@ pub(crate) fn texts(raw: &str) -> impl Iterator<Item = Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_usual_form_of_a_time_is_read_as_any_form_is(
+            text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,4})?[Zz+]?",
+        ) {
+            let expected = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
+            let usual = usual_time_ms(&format!("\"{text}\""));
+            prop_assert!(usual.is_none() || usual == expected, "{}: {:?} {:?}", text, usual, expected);
+        }
+
+        #[test]
+        fn what_is_said_to_be_finite_is(digits in "-?[0-9]{1,310}(\\.[0-9]{1,20})?") {
+            let is_finite = digits.parse().is_ok_and(f64::is_finite);
+            prop_assert_eq!(finite(&digits).is_ok(), is_finite);
+        }
+    }
+
+    #[test]
+    fn the_usual_form_of_a_time_is_known() {
+        assert_eq!(
+            usual_time_ms(r#""2026-01-15T12:00:00Z""#),
+            Some(1_768_478_400_000)
+        );
+        assert_eq!(
+            usual_time_ms(r#""2026-01-15T12:00:00.007Z""#),
+            Some(1_768_478_400_007)
+        );
+        for other in [
+            r#""2026-02-30T12:00:00Z""#,
+            r#""2026-01-15T12:00:60Z""#,
+            r#""2026-01-15T12:00:00""#,
+            r#""2026"#,
+            "",
+        ] {
+            assert_eq!(usual_time_ms(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn an_amount_is_read_as_people_write_it() {
