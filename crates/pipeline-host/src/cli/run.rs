@@ -88,7 +88,7 @@ async fn stop_on_signals(mut signals: Signals, stop: StopHandle) {
     print_line("stopping: no more is read, buffers drain; a second signal quits at once");
     stop.drain();
     signals.next().await;
-    print_line("quitting: what is held goes to the dead letters");
+    print_line("quitting: what is held is read again by the next run, or goes to the dead letters");
     stop.quit();
 }
 

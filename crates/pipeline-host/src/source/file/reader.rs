@@ -353,10 +353,10 @@ impl<'a> Reading<'a> {
     /// Whether a new file starts like one that is followed. If a rotation is copying that one, it is truncated in a
     /// moment, and then the new file goes on where it stood.
     fn may_be_copy(&mut self, found: &Found) -> bool {
-        let Ok(start) = found.start() else {
+        let Ok(head) = found.head() else {
             return false;
         };
-        let is_like = |file: &Tracked| file.mark.end() > 0 && file.start == start;
+        let is_like = |file: &Tracked| file.mark.end() > 0 && file.start.is_start_of(&head);
         if !self.tracked.iter().any(is_like) {
             return false;
         }
@@ -367,12 +367,10 @@ impl<'a> Reading<'a> {
     /// Reads what is left of a file that was truncated in its copy, if its folder holds one.
     fn track_copy(&mut self, file: &Tracked) -> Result<(), Stopped> {
         let entry = file.entry();
-        let copy = folder(&entry).into_iter().flat_map(siblings).find(|found| {
-            !self.ids.contains(&found.stat.id())
-                && found
-                    .start()
-                    .is_ok_and(|start| is_copy(found, start, &entry))
-        });
+        let copy = folder(&entry)
+            .into_iter()
+            .flat_map(siblings)
+            .find(|found| !self.ids.contains(&found.stat.id()) && is_copy(found, &entry));
         let Some(found) = copy else { return Ok(()) };
         let id = self.next_id;
         self.next_id += 1;
