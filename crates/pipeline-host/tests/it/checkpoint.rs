@@ -236,26 +236,6 @@ async fn a_disk_that_is_not_mounted_for_a_while_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn more_files_than_can_be_remembered_are_refused_and_named() {
-    /// Files that one source remembers at most.
-    const MAX_FILES: usize = 10_000;
-    let case = Case::reading(&json!("many/*"));
-    std::fs::create_dir(case.path("many")).unwrap();
-    for id in 0..=MAX_FILES {
-        case.write(&format!("many/{id:05}"), "");
-    }
-    case.write("many/09999", text(0..1));
-    case.write("many/10000", text(1..2));
-    let ending = case.run().await;
-    assert_eq!(case.take_delivered(), ids(0..1));
-    let said: Vec<_> = ending.failures.iter().map(ToString::to_string).collect();
-    let expected = "many/10000` cannot be read: it is one of more than 10000 files; name fewer";
-    assert!(said.len() == 1 && said[0].ends_with(expected), "{said:?}");
-    case.remove("many/00000");
-    assert_eq!(case.delivers().await, ids(1..2));
-}
-
-#[tokio::test]
 async fn more_files_than_are_kept_open_are_followed() {
     let mut case = Case::reading(&json!("*.log"));
     case.source["follow"] = json!(true);
