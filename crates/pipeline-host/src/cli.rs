@@ -57,7 +57,7 @@ Try it in this order:
 
 const EXIT_CODES: &str = "Exit codes:
   0   done: every event was delivered, filtered, rejected, or dropped as configured
-  1   the run could not be made, or events are still held (they are in the dead letters)
+  1   the run could not be made, or events are still held (they are in the dead letters, or read again by the next run)
   64  the command line is wrong
   78  the configuration is wrong";
 

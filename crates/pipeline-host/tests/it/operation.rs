@@ -261,8 +261,10 @@ async fn a_watched_file_is_taken_up_when_it_changes_and_so_is_the_preset_that_it
     let mut bench = Bench::new().await;
     let preset = bench.folder.path().join("preset.json");
     let mapping = |meta: &str| {
-        let preset =
-            json!({"name": "mine", "description": "mine", "events": {"Product Added": meta}});
+        let preset = json!({
+            "name": "mine", "title": "Mine", "description": "Of this test.", "include": ["event", "identity", "money"],
+            "events": [{"from": ["Product Added"], "to": meta}],
+        });
         preset.to_string()
     };
     std::fs::write(&preset, mapping("AddToCart")).unwrap();
