@@ -11,7 +11,7 @@
 mod scan;
 
 use crate::path::{Path, Segment};
-use scan::{Broken, Key, Scanner, WORD, head};
+use scan::{Broken, Expected, Key, Scanner, WORD, head};
 use serde::de::IgnoredAny;
 use std::cell::Cell;
 use std::ops::Range;
@@ -39,6 +39,10 @@ pub(crate) struct Paths {
 
 #[derive(Debug, Default)]
 struct Node {
+    /// The key that leads here, as it usually stands in an object: `"key":`.
+    key: Expected,
+    /// The node of the object that has this key.
+    object: Option<usize>,
     slot: Option<Slot>,
     list: Option<List>,
     keys: Keys,
@@ -153,6 +157,7 @@ impl Paths {
         let sheet = Sheet {
             paths: self,
             row: found.marks.values.start(0, self.slots),
+            guesses: &mut found.marks.guesses,
             lists: &mut found.marks.lists,
         };
         match read(&mut scanner, sheet) {
@@ -180,7 +185,12 @@ impl Paths {
                 let new = self.nodes.len();
                 self.nodes.push(Node::default());
                 match segment {
-                    Segment::Key(key) => self.nodes[at].keys.insert(key, new),
+                    Segment::Key(key) => {
+                        self.nodes[at].keys.insert(key, new);
+                        self.nodes[new].object = Some(at);
+                        let written = format!("{}:", serde_json::Value::from(&**key));
+                        self.nodes[new].key = Expected::new(&written);
+                    }
                     Segment::Index(place) => self.nodes[at].places.push((*place, new)),
                 }
                 new
@@ -223,11 +233,33 @@ impl Span {
     }
 }
 
+/// Which key came after which, by the nodes they lead to.
+///
+/// Events of one origin have their keys in one order. So the key that came next the last time is held against the text
+/// first, which takes one comparison; reading a key and looking it up takes a hundred instructions. A wrong guess
+/// costs that comparison and changes nothing.
+#[derive(Debug, Default)]
+struct Guesses {
+    /// By an object's node: its first key.
+    first: Vec<usize>,
+    /// By a key's node: the key after it.
+    next: Vec<usize>,
+}
+
+impl Guesses {
+    fn make_room(&mut self, paths: &Paths) {
+        let nodes = paths.nodes.len();
+        self.first.resize(nodes, 0);
+        self.next.resize(nodes, 0);
+    }
+}
+
 /// The places of everything that was found in a text.
 #[derive(Debug, Default)]
 struct Marks {
     values: Values,
     slots: usize,
+    guesses: Guesses,
     lists: Vec<Rows>,
 }
 
@@ -321,7 +353,12 @@ impl FromIterator<Slot> for SlotSet {
 thread_local! {
     /// The last text's marks, so that the next one finds its memory ready. They are places, not values.
     static SPARE: Cell<Marks> = const {
-        Cell::new(Marks { values: Values { spans: Vec::new(), found: Vec::new() }, lists: Vec::new(), slots: 0 })
+        Cell::new(Marks {
+            values: Values { spans: Vec::new(), found: Vec::new() },
+            slots: 0,
+            guesses: Guesses { first: Vec::new(), next: Vec::new() },
+            lists: Vec::new(),
+        })
     };
 }
 
@@ -342,6 +379,7 @@ impl Drop for Found<'_> {
 struct Rows {
     values: Values,
     slots: usize,
+    guesses: Guesses,
     count: usize,
     cut: bool,
     /// Something else stands where the list should.
@@ -358,6 +396,7 @@ impl Rows {
     fn read(&mut self, paths: &Paths, scanner: &mut Scanner<'_>) -> Result<(), Broken> {
         self.clear();
         self.slots = paths.slots;
+        self.guesses.make_room(paths);
         let mut more = scanner.open(b']');
         while more {
             scanner.peek();
@@ -365,6 +404,7 @@ impl Rows {
                 let mut sheet = Sheet {
                     paths,
                     row: self.values.start(self.count, self.slots),
+                    guesses: &mut self.guesses,
                     lists: &mut [],
                 };
                 sheet.value(scanner, 0)?;
@@ -383,6 +423,7 @@ impl<'a> Found<'a> {
     fn new(text: &'a str, paths: &Paths) -> Self {
         let mut marks = SPARE.try_with(Cell::take).unwrap_or_default();
         marks.slots = paths.slots;
+        marks.guesses.make_room(paths);
         marks.lists.iter_mut().for_each(Rows::clear);
         marks.lists.resize_with(paths.lists.len(), Rows::default);
         Self { text, marks }
@@ -474,17 +515,18 @@ fn read(scanner: &mut Scanner<'_>, mut sheet: Sheet<'_, '_>) -> Result<(), Broke
 struct Sheet<'p, 'm> {
     paths: &'p Paths,
     row: Row<'m>,
+    guesses: &'m mut Guesses,
     lists: &'m mut [Rows],
 }
 
 impl Sheet<'_, '_> {
     /// Reads the value of a node, from its first byte on. It recurses once per step of a path.
-    fn value(&mut self, scanner: &mut Scanner<'_>, node: usize) -> Result<(), Broken> {
+    fn value(&mut self, scanner: &mut Scanner<'_>, at: usize) -> Result<(), Broken> {
         let paths = self.paths;
-        let node = &paths.nodes[node];
+        let node = &paths.nodes[at];
         let (text, start, first) = (scanner.rest(), scanner.at(), scanner.peek());
         match first {
-            b'{' if !node.keys.entries.is_empty() => self.object(scanner, node)?,
+            b'{' if !node.keys.entries.is_empty() => self.object(scanner, at)?,
             b'[' if node.list.is_some() || !node.places.is_empty() => self.list(scanner, node)?,
             b'{' | b'[' => scanner.value()?,
             _ => scanner.scalar()?,
@@ -503,18 +545,45 @@ impl Sheet<'_, '_> {
         Ok(())
     }
 
-    fn object(&mut self, scanner: &mut Scanner<'_>, node: &Node) -> Result<(), Broken> {
+    fn object(&mut self, scanner: &mut Scanner<'_>, at: usize) -> Result<(), Broken> {
         let mut more = scanner.open(b'}');
+        let mut last = None;
         while more {
-            let child = child(&node.keys, scanner.key()?)?;
+            let child = self.key(scanner, at, last)?;
             scanner.peek();
             match child {
                 Some(child) => self.value(scanner, child)?,
                 None => scanner.value()?,
             }
+            last = child.or(last);
             more = scanner.more(b'}')?;
         }
         Ok(())
+    }
+
+    /// Reads a key of the object at `at`, and tells the node that it leads to. `last` is the node of the last such key.
+    #[inline]
+    fn key(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        at: usize,
+        last: Option<usize>,
+    ) -> Result<Option<usize>, Broken> {
+        let nodes = &self.paths.nodes;
+        let guess = match last {
+            None => &mut self.guesses.first[at],
+            Some(last) => &mut self.guesses.next[last],
+        };
+        // A guess may come from other paths, so it counts for the keys of this object alone.
+        let guessed = nodes.get(*guess).filter(|node| node.object == Some(at));
+        if guessed.is_some_and(|node| scanner.take_expected(&node.key)) {
+            return Ok(Some(*guess));
+        }
+        let child = child(&nodes[at].keys, scanner.key()?)?;
+        if let Some(child) = child {
+            *guess = child;
+        }
+        Ok(child)
     }
 
     /// Reads a list by rows, by places, or both, which is rare and takes a second look.
@@ -664,6 +733,32 @@ mod tests {
     #[test]
     fn the_last_of_two_equal_keys_counts() {
         assert_eq!(get("a.b", r#"{"a":{"b":1},"a":{"b":2}}"#), Some("2"));
+    }
+
+    #[test]
+    fn what_other_texts_and_other_paths_held_changes_nothing() {
+        let mut paths = Paths::default();
+        let slots = ["a.x", "a.y", "b.x", "b.z", "x"].map(|written| paths.slot(&path(written)));
+        let mut others = Paths::default();
+        for written in ["z", "x.a", "x.y", "x.x"] {
+            others.slot(&path(written));
+        }
+        let texts = [
+            r#"{"a":{"x":1,"y":2},"b":{"x":3,"z":4},"x":5}"#,
+            r#"{"x":5,"b":{"z":4,"x":3},"a":{"y":2,"x":1}}"#,
+            r#"{"b" : {"x":3, "u":{"x":9}, "z":4}, "u":0, "a":{"x":1,"y":2}, "x":5}"#,
+            r#"{"a":{"x":0,"y":2,"x":1},"b":{"x":3,"z":4},"x":5}"#,
+        ];
+        for text in texts.iter().chain(texts.iter().rev()) {
+            let found = paths.read(text).expect("JSON");
+            assert_eq!(
+                slots.map(|slot| found.get(slot)),
+                ["1", "2", "3", "4", "5"].map(Some),
+                "{text}"
+            );
+            drop(found);
+            others.read(text).expect("JSON");
+        }
     }
 
     #[test]

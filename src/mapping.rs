@@ -113,9 +113,7 @@ impl Mapping {
         now_ms: i64,
         trace: &mut impl Trace,
     ) -> Result<Record, Unsent> {
-        let text = std::str::from_utf8(event.raw()).map_err(|error| Unreadable::NotUtf8 {
-            valid: error.valid_up_to(),
-        })?;
+        let text = utf8(event.raw())?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let found = self.paths.read(text)?;
         let (plan, own_name) = self.plan(&found)?;
@@ -207,6 +205,15 @@ impl Mapping {
             Some(plan) => Ok((plan, name)),
         }
     }
+}
+
+/// The bytes as text. The quick check does not say where a fault is, so the standard one is asked for that.
+fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
+    simdutf8::basic::from_utf8(bytes).or_else(|_| {
+        std::str::from_utf8(bytes).map_err(|error| Unreadable::NotUtf8 {
+            valid: error.valid_up_to(),
+        })
+    })
 }
 
 thread_local! {

@@ -457,6 +457,21 @@ impl ParameterId {
     /// Places that sets of parameters have room for.
     pub(crate) const MAX_PLACES: usize = 128;
 
+    pub(crate) const VALUE: Self = Self::known("custom_data.value");
+    pub(crate) const ITEM_ID: Self = Self::known("custom_data.contents[].id");
+    pub(crate) const ITEM_QUANTITY: Self = Self::known("custom_data.contents[].quantity");
+    pub(crate) const ITEM_PRICE: Self = Self::known("custom_data.contents[].item_price");
+
+    /// The parameter of this name, looked up by the compiler.
+    const fn known(name: &str) -> Self {
+        let mut at = 0;
+        while !is_same(PARAMETERS[at].name, name) {
+            at += 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a test counts them")]
+        Self(at as u8)
+    }
+
     /// The parameter of this name, if there is one.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let at = PARAMETERS.iter().position(|known| known.name == name)?;
@@ -479,6 +494,22 @@ impl ParameterId {
     pub(crate) fn get(self) -> &'static Parameter {
         &PARAMETERS[self.0 as usize]
     }
+}
+
+/// Whether two texts are the same, for the compiler.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 #[cfg(test)]

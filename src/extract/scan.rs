@@ -25,6 +25,27 @@ pub(super) struct Key<'a> {
     pub(super) has_escapes: bool,
 }
 
+/// Bytes that may stand somewhere, prepared for being compared a word at a time: a search of its own for each length
+/// would be guessed wrong by the processor more often than not.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    /// Each word with the bits of it that count.
+    words: Box<[(u64, u64)]>,
+    length: usize,
+}
+
+impl Expected {
+    pub(super) fn new(bytes: &str) -> Self {
+        let words = bytes.as_bytes().chunks(WORD);
+        Self {
+            words: words
+                .map(|word| (head(word, word.len()), OF_LENGTH[word.len()]))
+                .collect(),
+            length: bytes.len(),
+        }
+    }
+}
+
 impl Key<'_> {
     /// The text, if its escapes make one.
     #[cold]
@@ -105,6 +126,22 @@ impl<'a> Scanner<'a> {
         }
         self.pass();
         Ok(byte == b',')
+    }
+
+    /// Passes the expected bytes if they stand here, and tells whether they do. Near the text's end it says no.
+    #[inline]
+    pub(super) fn take_expected(&mut self, expected: &Expected) -> bool {
+        self.peek();
+        let words = self.rest.as_chunks::<WORD>().0;
+        let known = expected.words.iter().zip(words);
+        let difference = known.fold(0, |difference, ((word, mask), found)| {
+            difference | (u64::from_le_bytes(*found) ^ word) & mask
+        });
+        if difference != 0 || words.len() < expected.words.len() {
+            return false;
+        }
+        self.rest = self.rest.get(expected.length..).unwrap_or_default();
+        true
     }
 
     /// Passes a key and its colon.
@@ -305,21 +342,22 @@ impl Nesting {
     }
 }
 
+/// By length, all bits of that many bytes.
+const OF_LENGTH: [u64; WORD + 1] = [
+    0,
+    0xff,
+    0xffff,
+    0xff_ffff,
+    0xffff_ffff,
+    0xff_ffff_ffff,
+    0xffff_ffff_ffff,
+    0xff_ffff_ffff_ffff,
+    u64::MAX,
+];
+
 /// The first bytes of a key of so many bytes with which the text begins, as one number. Zeros stand where it has fewer.
 #[inline]
 pub(super) fn head(text: &[u8], length: usize) -> u64 {
-    /// By length, all bits of that many bytes.
-    const OF_LENGTH: [u64; WORD + 1] = [
-        0,
-        0xff,
-        0xffff,
-        0xff_ffff,
-        0xffff_ffff,
-        0xff_ffff_ffff,
-        0xffff_ffff_ffff,
-        0xff_ffff_ffff_ffff,
-        u64::MAX,
-    ];
     let Some(word) = text.first_chunk() else {
         let key = &text[..length.min(text.len())];
         return key

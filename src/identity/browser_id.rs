@@ -175,25 +175,29 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
         return None;
     }
     let value = text::trim(raw);
-    let mut parts = value.split('.');
-    let (fb, index, created, payload) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let appendix_is_fine = parts.next().is_none_or(|text| is_appendix(text.as_bytes()));
+    let (fb, rest) = split_at_dot(value)?;
+    let (index, rest) = split_at_dot(rest)?;
+    let (created, rest) = split_at_dot(rest)?;
+    let (payload, appendix) = split_at_dot(rest).map_or((rest, None), |(payload, appendix)| {
+        (payload, Some(appendix))
+    });
+    let appendix_is_fine = appendix.is_none_or(|text| is_appendix(text.as_bytes()));
     let index_is_fine = (1..=2).contains(&index.len()) && index.bytes().all(|b| b.is_ascii_digit());
     let created_ms = Some(created)
         .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())
         .filter(|ms| *ms >= MIN_CREATION_MS)?;
-    (fb == "fb"
-        && index_is_fine
-        && is_base64url(payload)
-        && appendix_is_fine
-        && parts.next().is_none())
-    .then_some(Fbc {
+    (fb == "fb" && index_is_fine && is_base64url(payload) && appendix_is_fine).then_some(Fbc {
         value,
         click_id: payload,
         created_ms,
     })
+}
+
+/// What stands before and after the first dot. The segments are too short for a search that has to be prepared.
+fn split_at_dot(text: &str) -> Option<(&str, &str)> {
+    let dot = text.bytes().position(|b| b == b'.')?;
+    Some((&text[..dot], &text[dot + 1..]))
 }
 
 fn is_base64url(text: &str) -> bool {

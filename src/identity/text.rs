@@ -61,7 +61,7 @@ fn is_modifier_apostrophe(c: char) -> bool {
 }
 
 /// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, of which only what `keep` says.
-pub(super) fn fold(raw: &str, keep: fn(char) -> bool, out: &mut String) {
+pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() {
         lowercase_ascii(raw, keep, out);
     } else {
@@ -70,7 +70,7 @@ pub(super) fn fold(raw: &str, keep: fn(char) -> bool, out: &mut String) {
 }
 
 /// As [`fold`], and compatibility forms become plain ones first (NFKC): full-width letters and digits, ligatures, circled digits.
-pub(super) fn fold_compatible(raw: &str, keep: fn(char) -> bool, out: &mut String) {
+pub(super) fn fold_compatible(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() || is_nfkc_quick(raw.chars()) == IsNormalized::Yes {
         fold(raw, keep, out);
     } else {
@@ -79,7 +79,7 @@ pub(super) fn fold_compatible(raw: &str, keep: fn(char) -> bool, out: &mut Strin
 }
 
 /// Writes ASCII in lowercase into the empty `out`. Most values have nothing to leave out, and are copied whole.
-fn lowercase_ascii(raw: &str, keep: fn(char) -> bool, out: &mut String) {
+fn lowercase_ascii(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     out.push_str(raw);
     out.make_ascii_lowercase();
     if !raw
@@ -90,7 +90,11 @@ fn lowercase_ascii(raw: &str, keep: fn(char) -> bool, out: &mut String) {
     }
 }
 
-fn fold_unicode(chars: impl Iterator<Item = char>, keep: fn(char) -> bool, out: &mut String) {
+fn fold_unicode(
+    chars: impl Iterator<Item = char>,
+    keep: impl Fn(char) -> bool + Copy,
+    out: &mut String,
+) {
     out.extend(lowercase(chars).filter(|c| keep(*c)));
     if is_nfc_quick(out.chars()) != IsNormalized::Yes {
         *out = out.nfc().collect();

@@ -27,7 +27,12 @@ pub(crate) struct EventPlan {
     pub(crate) full_name: Option<FieldPlan>,
     pub(crate) visitor_id: Option<FieldPlan>,
     pub(crate) click_id: Option<FieldPlan>,
-    /// In the order of sending.
+    pub(crate) event_time: Option<FieldPlan>,
+    pub(crate) event_id: Option<FieldPlan>,
+    pub(crate) action_source: Option<FieldPlan>,
+    pub(crate) messaging_channel: Option<FieldPlan>,
+    pub(crate) limited_data_use: LimitedDataUsePlan,
+    /// The other parameters at the top of the event, and all further ones, in the order of sending.
     pub(crate) event: Vec<FieldPlan>,
     pub(crate) user_data: Vec<FieldPlan>,
     pub(crate) extinfo: Vec<FieldPlan>,
@@ -53,6 +58,19 @@ impl EventPlan {
             (Section::Source, "source.full_name") => self.full_name = Some(field),
             (Section::Source, "source.visitor_id") => self.visitor_id = Some(field),
             (Section::Source, _) => self.click_id = Some(field),
+            (Section::Event, "event_time") => self.event_time = Some(field),
+            (Section::Event, "event_id") => self.event_id = Some(field),
+            (Section::Event, "action_source") => self.action_source = Some(field),
+            (Section::Event, "messaging_channel") => self.messaging_channel = Some(field),
+            (Section::Event, "data_processing_options") => {
+                self.limited_data_use.options = Some(field);
+            }
+            (Section::Event, "data_processing_options_country") => {
+                self.limited_data_use.country = Some(field);
+            }
+            (Section::Event, "data_processing_options_state") => {
+                self.limited_data_use.state = Some(field);
+            }
             (Section::Event, _) => self.event.push(field),
             (Section::UserData, _) => self.user_data.push(field),
             (Section::ExtInfo, _) => self.extinfo.push(field),
@@ -89,6 +107,14 @@ impl EventPlan {
         let groups = made_from.into_iter().flat_map(|source| &source.groups);
         field.groups.iter().chain(groups).flatten().copied()
     }
+}
+
+/// Where an event says whether the use of its data is limited.
+#[derive(Debug, Default)]
+pub(crate) struct LimitedDataUsePlan {
+    pub(crate) options: Option<FieldPlan>,
+    pub(crate) country: Option<FieldPlan>,
+    pub(crate) state: Option<FieldPlan>,
 }
 
 /// How one parameter gets its value.
@@ -359,6 +385,11 @@ impl<'a> Compiler<'a, '_> {
             full_name: None,
             visitor_id: None,
             click_id: None,
+            event_time: None,
+            event_id: None,
+            action_source: None,
+            messaging_channel: None,
+            limited_data_use: LimitedDataUsePlan::default(),
             event: Vec::new(),
             user_data: Vec::new(),
             extinfo: Vec::new(),

@@ -7,7 +7,7 @@ use super::value::{self, LeftOut};
 use crate::extract::Slot;
 use crate::field_mapping::Derived;
 use crate::identity;
-use crate::payload::Kind;
+use crate::payload::{Kind, ParameterId};
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -65,7 +65,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         for field in &plan.custom_data {
             match field.kind {
                 Kind::Currency => currency = self.currency(field),
-                Kind::Money if &*field.name == "custom_data.value" => {
+                Kind::Money if field.known == Some(ParameterId::VALUE) => {
                     self.amount(field, &items, currency.is_some());
                 }
                 Kind::Price => self.price(field, &items, currency.clone()),
@@ -104,14 +104,25 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     /// Writes a parameter that needs nothing but its own value.
+    #[inline]
     pub(super) fn plain(&mut self, scope: Scope<'m>, field: &'m FieldPlan) {
+        // Most parameters have no value, which takes no call to find out.
+        let groups = self.groups(scope, field);
+        if !groups.is_empty() || field.constant.is_some() || field.default.is_some() {
+            self.plain_of(scope, field, groups);
+        } else if field.otherwise.is_none() {
+            self.absent(scope, field);
+        }
+    }
+
+    fn plain_of(&mut self, scope: Scope<'m>, field: &'m FieldPlan, groups: &'m [Vec<Slot>]) {
         let mark = self.out.len();
         if let Some(raw) = &field.constant {
             self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Constant, written, mark);
         }
-        for slot in self.groups(scope, field).iter().flatten() {
+        for slot in groups.iter().flatten() {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
@@ -342,8 +353,8 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         let (mut id, mut price, mut quantity) = (None, None, 1);
         for field in fields {
             let before = self.out.len();
-            match &*field.key {
-                "\"quantity\":" => {
+            match field.known {
+                Some(ParameterId::ITEM_QUANTITY) => {
                     let given = self.first(scope, field, value::integer);
                     let (count, origin) = given.unwrap_or((1, Origin::Default));
                     quantity = count;
@@ -360,9 +371,9 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             // A comma may stand before the key.
             let comma = usize::from(self.out[before] == b',');
             let written = before + comma + field.key.len()..self.out.len();
-            match &*field.key {
-                "\"id\":" => id = Some(written),
-                "\"item_price\":" => price = Some(written),
+            match field.known {
+                Some(ParameterId::ITEM_ID) => id = Some(written),
+                Some(ParameterId::ITEM_PRICE) => price = Some(written),
                 _ => {}
             }
         }

@@ -28,24 +28,13 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         self.messaging_channel();
         let plan = self.plan;
         for field in &plan.event {
-            match (field.kind, &*field.name) {
-                (Kind::EventTime | Kind::DataProcessingOptions, _)
-                | (
-                    _,
-                    "event_id" | "action_source" | "messaging_channel" | LDU_COUNTRY | LDU_STATE,
-                ) => {}
-                _ => self.plain(Scope::Event, field),
-            }
+            self.plain(Scope::Event, field);
         }
         self.data_processing_options();
     }
 
     fn event_time(&mut self) {
-        let field = self
-            .plan
-            .event
-            .iter()
-            .find(|field| field.kind == Kind::EventTime);
+        let field = self.plan.event_time.as_ref();
         let read = field.and_then(|field| {
             let (time, origin) = self.first(Scope::Event, field, value::time_ms)?;
             self.sent(Scope::Event, field, origin, rule(Kind::EventTime));
@@ -69,11 +58,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
 
     /// The event's own id, or one that follows from its bytes, so that a repetition has the same.
     fn event_id(&mut self) {
-        let field = self
-            .plan
-            .event
-            .iter()
-            .find(|field| &*field.name == "event_id");
+        let field = self.plan.event_id.as_ref();
         let own = field.and_then(|field| {
             let (id, origin) = self.first(Scope::Event, field, |raw| {
                 value::text(raw).and_then(|text| {
@@ -101,7 +86,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     fn action_source(&mut self) {
-        let field = self.event_field("action_source");
+        let field = self.plan.action_source.as_ref();
         let of_event = field.and_then(|field| self.word(field, ACTION_SOURCES));
         let source = of_event.unwrap_or_else(|| {
             self.told("action_source", "(settings)", "`action_source`");
@@ -117,7 +102,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         if self.facts.action_source != "business_messaging" {
             return;
         }
-        let Some(field) = self.event_field("messaging_channel") else {
+        let Some(field) = &self.plan.messaging_channel else {
             return;
         };
         self.facts.messaging_channel = self.word(field, MESSAGING_CHANNELS);
@@ -127,10 +112,6 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         } else {
             self.absent(Scope::Event, field);
         }
-    }
-
-    fn event_field(&self, name: &str) -> Option<&'m FieldPlan> {
-        self.plan.event.iter().find(|field| &*field.name == name)
     }
 
     /// The word of a closed set that a field holds: a constant, else the event's, else a default.
@@ -153,8 +134,10 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     fn data_processing_options(&mut self) {
         let of_settings = self.mapping.rules.limited_data_use;
         let asked = self.limited_data_use();
-        let country = self.limited_code(LDU_COUNTRY, |code| code <= 1);
-        let state = self.limited_code(LDU_STATE, |code| code == 0 || LDU_STATES.contains(&code));
+        let plan = &self.plan.limited_data_use;
+        let country = self.limited_code(plan.country.as_ref(), |code| code <= 1);
+        let is_state = |code| code == 0 || LDU_STATES.contains(&code);
+        let state = self.limited_code(plan.state.as_ref(), is_state);
         let is_limited = asked.unwrap_or(of_settings.is_some());
         if is_limited {
             let place = limited_place(country.map(|(code, _)| code), state.map(|(code, _)| code));
@@ -169,33 +152,36 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             self.json(",\"data_processing_options\":[]");
         }
         if asked.is_none() {
-            self.limited_by_settings(LDU, is_limited);
+            self.limited_by_settings(LDU, plan.options.as_ref(), is_limited);
         }
-        for (name, code) in [(LDU_COUNTRY, country), (LDU_STATE, state)] {
-            match (self.event_field(name), code) {
+        for (name, field, code) in [
+            (LDU_COUNTRY, plan.country.as_ref(), country),
+            (LDU_STATE, plan.state.as_ref(), state),
+        ] {
+            match (field, code) {
                 (Some(field), Some((_, origin))) if is_limited => {
                     self.sent(Scope::Event, field, origin, rule(field.kind));
                 }
                 (Some(field), Some((_, origin))) => {
                     self.left_out(Scope::Event, field, origin, value::NOT_LIMITED);
                 }
-                _ => self.limited_by_settings(name, is_limited),
+                _ => self.limited_by_settings(name, field, is_limited),
             }
         }
     }
 
     /// Tells of a parameter of limited data use that the event does not give.
-    fn limited_by_settings(&mut self, name: &str, is_limited: bool) {
+    fn limited_by_settings(&mut self, name: &str, field: Option<&'m FieldPlan>, is_limited: bool) {
         if is_limited {
             self.told(name, "(settings)", "`limited_data_use`");
-        } else if let Some(field) = self.event_field(name) {
+        } else if let Some(field) = field {
             self.absent(Scope::Event, field);
         }
     }
 
     /// Whether the event asks for limited data use or against it.
     fn limited_data_use(&mut self) -> Option<bool> {
-        let field = self.event_field(LDU)?;
+        let field = self.plan.limited_data_use.options.as_ref()?;
         let found = self.first(Scope::Event, field, limited_data_use);
         if let Some((limited, origin)) = found {
             self.sent(Scope::Event, field, origin, rule(field.kind));
@@ -207,10 +193,10 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
 
     fn limited_code(
         &mut self,
-        name: &str,
+        field: Option<&'m FieldPlan>,
         is_known: impl Fn(u64) -> bool,
     ) -> Option<(u64, Origin)> {
-        let field = self.event_field(name)?;
+        let field = field?;
         let known = |raw: &str| match value::integer(raw) {
             Ok(code) if !is_known(code) => Err(value::NOT_ALLOWED),
             code => code,

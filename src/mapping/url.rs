@@ -55,18 +55,29 @@ const PERSONAL: &[&str] = &[
 /// When it is not an absolute URL.
 pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     let text = value::text(raw)?;
-    let (scheme, rest) = text.split_once("://").ok_or(value::NOT_A_URL)?;
+    let (scheme, rest) = text
+        .split_once(':')
+        .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)))
+        .ok_or(value::NOT_A_URL)?;
     let good_scheme = !scheme.is_empty()
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    if !good_scheme || rest.is_empty() || rest.contains(char::is_whitespace) {
+    if !good_scheme || rest.is_empty() || has_space(rest) {
         return Err(value::NOT_A_URL);
     }
     if is_clean(rest) {
         return Ok(text);
     }
     Ok(Cow::Owned(cleaned(scheme, rest)))
+}
+
+fn has_space(text: &str) -> bool {
+    // What white space is made of, looked for many bytes at a time.
+    let parts = text.bytes().fold(0, |parts, b| {
+        parts | u8::from(b <= b' ') | u8::from(b >= 0x80)
+    });
+    parts != 0 && text.contains(char::is_whitespace)
 }
 
 /// Most URLs have nothing to take out, and are passed on as they are.
@@ -128,9 +139,10 @@ fn is_personal(name: &str) -> bool {
         );
         let bare = ["user", "customer", "billing", "shipping", "contact"]
             .iter()
-            .find_map(|prefix| comparable.strip_prefix(prefix))
-            .unwrap_or(&comparable);
-        if PERSONAL.contains(&bare) || PERSONAL.contains(&comparable.as_str()) {
+            .find_map(|prefix| comparable.strip_prefix(prefix));
+        if bare.is_some_and(|bare| PERSONAL.contains(&bare))
+            || PERSONAL.contains(&comparable.as_str())
+        {
             return true;
         }
     }

@@ -202,17 +202,23 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
     /// The visitor's public address: the first IPv6 one, else the first IPv4 one.
     fn client_ip(&mut self, field: &'m FieldPlan) -> bool {
-        let mut best: Option<(String, Origin)> = None;
+        let mut best: Option<(Cow<'a, str>, Origin)> = None;
         for slot in self.groups(Scope::Event, field).iter().flatten() {
             let origin = Origin::Slot(*slot);
             let Some(raw) = self.get(Scope::Event, *slot) else {
                 continue;
             };
             for text in value::texts(raw).take(MAX_VALUES) {
-                match identity::client_ip(&text) {
+                let address = match text {
+                    Cow::Borrowed(text) => identity::client_ip(text),
+                    Cow::Owned(text) => {
+                        identity::client_ip(&text).map(|address| Cow::Owned(address.into_owned()))
+                    }
+                };
+                match address {
                     Ok(address) if best.is_none() || address.contains(':') => {
                         let is_v6 = address.contains(':');
-                        best = Some((address.into_owned(), origin));
+                        best = Some((address, origin));
                         if is_v6 {
                             break;
                         }

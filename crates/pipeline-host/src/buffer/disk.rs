@@ -40,6 +40,8 @@ const WINDOW_EVENTS: usize = 20_000;
 const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of records that have just been written and are kept in memory until the window has room.
 const CACHED_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of records that wait to be written, unless one request is larger.
+const PENDING_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of records that go to the writer as one.
 const PIECE_BYTES: usize = 512 * 1024;
 
@@ -431,7 +433,9 @@ impl State {
     fn set_aside(&mut self, bytes: u64) -> bool {
         let is_empty = self.events == 0 && self.pending == 0;
         let fits = self.used + self.pending + bytes <= self.max_bytes;
-        let taken = !self.closed && !self.is_failing && (fits || is_empty);
+        // A source that is faster than the disk must not fill memory instead.
+        let writer_keeps_up = self.pending == 0 || self.pending + bytes <= PENDING_BYTES;
+        let taken = !self.closed && !self.is_failing && writer_keeps_up && (fits || is_empty);
         if taken {
             self.pending += bytes;
         }
