@@ -60,7 +60,7 @@ fn main() {
         for event in pool.iter().cycle().take(count) {
             black_box(sink.encode(event));
         }
-        let encode = nanos_each(thread_time() - start, count);
+        let encode = nanos_each(thread_time().saturating_sub(start), count);
         println!("| {count} | {encode:.0} ns |");
         (count, encode)
     });
@@ -180,7 +180,7 @@ fn time(events: &[Event], mut work: impl FnMut(&Event, usize)) -> f64 {
     for (i, event) in events.iter().enumerate() {
         work(event, i);
     }
-    nanos_each(thread_time() - start, events.len())
+    nanos_each(thread_time().saturating_sub(start), events.len())
 }
 
 /// Processor time that this thread has had.

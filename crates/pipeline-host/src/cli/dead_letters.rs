@@ -13,6 +13,7 @@ use pipeline_host::replay::Replaying;
 use pipeline_host::report;
 use pipeline_host::telemetry::SinkSnapshot;
 use pipeline_host::topology::{Ending, StartOptions};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -201,9 +202,11 @@ impl Replay {
         }
         let mut text = report::closing(&ending);
         if untouched > 0 {
-            text.push_str(&format!(
-                "\n{untouched} letters stay as they were: another reason, or no payload to send\n"
-            ));
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "\n{untouched} letters stay as they were: another reason, or no payload to send"
+            );
         }
         print(&text)?;
         let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;
