@@ -193,6 +193,8 @@ pub(crate) struct Settings {
     pub(crate) endpoint: String,
     pub(crate) test_event_code: Option<String>,
     pub(crate) timeout: Duration,
+    /// The preset's file, where it is the user's own.
+    pub(crate) preset_file: Option<PathBuf>,
 }
 
 /// The JSON Schema of the options.
@@ -263,6 +265,10 @@ impl Options {
         let access_token = self.token(&cx.base_dir, problems);
         let mapping = self.mapping(cx, default_currency, default_country, problems);
         Some(Settings {
+            preset_file: match &self.preset {
+                PresetChoice::File { file } => Some(cx.base_dir.join(file)),
+                PresetChoice::Name(_) => None,
+            },
             mapping: mapping?,
             pixel_id: self.pixel_id,
             access_token: access_token?,

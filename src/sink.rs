@@ -13,6 +13,7 @@ use pipeline_core::{
     BatchLimits, BuildError, Clock, Coverage, Encoded, Event, Explained, HealthcheckError, Outcome,
     ParseContext, Record, Sink, SinkConfig, SinkContext, SinkDescription,
 };
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Events in one request, as Meta documents.
@@ -70,6 +71,10 @@ impl SinkConfig for MetaConversionsConfig {
             clock: cx.clock,
             tally: Tally::default(),
         }))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.0.preset_file.iter().cloned().collect()
     }
 
     fn notices(&self) -> Vec<String> {

@@ -112,6 +112,13 @@ pub(crate) struct FieldPlan {
 }
 
 impl FieldPlan {
+    /// Whether people write what it holds: not an id, and nothing with a form of its own.
+    pub(crate) fn is_words(&self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::TextUpTo(_) | Kind::Scalar)
+            && self.name.starts_with("custom_data.")
+            && !self.name.ends_with("id")
+    }
+
     /// Whether it says what an item is called.
     pub(crate) fn is_a_name(&self) -> bool {
         matches!(

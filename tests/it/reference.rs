@@ -25,7 +25,7 @@ How to read it:
 * `Purchase` must have `value` and `currency`. Empty text, `null` and empty lists are absent; what is absent is not sent.
 * `event_name` comes from the preset's table of events, and `action_source` from the options.
 * `properties.name` is an item's, unless `properties` also hold a person's e-mail address or another trait: then it could
-  be a person's, and is not sent.
+  be a person's, and is not sent. Words in `custom_data` that hold an e-mail address are not sent either.
 ";
 
 /// A table of the page.

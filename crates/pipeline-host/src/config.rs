@@ -6,6 +6,7 @@
 //! Invariant: neither a problem nor an error holds a value of the file.
 
 mod file;
+mod fingerprint;
 mod interpolate;
 pub mod option;
 mod outline;
@@ -14,6 +15,7 @@ mod sink;
 
 use crate::source::{SourcePlan, socket_address};
 pub use file::MAX_CONFIG_BYTES;
+pub(crate) use fingerprint::Fingerprint;
 pub use interpolate::Environment;
 use option::{PipelineOptions, SinkOptions, WhenFull};
 pub use outline::load_dead_letters;
@@ -85,6 +87,8 @@ pub struct Pipeline {
     pub sinks: Vec<SinkPlan>,
     /// How long buffers may drain after a signal.
     pub shutdown_limit: Duration,
+    /// The sections that cannot change while the pipeline runs, each with a digest of what was written.
+    pub(crate) fixed: Vec<(&'static str, Fingerprint)>,
 }
 
 /// The stand-in for the destination's API that a pipeline asks for.
@@ -145,8 +149,11 @@ pub async fn from_value(
     let options: PipelineOptions = typed(&checked.options, "")?;
     let mut sinks = Vec::new();
     for (name, sink) in parsed {
-        sinks.push(sink::build(name, sink, cx).await?);
+        let written = &value["sinks"][name.as_str()];
+        sinks.push(sink::build(name, sink, written, cx).await?);
     }
+    let fixed = ["data_dir", "sandbox", "shutdown", "sources"]
+        .map(|section| (section, Fingerprint::of(&value[section], &[])));
     let sandbox = options.sandbox.and_then(|sandbox| {
         Some(SandboxPlan {
             address: socket_address(&sandbox.address).ok()?,
@@ -159,6 +166,7 @@ pub async fn from_value(
         sources,
         sinks,
         shutdown_limit: seconds(options.shutdown.limit_secs),
+        fixed: fixed.to_vec(),
     })
 }
 

@@ -23,6 +23,8 @@ pub mod config;
 pub mod dead_letter;
 mod event;
 mod outlet;
+pub mod reload;
+pub mod replay;
 pub mod report;
 pub mod source;
 mod stop;

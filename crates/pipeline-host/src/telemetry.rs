@@ -85,6 +85,8 @@ pub struct SinkSnapshot {
     pub rejected: BTreeMap<&'static str, Rejections>,
     /// Events dropped because the buffer was full.
     pub dropped: u64,
+    /// Whether its buffer is on disk.
+    pub is_on_disk: bool,
     /// Events that an earlier run left in the disk buffer.
     pub resumed: u64,
     /// Events not accounted for otherwise: in the buffer, on their way, or left at the end.
@@ -167,7 +169,7 @@ impl SinkTelemetry {
         *lock(&self.state) = state;
     }
 
-    fn snapshot(&self) -> SinkSnapshot {
+    pub(crate) fn snapshot(&self) -> SinkSnapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Received last: an event that is counted in between is held, never negative.
         let mut snapshot = SinkSnapshot {
@@ -178,6 +180,7 @@ impl SinkTelemetry {
             rejected: lock(&self.rejected).clone(),
             dropped: read(&self.dropped),
             state: lock(&self.state).clone(),
+            is_on_disk: self.on_disk.is_some(),
             resumed: self.on_disk.unwrap_or(0),
             received: 0,
             held: 0,

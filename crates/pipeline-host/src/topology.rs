@@ -5,11 +5,12 @@
 use crate::buffer::{Buffer, DiskBuffer, DiskBufferError, DiskOptions, Queue};
 use crate::config::{BufferPlan, Pipeline, SinkPlan};
 use crate::outlet::{Feed, Outlet};
+use crate::reload::Reloader;
 use crate::source::{ROOM_LIMIT, SourceError};
 use crate::stop::StopHandle;
 use crate::telemetry::{SinkSnapshot, Telemetry};
 use crate::worker::Worker;
-use pipeline_core::{Clock, SystemClock};
+use pipeline_core::{Clock, Coverage, SystemClock};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -54,6 +55,7 @@ pub enum StartError {
 pub struct Running {
     sources: JoinSet<Vec<SourceError>>,
     outlets: Vec<Arc<Outlet>>,
+    reloader: Arc<Reloader>,
     workers: Vec<JoinHandle<()>>,
     telemetry: Telemetry,
     stop: StopHandle,
@@ -62,7 +64,7 @@ pub struct Running {
 }
 
 /// How a pipeline ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ending {
     /// The final counters of every sink, in the order of the pipeline file.
     pub sinks: Vec<SinkSnapshot>,
@@ -70,6 +72,8 @@ pub struct Ending {
     pub failures: Vec<SourceError>,
     /// The folder of every sink's dead letters, by the sink's name.
     pub dead_letters: BTreeMap<String, PathBuf>,
+    /// Which identifiers the events of each sink carried, where it counts them.
+    pub coverage: Vec<(String, Coverage)>,
 }
 
 impl Ending {
@@ -92,10 +96,12 @@ pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running,
         let name = plan.name.clone();
         opened.push((name, plan.open(&options, &pipeline.data_dir).await?));
     }
+    let mut reloader = Reloader::new(pipeline.fixed);
     let mut running = Running {
         sources: JoinSet::new(),
         workers: Vec::new(),
         outlets: Vec::new(),
+        reloader: Arc::new(Reloader::new(Vec::new())),
         telemetry: Telemetry::default(),
         stop: handle,
         addresses: BTreeMap::new(),
@@ -115,8 +121,10 @@ pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running,
         let worker = Worker::new(Arc::clone(&outlet), random.u64(..));
         running.workers.push(tokio::spawn(worker.run()));
         running.outlets.push(Arc::clone(&outlet));
+        reloader.add(&plan, Arc::clone(&outlet));
         outlets.push((plan.inputs, outlet));
     }
+    running.reloader = Arc::new(reloader);
     for (name, source) in opened {
         if let Some(address) = source.address() {
             running.addresses.insert(name.clone(), address);
@@ -164,6 +172,11 @@ impl Running {
         self.telemetry.clone()
     }
 
+    /// A way to change the options of the pipeline.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
+    }
+
     /// A way to stop the pipeline.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
@@ -186,13 +199,17 @@ impl Running {
                 tracing::error!("a worker of the host failed; please report it");
             }
         }
+        let mut coverage = Vec::new();
         for outlet in self.outlets {
+            let covered = outlet.plan().sink.coverage();
+            coverage.extend(covered.map(|covered| (outlet.name.clone(), covered)));
             outlet.close().await;
         }
         Ending {
             sinks: self.telemetry.snapshot(),
             failures,
             dead_letters: self.dead_letters,
+            coverage,
         }
     }
 }

@@ -275,12 +275,11 @@ impl Worker {
         let now = Instant::now();
         // Batches that were on their way together fail together: that is one failure, not several.
         let known = self.paused_until;
-        let until = match known {
-            Some(until) => until.max(now + after.unwrap_or_default()),
-            None => {
-                self.concurrency.shrink();
-                now + self.backoff.next(after)
-            }
+        let until = if let Some(until) = known {
+            until.max(now + after.unwrap_or_default())
+        } else {
+            self.concurrency.shrink();
+            now + self.backoff.next(after)
         };
         self.paused_until = Some(until);
         if known.is_none() {

@@ -1,14 +1,18 @@
-//! `pipeline dead-letters`: looks at what could not be delivered, and deletes what nobody needs any more.
+//! `pipeline dead-letters`: looks at what could not be delivered, sends it again, and deletes what nobody needs any more.
 //!
-//! Needs the pipeline file for the places and names only: no token, no source and no destination. Works beside a running
-//! pipeline.
+//! All but `replay` need the pipeline file for the places and names only: no token, no source and no destination. All work
+//! beside a running pipeline.
 
-use super::run::readable;
-use super::{Failure, print, system_clock};
+use super::run::{Signals, readable, stop_on_signals};
+use super::{FAILED, Failure, load, print, system_clock};
 use clap::{Args, Subcommand};
-use pipeline_host::config;
+use pipeline_core::Registry;
+use pipeline_host::config::{self, SinkPlan};
 use pipeline_host::dead_letter::{DeadLetters, Filter, Summary};
+use pipeline_host::replay::Replaying;
 use pipeline_host::report;
+use pipeline_host::telemetry::SinkSnapshot;
+use pipeline_host::topology::{Ending, StartOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +20,7 @@ use std::process::ExitCode;
 const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
 
 const ABOUT: &str =
-    "Shows and deletes dead letters: events that could not be delivered, with the reasons
+    "Shows, replays and deletes dead letters: events that could not be delivered, with the reasons
 
 They are kept in segments of the folder `data_dir/dead_letters/<sink>`, one JSON object a line. \
 They hold what the destination would have seen, hashed; raw input is never written. \
@@ -25,7 +29,15 @@ These commands work beside a running pipeline.";
 const EXAMPLES: &str = "Examples:
   pipeline dead-letters list --config pipeline.yaml
   pipeline dead-letters show --config pipeline.yaml --reason refused_invalid --limit 1
+  pipeline dead-letters replay --config pipeline.yaml --reason held_at_shutdown
   pipeline dead-letters purge --config pipeline.yaml --reason too_old --older-than-days 30";
+
+const REPLAY_EXAMPLES: &str = "Examples:
+  pipeline dead-letters replay --config pipeline.yaml
+  pipeline dead-letters replay --config pipeline.yaml --sink meta --reason retries_exhausted
+
+Event ids stay the same, so that nothing counts twice. An event that fails again is a dead letter again, with its \
+history. Letters without a payload stay where they are. Interrupting a replay loses nothing.";
 
 const SHOW_EXAMPLES: &str = "Examples:
   pipeline dead-letters show --config pipeline.yaml --sink meta --limit 10
@@ -40,7 +52,7 @@ const PURGE_EXAMPLES: &str = "Examples:
 What is purged is gone; `show` keeps a copy. What a replay is sending at the time is left to it.";
 
 #[derive(Debug, Args)]
-#[command(about = "Show and delete what could not be delivered", long_about = ABOUT, after_help = EXAMPLES)]
+#[command(about = "Show, replay and delete what could not be delivered", long_about = ABOUT, after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,6 +65,9 @@ enum Command {
     /// Print them as they are, one JSON object a line, the oldest first
     #[command(after_help = SHOW_EXAMPLES)]
     Show(Show),
+    /// Send them again, and report what became of them
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(Replay),
     /// Delete them for good
     #[command(after_help = PURGE_EXAMPLES)]
     Purge(Purge),
@@ -82,6 +97,15 @@ struct Show {
 }
 
 #[derive(Debug, Args)]
+struct Replay {
+    #[command(flatten)]
+    place: Place,
+    /// Only those of this reason, as `list` shows it
+    #[arg(long, value_name = "CODE")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
 struct Purge {
     #[command(flatten)]
@@ -97,10 +121,11 @@ struct Purge {
     all: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::List(place) => list(&place.sinks()?),
         Command::Show(show) => show.run(&show.place.sinks()?),
+        Command::Replay(replay) => replay.run(registry).await,
         Command::Purge(purge) => purge.run(&purge.place.sinks()?),
     }
 }
@@ -136,6 +161,58 @@ fn list(sinks: &Sinks) -> Result<ExitCode, Failure> {
         }
     }
     print(&text)
+}
+
+impl Replay {
+    async fn run(&self, registry: &Registry) -> Result<ExitCode, Failure> {
+        // Says which sinks there are, where `--sink` names none of them.
+        self.place.sinks()?;
+        let mut pipeline = load(&self.place.config, registry, &system_clock()).await?;
+        let wanted = |plan: &SinkPlan| {
+            self.place
+                .sink
+                .as_ref()
+                .is_none_or(|name| plan.name == *name)
+        };
+        pipeline.sinks.retain(wanted);
+        let mut ending = Ending::default();
+        let mut untouched = 0;
+        for plan in pipeline.sinks {
+            let name = plan.name.clone();
+            let filter = Filter {
+                reason: self.reason.clone(),
+                before_ms: None,
+            };
+            let options = StartOptions::default();
+            let limit = pipeline.shutdown_limit;
+            let replaying = Replaying::new(plan, &pipeline.data_dir, filter, limit, &options)?;
+            let signals = Signals::new()?;
+            let stopping = tokio::spawn(stop_on_signals(
+                signals,
+                replaying.stop_handle(),
+                replaying.telemetry(),
+            ));
+            let replayed = replaying.run().await;
+            stopping.abort();
+            let replayed = replayed?;
+            untouched += replayed.untouched;
+            ending.dead_letters.insert(name, readable(&replayed.folder));
+            ending.sinks.push(replayed.sink);
+        }
+        let mut text = report::closing(&ending);
+        if untouched > 0 {
+            text.push_str(&format!(
+                "\n{untouched} letters stay as they were: another reason, or no payload to send\n"
+            ));
+        }
+        print(&text)?;
+        let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;
+        Ok(if ending.sinks.iter().all(delivered) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        })
+    }
 }
 
 impl Show {

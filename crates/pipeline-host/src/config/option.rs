@@ -65,7 +65,7 @@ pub enum SourceOptions {
         /// Whether all times are moved so that the newest event of the files is now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC where it names no offset), or a number of seconds or milliseconds. Default: `false`.
         #[serde(default)]
         shift_times: bool,
-        /// Whether the next run goes on where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and moves on once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed, and is read from its start when it is truncated. Default: `true`, but `false` with `shift_times`, which reads everything each time.
+        /// Whether the next run goes on where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and moves on once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within its folder, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
         #[serde(default)]
         checkpoint: Option<bool>,
         /// Whether reading goes on when everything has been read: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.

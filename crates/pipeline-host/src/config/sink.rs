@@ -2,6 +2,7 @@
 //!
 //! Invariant: every problem of a sink is reported, whichever side finds it.
 
+use super::fingerprint::Fingerprint;
 use super::option::{
     BufferOptions, BufferType, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
     DEFAULT_MEMORY_EVENTS, SinkOptions, Sync,
@@ -13,6 +14,7 @@ use pipeline_core::options::{Problem, check, join};
 use pipeline_core::{BatchLimits, ParseContext, Registry, Sink, SinkConfig, SinkContext};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One sink, built, with what the host does for it.
@@ -25,6 +27,10 @@ pub struct SinkPlan {
     pub sink: Arc<dyn Sink>,
     /// What its plugin wants said at start.
     pub notices: Vec<String>,
+    /// Files besides the pipeline file that the options were read from.
+    pub(crate) files: Vec<PathBuf>,
+    /// Tells these options from others.
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) batch: BatchLimit,
     pub(crate) buffer: BufferPlan,
     pub(crate) options: SinkOptions,
@@ -244,6 +250,7 @@ fn buffer_plan(
 pub(super) async fn build(
     name: &str,
     parsed: ParsedSink,
+    written: &Value,
     cx: LoadContext<'_>,
 ) -> Result<SinkPlan, ConfigError> {
     let context = SinkContext {
@@ -251,12 +258,15 @@ pub(super) async fn build(
         clock: Arc::clone(cx.clock),
     };
     let notices = parsed.plugin.notices();
+    let files = parsed.plugin.files();
     let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
     Ok(SinkPlan {
         name: name.to_owned(),
         inputs: parsed.host.inputs.clone(),
         sink,
         notices,
+        fingerprint: Fingerprint::of(written, &files),
+        files,
         batch: parsed.batch,
         buffer: parsed.buffer,
         options: parsed.host,

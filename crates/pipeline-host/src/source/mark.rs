@@ -35,6 +35,11 @@ impl Fingerprint {
         covered.is_some_and(|covered| Self::new(covered, b"") == self)
     }
 
+    /// Whether it covers as much as it can.
+    pub(crate) fn is_long(self) -> bool {
+        usize::from(self.bytes) == FINGERPRINT_BYTES
+    }
+
     fn new(bytes: &[u8], end: &[u8]) -> Self {
         let mut crc = Crc::new();
         crc.update(bytes);

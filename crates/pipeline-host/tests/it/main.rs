@@ -10,4 +10,5 @@ mod delivery;
 mod destination;
 mod end_to_end;
 mod http;
+mod operation;
 mod process;

@@ -49,7 +49,7 @@ impl Process {
     }
 
     /// What stands behind `word` in the next line that holds it.
-    async fn address(&mut self, word: &str) -> String {
+    pub(crate) async fn address(&mut self, word: &str) -> String {
         let line = self.says(word).await;
         let behind = line.split_once(word).unwrap().1;
         let end = behind.find([';', ' ']).unwrap_or(behind.len());
@@ -57,7 +57,11 @@ impl Process {
     }
 
     pub(crate) fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id().unwrap());
+        self.signal("TERM");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id().unwrap());
         let status = std::process::Command::new("sh")
             .args(["-c", &kill])
             .status();

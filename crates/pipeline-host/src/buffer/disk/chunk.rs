@@ -47,6 +47,7 @@ struct Stored<'a> {
 enum StoredPlace {
     Line(u64),
     Request { request: u64, event: usize },
+    Replayed,
 }
 
 /// Bytes that are not a chunk.
@@ -144,6 +145,7 @@ impl From<Place> for StoredPlace {
         match place {
             Place::Line(line) => Self::Line(line),
             Place::Request { request, event } => Self::Request { request, event },
+            Place::Replayed => Self::Replayed,
         }
     }
 }
@@ -153,6 +155,7 @@ impl From<StoredPlace> for Place {
         match place {
             StoredPlace::Line(line) => Self::Line(line),
             StoredPlace::Request { request, event } => Self::Request { request, event },
+            StoredPlace::Replayed => Self::Replayed,
         }
     }
 }

@@ -350,8 +350,8 @@ async fn one_process_has_it_and_another_format_is_refused() {
 
 /// Fills a buffer in records of that size; says how many bytes of payload it took, and how many its files have.
 async fn fill(rig: &Rig, folder: &Path, bytes: usize) -> (u64, u64) {
-    let mut taken = 0;
     static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let mut taken = 0;
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let records =
@@ -413,13 +413,14 @@ async fn memory_holds_a_bounded_part_of_it() {
         let ids: Vec<_> = (0..100).map(|index| format!("{number}-{index}")).collect();
         rig.push(&ids, 10_000).await;
     }
-    let state = rig.buffer.shared.lock();
-    let (open, cached) = (state.open.len(), state.cached_bytes);
+    let (open, cached) = {
+        let state = rig.buffer.shared.lock();
+        (state.open.len(), state.cached_bytes)
+    };
     assert!(cached <= CACHED_BYTES, "{cached}");
     assert!(
         open < 70,
         "{open} chunks of half a MiB in a window of 32 MiB"
     );
-    drop(state);
     assert_eq!(rig.drain().await.len(), 10_000);
 }

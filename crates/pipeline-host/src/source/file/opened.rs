@@ -61,8 +61,9 @@ impl Stat {
     /// Whether this may be the file of `entry`. Device numbers may change when a machine starts anew, so a long start
     /// speaks for the file as well.
     pub(super) fn may_be(&self, entry: &Entry) -> bool {
-        let is_long = usize::from(entry.start.bytes) == FINGERPRINT_BYTES;
-        self.is_regular && self.inode == entry.inode && (self.device == entry.device || is_long)
+        self.is_regular
+            && self.inode == entry.inode
+            && (self.device == entry.device || entry.start.is_long())
     }
 
     pub(super) fn entry(&self, path: &Path, start: Fingerprint, mark: Mark) -> Entry {
@@ -92,10 +93,10 @@ impl Found {
         })
     }
 
-    /// Its first bytes.
-    pub(super) fn start(&self) -> io::Result<Fingerprint> {
+    /// Its first plain bytes, as many as a fingerprint takes.
+    pub(super) fn head(&self) -> io::Result<Vec<u8>> {
         let file = File::open(&self.path)?;
-        Ok(Fingerprint::of_start(&head(&file, is_gzip(&file)?)?))
+        head(&file, is_gzip(&file)?)
     }
 
     /// Whether what has been read is in this file. Of a compressed one only the start is looked at; opening it at the

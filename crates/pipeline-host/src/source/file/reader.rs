@@ -32,12 +32,17 @@ const COPY_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct FileReader {
     files: Files,
     checkpoint: Option<(PathBuf, Entries)>,
+    max_files: usize,
 }
 
 impl FileReader {
     /// A reader that goes on from a checkpoint, if there is one.
     pub(crate) fn new(files: Files, checkpoint: Option<(PathBuf, Entries)>) -> Self {
-        Self { files, checkpoint }
+        Self {
+            files,
+            checkpoint,
+            max_files: MAX_FILES,
+        }
     }
 
     /// Reads everything, or for ever, or until nobody listens.
@@ -56,6 +61,7 @@ struct Reading<'a> {
     files: Files,
     output: &'a Output,
     checkpoint: Option<PathBuf>,
+    max_files: usize,
     tracked: Vec<Tracked>,
     /// The files that are being read.
     ids: HashSet<(u64, u64)>,
@@ -108,6 +114,7 @@ impl<'a> Reading<'a> {
             files,
             output,
             checkpoint,
+            max_files: reader.max_files,
             tracked: Vec::new(),
             ids: HashSet::new(),
             away,
@@ -353,10 +360,10 @@ impl<'a> Reading<'a> {
     /// Whether a new file starts like one that is followed. If a rotation is copying that one, it is truncated in a
     /// moment, and then the new file goes on where it stood.
     fn may_be_copy(&mut self, found: &Found) -> bool {
-        let Ok(start) = found.start() else {
+        let Ok(head) = found.head() else {
             return false;
         };
-        let is_like = |file: &Tracked| file.mark.end() > 0 && file.start == start;
+        let is_like = |file: &Tracked| file.mark.end() > 0 && file.start.is_start_of(&head);
         if !self.tracked.iter().any(is_like) {
             return false;
         }
@@ -367,12 +374,10 @@ impl<'a> Reading<'a> {
     /// Reads what is left of a file that was truncated in its copy, if its folder holds one.
     fn track_copy(&mut self, file: &Tracked) -> Result<(), Stopped> {
         let entry = file.entry();
-        let copy = folder(&entry).into_iter().flat_map(siblings).find(|found| {
-            !self.ids.contains(&found.stat.id())
-                && found
-                    .start()
-                    .is_ok_and(|start| is_copy(found, start, &entry))
-        });
+        let copy = folder(&entry)
+            .into_iter()
+            .flat_map(siblings)
+            .find(|found| !self.ids.contains(&found.stat.id()) && is_copy(found, &entry));
         let Some(found) = copy else { return Ok(()) };
         let id = self.next_id;
         self.next_id += 1;
@@ -391,9 +396,12 @@ impl<'a> Reading<'a> {
         known: Option<(u64, super::checkpoint::Entry)>,
         is_asked_for: bool,
     ) -> Result<(), Stopped> {
-        if self.tracked.len() + self.away.len() >= MAX_FILES && !self.forget_one()? {
+        if self.tracked.len() + self.away.len() >= self.max_files && !self.forget_one()? {
             if !std::mem::replace(&mut self.said_too_many, true) {
-                let text = format!("it is one of more than {MAX_FILES} files; name fewer");
+                let text = format!(
+                    "it is one of more than {} files; name fewer",
+                    self.max_files
+                );
                 let error = file_error(self.output, found.path, io::Error::other(text));
                 self.output.fail(error)?;
             }
@@ -461,5 +469,74 @@ fn file_error(output: &Output, path: PathBuf, error: io::Error) -> SourceError {
         name: output.source.clone(),
         path,
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checkpoint::Entry;
+    use super::*;
+    use crate::source::mark::Mark;
+    use pipeline_core::ManualClock;
+    use std::path::Path;
+    use tokio::sync::mpsc;
+
+    /// What one run reads, which files it forgets, and what it complains about.
+    fn read(folder: &Path, entries: Entries, max_files: usize) -> (usize, Vec<u64>, Vec<String>) {
+        let files = Files {
+            paths: vec!["*.log".into()],
+            base_dir: folder.to_owned(),
+            shift_times: false,
+            checkpoint: true,
+            follow: false,
+        };
+        let mut reader = FileReader::new(files, Some((folder.join("checkpoint"), entries)));
+        reader.max_files = max_files;
+        let (chunks, mut read) = mpsc::channel(100);
+        let output = Output {
+            source: "events".to_owned(),
+            clock: Arc::new(ManualClock::at(0)),
+            chunks,
+        };
+        reader.read(&output).unwrap();
+        let (mut lines, mut forgotten, mut said) = (0, Vec::new(), Vec::new());
+        while let Ok(read) = read.try_recv() {
+            match read {
+                Ok(chunk) => {
+                    lines += chunk.inputs.len();
+                    if let Some(Change::Forget(id)) = chunk.change {
+                        forgotten.push(id);
+                    }
+                }
+                Err(error) => said.push(error.to_string()),
+            }
+        }
+        (lines, forgotten, said)
+    }
+
+    #[test]
+    fn no_more_files_are_read_than_can_be_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.log", "b.log", "c.log"] {
+            std::fs::write(folder.path().join(name), "{}\n").unwrap();
+        }
+        assert_eq!(read(folder.path(), Entries::new(), 3), (3, vec![], vec![]));
+        let (lines, _, said) = read(folder.path(), Entries::new(), 2);
+        let expected = "c.log` cannot be read: it is one of more than 2 files; name fewer";
+        assert!(
+            lines == 2 && said.len() == 1 && said[0].ends_with(expected),
+            "{said:?}"
+        );
+        // A file that is away makes room.
+        let away = Entry {
+            path: "/a/folder/that/is/missing/a.log".into(),
+            device: 1,
+            inode: 1,
+            start: crate::source::mark::Fingerprint::of_start(b"x"),
+            mark: Mark::default(),
+        };
+        let entries = Entries::from([(7, away)]);
+        assert_eq!(read(folder.path(), entries.clone(), 4), (3, vec![], vec![]));
+        assert_eq!(read(folder.path(), entries, 3), (3, vec![7], vec![]));
     }
 }

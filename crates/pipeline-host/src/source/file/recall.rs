@@ -95,8 +95,8 @@ pub(super) fn folder(entry: &Entry) -> Option<PathBuf> {
 }
 
 /// Whether a file holds all that was read of another, and so is a copy of it.
-pub(super) fn is_copy(found: &Found, start: Fingerprint, entry: &Entry) -> bool {
-    entry.mark.end() > 0 && start == entry.start && found.holds(entry).unwrap_or(false)
+pub(super) fn is_copy(found: &Found, entry: &Entry) -> bool {
+    entry.mark.end() > 0 && found.holds(entry).unwrap_or(false)
 }
 
 /// Files that may be those of an earlier run.
@@ -148,11 +148,17 @@ impl Pool {
     }
 
     fn copy(&self, entry: &Entry) -> Option<usize> {
-        let candidates = self.by_start.get(&entry.start)?;
-        candidates
-            .iter()
-            .copied()
-            .find(|index| self.is_free(*index) && is_copy(&self.files[*index], entry.start, entry))
+        let is_copy = |index: &usize| self.is_free(*index) && is_copy(&self.files[*index], entry);
+        if entry.start.is_long() {
+            return self
+                .by_start
+                .get(&entry.start)?
+                .iter()
+                .copied()
+                .find(is_copy);
+        }
+        // A short file may have grown before it was copied.
+        (0..self.files.len()).find(is_copy)
     }
 
     fn is_free(&self, index: usize) -> bool {
@@ -163,8 +169,9 @@ impl Pool {
         for (index, found) in self.files.iter().enumerate() {
             if found.stat.is_regular
                 && !self.claims.contains_key(&index)
-                && let Ok(start) = found.start()
+                && let Ok(head) = found.head()
             {
+                let start = Fingerprint::of_start(&head);
                 self.by_start.entry(start).or_default().push(index);
             }
         }
