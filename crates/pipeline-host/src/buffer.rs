@@ -1,6 +1,6 @@
 //! What waits in front of one sink: in memory, or on disk with a window in memory.
 //!
-//! Invariant: a record that was taken in comes out as part of a batch, or of [`Buffer::abandon`], or stays on disk.
+//! Invariant: a record that was taken in comes out as part of a batch, or of `Buffer::abandon`, or stays on disk.
 
 mod disk;
 mod queue;
