@@ -1,10 +1,12 @@
 //! What the whole way of an event costs: a source, a buffer, and the delivery to a stand-in for Meta's Graph API.
 //!
-//!     cargo build --release && cargo run --release -p end-to-end             prints the tables
-//!     cargo build --release && cargo run --release -p end-to-end -- --plot   and draws them into benches/end_to_end.svg
-//!     … -- grid | http | growth | start                                       one part alone
-//!     … -- grid --quick                                                        the usual set-up alone
-//!     … -- growth --long                                                      up to ten million events
+//! ```text
+//! cargo build --release && cargo run --release -p end-to-end             prints the tables
+//! cargo build --release && cargo run --release -p end-to-end -- --plot   and draws them into benches/end_to_end.svg
+//! … -- grid | http | growth | start                                       one part alone
+//! … -- grid --quick                                                        the usual set-up alone
+//! … -- growth --long                                                      up to ten million events
+//! ```
 //!
 //! It runs the program `pipeline` that people run, twice: as host and, in a process of its own, as sandbox, so that the
 //! processor time of the two is told apart. The system counts: time, memory and bytes written are those of `/proc`.
