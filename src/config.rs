@@ -9,6 +9,7 @@ use crate::identity::{Alpha2, country_of};
 use crate::mapping::{Mapping, Overrides, Rules};
 use crate::payload::ACTION_SOURCES;
 use crate::preset::{self, Preset};
+use crate::token;
 use pipeline_core::options::{self, Problem};
 use pipeline_core::{ParseContext, SensitiveString};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     pixel_id: String,
     /// The Conversions API access token, usually from the environment (no default; this or `access_token_file`). Example: `"${META_ACCESS_TOKEN}"`.
     access_token: SensitiveString,
-    /// A file that holds the access token alone (no default; this or `access_token`). Example: `/run/secrets/meta`.
+    /// A file that holds the access token alone; when it changes, the new token is used without a restart (no default; this or `access_token`). Example: `/run/secrets/meta`.
     access_token_file: Option<PathBuf>,
     /// The version of the Graph API (default: `v25.0`). Example: `v26.0`.
     api_version: String,
@@ -186,10 +187,14 @@ pub(crate) struct Settings {
     pub(crate) mapping: Mapping,
     pub(crate) pixel_id: String,
     pub(crate) access_token: SensitiveString,
+    /// Where a newer token may be.
+    pub(crate) access_token_file: Option<PathBuf>,
     pub(crate) api_version: String,
     pub(crate) endpoint: String,
     pub(crate) test_event_code: Option<String>,
     pub(crate) timeout: Duration,
+    /// The preset's file, where it is the user's own.
+    pub(crate) preset_file: Option<PathBuf>,
 }
 
 /// The JSON Schema of the options.
@@ -260,9 +265,14 @@ impl Options {
         let access_token = self.token(&cx.base_dir, problems);
         let mapping = self.mapping(cx, default_currency, default_country, problems);
         Some(Settings {
+            preset_file: match &self.preset {
+                PresetChoice::File { file } => Some(cx.base_dir.join(file)),
+                PresetChoice::Name(_) => None,
+            },
             mapping: mapping?,
             pixel_id: self.pixel_id,
             access_token: access_token?,
+            access_token_file: self.access_token_file.map(|file| cx.base_dir.join(file)),
             api_version: self.api_version,
             endpoint: self.endpoint.trim_end_matches('/').to_owned(),
             test_event_code: self.test_event_code,
@@ -305,8 +315,6 @@ impl Options {
     }
 
     fn token(&self, base_dir: &Path, problems: &mut Vec<Problem>) -> Option<SensitiveString> {
-        /// No token is longer.
-        const MAX_TOKEN_BYTES: usize = 4_096;
         let mut report = |path: &str, problem: String, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
             None
@@ -320,31 +328,13 @@ impl Options {
                 let expected = "the token from Events Manager, or `access_token_file`";
                 return report("access_token", "is missing".to_owned(), expected);
             }
-            (None, false) => ("access_token", self.access_token.clone()),
-            (Some(file), true) => match std::fs::read_to_string(base_dir.join(file)) {
-                Ok(text) => (
-                    "access_token_file",
-                    SensitiveString::from(text.trim().to_owned()),
-                ),
-                Err(error) => {
-                    let problem = format!("cannot be read ({error})");
-                    return report(
-                        "access_token_file",
-                        problem,
-                        "a readable file with the token alone",
-                    );
-                }
-            },
+            (None, false) => ("access_token", token::check(self.access_token.clone())),
+            (Some(file), true) => ("access_token_file", token::read(&base_dir.join(file))),
         };
-        let text = token.expose();
-        if text.is_empty()
-            || text.len() > MAX_TOKEN_BYTES
-            || !text.bytes().all(|b| b.is_ascii_graphic())
-        {
-            let problem = "does not hold a token".to_owned();
-            return report(path, problem, "one line of letters, digits and signs");
-        }
-        Some(token)
+        token.map_or_else(
+            |problem| report(path, problem.to_string(), problem.expected()),
+            Some,
+        )
     }
 
     fn mapping(

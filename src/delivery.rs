@@ -13,8 +13,10 @@
 
 use crate::request::Target;
 use crate::response::{self, Answer, Code};
+use crate::token::AccessToken;
 use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
-use reqwest::{Client, RequestBuilder, Response, header, redirect};
+use reqwest::header::{self, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response, redirect};
 use std::sync::Arc;
 
 /// Bytes of an answer that are read; Meta's are far smaller.
@@ -28,6 +30,7 @@ const MAX_REQUESTS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Delivery {
     target: Target,
+    token: AccessToken,
     client: Client,
     clock: Arc<dyn Clock>,
 }
@@ -44,10 +47,12 @@ pub(crate) enum DeliveryError {
 }
 
 impl Delivery {
-    pub(crate) fn new(target: Target, clock: Arc<dyn Clock>) -> Result<Self, DeliveryError> {
-        let headers = target.headers().map_err(|_| DeliveryError::Token)?;
+    pub(crate) fn new(
+        target: Target,
+        token: AccessToken,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, DeliveryError> {
         let client = Client::builder()
-            .default_headers(headers)
             .user_agent(concat!(
                 env!("CARGO_PKG_NAME"),
                 "/",
@@ -60,6 +65,7 @@ impl Delivery {
             .map_err(|_| DeliveryError::Client)?;
         Ok(Self {
             target,
+            token,
             client,
             clock,
         })
@@ -91,11 +97,12 @@ impl Delivery {
         live: Vec<usize>,
         outcomes: &mut [Option<Outcome>],
     ) -> Outcome {
+        let bearer = self.token.header();
         let mut parts = Parts::default();
         parts.push(live, false);
         for _ in 0..MAX_REQUESTS {
             let Some(mut part) = parts.0.pop() else { break };
-            let (index, reason, refused) = match self.send(batch, &part.positions).await {
+            let (index, reason, refused) = match self.send(&bearer, batch, &part.positions).await {
                 Answer::Received(Some(count)) if count == part.positions.len() as u64 => {
                     for position in part.positions {
                         outcomes[position] = Some(Outcome::Delivered);
@@ -118,6 +125,7 @@ impl Delivery {
                     return Outcome::Retry { after, reason };
                 }
                 Answer::Blocked(reason) => {
+                    let reason = self.token.explain(reason);
                     return Outcome::Blocked { reason };
                 }
             };
@@ -136,13 +144,14 @@ impl Delivery {
         retry(Code::ManyRefused)
     }
 
-    async fn send(&self, batch: &[Record], part: &[usize]) -> Answer {
+    async fn send(&self, bearer: &HeaderValue, batch: &[Record], part: &[usize]) -> Answer {
         let body = self
             .target
             .body(part.iter().map(|&position| &batch[position]));
         let request = self.client.post(self.target.events_url());
         exchange(
             request
+                .header(header::AUTHORIZATION, bearer)
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body),
         )
@@ -150,9 +159,12 @@ impl Delivery {
     }
 
     pub(crate) async fn healthcheck(&self) -> Result<(), HealthcheckError> {
-        match exchange(self.client.get(self.target.healthcheck_url())).await {
+        let request = self.client.get(self.target.healthcheck_url());
+        // Asked now and then only, and a new token is what a blocked sink waits for.
+        let bearer = self.token.header_read_anew();
+        match exchange(request.header(header::AUTHORIZATION, bearer)).await {
             Answer::Received(_) => Ok(()),
-            Answer::Blocked(reason) => Err(HealthcheckError::Blocked(reason)),
+            Answer::Blocked(reason) => Err(HealthcheckError::Blocked(self.token.explain(reason))),
             Answer::Retry { reason, .. } | Answer::Invalid { reason, .. } => {
                 Err(HealthcheckError::Unavailable(reason))
             }

@@ -24,6 +24,7 @@ mod text;
 
 pub(crate) use country::{Alpha2, country_of};
 pub(crate) use digest::Digest;
+pub(crate) use email::is_address as is_email;
 pub(crate) use ip::client_ip;
 pub(crate) use left_out::LeftOut;
 pub(crate) use name::split_name;

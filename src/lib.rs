@@ -5,7 +5,7 @@
 //! 1. `extract` reads the event's bytes once, along the paths that the preset names;
 //! 2. `consent` decides whether it may leave;
 //! 3. `mapping` makes a server event of it, as `preset` and the options in `config` say;
-//! 4. `identity` normalises and hashes personal data on the way, the only door for it;
+//! 4. `identity` normalizes and hashes personal data on the way, the only door for it;
 //! 5. `validate` finds what Meta would refuse, and the host buffers the record;
 //! 6. `request` and `delivery` send a batch of records and take a refused one apart;
 //! 7. `response` reads Meta's answer into the fate of each event.
@@ -32,6 +32,7 @@ mod reference;
 mod request;
 mod response;
 mod sink;
+mod token;
 mod validate;
 mod words;
 

@@ -1,7 +1,7 @@
 //! An event and a compiled preset in, a server event out; pure.
 //!
 //! The event's text is read once along the paths that the preset names ([`crate::extract`]). What was found is decoded,
-//! normalised, hashed and written straight into the bytes of the server event, parameter by parameter in the order of
+//! normalized, hashed and written straight into the bytes of the server event, parameter by parameter in the order of
 //! [`crate::payload::PARAMETERS`]. A parameter whose value cannot be used is left out; the event lives on without it.
 //!
 //! Invariant: no input makes it fail other than by an [`Encoded`] that says why, and personal data enters the output

@@ -40,7 +40,7 @@ pub(crate) enum Section {
 /// What a parameter holds, and how a value gets its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Normalised and hashed, always a list.
+    /// Normalized and hashed, always a list.
     Hashed(Field),
     ExternalId,
     ClientIp,

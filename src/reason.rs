@@ -23,6 +23,7 @@ reasons! {
     missing_value = "Meta takes no Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta takes no Purchase and no OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
     missing_app_data = "Meta takes no app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
+    attribution_not_supported = "Meta takes no AppendAttribution without `attribution_data`, which this sink does not make; map the event to another name";
     missing_messaging_channel = "an event of a conversation needs a `messaging_channel`: messenger, whatsapp or instagram";
     messaging_event_not_allowed = "Meta does not take this event from a conversation; map it to one that it takes, such as Purchase or LeadSubmitted";
     missing_messaging_ids = "the ids of the conversation are missing: `page_id` and `page_scoped_user_id` for messenger, `ctwa_clid` and `whatsapp_business_account_id` (or `page_id`) for whatsapp, `ig_account_id` and `ig_sid` for instagram";

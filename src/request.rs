@@ -1,12 +1,11 @@
-//! Records in, the body and the headers of one HTTP request out.
+//! Records in, the URL and the body of one HTTP request out.
 //!
-//! Invariant: the access token stands in the `Authorization` header, which is marked sensitive, and nowhere else.
+//! Invariant: neither holds the access token; its place is the header that `token` makes.
 
-use pipeline_core::{Record, SensitiveString};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue};
+use pipeline_core::Record;
 use std::time::Duration;
 
-/// Where events go, and as whom.
+/// Where events go.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// Scheme, host and port, without a trailing slash.
@@ -15,8 +14,6 @@ pub(crate) struct Target {
     pub(crate) api_version: String,
     /// The pixel or dataset, in digits.
     pub(crate) pixel_id: String,
-    /// Sent as a bearer token.
-    pub(crate) access_token: SensitiveString,
     /// Shows the events under "Test events"; they count all the same.
     pub(crate) test_event_code: Option<String>,
     /// The longest one exchange may take.
@@ -34,13 +31,6 @@ impl Target {
 
     fn pixel_url(&self) -> String {
         format!("{}/{}/{}", self.endpoint, self.api_version, self.pixel_id)
-    }
-
-    /// The headers every request carries.
-    pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidHeaderValue> {
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.access_token.expose()))?;
-        bearer.set_sensitive(true);
-        Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
     }
 
     /// The body that carries these records, their payloads byte for byte.

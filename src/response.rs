@@ -4,7 +4,7 @@
 //! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localised and
 //! may quote personal data, stay out. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
 
-use pipeline_core::Reason;
+use pipeline_core::{DestinationCode, Reason};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -49,6 +49,8 @@ pub(crate) enum Answer {
 struct GraphError<'a> {
     code: i64,
     subcode: Option<i64>,
+    /// The two as Meta gave them; `None` where `code` is only what the error amounts to.
+    given: Option<DestinationCode>,
     is_transient: bool,
     texts: [Option<&'a str>; 2],
     trace: Option<&'a str>,
@@ -59,13 +61,13 @@ impl<'a> GraphError<'a> {
         let error = body.get("error")?.as_object()?;
         let text = |name| error.get(name).and_then(Value::as_str);
         let is_transient = error.get("is_transient").is_some_and(is_true);
+        let code = error.get("code").and_then(integer);
+        let subcode = error.get("error_subcode").and_then(integer);
         Some(Self {
             // An error that may pass is read as such even where its code cannot be.
-            code: error
-                .get("code")
-                .and_then(integer)
-                .or(is_transient.then_some(UNKNOWN_ERROR))?,
-            subcode: error.get("error_subcode").and_then(integer),
+            code: code.or(is_transient.then_some(UNKNOWN_ERROR))?,
+            subcode,
+            given: code.map(|code| DestinationCode { code, subcode }),
             is_transient,
             texts: [text("error_user_msg"), text("message")],
             trace: text("fbtrace_id"),
@@ -94,20 +96,21 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
             let count = receipt.get("events_received").and_then(integer);
             Answer::Received(count.and_then(|count| u64::try_from(count).ok()))
         }
-        _ => read_status(status, headers),
+        _ => read_status(status, headers, None),
     }
 }
 
 /// A page that is not Meta's word costs no event: only 401 and 403 mean more than "try again".
-fn read_status(status: u16, headers: &HeaderMap) -> Answer {
+fn read_status(status: u16, headers: &HeaderMap, given: Option<DestinationCode>) -> Answer {
     let code = match status {
-        401 => return Answer::Blocked(Code::TokenInvalid.reason()),
-        403 => return Answer::Blocked(Code::PermissionMissing.reason()),
+        401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(given)),
+        403 => return Answer::Blocked(Code::PermissionMissing.reason().with_destination(given)),
         429 => Code::Throttled,
         408 | 500.. => Code::ServerError,
         _ => Code::UnreadableAnswer,
     };
     let reason = code.because(format!("{} (HTTP status {status})", code.sentence()));
+    let reason = reason.with_destination(given);
     Answer::Retry {
         after: throttle(headers),
         reason,
@@ -126,11 +129,13 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
         None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
             Code::RefusedInvalid
         }
-        _ => return read_status(status, headers),
+        _ => return read_status(status, headers, error.given),
     };
     let located = error.texts.iter().flatten().find_map(|text| locate(text));
     let path = located.as_ref().map_or("", |(_, path)| path);
-    let reason = code.because(explain(code, error, path));
+    let reason = code
+        .because(explain(code, error, path))
+        .with_destination(error.given);
     match code.class() {
         Class::Transient | Class::Throttle => Answer::Retry {
             after: throttle(headers),

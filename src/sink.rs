@@ -1,17 +1,19 @@
 //! The sink: mapping in front of the buffer, delivery behind it, and its place in the registry.
 
 use crate::config::{self, Settings};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, DeliveryError};
 use crate::mapping::{Mapping, Story};
 use crate::preset;
 use crate::quality::{self, Tally};
 use crate::request::Target;
+use crate::token::AccessToken;
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BatchLimits, BuildError, Clock, Coverage, Encoded, Event, Explained, HealthcheckError, Outcome,
     ParseContext, Record, Sink, SinkConfig, SinkContext, SinkDescription,
 };
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Events in one request, as Meta documents.
@@ -52,12 +54,14 @@ impl SinkConfig for MetaConversionsConfig {
             endpoint: settings.endpoint.clone(),
             api_version: settings.api_version.clone(),
             pixel_id: settings.pixel_id.clone(),
-            access_token: settings.access_token.clone(),
             test_event_code: settings.test_event_code.clone(),
             timeout: settings.timeout,
         };
-        let delivery =
-            Delivery::new(target, Arc::clone(&cx.clock)).map_err(|problem| BuildError {
+        let token = AccessToken::new(&settings.access_token, settings.access_token_file.clone());
+        let delivery = token
+            .map_err(|_| DeliveryError::Token)
+            .and_then(|token| Delivery::new(target, token, Arc::clone(&cx.clock)))
+            .map_err(|problem| BuildError {
                 sink: cx.name,
                 problem: problem.to_string(),
             })?;
@@ -67,6 +71,10 @@ impl SinkConfig for MetaConversionsConfig {
             clock: cx.clock,
             tally: Tally::default(),
         }))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.0.preset_file.iter().cloned().collect()
     }
 
     fn notices(&self) -> Vec<String> {

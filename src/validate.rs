@@ -148,6 +148,9 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
     if facts.action_source == "app" && !facts.has_app_data {
         return Some(reason::missing_app_data());
     }
+    if name == "AppendAttribution" {
+        return Some(reason::attribution_not_supported());
+    }
     if facts.action_source == "business_messaging"
         && let Some(reason) = check_messaging(name, facts)
     {

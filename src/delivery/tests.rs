@@ -75,7 +75,7 @@ impl Bench {
                 .route("/v25.0/1/events", any(answer))
                 .with_state(ledger.clone());
             tokio::spawn(async { axum::serve(listener, app).await });
-            Delivery::new(target(endpoint), Arc::new(ManualClock::at(50_000))).unwrap()
+            Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(50_000))).unwrap()
         });
         Self {
             runtime,
@@ -109,10 +109,13 @@ fn target(endpoint: String) -> Target {
         endpoint,
         api_version: "v25.0".into(),
         pixel_id: "1".into(),
-        access_token: SensitiveString::from("t".to_owned()),
         test_event_code: None,
         timeout: Duration::from_secs(10),
     }
+}
+
+fn token() -> AccessToken {
+    AccessToken::new(&SensitiveString::from("t".to_owned()), None).unwrap()
 }
 
 /// The most requests that taking `events` apart may cost for each bad one: 2·log₂(n) + 1.
@@ -203,7 +206,7 @@ async fn a_host_that_cannot_be_reached_is_unavailable_and_its_url_is_not_shown()
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let delivery = Delivery::new(target(endpoint), Arc::new(ManualClock::at(0))).unwrap();
+    let delivery = Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(0))).unwrap();
     let error = delivery.healthcheck().await.unwrap_err();
     assert!(matches!(error, HealthcheckError::Unavailable(_)));
     assert_eq!(error.to_string(), "the connection to Meta failed");

@@ -53,7 +53,8 @@ fn bare(text: &str) -> &str {
         .trim_end_matches(|c| is_space(c) || matches!(c, '.' | ',' | ';'))
 }
 
-fn is_address(text: &str) -> bool {
+/// Whether the text is an address as it stands.
+pub(crate) fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else {
         return false;
     };

@@ -2,7 +2,7 @@
 //!
 //! Expected hashes are literals from Python's hashlib, or printed in Meta's documentation.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{borrow::Cow, collections::HashMap, fs, path::Path};
 
 use proptest::prelude::*;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -147,6 +147,56 @@ fn every_case_of_every_rule_holds() {
         }
     }
     assert!(wrong.is_empty(), "{} cases: {wrong:#?}", wrong.len());
+}
+
+/// What is sent as it is, or left out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unhashed {
+    #[expect(dead_code, reason = "for the reader of the file")]
+    rule: String,
+    cases: Vec<UnhashedCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnhashedCase {
+    value: String,
+    sent: Option<String>,
+    left_out: Option<String>,
+}
+
+fn cookie(value: &str) -> Result<Cow<'_, str>, LeftOut> {
+    let fbc = browser_id::fbc(value).map(|fbc| fbc.value);
+    // The ids of browsers have the same form, but for their length.
+    assert!(fbc.is_none() || browser_id::fbp(value) == fbc, "{value}");
+    fbc.map(Cow::Borrowed).ok_or(LeftOut::MalformedCookie)
+}
+
+#[test]
+fn every_case_of_what_is_not_hashed_holds() {
+    type Rule = fn(&str) -> Result<Cow<'_, str>, LeftOut>;
+    let rules: [(&str, Rule); 3] = [
+        ("client_ip_address", client_ip),
+        ("cookie", cookie),
+        ("fbclid", browser_id::fbclid_in_url),
+    ];
+    for (name, rule) in rules {
+        let table: Unhashed = read(&format!("{name}.json"));
+        assert!(!table.cases.is_empty());
+        for case in table.cases {
+            let actual = rule(&case.value);
+            assert_eq!(
+                (
+                    actual.as_deref().ok(),
+                    actual.as_ref().err().map(|why| why.code())
+                ),
+                (case.sent.as_deref(), case.left_out.as_deref()),
+                "{name}: {}",
+                case.value
+            );
+        }
+    }
 }
 
 #[test]

@@ -41,6 +41,15 @@ pub(crate) struct EventPlan {
     pub(crate) custom_data: Vec<FieldPlan>,
     pub(crate) store_data: Vec<FieldPlan>,
     pub(crate) items: Option<ItemsPlan>,
+    /// A name in the properties that is of the item, or of a person.
+    pub(crate) name: Option<EitherName>,
+}
+
+/// The `name` of an event's properties. Where these hold traits of a person too, nobody can tell whose it is.
+#[derive(Debug)]
+pub(crate) struct EitherName {
+    pub(crate) slot: Slot,
+    pub(crate) traits: Vec<Slot>,
 }
 
 impl EventPlan {
@@ -129,6 +138,21 @@ pub(crate) struct FieldPlan {
 }
 
 impl FieldPlan {
+    /// Whether people write what it holds: not an id, and nothing with a form of its own.
+    pub(crate) fn is_words(&self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::TextUpTo(_) | Kind::Scalar)
+            && self.name.starts_with("custom_data.")
+            && !self.name.ends_with("id")
+    }
+
+    /// Whether it says what an item is called.
+    pub(crate) fn is_a_name(&self) -> bool {
+        matches!(
+            &*self.name,
+            "custom_data.content_name" | "custom_data.contents[].title"
+        )
+    }
+
     /// Known parameters in the order of the table, custom ones after them by name.
     fn sort_key(&self) -> (bool, Option<ParameterId>, &str) {
         (self.known.is_none(), self.known, &self.name)
@@ -374,6 +398,7 @@ impl<'a> Compiler<'a, '_> {
             custom_data: Vec::new(),
             store_data: Vec::new(),
             items,
+            name: None,
         };
         for (name, (place, table)) in fields {
             let Some((section, field)) = self.field(&name, &place, &table, None) else {
@@ -382,7 +407,32 @@ impl<'a> Compiler<'a, '_> {
             plan.add(section, field);
         }
         plan.sort();
+        plan.name = self.either_name(&plan);
         Some(plan)
+    }
+
+    /// The name of the event's own item, if it stands where a person's would.
+    fn either_name(&self, plan: &EventPlan) -> Option<EitherName> {
+        const PROPERTIES: &str = "properties.";
+        let slots = |fields: &[FieldPlan], wanted: fn(&FieldPlan) -> bool| -> Vec<(Slot, String)> {
+            let wanted = fields.iter().filter(|field| wanted(field));
+            let slots = wanted.flat_map(|field| field.groups.iter().flatten());
+            slots
+                .map(|slot| (*slot, self.paths.path(*slot).to_string()))
+                .filter(|(_, path)| path.starts_with(PROPERTIES))
+                .collect()
+        };
+        let own = plan.items.as_ref().and_then(|items| items.own.as_ref());
+        let mut names = slots(&plan.custom_data, FieldPlan::is_a_name);
+        names.extend(own.map_or_else(Vec::new, |own| slots(&own.fields, FieldPlan::is_a_name)));
+        let slot = names.iter().find(|(_, path)| path == "properties.name")?.0;
+        let traits = slots(&plan.user_data, |field| {
+            matches!(field.kind, Kind::Hashed(_))
+        });
+        Some(EitherName {
+            slot,
+            traits: traits.into_iter().map(|(slot, _)| slot).collect(),
+        })
     }
 
     /// The field mappings of an event by parameter name, each with the place of the layer that won.

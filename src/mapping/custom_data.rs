@@ -6,6 +6,7 @@ use super::explain::Trace;
 use super::value::{self, LeftOut};
 use crate::extract::Slot;
 use crate::field_mapping::Derived;
+use crate::identity;
 use crate::payload::{Kind, ParameterId};
 use std::io::Write as _;
 use std::ops::Range;
@@ -27,10 +28,28 @@ const NO_ID: LeftOut = LeftOut {
     code: "no_id",
     sentence: "Meta takes no item without an id",
 };
+const PERSON: LeftOut = LeftOut {
+    code: "perhaps_a_person",
+    sentence: "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`",
+};
+const EMAIL: LeftOut = LeftOut {
+    code: "an_email",
+    sentence: "there is an e-mail address in it, which goes to Meta hashed or not at all",
+};
 const TOO_MANY: LeftOut = LeftOut {
     code: "too_many",
     sentence: "only the first 2000 items are sent",
 };
+
+/// Whether there is an e-mail address in some JSON text.
+fn holds_an_email(json: &[u8]) -> bool {
+    if !json.contains(&b'@') {
+        return false;
+    }
+    let text = String::from_utf8_lossy(json);
+    let mut words = text.split(|c: char| c.is_whitespace() || "\"\\,;:()[]<>".contains(c));
+    words.any(|word| identity::is_email(word.trim_matches('.')))
+}
 
 impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     pub(super) fn custom_data(&mut self) {
@@ -107,8 +126,16 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
+            if self.may_be_of_a_person(scope, field, *slot) {
+                self.left_out(scope, field, Origin::Slot(*slot), PERSON);
+                continue;
+            }
             self.key(field);
-            match self.value(field.kind, raw) {
+            let written = match self.value(field.kind, raw) {
+                Ok(()) if holds_an_email(&self.out[mark..]) && field.is_words() => Err(EMAIL),
+                written => written,
+            };
+            match written {
                 Ok(()) => return self.sent(scope, field, Origin::Slot(*slot), rule(field.kind)),
                 Err(why) => {
                     self.out.truncate(mark);
@@ -124,6 +151,18 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         if field.otherwise.is_none() {
             self.absent(scope, field);
         }
+    }
+
+    /// Whether an item's name could be a person's, since it stands beside a person's traits.
+    fn may_be_of_a_person(&self, scope: Scope<'m>, field: &FieldPlan, slot: Slot) -> bool {
+        let name = self.plan.name.as_ref();
+        matches!(scope, Scope::Event)
+            && name.is_some_and(|name| name.slot == slot)
+            && field.is_a_name()
+            && name.is_some_and(|name| {
+                let mut traits = name.traits.iter();
+                traits.any(|slot| self.get(Scope::Event, *slot).is_some())
+            })
     }
 
     fn settle(

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 /// Bytes of an ordinary server event; the buffer starts with this size.
 pub(super) const USUAL_BYTES: usize = 2_048;
-/// Bytes of an ordinary normalised value.
+/// Bytes of an ordinary normalized value.
 pub(super) const USUAL_VALUE_BYTES: usize = 64;
 
 /// A server event being written.
@@ -298,7 +298,8 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 /// The field's name, with the place of its item.
 fn place(_: &Mapping, scope: Scope<'_>, field: &FieldPlan) -> String {
     match scope {
-        Scope::Event => field.name.to_string(),
+        // The event itself is its one item.
+        Scope::Event => field.name.replace("[]", "[0]"),
         Scope::Item { row, .. } => field.name.replace("[]", &format!("[{row}]")),
     }
 }

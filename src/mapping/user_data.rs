@@ -58,7 +58,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             .and_then(|field| {
                 field.groups.iter().flatten().find_map(|slot| {
                     let raw = self.get(Scope::Event, *slot)?;
-                    identity::country_of(&value::text(raw).ok()?)
+                    identity::country_of(&value::text_as_written(raw).ok()?)
                 })
             });
         Locale {
@@ -120,8 +120,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         if value::is_empty(raw) {
             return;
         }
-        let written =
-            value::text(raw).and_then(|text| self.normal_form(field, kind, locale, start, &text));
+        let text = match kind {
+            Some(_) => value::text_as_written(raw),
+            None => value::text(raw),
+        };
+        let written = text.and_then(|text| self.normal_form(field, kind, locale, start, &text));
         match written {
             Ok(rule) => self.sent(Scope::Event, field, origin, rule),
             Err(why) => self.left_out(Scope::Event, field, origin, why),
@@ -244,13 +247,9 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// own time.
     fn click_id(&mut self, field: &'m FieldPlan) -> bool {
         let cookie = self.first(Scope::Event, field, |raw| {
-            let text = value::text(raw)?;
-            match browser_id::fbc(&text) {
-                Some(_) => Ok(text),
-                None => Err(identity::LeftOut::MalformedCookie.into()),
-            }
+            cookie(raw, |text| browser_id::fbc(text).map(|fbc| fbc.value))
         });
-        let click = self.clicked();
+        let click = self.clicked(field);
         let Some((_, origin)) = cookie.as_ref().or(click.as_ref()) else {
             return false;
         };
@@ -285,7 +284,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     /// The click id: in the query of a URL, or by itself where a path ends in `fbclid`.
-    fn clicked(&mut self) -> Option<(Cow<'a, str>, Origin)> {
+    fn clicked(&mut self, field: &'m FieldPlan) -> Option<(Cow<'a, str>, Origin)> {
         let plan = self.plan;
         let sources = plan.click_id.as_ref()?;
         for slot in sources.groups.iter().flatten() {
@@ -297,35 +296,17 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             if !bare && !raw.contains("fbclid") {
                 continue;
             }
-            let text = match value::text(raw) {
-                Ok(text) => text,
-                Err(why) => {
-                    self.left_out(Scope::Event, sources, Origin::Slot(*slot), why);
-                    continue;
-                }
-            };
-            let click = match text {
-                text if bare => Some(text),
-                Cow::Borrowed(text) => browser_id::fbclid_in_url(text),
-                Cow::Owned(text) => {
-                    browser_id::fbclid_in_url(&text).map(|click| Cow::Owned(click.into_owned()))
-                }
-            };
-            if let Some(click) = click {
-                return Some((click, Origin::Slot(*slot)));
+            match click_in(raw, bare) {
+                Ok(Some(click)) => return Some((click, Origin::Slot(*slot))),
+                Ok(None) => {}
+                Err(why) => self.left_out(Scope::Event, field, Origin::Slot(*slot), why),
             }
         }
         None
     }
 
     fn browser_id(&mut self, field: &'m FieldPlan) -> bool {
-        let cookie = self.first(Scope::Event, field, |raw| {
-            let text = value::text(raw)?;
-            match browser_id::fbp(&text) {
-                Some(_) => Ok(text),
-                None => Err(identity::LeftOut::MalformedCookie.into()),
-            }
-        });
+        let cookie = self.first(Scope::Event, field, |raw| cookie(raw, browser_id::fbp));
         if let Some((cookie, origin)) = cookie {
             self.key(field);
             self.text(&cookie);
@@ -354,6 +335,32 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         }
         self.scratch = scratch;
         made.is_ok()
+    }
+}
+
+/// A cookie's value, as `read` finds it in the text.
+fn cookie(raw: &str, read: impl Fn(&str) -> Option<&str>) -> Result<Cow<'_, str>, LeftOut> {
+    let value = match value::text_as_written(raw)? {
+        Cow::Borrowed(text) => read(text).map(Cow::Borrowed),
+        Cow::Owned(text) => read(&text).map(|value| Cow::Owned(value.to_owned())),
+    };
+    value.ok_or_else(|| identity::LeftOut::MalformedCookie.into())
+}
+
+/// The click id in a URL, or the one that the value is.
+fn click_in(raw: &str, bare: bool) -> Result<Option<Cow<'_, str>>, LeftOut> {
+    let text = value::text_as_written(raw)?;
+    let click = match text {
+        text if bare => browser_id::check_click_id(&text).map(|()| text),
+        Cow::Borrowed(text) => browser_id::fbclid_in_url(text),
+        Cow::Owned(text) => {
+            browser_id::fbclid_in_url(&text).map(|click| Cow::Owned(click.into_owned()))
+        }
+    };
+    match click {
+        Ok(click) => Ok(Some(click)),
+        Err(identity::LeftOut::Empty) => Ok(None),
+        Err(why) => Err(why.into()),
     }
 }
 

@@ -67,6 +67,20 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     }
 }
 
+/// Text as the sender wrote it, with nothing taken off: for values that have rules of their own, and for ids of Meta's,
+/// which another character more or less makes another id of. Numbers count as text; other kinds do not.
+pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+    match raw.as_bytes()[0] {
+        b'"' if raw.len() > MAX_TEXT_BYTES + 2 => Err(TOO_LONG),
+        b'"' if raw.contains('\\') => serde_json::from_str(raw)
+            .map(Cow::Owned)
+            .map_err(|_| NOT_TEXT),
+        b'"' => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
+        b'-' | b'0'..=b'9' => Ok(Cow::Borrowed(raw)),
+        _ => Err(WRONG_TYPE),
+    }
+}
+
 /// The text without white space around it. Most has none, which its first and last bytes tell.
 fn trimmed(text: &str) -> &str {
     let bytes = text.as_bytes();
@@ -192,12 +206,20 @@ pub(crate) fn money(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 /// Reads digits with separators between them and a currency around them.
 ///
 /// Where both `,` and `.` occur, the last one is the decimal separator; a lone separator that is followed by exactly
-/// three digits groups thousands when it is a comma, and is a decimal point when it is a point.
+/// three digits groups thousands when it is a comma, and is a decimal point when it is a point. A point in front of the
+/// digits belongs to them (`$.99`), unless it ends a word (`Rs.5`). A minus comes first; behind, it is only the dash of
+/// `5.-`.
 fn written_amount(text: &str) -> Option<String> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let end = text.rfind(|c: char| c.is_ascii_digit())? + 1;
     let (before, digits, after) = (&text[..start], &text[start..end], &text[end..]);
     let negative = before.contains(['-', '\u{2212}']);
+    let is_fraction = before
+        .strip_suffix('.')
+        .is_some_and(|sign| !sign.ends_with(char::is_alphabetic));
+    if after.contains(['-', '\u{2212}']) && !after.starts_with('.') {
+        return None;
+    }
     let around = |c: char| {
         c.is_whitespace()
             || c.is_alphabetic()
@@ -217,9 +239,14 @@ fn written_amount(text: &str) -> Option<String> {
         (None, Some(point)) => (digits.matches('.').count() == 1).then_some(point),
         (None, None) => None,
     };
-    let (whole, fraction) = decimal.map_or((digits.as_str(), ""), |at| {
-        (&digits[..at], &digits[at + 1..])
-    });
+    let (whole, fraction) = match decimal {
+        None if is_fraction => ("", digits.as_str()),
+        None => (digits.as_str(), ""),
+        Some(at) => (&digits[..at], &digits[at + 1..]),
+    };
+    if is_fraction && !whole.is_empty() {
+        return None;
+    }
     let groups: Vec<&str> = whole.split([',', '.']).collect();
     let grouped = groups.len() == 1
         || (groups[0].len() <= 3 && groups[1..].iter().all(|group| group.len() == 3));
@@ -545,6 +572,11 @@ mod tests {
             (r#""Rs. 007""#, "7"),
             (r#""\u20ac 5""#, "5"),
             (r#""USD 0.99""#, "0.99"),
+            (r#"".5""#, "0.5"),
+            (r#""-.5""#, "-0.5"),
+            (r#""$.99""#, "0.99"),
+            (r#""Rs.5""#, "5"),
+            (r#""5.-""#, "5"),
         ] {
             assert_eq!(money(raw).as_deref(), Ok(expected), "{raw}");
         }
@@ -559,6 +591,9 @@ mod tests {
             r#""1-2""#,
             r#""12/5""#,
             r#""1,2,3""#,
+            r#"".1.2""#,
+            r#"".1,2""#,
+            r#""5-""#,
             r#""1.2.3,4.5""#,
             r#""""#,
             "true",

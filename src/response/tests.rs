@@ -63,6 +63,31 @@ fn every_answer_means_what_its_fixture_says() {
 }
 
 #[test]
+fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
+    let number = |value: &Value| match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_i64(),
+    };
+    let mut carried = 0;
+    for (name, case) in cases() {
+        let error = &case["body"]["error"];
+        let given = number(&error["code"]).map(|code| DestinationCode {
+            code,
+            subcode: number(&error["error_subcode"]),
+        });
+        let destination = match answer(&case) {
+            Answer::Received(_) => continue,
+            Answer::Retry { reason, .. }
+            | Answer::Blocked(reason)
+            | Answer::Invalid { reason, .. } => reason.destination,
+        };
+        assert_eq!(destination, given, "{name}");
+        carried += usize::from(given.is_some());
+    }
+    assert!(carried > 50, "{carried}");
+}
+
+#[test]
 fn every_row_every_subcode_and_every_reason_code_has_a_fixture() {
     let (mut rows, mut subcodes) = (Vec::<*const Row>::new(), BTreeSet::new());
     let mut codes = BTreeSet::new();

@@ -265,10 +265,45 @@ async fn a_revoked_token_blocks_until_it_is_good_again() {
 }
 
 #[tokio::test]
+async fn a_new_token_in_the_file_ends_a_block_without_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    let write = |text: &str| std::fs::write(&file, text).expect("a token file");
+    write("EAAB-revoked\n");
+    let bench = Bench::with(json!({ "access_token": "", "access_token_file": file.clone() })).await;
+    let batch = records(&*bench.sink, 3);
+    for outcome in bench.deliver(&batch).await {
+        assert_eq!(told(&outcome), ("blocked", "token_invalid", None));
+        assert!(!detail(&outcome).contains("EAAB"));
+    }
+    // A file that is no use is said, and costs nothing.
+    write("\n");
+    let Err(HealthcheckError::Blocked(reason)) = bench.sink.healthcheck().await else {
+        panic!("still blocked")
+    };
+    assert!(
+        reason
+            .detail
+            .contains("`access_token_file` does not hold a token"),
+        "{}",
+        reason.detail
+    );
+    write(&format!("{TOKEN}\n"));
+    assert!(bench.sink.healthcheck().await.is_ok());
+    write("");
+    assert_eq!(delivered(&bench.deliver(&batch).await), 3);
+    // Without a health check in between as well.
+    write("EAAB-revoked\n");
+    assert_eq!(delivered(&bench.deliver(&batch).await), 0);
+    write(TOKEN);
+    assert_eq!(delivered(&bench.deliver(&batch).await), 3);
+}
+
+#[tokio::test]
 async fn a_block_midway_keeps_what_was_decided_and_holds_the_rest() {
     let bench = Bench::start().await;
     bench.refuse("e0", None);
-    // Eight events, four, two, the bad one, its neighbour; then the token goes.
+    // Eight events, four, two, the bad one, its neighbor; then the token goes.
     bench.inject(Fault::Delay { millis: 0 }, 5);
     let (status, code, subcode) = (400, 190, Some(463));
     let (is_transient, message) = (false, None);

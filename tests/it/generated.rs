@@ -131,14 +131,93 @@ fn the_manifest_says_what_the_code_says() {
 }
 
 #[test]
-fn the_preset_tables_of_the_readme_are_those_of_the_presets() {
-    const START: &str = "<!-- presets: made from schema/presets -->\n";
-    const END: &str = "<!-- end of presets -->\n";
+fn the_tables_of_the_readme_are_those_of_the_presets_and_the_traps() {
+    let file = root().join("fixtures/identity/traps.json");
+    let traps = fs::read_to_string(file).expect("traps");
+    let traps: Value = serde_json::from_str(&traps).expect("JSON");
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let (before, rest) = readme.split_once(START).expect("the start of the tables");
-    let (_, after) = rest.split_once(END).expect("the end of the tables");
-    let table = preset_table();
-    assert_file("README.md", &format!("{before}{START}{table}{END}{after}"));
+    let readme = replaced(&readme, "presets", "schema/presets", &preset_table());
+    let readme = replaced(
+        &readme,
+        "traps",
+        "fixtures/identity/traps.json",
+        &trap_table(&traps),
+    );
+    assert_file("README.md", &readme);
+}
+
+/// The text with another table between two comments.
+fn replaced(text: &str, name: &str, source: &str, table: &str) -> String {
+    let start = format!("<!-- {name}: made from {source} -->\n");
+    let end = format!("<!-- end of {name} -->\n");
+    let (before, rest) = text.split_once(&start).expect("the start of the table");
+    let (_, after) = rest.split_once(&end).expect("the end of the table");
+    format!("{before}{start}{table}{end}{after}")
+}
+
+/// One row for the values of a field that break one rule, then one for each trap that is more than a value.
+fn trap_table(traps: &Value) -> String {
+    let list = |key: &str| traps[key].as_array().expect("a list").iter();
+    let mut rows: Vec<(String, Vec<&Value>)> = Vec::new();
+    for trap in list("rows") {
+        let rule = format!("{}|{}", trap["field"], trap["rule"]);
+        match rows.last_mut().filter(|(last, _)| *last == rule) {
+            Some((_, alike)) => alike.push(trap),
+            None => rows.push((rule, vec![trap])),
+        }
+    }
+    let mut table =
+        "| What comes in | Meta's rule | Libraries | Ours |\n| --- | --- | --- | --- |\n"
+            .to_owned();
+    for (_, alike) in rows {
+        let field = text(&alike[0]["field"]);
+        let values = joined(&alike, |trap| {
+            let country = trap["country"].as_str();
+            let country =
+                country.map_or_else(String::new, |of| format!(" ({})", of.to_uppercase()));
+            match text(&trap["value"]) {
+                value if value.trim().is_empty() => "blank".to_owned(),
+                value => format!("`{value}`{country}"),
+            }
+        });
+        let theirs = joined(&alike, |trap| theirs(&trap["theirs"]));
+        let ours = joined(&alike, |trap| match trap["ours"]["normal"].as_str() {
+            Some(normal) => format!("`{normal}`"),
+            None => "left out".to_owned(),
+        });
+        let rule = text(&alike[0]["rule"]);
+        writeln!(table, "| `{field}` {values} | {rule} | {theirs} | {ours} |").expect("text");
+    }
+    for trap in list("events") {
+        let case = format!("fixtures/cases/{}.json", text(&trap["case"]));
+        assert!(root().join(&case).exists(), "{case}");
+        let (what, rule, ours) = (
+            text(&trap["what"]),
+            text(&trap["rule"]),
+            text(&trap["ours"]),
+        );
+        let theirs = theirs(&trap["theirs"]);
+        writeln!(table, "| {what} | {rule} | {theirs} | [{ours}]({case}) |").expect("text");
+    }
+    table
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("text")
+}
+
+fn joined(traps: &[&Value], cell: impl Fn(&Value) -> String) -> String {
+    let cells: Vec<_> = traps.iter().map(|trap| cell(trap)).collect();
+    cells.join(" · ")
+}
+
+/// What each library makes of it.
+fn theirs(libraries: &Value) -> String {
+    let libraries = libraries.as_object().expect("libraries").iter();
+    let told: Vec<_> = libraries
+        .map(|(name, theirs)| format!("{name}: {}", text(theirs)))
+        .collect();
+    told.join(", ")
 }
 
 /// One row per Meta event, one column per preset.

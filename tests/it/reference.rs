@@ -24,6 +24,8 @@ How to read it:
 * A pipeline file can change all of it: `field_mappings` for a parameter, `event_mappings` for an event.
 * `Purchase` must have `value` and `currency`. Empty text, `null` and empty lists are absent; what is absent is not sent.
 * `event_name` comes from the preset's table of events, and `action_source` from the options.
+* `properties.name` is an item's, unless `properties` also hold a person's e-mail address or another trait: then it could
+  be a person's, and is not sent. Words in `custom_data` that hold an e-mail address are not sent either.
 ";
 
 /// A table of the page.
@@ -58,14 +60,14 @@ const SECTIONS: &[Section] = &[
         title: "`app_data`",
         about: "The app and the device, for events that took place in an app.",
         prefix: "app_data.",
-        at: None,
+        at: Some("/app_data"),
     },
     Section {
         name: "extinfo",
         title: "`app_data.extinfo`",
         about: "A list of 16 places, in this order; a place without a value is empty text.",
         prefix: "app_data.extinfo.",
-        at: None,
+        at: Some("/app_data/extinfo"),
     },
     Section {
         name: "original_event_data",
@@ -136,6 +138,7 @@ async fn the_mapping_page_is_what_the_code_says() {
         }
     }
     assert_eq!(shown, rows.len(), "a section of the reference has no table");
+    page += &standard_events(&rows).await;
     assert_file("MAPPING.md", &page);
 }
 
@@ -200,7 +203,16 @@ impl Section {
             "properties.example"
         };
         let server_event = server_event(row.name, path, &input).await;
-        let output = &server_event.pointer(at).expect("the section")[self.key(row)];
+        let section = server_event.pointer(at).expect("the section");
+        let output = match section {
+            Value::Array(positions) => {
+                let mut names = EXTINFO.iter();
+                &positions[names
+                    .position(|name| *name == self.key(row))
+                    .expect("one of 16")]
+            }
+            _ => &section[self.key(row)],
+        };
         assert!(!output.is_null(), "{} is not sent for {input}", row.name);
         format!("`{input}` → `{output}`")
     }
@@ -222,12 +234,26 @@ fn in_other_case(rule: &str) -> Option<Value> {
 
 /// A purchase with `input` mapped to a parameter, as a sink sends it.
 async fn server_event(parameter: &str, path: &str, input: &Value) -> Value {
-    let sink = build(&json!({ "field_mappings": { parameter: path } })).await;
+    let action_source = match parameter {
+        "messaging_channel" => "business_messaging",
+        name if name.starts_with("app_data.") => "app",
+        _ => "website",
+    };
+    let sink = build(&json!({
+        "field_mappings": { parameter: path },
+        "action_source": action_source,
+    }))
+    .await;
     let encoded = sink.encode(&event(&json!({
         "type": "track",
         "event": "Order Completed",
         "timestamp": "2026-01-15T11:30:00Z",
-        "context": { "consent": { "marketing": true } },
+        "context": {
+            "consent": { "marketing": true },
+            "os": { "name": "iOS", "version": "18.2" },
+            "page_id": "1",
+            "page_scoped_user_id": "2"
+        },
         "traits": { "email": "mary@example.com" },
         "properties": {
             "example": input,
@@ -241,6 +267,159 @@ async fn server_event(parameter: &str, path: &str, input: &Value) -> Value {
     })));
     outcome(&encoded)["event"].take()
 }
+
+/// Meta's standard events, each with the parameters that are special to it and those that it must have.
+async fn standard_events(rows: &[ParameterReference]) -> String {
+    let mut table = "\n## Standard events\n\nWhat each of Meta's standard events takes beside `value`, `currency` and what \
+                     every event takes, as Meta's table of events has it and as the presets send it. An event of an app also \
+                     needs `app_data`, and one of a conversation the ids of its channel.\n\n\
+                     | Event | Takes | Must have |\n| --- | --- | --- |\n"
+        .to_owned();
+    for (event, documented) in STANDARD_EVENTS {
+        let of_event = rows.iter().filter(|row| {
+            let mut sources = row.sources.iter();
+            let is_special = row.section == "custom_data" || row.section == "store_data";
+            is_special
+                && !row.sources.iter().all(|source| source.events.is_empty())
+                && sources.any(|source| source.events.iter().any(|name| name == event))
+        });
+        let takes: Vec<_> = of_event
+            .map(|row| {
+                let name = row.name.strip_prefix("custom_data.").unwrap_or(row.name);
+                name.trim_end_matches("[]")
+            })
+            .collect();
+        for key in *documented {
+            let everywhere = matches!(*key, "value" | "currency");
+            assert!(
+                everywhere || takes.contains(key),
+                "{event} takes no `{key}`"
+            );
+        }
+        let needs = must_have(event).await;
+        let code = |keys: &[&str]| match keys {
+            [] => String::new(),
+            keys => format!("`{}`", keys.join("`, `")),
+        };
+        let (takes, needs) = (code(&takes), code(&needs));
+        writeln!(table, "| {event} | {takes} | {needs} |").expect("text");
+    }
+    table
+}
+
+/// What an event lacks in turn until it is taken.
+async fn must_have(meta_event: &str) -> Vec<&'static str> {
+    let sink = build(&json!({ "event_mappings": { "Any": meta_event } })).await;
+    let mut properties = json!({});
+    let mut needs = Vec::new();
+    loop {
+        let encoded = sink.encode(&event(&json!({
+            "type": "track",
+            "event": "Any",
+            "userId": "U 1",
+            "timestamp": "2026-01-15T11:30:00Z",
+            "context": { "consent": { "marketing": true } },
+            "properties": properties,
+        })));
+        let (key, value) = match outcome(&encoded)["reason"].as_str() {
+            Some("missing_value") => ("value", json!(1)),
+            Some("missing_currency") => ("currency", json!("EUR")),
+            Some(other) => panic!("{meta_event} is refused: {other}"),
+            None => return needs,
+        };
+        properties[key] = value;
+        needs.push(key);
+    }
+}
+
+/// Meta's table of standard events: the parameters that it names for each.
+const STANDARD_EVENTS: &[(&str, &[&str])] = &[
+    ("PageView", &[]),
+    (
+        "AddPaymentInfo",
+        &["content_ids", "contents", "currency", "value"],
+    ),
+    (
+        "AddToCart",
+        &[
+            "content_ids",
+            "content_type",
+            "contents",
+            "currency",
+            "value",
+        ],
+    ),
+    (
+        "AddToWishlist",
+        &["content_ids", "contents", "currency", "value"],
+    ),
+    ("CompleteRegistration", &["currency", "value", "status"]),
+    ("Contact", &[]),
+    ("CustomizeProduct", &[]),
+    ("Donate", &[]),
+    ("FindLocation", &[]),
+    (
+        "InitiateCheckout",
+        &["content_ids", "contents", "currency", "num_items", "value"],
+    ),
+    ("Lead", &["currency", "value"]),
+    (
+        "Purchase",
+        &[
+            "content_ids",
+            "content_type",
+            "contents",
+            "currency",
+            "num_items",
+            "value",
+        ],
+    ),
+    ("Schedule", &[]),
+    (
+        "Search",
+        &[
+            "content_ids",
+            "content_type",
+            "contents",
+            "currency",
+            "search_string",
+            "value",
+        ],
+    ),
+    ("StartTrial", &["currency", "predicted_ltv", "value"]),
+    ("SubmitApplication", &[]),
+    ("Subscribe", &["currency", "predicted_ltv", "value"]),
+    (
+        "ViewContent",
+        &[
+            "content_ids",
+            "content_type",
+            "contents",
+            "currency",
+            "value",
+        ],
+    ),
+];
+
+/// What the positions of `extinfo` mean, as Meta's page on app data has it.
+const EXTINFO: [&str; 16] = [
+    "version",
+    "package",
+    "short_version",
+    "long_version",
+    "os_version",
+    "device_model",
+    "locale",
+    "timezone_abbreviation",
+    "carrier",
+    "screen_width",
+    "screen_height",
+    "screen_density",
+    "cpu_cores",
+    "storage_gb",
+    "free_storage_gb",
+    "timezone",
+];
 
 /// The values and hashes that Meta's documentation prints; other tests hold the code to them.
 fn documented() -> String {

@@ -27,7 +27,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use coverage::{Coverage, CoverageRow};
 pub use event::Event;
 pub use inventory;
-pub use outcome::{Encoded, Outcome, Reason, Rejection};
+pub use outcome::{DestinationCode, Encoded, Outcome, Reason, Rejection};
 pub use record::Record;
 pub use registry::{
     ParseContext, ParseSink, PresetDescription, PresetRow, Registry, RegistryError, SinkDescription,

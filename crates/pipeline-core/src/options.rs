@@ -129,6 +129,9 @@ pub fn join(path: &str, key: &str) -> String {
     }
 }
 
+/// How deep alternatives stand in alternatives.
+const MAX_NESTING: usize = 8;
+
 struct Checker<'s> {
     root: &'s Value,
     problems: Vec<Problem>,
@@ -143,7 +146,9 @@ impl<'s> Checker<'s> {
         }
         for keyword in ["anyOf", "oneOf"] {
             if let Some(branches) = schema[keyword].as_array() {
-                return self.branches(schema, branches, value, path);
+                let mut leaves = Vec::new();
+                self.leaves(branches, MAX_NESTING, &mut leaves);
+                return self.branches(schema, &leaves, value, path);
             }
         }
         let value = self.typed(schema, value, path)?;
@@ -197,11 +202,25 @@ impl<'s> Checker<'s> {
         schema
     }
 
+    /// The alternatives that have none themselves, in their order.
+    fn leaves(&self, branches: &'s [Value], depth: usize, leaves: &mut Vec<&'s Value>) {
+        for branch in branches {
+            let schema = self.resolve(branch);
+            let below = ["anyOf", "oneOf"]
+                .into_iter()
+                .find_map(|k| schema[k].as_array());
+            match below {
+                Some(below) if depth > 0 => self.leaves(below, depth - 1, leaves),
+                _ => leaves.push(schema),
+            }
+        }
+    }
+
     /// Reports what is wrong with the one alternative the value was meant to be, or names all of them.
     fn branches(
         &mut self,
         schema: &'s Value,
-        branches: &'s [Value],
+        branches: &[&'s Value],
         value: &Value,
         path: &str,
     ) -> Option<Value> {
@@ -215,7 +234,7 @@ impl<'s> Checker<'s> {
             if attempt.problems.is_empty() {
                 return kept;
             }
-            if self.resembles(branch, value) {
+            if Self::resembles(branch, value) {
                 meant = Some((kept, attempt.problems));
             }
         }
@@ -225,10 +244,10 @@ impl<'s> Checker<'s> {
         }
         let tags: Vec<&Value> = branches
             .iter()
-            .filter_map(|branch| Some(self.tag(branch)?.1))
+            .filter_map(|branch| Some(Self::tag(branch)?.1))
             .collect();
         if tags.len() == branches.len() && value.is_object() {
-            let key = self.tag(&branches[0]).map_or("type", |(key, _)| key);
+            let key = Self::tag(branches[0]).map_or("type", |(key, _)| key);
             let problem = if value.get(key).is_some() {
                 "is not one of the known values"
             } else {
@@ -237,40 +256,42 @@ impl<'s> Checker<'s> {
             self.report(&join(path, key), problem, choices(&tags));
             return None;
         }
-        let expected = match schema["description"].as_str() {
-            Some(text) => first_sentence(text),
-            None => branches
-                .iter()
-                .map(|branch| describe(self.resolve(branch)))
-                .collect::<Vec<_>>()
-                .join(", or "),
-        };
-        let named = branches
+        let named: Vec<&Value> = branches
             .iter()
-            .filter_map(|branch| allowed_values(self.resolve(branch)))
+            .filter_map(|branch| allowed_values(branch))
             .flatten()
-            .filter_map(Value::as_str);
+            .collect();
         let hint = value
             .as_str()
-            .and_then(|text| nearest(text, named))
+            .and_then(|text| nearest(text, named.iter().filter_map(|v| v.as_str())))
             .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        let problem = format!("has none of the possible forms{hint}");
+        let are_words = branches
+            .iter()
+            .all(|branch| allowed_values(branch).is_some() || types(branch) == ["null"]);
+        let (problem, expected) = match schema["description"].as_str() {
+            _ if are_words => ("is not one of the known values", choices(&named)),
+            Some(text) => ("has none of the possible forms", first_sentence(text)),
+            None => {
+                let forms: Vec<_> = branches.iter().map(|branch| describe(branch)).collect();
+                ("has none of the possible forms", forms.join(", or "))
+            }
+        };
+        let problem = format!("{problem}{hint}");
         self.report(path, problem, expected);
         None
     }
 
     /// Whether a person who wrote `value` had this branch in mind: the same kind of JSON and the same tag.
-    fn resembles(&self, branch: &'s Value, value: &Value) -> bool {
-        if let Some((key, tag)) = self.tag(branch) {
+    fn resembles(branch: &'s Value, value: &Value) -> bool {
+        if let Some((key, tag)) = Self::tag(branch) {
             return value.get(key) == Some(tag);
         }
-        let branch = self.resolve(branch);
         types(branch).contains(&kind(value)) && (value.is_object() || value.is_array())
     }
 
     /// The property with a constant value that tells this branch from the others.
-    fn tag(&self, branch: &'s Value) -> Option<(&'s str, &'s Value)> {
-        let properties = self.resolve(branch)["properties"].as_object()?;
+    fn tag(branch: &'s Value) -> Option<(&'s str, &'s Value)> {
+        let properties = branch["properties"].as_object()?;
         properties
             .iter()
             .find_map(|(key, property)| Some((key.as_str(), property.get("const")?)))
@@ -508,6 +529,13 @@ mod tests {
                 "batch": { "$ref": "#/$defs/Batch" },
                 "names": { "type": "array", "items": { "type": "string", "minLength": 1 }, "maxItems": 2 },
                 "flag": { "type": ["boolean", "null"] },
+                "quote": { "anyOf": [
+                    { "anyOf": [{ "type": "string" }, { "$ref": "#/$defs/Batch" }] },
+                    { "type": "null" },
+                ]},
+                "full": { "description": "What happens when it is full.", "oneOf": [
+                    { "const": "block", "description": "Wait." }, { "const": "drop_newest" },
+                ]},
                 "source": { "oneOf": [
                     { "type": "object", "properties": { "type": { "const": "file" }, "path": { "type": "string" } }, "required": ["path"] },
                     { "type": "object", "properties": { "type": { "const": "stdin" } } },
@@ -540,16 +568,19 @@ mod tests {
         let found = problems(&json!({
             "pixelid": "12", "preset": "retial", "batch": { "max_events": 0 },
             "names": ["", "b"], "flag": "yes", "source": { "type": "file" },
+            "quote": { "max_event": 1 }, "full": "blok",
         }));
         assert_eq!(
             found,
             [
-                "pixelid: is not a known option; did you mean `pixel_id`?; expected one of `pixel_id`, `preset`, `batch`, `names`, `flag`, `source`",
+                "pixelid: is not a known option; did you mean `pixel_id`?; expected one of `pixel_id`, `preset`, `batch`, `names`, `flag`, `quote`, `full`, `source`",
                 "preset: has none of the possible forms; did you mean `retail`?; expected one of `retail`, `travel`, or a table",
                 "batch.max_events: is out of range; expected a whole number from 1 to 1000",
                 "names[0]: is empty; expected at least 1 characters",
                 "flag: is text; expected `true` or `false` or empty (null)",
                 "source.path: is missing; expected text",
+                "quote.max_event: is not a known option; did you mean `max_events`?; expected one of `max_events`",
+                "full: is not one of the known values; did you mean `block`?; expected one of `block`, `drop_newest`",
                 "pixel_id: is missing; expected the pixel's id, digits",
             ]
         );

@@ -14,6 +14,17 @@ pub struct Reason {
     pub code: &'static str,
     /// One sentence, starting in lower case, without a full stop.
     pub detail: Cow<'static, str>,
+    /// The destination's own code for it, where the destination gave one.
+    pub destination: Option<DestinationCode>,
+}
+
+/// What a destination calls an error, in its own numbers, so that people can look it up in its documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DestinationCode {
+    /// The error.
+    pub code: i64,
+    /// Which kind of it, where the destination says so.
+    pub subcode: Option<i64>,
 }
 
 impl Reason {
@@ -22,7 +33,15 @@ impl Reason {
         Self {
             code,
             detail: detail.into(),
+            destination: None,
         }
+    }
+
+    /// The same reason with the destination's own code, where there is one.
+    #[must_use]
+    pub fn with_destination(mut self, code: impl Into<Option<DestinationCode>>) -> Self {
+        self.destination = code.into();
+        self
     }
 }
 

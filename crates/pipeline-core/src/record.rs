@@ -16,7 +16,7 @@ pub struct Record {
     pub event_time: i64,
     /// From this time on, in seconds since the Unix epoch, the destination would refuse the event as too old.
     pub expires_at: i64,
-    /// The id under which the destination recognises a repetition.
+    /// The id under which the destination recognizes a repetition.
     pub event_id: Box<str>,
     /// A few words for people: source event name → destination event name.
     pub label: Arc<str>,

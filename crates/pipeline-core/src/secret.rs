@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
 
-/// A secret, such as an access token. `Debug` and `Display` print `**REDACTED**`; it cannot be serialised.
+/// A secret, such as an access token. `Debug` and `Display` print `**REDACTED**`; it cannot be serialized.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SensitiveString(String);

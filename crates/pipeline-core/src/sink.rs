@@ -3,6 +3,7 @@
 use crate::{Clock, Coverage, Encoded, Event, Outcome, Reason, Record, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Options that have been read and found good; makes the running sink.
@@ -17,6 +18,11 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
 
     /// Things a person should know before events flow, one sentence each. Said once at start.
     fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Files besides the pipeline file that the options were read from. A change of one asks for a reload.
+    fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 }

@@ -26,6 +26,11 @@ impl Backoff {
         }
     }
 
+    /// Changes the limits, and forgets the failures.
+    pub(crate) fn set_limits(&mut self, initial: Duration, max: Duration) {
+        (self.initial, self.max, self.failures) = (initial, max, 0);
+    }
+
     /// Whether the last attempt failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.failures > 0

@@ -1,7 +1,10 @@
 //! Records on their way together, and what the host remembers of each.
 
+use crate::ack::Ack;
+use crate::dead_letter::Past;
 use crate::event::Position;
 use pipeline_core::Record;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,6 +28,23 @@ pub(crate) struct Ticket {
     pub(crate) attempts: u32,
     /// When it came into the buffer.
     pub(crate) since: Instant,
+    /// When the event was first seen, in milliseconds since the Unix epoch.
+    pub(crate) first_ms: i64,
+    /// How it ended before it was replayed.
+    pub(crate) history: Arc<[Past]>,
+    /// The share of its source in its fate.
+    pub(crate) ack: Ack,
+    /// Where it stands in a disk buffer.
+    pub(crate) slot: Option<Slot>,
+}
+
+/// The place of a record in a disk buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// The number of the chunk.
+    pub(crate) chunk: u64,
+    /// Which of its records, from 0.
+    pub(crate) index: usize,
 }
 
 /// A record that waits.

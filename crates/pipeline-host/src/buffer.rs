@@ -1,133 +1,98 @@
-//! The memory buffer of one sink, and the batches that come out of it.
+//! What waits in front of one sink: in memory, or on disk with a window in memory.
 //!
-//! Records go in from many sources and come out as batches of one partition. A record counts against the limits until
-//! the sink is done with it, so what is on its way is bounded too.
-//!
-//! Invariant: a record that was taken in comes out as part of a batch, or of [`Buffer::abandon`]; never neither.
+//! Invariant: a record that was taken in comes out as part of a batch, or of `Buffer::abandon`, or stays on disk.
 
-use crate::batch::{Batch, BatchLimit, Held};
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+mod disk;
+mod queue;
+
+use crate::ack::Until;
+use crate::batch::{Batch, BatchLimit, Held, Slot};
+pub(crate) use disk::{DiskBuffer, DiskOptions};
+pub use disk::{DiskBufferError, MIN_DISK_BYTES};
+pub(crate) use queue::{Queue, QueueLimit};
 use tokio::time::Instant;
 
-/// What waits in front of one sink.
+/// The buffer of one sink.
 #[derive(Debug)]
-pub(crate) struct Buffer {
-    limit: BufferLimit,
-    batch: BatchLimit,
-    state: Mutex<State>,
-    work: Notify,
-    room: Notify,
+pub(crate) enum Buffer {
+    /// Does not outlive the process.
+    Memory(Queue),
+    /// Outlives the process.
+    Disk(Box<DiskBuffer>),
 }
 
-/// How much a buffer holds. One record larger than `max_bytes` is taken when nothing else is there.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BufferLimit {
-    /// Records.
-    pub(crate) max_events: usize,
-    /// Bytes, see `Record::size_bytes`.
-    pub(crate) max_bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    partitions: VecDeque<Partition>,
-    /// Queued, reserved and on their way.
-    events: usize,
-    bytes: usize,
-    inputs: usize,
-    abandoned: bool,
-}
-
+/// Room that has been set aside in a buffer. Given back when dropped unused.
 #[derive(Debug)]
-struct Partition {
-    key: Arc<str>,
-    queue: VecDeque<Held>,
-    payload_bytes: usize,
-}
-
-/// Room that has been set aside. Given back when dropped unused.
-#[derive(Debug)]
-pub(crate) struct Room<'a> {
-    buffer: &'a Buffer,
-    events: usize,
-    bytes: usize,
+pub(crate) enum Room<'a> {
+    Memory(queue::Room<'a>),
+    Disk(disk::DiskRoom<'a>),
 }
 
 impl Room<'_> {
-    /// Puts in the records that the room was made for.
-    pub(crate) fn fill(mut self, records: Vec<Held>) -> Result<(), Vec<Held>> {
-        let mut state = self.buffer.lock();
-        if state.abandoned {
-            return Err(records);
-        }
-        (self.events, self.bytes) = (0, 0);
-        for held in records {
-            state.queue(held);
-        }
-        drop(state);
-        self.buffer.work.notify_one();
-        Ok(())
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        if self.events > 0 {
-            self.buffer.finish(self.events, self.bytes);
+    /// Puts in the records that the room was made for. Gives them back where the buffer was closed.
+    pub(crate) fn fill(self, mut records: Vec<Held>) -> Result<(), Vec<Held>> {
+        match self {
+            Self::Memory(room) => {
+                buffered(&mut records);
+                room.fill(records)
+            }
+            Self::Disk(room) => room.fill(records),
         }
     }
 }
 
-enum Next {
-    Batch(Batch),
-    Wait(Option<Instant>),
-    End,
+/// Records that are done: delivered, or in the dead letters.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    events: usize,
+    bytes: usize,
+    slots: Vec<Slot>,
+}
+
+impl Done {
+    pub(crate) fn add(&mut self, held: &Held) {
+        self.events += 1;
+        self.bytes += held.record.size_bytes();
+        self.slots.extend(held.ticket.slot);
+    }
 }
 
 impl Buffer {
-    pub(crate) fn new(limit: BufferLimit, batch: BatchLimit, inputs: usize) -> Self {
-        Self {
-            limit,
-            batch,
-            state: Mutex::new(State {
-                inputs,
-                ..State::default()
-            }),
-            work: Notify::new(),
-            room: Notify::new(),
+    fn queue(&self) -> &Queue {
+        match self {
+            Self::Memory(queue) => queue,
+            Self::Disk(disk) => disk.queue(),
         }
     }
 
-    /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was abandoned did not take.
-    pub(crate) async fn push(&self, records: Vec<Held>) -> Result<(), Vec<Held>> {
-        let mut rest: VecDeque<Held> = records.into();
-        loop {
-            let room = self.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            {
-                let mut state = self.lock();
-                if state.abandoned {
-                    return Err(rest.into());
-                }
-                self.push_some(&mut state, &mut rest);
+    /// The buffer on disk, where it is one.
+    pub(crate) fn disk(&self) -> Option<&DiskBuffer> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Disk(disk) => Some(disk),
+        }
+    }
+
+    /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was closed did not take.
+    pub(crate) async fn push(&self, mut records: Vec<Held>) -> Result<(), Vec<Held>> {
+        match self {
+            Self::Memory(queue) => {
+                buffered(&mut records);
+                queue.push(records).await
             }
-            self.work.notify_one();
-            if rest.is_empty() {
-                return Ok(());
-            }
-            room.await;
+            Self::Disk(disk) => disk.push(records).await,
         }
     }
 
     /// Puts in what fits now, and gives back the rest.
-    pub(crate) fn try_push(&self, records: Vec<Held>) -> Vec<Held> {
-        let mut rest: VecDeque<Held> = records.into();
-        self.push_some(&mut self.lock(), &mut rest);
-        self.work.notify_one();
-        rest.into()
+    pub(crate) fn try_push(&self, mut records: Vec<Held>) -> Vec<Held> {
+        match self {
+            Self::Memory(queue) => {
+                buffered(&mut records);
+                queue.try_push(records)
+            }
+            Self::Disk(disk) => disk.try_push(records),
+        }
     }
 
     /// Sets room aside for that much, waiting until `deadline`; `None` when there is none.
@@ -137,275 +102,74 @@ impl Buffer {
         bytes: usize,
         deadline: Instant,
     ) -> Option<Room<'_>> {
-        loop {
-            let room = self.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            {
-                let mut state = self.lock();
-                if state.abandoned {
-                    return None;
-                }
-                if self.fits(&state, events, bytes) {
-                    state.events += events;
-                    state.bytes += bytes;
-                    return Some(Room {
-                        buffer: self,
-                        events,
-                        bytes,
-                    });
-                }
+        match self {
+            Self::Memory(queue) => {
+                let room = queue.reserve(events, bytes, deadline).await;
+                room.map(Room::Memory)
             }
-            tokio::time::timeout_at(deadline, room).await.ok()?;
+            Self::Disk(disk) => disk.reserve(bytes, deadline).await.map(Room::Disk),
         }
     }
 
     /// The next batch that is full or old enough; all that is left once every input has ended; then `None`.
     pub(crate) async fn next_batch(&self) -> Option<Batch> {
-        loop {
-            let work = self.work.notified();
-            match self.take() {
-                Next::Batch(batch) => return Some(batch),
-                Next::End => return None,
-                Next::Wait(None) => work.await,
-                Next::Wait(Some(until)) => {
-                    let _ = tokio::time::timeout_at(until, work).await;
-                }
-            }
-        }
+        self.queue().next_batch().await
     }
 
     /// Puts records that are to be tried again in front of all others, in their order.
-    pub(crate) fn put_back(&self, records: impl DoubleEndedIterator<Item = Held>) {
-        let mut state = self.lock();
-        for held in records.rev() {
-            state.queue_first(held);
+    pub(crate) fn put_back(&self, records: Vec<Held>) {
+        if let Self::Disk(disk) = self {
+            let tried = |held: &Held| Some((held.ticket.slot?, held.ticket.attempts));
+            disk.tried(records.iter().filter_map(tried));
         }
-        drop(state);
-        self.work.notify_one();
+        self.queue().put_back(records.into_iter());
     }
 
     /// Gives the room of records that are done with back to the sources.
-    pub(crate) fn finish(&self, events: usize, bytes: usize) {
-        let mut state = self.lock();
-        state.events -= events;
-        state.bytes -= bytes;
-        drop(state);
-        self.room.notify_waiters();
+    pub(crate) fn finish(&self, done: &Done) {
+        if let Self::Disk(disk) = self
+            && !done.slots.is_empty()
+        {
+            disk.finish(&done.slots);
+        }
+        self.queue().finish(done.events, done.bytes);
     }
 
     /// One source of this sink has ended. After the last, batches no longer wait for more.
     pub(crate) fn end_input(&self) {
-        self.lock().inputs -= 1;
-        self.work.notify_one();
+        match self {
+            Self::Memory(queue) => queue.end_input(),
+            Self::Disk(disk) => disk.end_input(),
+        }
     }
 
-    /// Whether every input has ended and nothing is queued.
+    /// Whether every input has ended and nothing is left to be sent.
     pub(crate) fn is_drained(&self) -> bool {
-        let state = self.lock();
-        state.inputs == 0 && state.partitions.is_empty()
+        self.queue().is_drained()
     }
 
-    /// Takes no more records, and hands over all that are queued.
+    /// Changes the limits; `max_events` counts in memory only.
+    pub(crate) fn set_limits(&self, limit: QueueLimit, batch: BatchLimit) {
+        match self {
+            Self::Memory(queue) => queue.set_limits(limit, batch),
+            Self::Disk(disk) => disk.set_limits(limit.max_bytes as u64, batch),
+        }
+    }
+
+    /// Takes no more records for sending, and hands over all that would be lost with the process. Records on disk stay
+    /// there.
     pub(crate) fn abandon(&self) -> Vec<Held> {
-        let mut state = self.lock();
-        state.abandoned = true;
-        let left = std::mem::take(&mut state.partitions);
-        drop(state);
-        self.room.notify_waiters();
-        left.into_iter()
-            .flat_map(|partition| partition.queue)
-            .collect()
-    }
-
-    fn fits(&self, state: &State, events: usize, bytes: usize) -> bool {
-        state.events == 0
-            || (state.events + events <= self.limit.max_events
-                && state.bytes + bytes <= self.limit.max_bytes)
-    }
-
-    fn push_some(&self, state: &mut State, rest: &mut VecDeque<Held>) {
-        while let Some(held) = rest.front() {
-            let bytes = held.record.size_bytes();
-            if state.abandoned || !self.fits(state, 1, bytes) {
-                break;
-            }
-            state.events += 1;
-            state.bytes += bytes;
-            if let Some(held) = rest.pop_front() {
-                state.queue(held);
-            }
+        let left = self.queue().abandon();
+        match self {
+            Self::Memory(_) => left,
+            Self::Disk(_) => Vec::new(),
         }
-    }
-
-    fn take(&self) -> Next {
-        let mut state = self.lock();
-        let now = Instant::now();
-        let mut earliest: Option<Instant> = None;
-        for index in 0..state.partitions.len() {
-            let partition = &state.partitions[index];
-            let Some(first) = partition.queue.front() else {
-                continue;
-            };
-            let due = first.ticket.since + self.batch.timeout;
-            let ready = due <= now
-                || state.inputs == 0
-                || partition.queue.len() >= self.batch.max_events
-                || partition.payload_bytes >= self.batch.max_bytes;
-            if ready {
-                return Next::Batch(state.take_batch(index, &self.batch));
-            }
-            earliest = Some(earliest.map_or(due, |earliest| earliest.min(due)));
-        }
-        if state.inputs == 0 {
-            return Next::End;
-        }
-        Next::Wait(earliest)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing under the lock can panic half-way, so the state behind a poisoned one is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn partition(&mut self, key: &Arc<str>) -> &mut Partition {
-        let found = self
-            .partitions
-            .iter()
-            .position(|partition| partition.key == *key);
-        let index = found.unwrap_or_else(|| {
-            self.partitions.push_back(Partition {
-                key: Arc::clone(key),
-                queue: VecDeque::new(),
-                payload_bytes: 0,
-            });
-            self.partitions.len() - 1
-        });
-        &mut self.partitions[index]
-    }
-
-    fn queue(&mut self, held: Held) {
-        let partition = self.partition(&held.record.partition);
-        partition.payload_bytes += held.record.payload.len();
-        partition.queue.push_back(held);
-    }
-
-    fn queue_first(&mut self, held: Held) {
-        let partition = self.partition(&held.record.partition);
-        partition.payload_bytes += held.record.payload.len();
-        partition.queue.push_front(held);
-    }
-
-    /// Takes a batch from one partition, and lets the others go first next time.
-    fn take_batch(&mut self, index: usize, limit: &BatchLimit) -> Batch {
-        let mut batch = Batch::default();
-        let Some(mut partition) = self.partitions.remove(index) else {
-            return batch;
-        };
-        let mut bytes = 0;
-        while let Some(held) = partition.queue.pop_front() {
-            let size = held.record.payload.len();
-            let full = batch.records.len() >= limit.max_events || bytes + size > limit.max_bytes;
-            if full && !batch.records.is_empty() {
-                partition.queue.push_front(held);
-                break;
-            }
-            bytes += size;
-            batch.push(held);
-        }
-        partition.payload_bytes -= bytes;
-        if !partition.queue.is_empty() {
-            self.partitions.push_back(partition);
-        }
-        batch
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::Ticket;
-    use crate::event::{Place, Position};
-    use pipeline_core::Record;
-    use std::time::Duration;
-
-    const TIMEOUT: Duration = Duration::from_secs(30);
-
-    fn buffer() -> Buffer {
-        let limit = BufferLimit {
-            max_events: 10,
-            max_bytes: 100_000,
-        };
-        let batch = BatchLimit {
-            max_events: 5,
-            max_bytes: 10_000,
-            timeout: TIMEOUT,
-        };
-        Buffer::new(limit, batch, 1)
-    }
-
-    fn held(id: &str) -> Held {
-        Held {
-            record: Record {
-                payload: "{}".into(),
-                partition: "one".into(),
-                event_time: 0,
-                expires_at: i64::MAX,
-                event_id: id.into(),
-                label: "a -> b".into(),
-            },
-            ticket: Ticket {
-                position: Position {
-                    source: "events".into(),
-                    place: Place::Line(1),
-                },
-                attempts: 0,
-                since: Instant::now(),
-            },
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partial_batch_goes_once_its_first_record_has_waited_long_enough() {
-        let (buffer, started) = (buffer(), Instant::now());
-        buffer.push(vec![held("a")]).await.unwrap();
-        tokio::time::sleep(TIMEOUT / 2).await;
-        buffer.push(vec![held("b")]).await.unwrap();
-        let batch = buffer.next_batch().await.unwrap();
-        assert_eq!(batch.records.len(), 2);
-        let waited = started.elapsed();
-        assert!(
-            waited >= TIMEOUT && waited < TIMEOUT + Duration::from_millis(10),
-            "{waited:?}"
-        );
-        assert!(!buffer.is_drained(), "the input is still open");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_batch_does_not_wait() {
-        let (buffer, started) = (buffer(), Instant::now());
-        let records = ["a", "b", "c", "d", "e", "f"].map(held).into();
-        buffer.push(records).await.unwrap();
-        assert_eq!(buffer.next_batch().await.unwrap().records.len(), 5);
-        assert_eq!(started.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn room_is_given_back_when_records_are_done_with_and_not_before() {
-        let buffer = buffer();
-        let records = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(held);
-        let size = records[0].record.size_bytes();
-        buffer.push(records.into()).await.unwrap();
-        let on_its_way = buffer.next_batch().await.unwrap();
-        assert_eq!(buffer.try_push(vec![held("k")]).len(), 1, "it is full");
-        let soon = Instant::now() + Duration::from_secs(1);
-        assert!(buffer.reserve(1, size, soon).await.is_none());
-        buffer.finish(on_its_way.records.len(), 5 * size);
-        let room = buffer.reserve(5, 5 * size, soon).await.unwrap();
-        assert_eq!(buffer.try_push(vec![held("k")]).len(), 1, "it is set aside");
-        drop(room);
-        assert!(buffer.try_push(vec![held("k")]).is_empty());
+/// In memory, a source that waits for nothing more is told at once.
+fn buffered(records: &mut [Held]) {
+    for held in records {
+        held.ticket.ack.reached(Until::Buffered);
     }
 }

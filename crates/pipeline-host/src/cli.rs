@@ -3,6 +3,7 @@
 //! Invariant: results go to standard output, everything said about them to standard error, and a reader that goes
 //! away early (a broken pipe) is not an error.
 
+mod dead_letters;
 mod list;
 mod map;
 mod presets;
@@ -13,9 +14,12 @@ mod schema;
 mod validate;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use pipeline_core::options::Problem;
 use pipeline_core::{BuildError, Clock, Registry, RegistryError, SystemClock};
 use pipeline_host::config::{self, ConfigError, LoadContext, Pipeline};
-use pipeline_host::source::SourceError;
+use pipeline_host::dead_letter::DeadLetterError;
+use pipeline_host::reload::ReloadError;
+use pipeline_host::topology::StartError;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
@@ -48,11 +52,12 @@ Try it in this order:
     pipeline schema meta_conversions                      the options of one
     pipeline validate pipeline.yaml                       every problem of a file
     pipeline map --config pipeline.yaml < events.ndjson   what would be sent
-    pipeline run pipeline.yaml                            send it";
+    pipeline run pipeline.yaml                            send it
+    pipeline dead-letters list --config pipeline.yaml     what could not be delivered, and why";
 
 const EXIT_CODES: &str = "Exit codes:
   0   done: every event was delivered, filtered, rejected, or dropped as configured
-  1   the run could not be made, or events are still held (they are in the dead letters)
+  1   the run could not be made, or events are still held (they are in the dead letters, or read again by the next run)
   64  the command line is wrong
   78  the configuration is wrong";
 
@@ -80,6 +85,7 @@ enum Command {
     Presets(presets::Arguments),
     /// Show what would be sent for the events on standard input, one JSON object a line; nothing is sent
     Map(map::Arguments),
+    DeadLetters(dead_letters::Arguments),
     /// Serve a stand-in for the Graph API until interrupted
     Sandbox(sandbox::Arguments),
 }
@@ -103,15 +109,29 @@ enum Failure {
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Start(#[from] StartError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
     Run(String),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl Failure {
+    /// Every problem of a configuration that has some.
+    fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Config(ConfigError::Invalid(problems)) => problems,
+            _ => &[],
+        }
+    }
 }
 
 /// Runs the command that the process was started with.
@@ -161,6 +181,7 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Schema(arguments) => schema::run(&arguments, &registry),
         Command::Presets(arguments) => presets::run(&arguments, &registry),
         Command::Map(arguments) => map::run(&arguments, &registry).await,
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments, &registry).await,
         Command::Sandbox(arguments) => sandbox::run(&arguments).await,
     }
 }
@@ -176,11 +197,9 @@ fn report(failure: &Failure) -> ExitCode {
         _ => FAILED,
     };
     let mut text = format!("error: {failure}\n");
-    if let Failure::Config(ConfigError::Invalid(problems)) = failure {
-        for problem in problems {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {problem}");
-        }
+    for problem in failure.problems() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {problem}");
     }
     // When standard error is gone, the exit code still says it.
     let _ = io::stderr().lock().write_all(text.as_bytes());

@@ -6,18 +6,23 @@
 //! Invariant: neither a problem nor an error holds a value of the file.
 
 mod file;
+mod fingerprint;
 mod interpolate;
 pub mod option;
+mod outline;
 pub mod schema;
 mod sink;
 
 use crate::source::{SourcePlan, socket_address};
 pub use file::MAX_CONFIG_BYTES;
+pub(crate) use fingerprint::Fingerprint;
 pub use interpolate::Environment;
 use option::{PipelineOptions, SinkOptions, WhenFull};
+pub use outline::load_dead_letters;
 use pipeline_core::options::{Problem, check, join, nearest};
 use pipeline_core::{Clock, ParseContext, Registry, SensitiveString};
 use serde_json::{Map, Value};
+pub(crate) use sink::BufferPlan;
 pub use sink::SinkPlan;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -82,6 +87,8 @@ pub struct Pipeline {
     pub sinks: Vec<SinkPlan>,
     /// How long buffers may drain after a signal.
     pub shutdown_limit: Duration,
+    /// The sections that cannot change while the pipeline runs, each with a digest of what was written.
+    pub(crate) fixed: Vec<(&'static str, Fingerprint)>,
 }
 
 /// The stand-in for the destination's API that a pipeline asks for.
@@ -142,8 +149,11 @@ pub async fn from_value(
     let options: PipelineOptions = typed(&checked.options, "")?;
     let mut sinks = Vec::new();
     for (name, sink) in parsed {
-        sinks.push(sink::build(name, sink, cx).await?);
+        let written = &value["sinks"][name.as_str()];
+        sinks.push(sink::build(name, sink, written, cx).await?);
     }
+    let fixed = ["data_dir", "sandbox", "shutdown", "sources"]
+        .map(|section| (section, Fingerprint::of(&value[section], &[])));
     let sandbox = options.sandbox.and_then(|sandbox| {
         Some(SandboxPlan {
             address: socket_address(&sandbox.address).ok()?,
@@ -156,6 +166,7 @@ pub async fn from_value(
         sources,
         sinks,
         shutdown_limit: seconds(options.shutdown.limit_secs),
+        fixed: fixed.to_vec(),
     })
 }
 

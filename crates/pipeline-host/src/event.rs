@@ -20,11 +20,14 @@ pub(crate) enum Place {
     Line(u64),
     /// The event of a request; requests from 1, events from 0 as in the answer.
     Request { request: u64, event: usize },
+    /// The source says it all.
+    Replayed,
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
+            Place::Replayed => f.write_str(&self.source),
             Place::Line(line) => write!(f, "{} line {line}", self.source),
             Place::Request { request, event } => {
                 write!(f, "{} request {request} event {event}", self.source)

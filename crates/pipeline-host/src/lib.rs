@@ -14,13 +14,17 @@
 //! Invariant: every event that is read is delivered, filtered, dropped by an explicit `drop_newest`, in the dead
 //! letters, or counted as held.
 
+mod ack;
 mod backoff;
 mod batch;
-mod buffer;
+pub mod buffer;
+mod concurrency;
 pub mod config;
-mod dead_letter;
+pub mod dead_letter;
 mod event;
 mod outlet;
+pub mod reload;
+pub mod replay;
 pub mod report;
 pub mod source;
 mod stop;
@@ -28,5 +32,4 @@ pub mod telemetry;
 pub mod topology;
 mod worker;
 
-pub use dead_letter::MAX_DEAD_LETTER_BYTES;
 pub use stop::StopHandle;

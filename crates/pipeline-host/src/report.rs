@@ -2,11 +2,13 @@
 
 mod closing;
 mod coverage;
+mod dead_letters;
 mod grid;
 
 use crate::telemetry::{SinkSnapshot, SinkState};
 pub use closing::closing;
 pub use coverage::coverage;
+pub use dead_letters::dead_letters;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,6 +37,26 @@ pub fn progress(now: &[SinkSnapshot], before: &[SinkSnapshot], elapsed: Duration
         line = format!("{line}, rejected {}", thousands(rejected));
     }
     line
+}
+
+/// What a pipeline that is stopping still holds: `left: 1,234 in shop, on their way; 5 in hotel, on disk`.
+pub fn remaining(now: &[SinkSnapshot]) -> String {
+    let left: Vec<_> = now
+        .iter()
+        .filter(|sink| sink.held > 0)
+        .map(|sink| {
+            let place = if sink.is_on_disk {
+                "on disk"
+            } else {
+                "in memory"
+            };
+            format!("{} in {}, {place}", thousands(sink.held), sink.name)
+        })
+        .collect();
+    if left.is_empty() {
+        return "nothing is left".to_owned();
+    }
+    format!("left: {}", left.join("; "))
 }
 
 fn badness(state: &SinkState) -> u8 {

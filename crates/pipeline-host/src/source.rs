@@ -3,14 +3,19 @@
 //! A source is planned while the configuration is read, opened when the pipeline starts (so that a port in use stops the
 //! start), and then runs until its input ends or the pipeline stops. What it cannot read costs no other source.
 
+mod chunk;
 mod file;
 mod http_server;
 mod line;
+mod mark;
+mod pump;
 
-use crate::config::option::SourceOptions;
+use crate::ack::Until;
+use crate::config::option::{Acknowledgements, SourceOptions};
 use crate::outlet::Feed;
 use crate::stop::StopSignal;
 use crate::topology::StartOptions;
+pub use file::CheckpointError;
 pub(crate) use http_server::ROOM_LIMIT;
 pub use http_server::{MAX_EVENTS_PER_REQUEST, MAX_REQUESTS_IN_FLIGHT};
 pub use line::{Line, LineReader, MAX_LINE_BYTES, too_large};
@@ -56,6 +61,16 @@ pub enum SourceError {
         /// What the system says.
         error: io::Error,
     },
+    /// How far the source has come cannot be kept.
+    #[error("source `{name}`: the checkpoint `{}` {error}", path.display())]
+    Checkpoint {
+        /// The source's name.
+        name: String,
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        error: CheckpointError,
+    },
     /// The address cannot be listened on.
     #[error("source `{name}`: cannot listen on {address}: {error}")]
     Listen {
@@ -75,21 +90,36 @@ impl SourcePlan {
         base_dir: &Path,
     ) -> Result<Self, Problem> {
         let kind = match options {
-            SourceOptions::File { path, shift_times } => Kind::File(file::Files {
-                paths: path.to_vec().into_iter().map(PathBuf::from).collect(),
-                base_dir: base_dir.to_owned(),
-                shift_times: *shift_times,
-            }),
+            SourceOptions::File {
+                path,
+                shift_times,
+                checkpoint,
+                follow,
+            } => Kind::File(
+                file::Files {
+                    paths: path.to_vec().into_iter().map(PathBuf::from).collect(),
+                    base_dir: base_dir.to_owned(),
+                    shift_times: *shift_times,
+                    checkpoint: checkpoint.unwrap_or(!shift_times),
+                    follow: *follow,
+                }
+                .checked(name)?,
+            ),
             SourceOptions::Stdin {} => Kind::Stdin,
             SourceOptions::HttpServer {
                 address,
                 allow_non_loopback,
                 path,
                 max_body_bytes,
+                acknowledgements,
             } => Kind::HttpServer(http_server::Settings {
                 address: listen_address(address, *allow_non_loopback)?,
                 path: http_path(path)?,
                 max_body_bytes: *max_body_bytes,
+                until: match acknowledgements {
+                    Acknowledgements::Buffered => Until::Buffered,
+                    Acknowledgements::EndToEnd => Until::Final,
+                },
             }),
         };
         Ok(Self {
@@ -106,7 +136,10 @@ impl SourcePlan {
         let sources = pipeline_core::options::join("sources", &self.name);
         let unreadable = files.expand().into_iter().filter_map(|found| {
             let opened = found.and_then(|path| file::open(&path).map_err(|error| (path, error)));
-            opened.err()
+            // What is followed may come later.
+            let awaited =
+                |error: &io::Error| files.follow && error.kind() == io::ErrorKind::NotFound;
+            opened.err().filter(|(_, error)| !awaited(error))
         });
         unreadable
             .map(|(path, error)| {
@@ -118,26 +151,34 @@ impl SourcePlan {
     }
 
     /// Takes hold of what the source reads, as far as others could take it away.
-    pub(crate) async fn open(self, options: &StartOptions) -> Result<Source, SourceError> {
-        let from = match self.kind {
-            Kind::File(files) => line::From::Files(files),
-            Kind::Stdin => line::From::Stdin,
+    pub(crate) async fn open(
+        self,
+        options: &StartOptions,
+        data_dir: &Path,
+    ) -> Result<Source, SourceError> {
+        let (from, keeper) = match self.kind {
+            Kind::File(files) => {
+                let (reader, keeper) = files.open(&self.name, data_dir)?;
+                (pump::From::Files(reader), keeper)
+            }
+            Kind::Stdin => (pump::From::Stdin, None),
             Kind::HttpServer(settings) => {
                 let server = http_server::HttpServer::bind(self.name, settings, options).await?;
                 return Ok(Source::HttpServer(server));
             }
         };
-        Ok(Source::Lines(line::Lines {
+        Ok(Source::Lines(pump::Pump {
             name: self.name,
             from,
             clock: Arc::clone(&options.clock),
+            keeper,
         }))
     }
 }
 
 /// A source that is ready to run.
 pub(crate) enum Source {
-    Lines(line::Lines),
+    Lines(pump::Pump),
     HttpServer(http_server::HttpServer),
 }
 
@@ -153,7 +194,7 @@ impl Source {
     /// Runs until the input ends or the pipeline stops; returns what could not be read to its end.
     pub(crate) async fn run(self, feed: Feed, stop: StopSignal) -> Vec<SourceError> {
         match self {
-            Self::Lines(lines) => lines.run(feed, stop).await,
+            Self::Lines(pump) => pump.run(feed, stop).await,
             Self::HttpServer(server) => {
                 server.run(feed, stop).await;
                 Vec::new()

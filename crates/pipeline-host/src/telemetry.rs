@@ -26,9 +26,11 @@ impl Telemetry {
 #[derive(Debug)]
 pub(crate) struct SinkTelemetry {
     name: String,
+    on_disk: Option<u64>,
     pub(crate) received: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) retried: AtomicU64,
+    pub(crate) given_up: AtomicU64,
     filtered: Mutex<BTreeMap<&'static str, u64>>,
     rejected: Mutex<BTreeMap<&'static str, Rejections>>,
     dropped: AtomicU64,
@@ -83,8 +85,14 @@ pub struct SinkSnapshot {
     pub rejected: BTreeMap<&'static str, Rejections>,
     /// Events dropped because the buffer was full.
     pub dropped: u64,
+    /// Whether its buffer is on disk.
+    pub is_on_disk: bool,
+    /// Events that an earlier run left in the disk buffer.
+    pub resumed: u64,
     /// Events not accounted for otherwise: in the buffer, on their way, or left at the end.
     pub held: u64,
+    /// Events among those held that are safe when the process ends: they are on disk, or their source reads them again.
+    pub kept: u64,
     /// What the sink is doing.
     pub state: SinkState,
 }
@@ -105,12 +113,15 @@ impl SinkSnapshot {
 }
 
 impl SinkTelemetry {
-    pub(crate) fn new(name: &str) -> Self {
+    /// Counters of the sink of this name; `on_disk` says how many events its disk buffer held, where it has one.
+    pub(crate) fn new(name: &str, on_disk: Option<u64>) -> Self {
         Self {
             name: name.to_owned(),
+            on_disk,
             received: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             retried: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
             filtered: Mutex::default(),
             rejected: Mutex::default(),
             dropped: AtomicU64::new(0),
@@ -143,11 +154,22 @@ impl SinkTelemetry {
         entry.count += 1;
     }
 
+    /// Counts events of which not even a dead letter is left.
+    pub(crate) fn lose(&self, reason: &Reason, events: u64) {
+        let mut rejected = lock(&self.rejected);
+        let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {
+            count: 0,
+            place: "disk buffer".to_owned(),
+            detail: reason.detail.to_string(),
+        });
+        entry.count += events;
+    }
+
     pub(crate) fn set_state(&self, state: SinkState) {
         *lock(&self.state) = state;
     }
 
-    fn snapshot(&self) -> SinkSnapshot {
+    pub(crate) fn snapshot(&self) -> SinkSnapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Received last: an event that is counted in between is held, never negative.
         let mut snapshot = SinkSnapshot {
@@ -158,15 +180,23 @@ impl SinkTelemetry {
             rejected: lock(&self.rejected).clone(),
             dropped: read(&self.dropped),
             state: lock(&self.state).clone(),
+            is_on_disk: self.on_disk.is_some(),
+            resumed: self.on_disk.unwrap_or(0),
             received: 0,
             held: 0,
+            kept: 0,
         };
         snapshot.received = read(&self.received);
         let settled = snapshot.delivered
             + snapshot.filtered_total()
             + snapshot.rejected_total()
             + snapshot.dropped;
-        snapshot.held = snapshot.received.saturating_sub(settled);
+        snapshot.held = (snapshot.received + snapshot.resumed).saturating_sub(settled);
+        snapshot.kept = if self.on_disk.is_some() {
+            snapshot.held
+        } else {
+            read(&self.given_up).min(snapshot.held)
+        };
         snapshot
     }
 }

@@ -3,8 +3,11 @@
 //! Invariant: a record that was taken is delivered, rejected, put back, or held at the end, also when the sink panics
 //! or answers with the wrong number of outcomes.
 
+use crate::ack::Ack;
 use crate::backoff::Backoff;
-use crate::batch::{Batch, Held};
+use crate::batch::{Batch, Held, Ticket};
+use crate::buffer::Done;
+use crate::concurrency::Concurrency;
 use crate::config::{option::RetryOptions, seconds};
 use crate::dead_letter::Letter;
 use crate::outlet::Outlet;
@@ -33,7 +36,7 @@ type Probe = Result<(), HealthcheckError>;
 /// Delivers what is in one buffer.
 pub(crate) struct Worker {
     outlet: Arc<Outlet>,
-    concurrency: usize,
+    concurrency: Concurrency,
     deliveries: JoinSet<Vec<Outcome>>,
     batches: HashMap<Id, Arc<Batch>>,
     backoff: Backoff,
@@ -57,23 +60,17 @@ enum Step {
     Probe,
     Probed(Probe),
     Remind,
+    Changed,
     Look,
 }
 
 impl Worker {
-    pub(crate) fn new(
-        outlet: Arc<Outlet>,
-        concurrency: usize,
-        retry: &RetryOptions,
-        seed: u64,
-    ) -> Self {
-        let (initial, max) = (
-            seconds(retry.initial_backoff_secs),
-            seconds(retry.max_backoff_secs),
-        );
+    pub(crate) fn new(outlet: Arc<Outlet>, seed: u64) -> Self {
+        let plan = outlet.plan();
+        let (initial, max) = backoff_limits(&plan.retry);
         Self {
             outlet,
-            concurrency,
+            concurrency: Concurrency::new(plan.concurrency),
             deliveries: JoinSet::new(),
             batches: HashMap::new(),
             backoff: Backoff::new(initial, max, seed),
@@ -98,6 +95,7 @@ impl Worker {
                 Step::Probe => self.start_probe(),
                 Step::Probed(result) => self.probed(result),
                 Step::Remind => self.remind(),
+                Step::Changed => self.change(),
                 Step::Look => {}
             }
         }
@@ -107,21 +105,25 @@ impl Worker {
     async fn step(&mut self) -> Step {
         let (mut stop, mut end) = (self.outlet.stop.clone(), self.outlet.stop.clone());
         let stopping = stop.now() != Stop::Run;
+        let changed = self.outlet.changed.notified();
         // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
         let drained = self.outlet.buffer.is_drained();
         let nothing_left = self.deliveries.is_empty() && drained;
-        // Draining into a destination that waits for a person is no use.
-        if nothing_left || (stopping && self.blocked.is_some() && self.deliveries.is_empty()) {
+        // What is on disk need not be sent now, and draining into a destination that waits for a person is no use.
+        let sends_no_more =
+            stopping && (self.blocked.is_some() || self.outlet.buffer.disk().is_some());
+        if nothing_left || (sends_no_more && self.deliveries.is_empty()) {
             return Step::End;
         }
         // After a failure one batch goes ahead alone, to see whether the way is clear.
         let at_once = if self.backoff.is_failing() {
             1
         } else {
-            self.concurrency
+            self.concurrency.limit()
         };
         let may_send = self.paused_until.is_none()
             && self.blocked.is_none()
+            && !sends_no_more
             && self.deliveries.len() < at_once;
         let paused = self.paused_until.filter(|_| self.blocked.is_none());
         let probing = !self.probe.is_empty();
@@ -135,6 +137,7 @@ impl Worker {
             biased;
             () = end.deadline() => Step::End,
             () = stop.stopped(), if !stopping => Step::Look,
+            () = changed => Step::Changed,
             Some(done) = self.deliveries.join_next_with_id() => Step::Settle(done),
             Some(probed) = self.probe.join_next() => Step::Probed(probed.unwrap_or_else(|_| {
                 Err(HealthcheckError::Unavailable(Reason::new("internal", "the health check failed")))
@@ -152,7 +155,7 @@ impl Worker {
             return;
         }
         let batch = Arc::new(batch);
-        let (sink, records) = (Arc::clone(&self.outlet.sink), Arc::clone(&batch));
+        let (sink, records) = (Arc::clone(&self.outlet.plan().sink), Arc::clone(&batch));
         let task = self.deliveries.spawn(async move {
             let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
             delivery
@@ -199,7 +202,8 @@ impl Worker {
     }
 
     async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>) {
-        let (mut delivered, mut finished_bytes) = (0, 0);
+        let (mut delivered, mut done) = (0, Done::default());
+        let budget = Budget::of(&self.outlet.plan().retry, self.outlet.clock.now_ms());
         let (mut again, mut rejected) = (Vec::new(), Vec::new());
         let mut retry: Option<(Option<Duration>, Reason)> = None;
         let mut blocked = None;
@@ -208,13 +212,17 @@ impl Worker {
             match outcome {
                 Outcome::Delivered => {
                     delivered += 1;
-                    finished_bytes += held.record.size_bytes();
+                    done.add(&held);
+                    held.ticket.ack.done();
                 }
                 Outcome::Rejected { reason } => rejected.push((held, reason)),
                 Outcome::Retry { after, reason } => {
                     let longest = retry.map_or(after, |(longest, _)| longest.max(after));
+                    match budget.spent(&held.ticket, &reason) {
+                        Some(spent) => rejected.push((held, spent)),
+                        None => again.push(held),
+                    }
                     retry = Some((longest, reason));
-                    again.push(held);
                 }
                 Outcome::Blocked { reason } => {
                     blocked = Some(reason);
@@ -225,43 +233,53 @@ impl Worker {
         let telemetry = &self.outlet.telemetry;
         SinkTelemetry::add(&telemetry.delivered, delivered);
         SinkTelemetry::add(&telemetry.retried, again.len());
-        self.outlet.buffer.finish(delivered, finished_bytes);
-        self.outlet.buffer.put_back(again.into_iter());
-        if delivered > 0 || !rejected.is_empty() {
+        self.outlet.buffer.finish(&done);
+        self.outlet.buffer.put_back(again);
+        let got_through = delivered > 0 || (retry.is_none() && !rejected.is_empty());
+        if got_through {
             self.backoff.reset();
             self.probe_backoff.reset();
         }
         match (blocked, retry) {
             (Some(reason), _) => self.block(reason),
             (None, Some((after, reason))) => self.pause(after, &reason),
-            (None, None) => {}
+            (None, None) => self.concurrency.grow(),
         }
         self.reject(rejected).await;
     }
 
     async fn reject(&self, rejected: Vec<(Held, Reason)>) {
-        let events = rejected.len();
-        let bytes = rejected
-            .iter()
-            .map(|(held, _)| held.record.size_bytes())
-            .sum();
-        let letters = rejected.into_iter().map(|(held, reason)| Letter {
-            reason,
-            position: held.ticket.position,
-            attempts: held.ticket.attempts,
-            record: Some(held.record),
-        });
-        self.outlet.reject(letters.collect()).await;
-        self.outlet.buffer.finish(events, bytes);
+        let mut acks = Vec::with_capacity(rejected.len());
+        let mut letters = Vec::with_capacity(rejected.len());
+        let mut done = Done::default();
+        for (held, reason) in rejected {
+            done.add(&held);
+            letters.push(Letter {
+                reason,
+                position: held.ticket.position,
+                attempts: held.ticket.attempts,
+                first_ms: held.ticket.first_ms,
+                record: Some(held.record),
+                history: held.ticket.history,
+            });
+            acks.push(held.ticket.ack);
+        }
+        // What is not there when the pipeline has to end stays on disk, or is read again.
+        if self.outlet.reject(letters).await {
+            acks.into_iter().for_each(Ack::done);
+            self.outlet.buffer.finish(&done);
+        }
     }
 
     fn pause(&mut self, after: Option<Duration>, reason: &Reason) {
         let now = Instant::now();
         // Batches that were on their way together fail together: that is one failure, not several.
         let known = self.paused_until;
-        let until = match known {
-            Some(until) => until.max(now + after.unwrap_or_default()),
-            None => now + self.backoff.next(after),
+        let until = if let Some(until) = known {
+            until.max(now + after.unwrap_or_default())
+        } else {
+            self.concurrency.shrink();
+            now + self.backoff.next(after)
         };
         self.paused_until = Some(until);
         if known.is_none() {
@@ -302,7 +320,7 @@ impl Worker {
     }
 
     fn start_probe(&mut self) {
-        let sink: Arc<dyn Sink> = Arc::clone(&self.outlet.sink);
+        let sink: Arc<dyn Sink> = Arc::clone(&self.outlet.plan().sink);
         self.probe.spawn(async move { sink.healthcheck().await });
     }
 
@@ -326,7 +344,21 @@ impl Worker {
         }
     }
 
-    /// The end: what is on its way is given up, and everything that is left goes to the dead letters.
+    /// The sink has other options now. They may be what it waited for.
+    fn change(&mut self) {
+        let plan = self.outlet.plan();
+        let (initial, max) = backoff_limits(&plan.retry);
+        self.backoff.set_limits(initial, max);
+        self.concurrency.set_max(plan.concurrency);
+        self.paused_until = None;
+        self.probe_backoff.reset();
+        match &mut self.blocked {
+            Some(blocked) => blocked.next_probe = Instant::now(),
+            None => self.outlet.telemetry.set_state(SinkState::Sending),
+        }
+    }
+
+    /// The end: what is on its way is given up, and what would be lost with the process goes to the dead letters.
     async fn hold(mut self) {
         self.deliveries.abort_all();
         // A delivery that has just finished still counts.
@@ -338,10 +370,54 @@ impl Worker {
         let given_up = std::mem::take(&mut self.batches).into_values();
         let mut left: Vec<Held> = given_up
             .flat_map(|batch| Arc::unwrap_or_clone(batch).into_held())
+            .filter(|held| held.ticket.slot.is_none())
             .collect();
         left.extend(self.outlet.buffer.abandon());
         self.outlet.hold(left).await;
     }
+}
+
+/// How often, and for how long, a record may be tried.
+struct Budget {
+    attempts: Option<u32>,
+    oldest_ms: Option<i64>,
+}
+
+impl Budget {
+    fn of(retry: &RetryOptions, now_ms: i64) -> Self {
+        let age = |secs: f64| i64::try_from(seconds(secs).as_millis()).unwrap_or(i64::MAX);
+        Self {
+            attempts: retry.max_attempts,
+            oldest_ms: retry
+                .max_age_secs
+                .map(|secs| now_ms.saturating_sub(age(secs))),
+        }
+    }
+
+    /// Why the record is not tried again, where its budget is spent.
+    fn spent(&self, ticket: &Ticket, last: &Reason) -> Option<Reason> {
+        let often = self.attempts.is_some_and(|most| ticket.attempts >= most);
+        let long = self
+            .oldest_ms
+            .is_some_and(|oldest| ticket.first_ms <= oldest);
+        let limit = match (often, long) {
+            (true, _) => "max_attempts",
+            (_, true) => "max_age_secs",
+            _ => return None,
+        };
+        let detail = format!(
+            "given up after {} attempts, because of `retry.{limit}`; the last failed: {}",
+            ticket.attempts, last.detail
+        );
+        let mut reason = Reason::new("retries_exhausted", detail);
+        reason.destination = last.destination;
+        Some(reason)
+    }
+}
+
+fn backoff_limits(retry: &RetryOptions) -> (Duration, Duration) {
+    let (initial, max) = (retry.initial_backoff_secs, retry.max_backoff_secs);
+    (seconds(initial), seconds(max))
 }
 
 fn internal_fault() -> Outcome {

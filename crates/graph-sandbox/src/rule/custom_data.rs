@@ -128,7 +128,7 @@ const LISTING_TYPES: &[&str] = &[
 
 const CONTENT: Section = Section::closed(&[
     Field::required("id", Kind::FilledText).or(Subcode::Contents),
-    Field::new("quantity", Kind::Integer),
+    Field::required("quantity", Kind::Integer),
     Field::new("item_price", Kind::Number),
     Field::new("delivery_category", DELIVERY_CATEGORY),
     Field::new("title", Kind::Text),

@@ -16,6 +16,8 @@ pub const MAX_AGE_SECS: i64 = 7 * 24 * 60 * 60;
 pub const MAX_STORE_AGE_SECS: i64 = 62 * 24 * 60 * 60;
 /// How far ahead of the clock an event may be, in seconds. Meta refuses the future and does not say where it begins.
 pub const MAX_AHEAD_SECS: i64 = 60;
+/// How long after an event its attribution is taken, in seconds.
+const MAX_ATTRIBUTION_DELAY_SECS: i128 = 48 * 60 * 60;
 
 /// What one event is checked against besides the tables.
 #[derive(Clone, Copy)]
@@ -205,6 +207,7 @@ pub(crate) fn check(event: &Json, terms: Terms) -> Result<(), Violation> {
         _ => {}
     }
     check_limited_data_use(event, user_data)?;
+    check_attribution(event, name, action_source, terms.now_secs)?;
     check_money(
         name,
         event.get("custom_data"),
@@ -305,6 +308,52 @@ fn check_limited_data_use(event: &Json, user_data: &Json) -> Result<(), Violatio
             "data_processing_options_state",
             Subcode::Parameter,
         )?;
+    }
+    Ok(())
+}
+
+/// An attribution that is passed back later says for which event, which advertisement and how much.
+fn check_attribution(
+    event: &Json,
+    name: &str,
+    action_source: &str,
+    now_secs: i64,
+) -> Result<(), Violation> {
+    const SUBCODE: Subcode = Subcode::Parameter;
+    if name != "AppendAttribution" {
+        return Ok(());
+    }
+    let part = |key: &'static str| event.get(key).ok_or_else(|| missing(SUBCODE, "", key));
+    if action_source == "website" {
+        check_website(event, part("user_data")?)?;
+    }
+    let attribution = part("attribution_data")?;
+    for key in [
+        "ad_id",
+        "touchpoint_ts",
+        "attribution_share",
+        "attribution_value",
+    ] {
+        require(attribution, "['attribution_data']", key, SUBCODE)?;
+    }
+    require(part("custom_data")?, "['custom_data']", "currency", SUBCODE)?;
+    let original = part("original_event_data")?;
+    for key in ["event_name", "event_time"] {
+        require(original, "['original_event_data']", key, SUBCODE)?;
+    }
+    let seconds = |object: &Json, key| object.get(key).and_then(Json::integer);
+    let (original, click) = (
+        seconds(original, "event_time"),
+        seconds(attribution, "touchpoint_ts"),
+    );
+    if original <= click
+        || original.is_some_and(|time| i128::from(now_secs) - time >= MAX_ATTRIBUTION_DELAY_SECS)
+    {
+        return Err(Violation::new(
+            SUBCODE,
+            "['original_event_data']['event_time']",
+            "Malformed `event_time`",
+        ));
     }
     Ok(())
 }

@@ -14,6 +14,17 @@ const APPENDIX_CHARACTERS: usize = 8;
 /// Digits of a time in Unix milliseconds, from 2001 to 2286.
 const MILLISECOND_DIGITS: usize = 13;
 
+/// The codes of ISO 4217.
+const CURRENCIES: &str = "\
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD \
+    CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP \
+    GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW \
+    KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD \
+    NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE \
+    SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED \
+    VES VND VUV WST XAD XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW \
+    ZWG ZWL";
+
 /// SHA-256 as 64 lowercase hex digits, with or without a parameter builder's appendix.
 pub(super) fn is_hash(value: &Json) -> bool {
     value.text().is_some_and(|text| {
@@ -79,13 +90,15 @@ pub(super) fn is_numeric_id(value: &Json) -> bool {
     value.text().is_some_and(is_digits) || value.integer().is_some_and(|id| id >= 0)
 }
 
-/// Three letters of either case, as ISO 4217 has them, and none of the currencies that Meta is known to refuse.
+/// A code of ISO 4217 in either case, and none of the currencies that Meta is known to refuse.
 pub(super) fn is_currency(value: &Json) -> bool {
     const REFUSED: &str = "MRU";
     value.text().is_some_and(|code| {
-        code.len() == 3
-            && code.bytes().all(|byte| byte.is_ascii_alphabetic())
-            && !code.eq_ignore_ascii_case(REFUSED)
+        let code = code.to_ascii_uppercase();
+        code != REFUSED
+            && CURRENCIES
+                .split_ascii_whitespace()
+                .any(|known| known == code)
     })
 }
 

@@ -443,6 +443,11 @@ async fn a_purchase_says_how_much_of_what() {
             2_804_011,
         ),
         (
+            "three letters that are no currency",
+            money(json!({ "currency": "XQQ" })),
+            2_804_011,
+        ),
+        (
             "a symbol for a currency",
             money(json!({ "currency": "$" })),
             2_804_011,
@@ -490,7 +495,58 @@ async fn a_purchase_says_how_much_of_what() {
 }
 
 #[tokio::test]
-async fn contents_are_objects_with_an_id() {
+async fn an_attribution_says_for_which_event_and_how_much() {
+    let full = merged(
+        website(),
+        &json!({
+            "event_name": "AppendAttribution",
+            "attribution_data": { "ad_id": "1", "touchpoint_ts": NOW - 7_200, "attribution_share": 0.5, "attribution_value": 5 },
+            "custom_data": { "currency": "USD" },
+            "original_event_data": { "event_name": "Purchase", "event_time": NOW - 3_600 },
+        }),
+    );
+    let original = |time: i64| json!({ "original_event_data": { "event_time": time } });
+    let clicked = |time: i64| json!({ "attribution_data": { "touchpoint_ts": time } });
+    let attribution = |key: &str| json!({ "attribution_data": { key: null } });
+    let cases = vec![
+        ("a full attribution", json!({}), OK),
+        (
+            "no attribution",
+            json!({ "attribution_data": null }),
+            PARAMETER,
+        ),
+        ("no advertisement", attribution("ad_id"), PARAMETER),
+        (
+            "no time of the click",
+            attribution("touchpoint_ts"),
+            PARAMETER,
+        ),
+        ("no share", attribution("attribution_share"), PARAMETER),
+        ("no worth", attribution("attribution_value"), PARAMETER),
+        ("no currency", json!({ "custom_data": null }), PARAMETER),
+        (
+            "no original event",
+            json!({ "original_event_data": null }),
+            PARAMETER,
+        ),
+        ("no page", json!({ "event_source_url": null }), PARAMETER),
+        ("before the click", original(NOW - 7_201), PARAMETER),
+        (
+            "within two days",
+            merged(original(NOW - 48 * 3_600 + 1), &clicked(NOW - 48 * 3_600)),
+            OK,
+        ),
+        (
+            "after two days",
+            merged(original(NOW - 48 * 3_600), &clicked(NOW - 49 * 3_600)),
+            PARAMETER,
+        ),
+    ];
+    walk(full, cases).await;
+}
+
+#[tokio::test]
+async fn contents_are_objects_with_an_id_and_a_quantity() {
     let bench = Bench::start().await;
     let full = json!({
         "id": "a", "quantity": 2, "item_price": 1.5, "price": 3, "delivery_category": "curbside",
@@ -505,13 +561,17 @@ async fn contents_are_objects_with_an_id() {
         (json!([{ "quantity": 1 }]), 2_804_008),
         (json!([{ "id": "" }]), 2_804_008),
         (json!([{ "id": 5 }]), 2_804_008),
+        (json!([{ "id": "a" }]), PARAMETER),
         (json!([{ "id": "a", "quantity": "1" }]), PARAMETER),
-        (json!([{ "id": "a", "item_price": "1" }]), PARAMETER),
         (
-            json!([{ "id": "a", "delivery_category": "drone" }]),
+            json!([{ "id": "a", "quantity": 1, "item_price": "1" }]),
             PARAMETER,
         ),
-        (json!([{ "id": "a", "title": 1 }]), PARAMETER),
+        (
+            json!([{ "id": "a", "quantity": 1, "delivery_category": "drone" }]),
+            PARAMETER,
+        ),
+        (json!([{ "id": "a", "quantity": 1, "title": 1 }]), PARAMETER),
     ];
     for (contents, expected) in cases {
         let event = merged(
@@ -522,7 +582,7 @@ async fn contents_are_objects_with_an_id() {
     }
     let unknown = merged(
         website(),
-        &json!({ "custom_data": { "contents": [{ "id": "a" }, { "id": "b", "name": "x" }] } }),
+        &json!({ "custom_data": { "contents": [{ "id": "a", "quantity": 1 }, { "id": "b", "name": "x" }] } }),
     );
     let answer = bench.send(&[website(), unknown]).await;
     assert_eq!(

@@ -12,6 +12,14 @@ use std::path::PathBuf;
 
 /// Largest request body an `http_server` takes unless told otherwise, in bytes.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes that all dead letters of one sink may take unless told otherwise.
+pub const DEFAULT_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
+/// Records of a memory buffer unless told otherwise.
+pub const DEFAULT_MEMORY_EVENTS: usize = 100_000;
+/// Bytes of a memory buffer unless told otherwise.
+pub const DEFAULT_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of a disk buffer unless told otherwise.
+pub const DEFAULT_DISK_BYTES: usize = 1024 * 1024 * 1024;
 /// Records of one batch unless told otherwise.
 pub const DEFAULT_BATCH_EVENTS: usize = 1000;
 
@@ -19,7 +27,7 @@ pub const DEFAULT_BATCH_EVENTS: usize = 1000;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineOptions {
-    /// The folder that keeps dead letters, relative to the pipeline file. Default: `./data`. Example: `/var/lib/pipeline`.
+    /// The folder that keeps dead letters and checkpoints, relative to the pipeline file. Default: `./data`. Example: `/var/lib/pipeline`.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
     /// A stand-in for the destination's API, served by this process while the pipeline runs. Default: none. Example: `{ address: "127.0.0.1:8917", access_token: demo }`.
@@ -50,13 +58,19 @@ pub struct SandboxOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SourceOptions {
-    /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends.
+    /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends or waits for more.
     File {
         /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Example: `events/*.ndjson`.
         path: OneOrMany,
         /// Whether all times are moved so that the newest event of the files is now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC where it names no offset), or a number of seconds or milliseconds. Default: `false`.
         #[serde(default)]
         shift_times: bool,
+        /// Whether the next run goes on where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and moves on once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within its folder, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
+        #[serde(default)]
+        checkpoint: Option<bool>,
+        /// Whether reading goes on when everything has been read: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.
+        #[serde(default)]
+        follow: bool,
     },
     /// Reads one JSON event a line (NDJSON) from standard input, then ends.
     Stdin {},
@@ -75,7 +89,21 @@ pub enum SourceOptions {
         #[serde(default = "default_max_body_bytes")]
         #[schemars(range(min = 1, max = 104_857_600))]
         max_body_bytes: usize,
+        /// When a request is answered: `buffered` once its events are in the buffers (synced, where they are on disk), `end_to_end` once each is delivered, filtered or a dead letter. An answer that takes more than 60 seconds is 503 with `Retry-After`; the events are held all the same, and sending them again repeats their event ids. Default: `buffered`.
+        #[serde(default)]
+        acknowledgements: Acknowledgements,
     },
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Acknowledgements {
+    /// When its events are in the buffers.
+    #[default]
+    Buffered,
+    /// When every event has met its final fate.
+    EndToEnd,
 }
 
 /// One path or several.
@@ -119,6 +147,9 @@ pub struct SinkOptions {
     /// How requests are sent.
     #[serde(default)]
     pub request: RequestOptions,
+    /// What could not be delivered and is kept for people. Example: `{ max_bytes: 1073741824 }`.
+    #[serde(default)]
+    pub dead_letters: DeadLetterOptions,
 }
 
 /// How records are grouped into requests. A batch is sent when the first of its limits is reached.
@@ -140,14 +171,16 @@ pub struct BatchOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BufferOptions {
-    /// Where it is kept. Default: `memory`, which does not outlive the process: what is left at the end becomes a dead letter.
+    /// Where it is kept. Default: `memory`, which does not outlive the process: what is left at the end is read again from sources that can, and becomes a dead letter otherwise.
     pub r#type: BufferType,
-    /// Records at most; no less than one batch. Default: 100000.
+    /// Records at most, in memory only; no less than one batch. Default: 100000.
     #[schemars(range(min = 1))]
-    pub max_events: usize,
-    /// Bytes at most; no less than one batch. Default: 268435456 (256 MiB).
+    pub max_events: Option<usize>,
+    /// Bytes at most; no less than one batch, and 33554432 (32 MiB) on disk, where it is the size of all files. Default: 268435456 (256 MiB) in memory, 1073741824 (1 GiB) on disk.
     #[schemars(range(min = 1))]
-    pub max_bytes: usize,
+    pub max_bytes: Option<usize>,
+    /// When a disk buffer tells the sources that an event is safe. Default: `commit`. Example: `relaxed`.
+    pub sync: Option<Sync>,
     /// What happens when it is full: `block` makes the sources wait, `drop_newest` drops and counts what comes. Default: `block`. A source that feeds several sinks waits for the slowest of them.
     pub when_full: WhenFull,
 }
@@ -158,6 +191,18 @@ pub struct BufferOptions {
 pub enum BufferType {
     /// In memory.
     Memory,
+    /// On disk, in `data_dir/buffer/<sink>`. What was acknowledged outlives the process.
+    Disk,
+}
+
+/// When a disk buffer tells the sources that an event is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sync {
+    /// When the disk has it: it outlives a power cut.
+    Commit,
+    /// When the system has it: it outlives the process, also one that is killed, but not a power cut.
+    Relaxed,
 }
 
 /// What happens when a buffer is full.
@@ -180,6 +225,12 @@ pub struct RetryOptions {
     /// The limit that no pause exceeds, unless the destination asks for more, in seconds. Default: 300.
     #[schemars(range(min = 0.001, max = 86400.0))]
     pub max_backoff_secs: f64,
+    /// Attempts after which an event is given up and becomes a dead letter. Default: none, it is tried until the destination would refuse it as too old. Example: 20.
+    #[schemars(range(min = 1))]
+    pub max_attempts: Option<u32>,
+    /// How long an event may be tried, counted from when it came in, before it is given up and becomes a dead letter, in seconds. Default: none. Example: 86400.
+    #[schemars(range(min = 1.0, max = 31_536_000.0))]
+    pub max_age_secs: Option<f64>,
 }
 
 /// How requests are sent.
@@ -189,6 +240,15 @@ pub struct RequestOptions {
     /// Batches on their way at the same time. Default: 4.
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: usize,
+}
+
+/// What could not be delivered, kept in `data_dir/dead_letters/<sink>` until it is replayed or purged.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterOptions {
+    /// Bytes of one sink's dead letters at most; when they are full, the sink waits until a person makes room. Default: 268435456 (256 MiB). Example: 1073741824.
+    #[schemars(range(min = 1))]
+    pub max_bytes: u64,
 }
 
 /// How the pipeline stops.
@@ -214,8 +274,9 @@ impl Default for BufferOptions {
     fn default() -> Self {
         Self {
             r#type: BufferType::Memory,
-            max_events: 100_000,
-            max_bytes: 256 * 1024 * 1024,
+            max_events: None,
+            max_bytes: None,
+            sync: None,
             when_full: WhenFull::Block,
         }
     }
@@ -226,6 +287,8 @@ impl Default for RetryOptions {
         Self {
             initial_backoff_secs: 1.0,
             max_backoff_secs: 300.0,
+            max_attempts: None,
+            max_age_secs: None,
         }
     }
 }
@@ -233,6 +296,14 @@ impl Default for RetryOptions {
 impl Default for RequestOptions {
     fn default() -> Self {
         Self { concurrency: 4 }
+    }
+}
+
+impl Default for DeadLetterOptions {
+    fn default() -> Self {
+        Self {
+            max_bytes: DEFAULT_DEAD_LETTER_BYTES,
+        }
     }
 }
 

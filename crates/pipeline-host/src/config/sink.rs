@@ -2,13 +2,19 @@
 //!
 //! Invariant: every problem of a sink is reported, whichever side finds it.
 
-use super::option::{DEFAULT_BATCH_EVENTS, SinkOptions};
+use super::fingerprint::Fingerprint;
+use super::option::{
+    BufferOptions, BufferType, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
+    DEFAULT_MEMORY_EVENTS, SinkOptions, Sync,
+};
 use super::{ConfigError, LoadContext, schema, seconds};
 use crate::batch::BatchLimit;
+use crate::buffer::{MIN_DISK_BYTES, QueueLimit};
 use pipeline_core::options::{Problem, check, join};
 use pipeline_core::{BatchLimits, ParseContext, Registry, Sink, SinkConfig, SinkContext};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One sink, built, with what the host does for it.
@@ -21,8 +27,21 @@ pub struct SinkPlan {
     pub sink: Arc<dyn Sink>,
     /// What its plugin wants said at start.
     pub notices: Vec<String>,
+    /// Files besides the pipeline file that the options were read from.
+    pub(crate) files: Vec<PathBuf>,
+    /// Tells these options from others.
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) batch: BatchLimit,
+    pub(crate) buffer: BufferPlan,
     pub(crate) options: SinkOptions,
+}
+
+/// The buffer of one sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BufferPlan {
+    pub(crate) limit: QueueLimit,
+    /// Set for a buffer on disk.
+    pub(crate) sync: Option<Sync>,
 }
 
 impl SinkPlan {
@@ -45,6 +64,7 @@ impl fmt::Debug for SinkPlan {
 pub(super) struct ParsedSink {
     host: SinkOptions,
     batch: BatchLimit,
+    buffer: BufferPlan,
     plugin: Box<dyn SinkConfig>,
 }
 
@@ -56,17 +76,8 @@ pub(super) fn parse(
     registry: &Registry,
 ) -> Result<ParsedSink, Vec<Problem>> {
     let path = join("sinks", name);
-    if !name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        || name.is_empty()
-    {
-        let expected = "letters, digits, `_` and `-`, because files are named after it";
-        return Err(vec![Problem::new(
-            path,
-            "is not a name for a sink",
-            expected,
-        )]);
+    if let Some(problem) = name_problem(name) {
+        return Err(vec![problem]);
     }
     let Some(kind) = options["type"].as_str() else {
         let linked: Vec<_> = registry.iter().map(|sink| sink.name).collect();
@@ -102,17 +113,38 @@ pub(super) fn parse(
     let batch = host
         .as_ref()
         .map(|host| batch_limit(host, description.batch_limits, &mut problems));
-    match (host, batch, plugin) {
-        (Some(host), Some(batch), Some(plugin)) if problems.is_empty() => Ok(ParsedSink {
-            host,
-            batch,
-            plugin,
-        }),
+    let buffer = host
+        .as_ref()
+        .zip(batch.as_ref())
+        .map(|(host, batch)| buffer_plan(&host.buffer, batch, &mut problems));
+    match (host, batch, buffer, plugin) {
+        (Some(host), Some(batch), Some(buffer), Some(plugin)) if problems.is_empty() => {
+            Ok(ParsedSink {
+                host,
+                batch,
+                buffer,
+                plugin,
+            })
+        }
         _ => Err(problems
             .into_iter()
             .map(|problem| problem.within(&path))
             .collect()),
     }
+}
+
+/// What is wrong with the name of a sink, if anything.
+pub(super) fn name_problem(name: &str) -> Option<Problem> {
+    let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !name.is_empty() && name.bytes().all(is_good) {
+        return None;
+    }
+    let expected = "letters, digits, `_` and `-`, because files are named after it";
+    Some(Problem::new(
+        join("sinks", name),
+        "is not a name for a sink",
+        expected,
+    ))
 }
 
 /// Holds the host's limits against those of the destination, and against one another.
@@ -146,21 +178,6 @@ fn batch_limit(
         timeout: seconds(options.batch.timeout_secs),
     };
     report(
-        options.buffer.max_events < batch.max_events,
-        "buffer.max_events",
-        "is too small",
-        format!("at least one batch: {} events", batch.max_events),
-    );
-    report(
-        options.buffer.max_bytes < batch.max_bytes,
-        "buffer.max_bytes",
-        "is too small",
-        format!(
-            "at least one batch: {} bytes, or a smaller `batch.max_bytes`",
-            batch.max_bytes
-        ),
-    );
-    report(
         options.retry.initial_backoff_secs > options.retry.max_backoff_secs,
         "retry.initial_backoff_secs",
         "is longer than `max_backoff_secs`",
@@ -169,10 +186,71 @@ fn batch_limit(
     batch
 }
 
+/// Holds the buffer's options against its type, and against the batches that it has to hold.
+fn buffer_plan(
+    options: &BufferOptions,
+    batch: &BatchLimit,
+    problems: &mut Vec<Problem>,
+) -> BufferPlan {
+    let mut report = |wrong: bool, key: &str, problem: &str, expected: String| {
+        if wrong {
+            problems.push(Problem::new(join("buffer", key), problem, expected));
+        }
+    };
+    let is_on_disk = options.r#type == BufferType::Disk;
+    report(
+        is_on_disk && options.max_events.is_some(),
+        "max_events",
+        "counts in memory only",
+        "`max_bytes`, which is what bounds a buffer on disk".to_owned(),
+    );
+    report(
+        !is_on_disk && options.sync.is_some(),
+        "sync",
+        "counts on disk only",
+        "`type: disk`, or no `sync`".to_owned(),
+    );
+    let default_bytes = if is_on_disk {
+        DEFAULT_DISK_BYTES
+    } else {
+        DEFAULT_MEMORY_BYTES
+    };
+    let limit = QueueLimit {
+        max_events: options.max_events.unwrap_or(DEFAULT_MEMORY_EVENTS),
+        max_bytes: options.max_bytes.unwrap_or(default_bytes),
+    };
+    report(
+        limit.max_events < batch.max_events,
+        "max_events",
+        "is too small",
+        format!("at least one batch: {} events", batch.max_events),
+    );
+    report(
+        limit.max_bytes < batch.max_bytes,
+        "max_bytes",
+        "is too small",
+        format!(
+            "at least one batch: {} bytes, or a smaller `batch.max_bytes`",
+            batch.max_bytes
+        ),
+    );
+    report(
+        is_on_disk && (limit.max_bytes as u64) < MIN_DISK_BYTES,
+        "max_bytes",
+        "is too small",
+        format!("at least {MIN_DISK_BYTES} bytes on disk"),
+    );
+    BufferPlan {
+        limit,
+        sync: is_on_disk.then(|| options.sync.unwrap_or(Sync::Commit)),
+    }
+}
+
 /// Builds a sink.
 pub(super) async fn build(
     name: &str,
     parsed: ParsedSink,
+    written: &Value,
     cx: LoadContext<'_>,
 ) -> Result<SinkPlan, ConfigError> {
     let context = SinkContext {
@@ -180,13 +258,17 @@ pub(super) async fn build(
         clock: Arc::clone(cx.clock),
     };
     let notices = parsed.plugin.notices();
+    let files = parsed.plugin.files();
     let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
     Ok(SinkPlan {
         name: name.to_owned(),
         inputs: parsed.host.inputs.clone(),
         sink,
         notices,
+        fingerprint: Fingerprint::of(written, &files),
+        files,
         batch: parsed.batch,
+        buffer: parsed.buffer,
         options: parsed.host,
     })
 }

@@ -1,6 +1,6 @@
 //! The end of a run: what became of every event, one column a sink, one row a figure, and where to look further.
 //!
-//! Invariant: in every column, read = delivered + filtered + rejected + dropped + held.
+//! Invariant: in every column, read + resumed = delivered + filtered + rejected + dropped + held.
 
 use super::grid::{Row, section, tables};
 use super::thousands;
@@ -8,7 +8,7 @@ use crate::telemetry::SinkSnapshot;
 use crate::topology::Ending;
 use std::collections::BTreeSet;
 
-/// The tables, the first rejected event of each reason, and the files of dead letters.
+/// The tables, the first rejected event of each reason, and the folders of dead letters.
 pub fn closing(ending: &Ending) -> String {
     let mut text = String::new();
     let names: Vec<_> = ending.sinks.iter().map(|sink| sink.name.as_str()).collect();
@@ -18,10 +18,23 @@ pub fn closing(ending: &Ending) -> String {
     section(&mut text, "Not read to the end:", unread.collect());
     let letters = ending.sinks.iter().filter_map(|sink| {
         let path = ending.dead_letters.get(&sink.name)?;
-        (sink.rejected_total() + sink.held > 0)
+        (sink.rejected_total() + sink.held - sink.kept > 0)
             .then(|| [sink.name.clone(), path.display().to_string()])
     });
     section(&mut text, "Dead letters:", letters.collect());
+    let kept = ending
+        .sinks
+        .iter()
+        .filter(|sink| sink.kept > 0)
+        .map(|sink| {
+            let place = if sink.is_on_disk {
+                "on disk, and sent by the next run"
+            } else {
+                "read again by the next run"
+            };
+            [sink.name.clone(), thousands(sink.kept), place.to_owned()]
+        });
+    section(&mut text, "Held, and not lost:", kept.collect());
     text
 }
 
@@ -37,11 +50,14 @@ fn rows(sinks: &[SinkSnapshot]) -> Vec<Row> {
             .map(|sink| figure(sink).map_or_else(String::new, thousands))
             .collect(),
     };
-    let mut rows = vec![
-        total("read", &|sink| sink.received),
+    let mut rows = vec![total("read", &|sink| sink.received)];
+    if sinks.iter().any(|sink| sink.resumed > 0) {
+        rows.push(total("resumed", &|sink| sink.resumed));
+    }
+    rows.extend([
         total("delivered", &|sink| sink.delivered),
         total("filtered", &SinkSnapshot::filtered_total),
-    ];
+    ]);
     let filtered: BTreeSet<_> = sinks.iter().flat_map(|sink| sink.filtered.keys()).collect();
     rows.extend(
         filtered
@@ -93,13 +109,13 @@ mod tests {
 
     fn ending(sinks: Vec<SinkSnapshot>) -> Ending {
         let dead_letters = sinks.iter().map(|sink| {
-            let path = format!("data/dead_letters/{}.ndjson", sink.name);
+            let path = format!("data/dead_letters/{}", sink.name);
             (sink.name.clone(), path.into())
         });
         Ending {
             dead_letters: dead_letters.collect(),
             sinks,
-            failures: Vec::new(),
+            ..Ending::default()
         }
     }
 
@@ -152,7 +168,7 @@ Rejected, the first of each reason:
   shop  too_old         retail line 1024  older than 7 days
 
 Dead letters:
-  shop  data/dead_letters/shop.ndjson
+  shop  data/dead_letters/shop
 ";
         assert_eq!(closing(&ending(vec![shop(), hotel()])), expected);
     }

@@ -1,12 +1,25 @@
-//! Files of one JSON event a line, plain or compressed with gzip, and the newest time in them.
+//! Files of one JSON event a line, plain or compressed with gzip, and how far they have been read.
+//!
+//! A thread reads the files one after the other, or follows them as they grow ([`FileReader`]). What it reads becomes safe
+//! later; in the order of reading, that moves the checkpoint ([`Keeper`]), from which the next run goes on.
+//!
+//! Invariant: a line is passed over only when the checkpoint says that it is safe.
 
-use super::line::{Line, LineReader};
+mod checkpoint;
+mod keeper;
+mod opened;
+mod reader;
+mod recall;
+mod time_shift;
+mod tracked;
+
+use super::SourceError;
+pub use checkpoint::CheckpointError;
+use checkpoint::Store;
 use flate2::read::MultiGzDecoder;
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde_json::Value;
+pub(crate) use keeper::{Change, Keeper, MAX_OPEN_CHUNKS};
+use pipeline_core::options::Problem;
+pub(crate) use reader::FileReader;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,8 +28,6 @@ use std::path::{Path, PathBuf};
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Read from a file at a time, in bytes.
 const READ_BYTES: usize = 256 * 1024;
-/// Numbers from here on are milliseconds, not seconds.
-const LEAST_MILLISECONDS: f64 = 1e11;
 
 /// What a `file` source reads.
 #[derive(Debug, Clone)]
@@ -27,11 +38,57 @@ pub(crate) struct Files {
     pub(crate) base_dir: PathBuf,
     /// Whether times are moved so that the newest is now.
     pub(crate) shift_times: bool,
+    /// Whether what has been read once is passed over in the next run.
+    pub(crate) checkpoint: bool,
+    /// Whether reading goes on when more lines come.
+    pub(crate) follow: bool,
 }
 
-type Located<T> = Result<T, (PathBuf, io::Error)>;
+pub(crate) type Located<T> = Result<T, (PathBuf, io::Error)>;
 
 impl Files {
+    /// Refuses what cannot work together.
+    pub(crate) fn checked(self, source: &str) -> Result<Self, Problem> {
+        let is_odd = |b: u8| !b.is_ascii_alphanumeric() && b != b'_' && b != b'-';
+        if self.checkpoint && (source.is_empty() || source.bytes().any(is_odd)) {
+            let expected = "letters, digits, `_` and `-`, because the checkpoint is named after it, or `checkpoint: false`";
+            return Err(Problem::new("", "is not a name for a source", expected));
+        }
+        if self.follow && self.shift_times {
+            let problem = "does not go with `shift_times`, which needs to know the newest event";
+            return Err(Problem::new("follow", problem, "one of the two"));
+        }
+        Ok(self)
+    }
+
+    /// Takes hold of the checkpoint, if there is to be one.
+    pub(crate) fn open(
+        self,
+        source: &str,
+        data_dir: &Path,
+    ) -> Result<(FileReader, Option<Keeper>), SourceError> {
+        if !self.checkpoint {
+            return Ok((FileReader::new(self, None), None));
+        }
+        let opened = Store::open(data_dir, source).and_then(|store| {
+            let entries = store.load()?;
+            Ok((store, entries))
+        });
+        let path = Store::path_of(data_dir, source);
+        match opened {
+            Ok((store, entries)) => {
+                let reader = FileReader::new(self, Some((path, entries.clone())));
+                let keeper = Keeper::new(source.to_owned(), store, entries);
+                Ok((reader, Some(keeper)))
+            }
+            Err(error) => Err(SourceError::Checkpoint {
+                name: source.to_owned(),
+                path,
+                error,
+            }),
+        }
+    }
+
     /// The files in their order; those of a pattern sorted by name. A pattern that no file matches is an error.
     pub(crate) fn expand(&self) -> Vec<Located<PathBuf>> {
         let mut files = Vec::new();
@@ -39,7 +96,7 @@ impl Files {
             let path = self.base_dir.join(written);
             match written.to_str() {
                 // A file whose name looks like a pattern is that file.
-                Some(text) if text.contains(['*', '?', '[']) && !path.exists() => {
+                Some(text) if is_pattern(written) && !path.exists() => {
                     matching(&self.base_dir, text, &path, &mut files);
                 }
                 _ => files.push(Ok(path)),
@@ -47,22 +104,35 @@ impl Files {
         }
         files
     }
+
+    /// Whether there may be several files, now or later.
+    fn may_be_several(&self) -> bool {
+        self.paths.len() > 1 || self.paths.iter().any(|path| is_pattern(path))
+    }
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
 }
 
 fn matching(base_dir: &Path, pattern: &str, path: &Path, files: &mut Vec<Located<PathBuf>>) {
     // Only what was written is a pattern, not the folder that it starts in.
     let folder = glob::Pattern::escape(&base_dir.to_string_lossy());
     let pattern = Path::new(&folder).join(pattern);
-    let fail = |text: String| Err((path.to_owned(), io::Error::other(text)));
+    let fail = |kind, text: String| Err((path.to_owned(), io::Error::new(kind, text)));
     let before = files.len();
     match glob::glob(&pattern.to_string_lossy()) {
         Ok(found) => files.extend(
             found.map(|found| found.map_err(|error| (error.path().to_owned(), error.into()))),
         ),
-        Err(error) => files.push(fail(format!("it is not a pattern: {}", error.msg))),
+        Err(error) => files.push(fail(
+            io::ErrorKind::InvalidInput,
+            format!("it is not a pattern: {}", error.msg),
+        )),
     }
     if files.len() == before {
-        files.push(fail("no file matches this pattern".to_owned()));
+        let text = "no file matches this pattern".to_owned();
+        files.push(fail(io::ErrorKind::NotFound, text));
     }
 }
 
@@ -72,6 +142,10 @@ pub(crate) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     if file.metadata()?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
+    stream(file)
+}
+
+fn stream(file: File) -> io::Result<Box<dyn BufRead + Send>> {
     let mut reader = BufReader::with_capacity(READ_BYTES, file);
     if reader.fill_buf()?.starts_with(&GZIP_MAGIC) {
         let plain = MultiGzDecoder::new(reader);
@@ -80,101 +154,9 @@ pub(crate) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(reader))
 }
 
-/// The times that an event may have, the best first.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Stamps {
-    timestamp: Option<Value>,
-    original_timestamp: Option<Value>,
-    sent_at: Option<Value>,
-}
-
-/// How many milliseconds the newest event of these files lies in the past; 0 where none has a time.
-///
-/// What cannot be read is passed over here; it is reported when the events are read.
-pub(crate) fn shift_ms<'a>(paths: impl Iterator<Item = &'a PathBuf>, now_ms: i64) -> i64 {
-    let mut newest = None;
-    for path in paths {
-        let Ok(reader) = open(path) else { continue };
-        let mut lines = LineReader::new(reader);
-        while let Ok(Some(line)) = lines.next_line() {
-            if let Line::Whole(bytes) = line {
-                newest = newest.max(time_ms(bytes));
-            }
-        }
-    }
-    newest.map_or(0, |newest| now_ms.saturating_sub(newest))
-}
-
-/// The time of an event: `timestamp`, else `originalTimestamp`, else `sentAt`, the first that can be read.
-fn time_ms(event: &[u8]) -> Option<i64> {
-    let stamps: Stamps = serde_json::from_slice(event).ok()?;
-    [stamps.timestamp, stamps.original_timestamp, stamps.sent_at]
-        .iter()
-        .flatten()
-        .find_map(stamp_ms)
-}
-
-/// ISO 8601, in UTC where it names no offset, or a number of seconds or milliseconds.
-fn stamp_ms(stamp: &Value) -> Option<i64> {
-    match stamp {
-        Value::String(text) => {
-            let exact = text.parse::<Timestamp>().ok();
-            let utc = || {
-                TimeZone::UTC
-                    .to_timestamp(text.parse::<DateTime>().ok()?)
-                    .ok()
-            };
-            Some(exact.or_else(utc)?.as_millisecond())
-        }
-        Value::Number(number) => {
-            let number = number.as_f64()?;
-            let ms = if number < LEAST_MILLISECONDS {
-                number * 1000.0
-            } else {
-                number
-            };
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "saturates, and no time is that far away"
-            )]
-            Some(ms as i64)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_time_of_an_event_is_the_first_of_its_stamps_that_can_be_read() {
-        let cases = [
-            (
-                r#"{"timestamp":"1970-01-01T01:00:00+01:00","sentAt":9}"#,
-                Some(0),
-            ),
-            (r#"{"timestamp":"1970-01-01T00:00:02.5"}"#, Some(2_500)),
-            (r#"{"timestamp":"1970-01-01 00:00:03Z"}"#, Some(3_000)),
-            (r#"{"timestamp":1700000000}"#, Some(1_700_000_000_000)),
-            (r#"{"timestamp":1700000000123}"#, Some(1_700_000_000_123)),
-            (
-                r#"{"timestamp":"soon","originalTimestamp":4,"sentAt":5}"#,
-                Some(4_000),
-            ),
-            (
-                r#"{"timestamp":null,"sentAt":"1970-01-01T00:00:05Z"}"#,
-                Some(5_000),
-            ),
-            (r#"{"properties":{"timestamp":1}}"#, None),
-            (r#"{"timestamp":{}}"#, None),
-            ("[", None),
-        ];
-        for (event, expected) in cases {
-            assert_eq!(time_ms(event.as_bytes()), expected, "{event}");
-        }
-    }
 
     #[test]
     fn a_pattern_gives_its_files_sorted_and_a_list_keeps_its_order() {
@@ -190,6 +172,8 @@ mod tests {
                 paths: paths.iter().map(PathBuf::from).collect(),
                 base_dir: base_dir.clone(),
                 shift_times: false,
+                checkpoint: false,
+                follow: false,
             };
             let shown = files.expand().into_iter().map(|found| match found {
                 Ok(path) => path.strip_prefix(&base_dir).unwrap().display().to_string(),

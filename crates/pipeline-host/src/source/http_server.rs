@@ -1,13 +1,16 @@
 //! Events over HTTP: `POST` a JSON object, a JSON array, or one JSON event a line; the answer says what became of each.
 //!
 //! A request is taken as a whole or not at all: when a buffer stays full, the answer is 503 with `Retry-After`, and
-//! nothing of the request has been kept or counted.
+//! nothing of the request has been kept or counted. The answer comes once the events are in a memory buffer or on disk,
+//! or, where `acknowledgements` says so, once each has met its final fate; when that takes too long it is 503 too, and
+//! the events may come twice, with the same event ids.
 //!
 //! Invariant: every event keeps the very bytes that came in, so one odd element never costs the others.
 
 mod body;
 
 use super::SourceError;
+use crate::ack::{Ack, Receipt, Settled, Until};
 use crate::event::{Input, Place, Position};
 use crate::outlet::{Encoding, Fate, Feed};
 use crate::stop::StopSignal;
@@ -41,6 +44,8 @@ const MAX_REJECTIONS_LISTED: usize = 100;
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How long a request waits for room in the buffers unless told otherwise.
 pub(crate) const ROOM_LIMIT: Duration = Duration::from_secs(5);
+/// How long a request waits for the final fate of its events.
+const END_TO_END_LIMIT: Duration = Duration::from_secs(60);
 /// When a client that was turned away may come back, in seconds.
 const RETRY_AFTER_SECS: u16 = 5;
 
@@ -50,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     pub(crate) path: String,
     pub(crate) max_body_bytes: usize,
+    /// How far events have to get before the client hears that they were taken.
+    pub(crate) until: Until,
 }
 
 /// A server that listens but does not answer yet.
@@ -68,6 +75,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     max_body_bytes: usize,
     room_limit: Duration,
+    until: Until,
     requests: AtomicU64,
     slots: Semaphore,
 }
@@ -110,6 +118,7 @@ impl HttpServer {
             clock: self.clock,
             max_body_bytes: self.settings.max_body_bytes,
             room_limit,
+            until: self.settings.until,
             requests: AtomicU64::new(0),
             slots: Semaphore::new(MAX_REQUESTS_IN_FLIGHT),
         });
@@ -237,39 +246,73 @@ impl Shared {
                 event: bytes.map(|bytes| Event::new(bytes, received_ms)),
             })
             .collect();
-        let outlets = self.feed.outlets.clone();
-        let encodings = tokio::task::spawn_blocking(move || Feed::encode(&outlets, &inputs))
+        let (ack, receipt) = Ack::until(self.until);
+        let (outlets, shared) = (self.feed.outlets.clone(), ack.clone());
+        let encodings = tokio::task::spawn_blocking(move || {
+            let encodings = Feed::encode(&outlets, &inputs, &shared);
+            shared.done();
+            encodings
+        });
+        let encodings = encodings
             .await
             .map_err(|_| Refusal::new(500, "internal", "the events could not be encoded"))?;
-        self.accept(encodings).await
+        let answer = self.accept(encodings, ack).await?;
+        self.wait(receipt).await?;
+        Ok(answer)
+    }
+
+    /// Waits until every event has got as far as the client was promised.
+    async fn wait(&self, mut receipt: Receipt) -> Result<(), Refusal> {
+        let (limit, code, message) = match self.until {
+            Until::Final => (
+                END_TO_END_LIMIT,
+                "not_delivered_yet",
+                "the events are held, but not delivered yet; send them again later, with the same event ids",
+            ),
+            Until::Buffered | Until::Kept => (
+                self.room_limit,
+                "not_stored_yet",
+                "the events are not on disk yet; send them again later, with the same event ids",
+            ),
+        };
+        match tokio::time::timeout(limit, receipt.settled()).await {
+            Ok(Settled::Safe) => Ok(()),
+            Ok(Settled::GivenUp) | Err(_) => Err(Refusal::new(503, code, message)),
+        }
     }
 
     /// Finds room in every buffer first, and only then counts and keeps anything.
-    async fn accept(&self, encodings: Vec<Encoding>) -> Result<Answer, Refusal> {
+    async fn accept(&self, encodings: Vec<Encoding>, ack: Ack) -> Result<Answer, Refusal> {
         let deadline = Instant::now() + self.room_limit;
         let mut rooms = Vec::new();
         for (outlet, encoding) in self.feed.outlets.iter().zip(&encodings) {
-            rooms.push(if outlet.drops_newest || encoding.records.is_empty() {
-                None
-            } else {
-                let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
-                let room = outlet.buffer.reserve(events, bytes, deadline).await;
-                Some(room.ok_or_else(|| {
-                    Refusal::new(503, "buffer_full", "the buffer is full; try again later")
-                })?)
-            });
+            rooms.push(
+                if outlet.plan().drops_newest || encoding.records.is_empty() {
+                    None
+                } else {
+                    let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
+                    let room = outlet.buffer.reserve(events, bytes, deadline).await;
+                    Some(room.ok_or_else(|| {
+                        Refusal::new(503, "buffer_full", "the buffer is full; try again later")
+                    })?)
+                },
+            );
         }
         let answer = Answer::of(&encodings);
+        let mut kept = true;
         for ((outlet, encoding), room) in self.feed.outlets.iter().zip(encodings).zip(rooms) {
             let Some(room) = room else {
-                outlet.accept(encoding).await;
+                kept &= outlet.accept(encoding).await;
                 continue;
             };
             let (records, letters) = outlet.count(encoding);
             if let Err(rest) = room.fill(records) {
                 outlet.hold(rest).await;
             }
-            outlet.reject(letters).await;
+            kept &= outlet.reject(letters).await;
+        }
+        if kept {
+            ack.done();
         }
         Ok(answer)
     }

@@ -1,188 +1,13 @@
-//! Sources that read lines: files and standard input.
-//!
-//! A thread reads and cuts lines into chunks; chunks are encoded on several threads at once and handed on in their order.
+//! Lines of a stream, and where in the stream they end.
 //!
 //! Invariant: a line longer than [`MAX_LINE_BYTES`] is never held in memory, and is reported in its place.
 
-use super::{SourceError, file};
-use crate::event::{Input, Place, Position};
-use crate::outlet::{Encoding, Feed};
-use crate::stop::StopSignal;
-use bytes::Bytes;
-use pipeline_core::{Clock, Event, Reason};
-use std::collections::VecDeque;
+use super::mark::{Fingerprint, Mark};
+use pipeline_core::Reason;
 use std::io::{self, BufRead};
-use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Longest line, in bytes.
 pub const MAX_LINE_BYTES: usize = 5 * 1024 * 1024;
-/// Lines of one chunk at most.
-const CHUNK_LINES: usize = 256;
-/// Bytes of one chunk after which no further line is added.
-const CHUNK_BYTES: usize = 512 * 1024;
-/// Chunks that wait to be encoded.
-const QUEUED_CHUNKS: usize = 4;
-/// Chunks that are encoded at the same time, at most.
-const MAX_PARALLEL_CHUNKS: usize = 16;
-
-/// A source of lines.
-pub(crate) struct Lines {
-    pub(crate) name: String,
-    pub(crate) from: From,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-#[derive(Clone)]
-pub(crate) enum From {
-    Files(file::Files),
-    Stdin,
-}
-
-type Chunk = Result<Vec<Input>, SourceError>;
-
-impl Lines {
-    pub(crate) async fn run(self, feed: Feed, mut stop: StopSignal) -> Vec<SourceError> {
-        let (sender, mut chunks) = mpsc::channel::<Chunk>(QUEUED_CHUNKS);
-        // A thread of its own, because a read from standard input cannot be interrupted.
-        std::thread::spawn(move || self.read(&sender));
-        let parallel = std::thread::available_parallelism()
-            .map_or(2, usize::from)
-            .min(MAX_PARALLEL_CHUNKS);
-        let mut encoding: VecDeque<JoinHandle<Vec<Encoding>>> = VecDeque::new();
-        let mut failures = Vec::new();
-        loop {
-            let chunk = tokio::select! {
-                () = stop.stopped() => None,
-                chunk = chunks.recv() => chunk,
-            };
-            match chunk {
-                Some(Ok(inputs)) => {
-                    let outlets = feed.outlets.clone();
-                    encoding
-                        .push_back(tokio::spawn(async move { Feed::encode(&outlets, &inputs) }));
-                }
-                Some(Err(error)) => {
-                    tracing::error!("{error}");
-                    failures.push(error);
-                }
-                None => break,
-            }
-            if encoding.len() >= parallel {
-                accept_first(&feed, &mut encoding).await;
-            }
-        }
-        while !encoding.is_empty() {
-            accept_first(&feed, &mut encoding).await;
-        }
-        failures
-    }
-
-    /// Reads everything, until the end or until nobody listens any more.
-    fn read(&self, chunks: &mpsc::Sender<Chunk>) {
-        let read = match &self.from {
-            From::Stdin => {
-                let stdin = Box::new(io::stdin().lock());
-                let source = self.name.as_str().into();
-                let ended = self.read_from(stdin, &source, 0, chunks);
-                ended.map_err(|error| SourceError::Stdin {
-                    name: self.name.clone(),
-                    error,
-                })
-            }
-            From::Files(files) => return self.read_files(files, chunks),
-        };
-        if let Err(error) = read {
-            // Nobody listens: the pipeline has stopped already.
-            let _ = chunks.blocking_send(Err(error));
-        }
-    }
-
-    /// Reads files one after the other. One that cannot be read costs no other.
-    fn read_files(&self, files: &file::Files, chunks: &mpsc::Sender<Chunk>) {
-        let found = files.expand();
-        let several = found.len() > 1;
-        let shift_ms = if files.shift_times {
-            file::shift_ms(found.iter().flatten(), self.clock.now_ms())
-        } else {
-            0
-        };
-        for path in found {
-            let read = path.and_then(|path| {
-                let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-                let source: Arc<str> = if several {
-                    format!("{} {file_name}", self.name).into()
-                } else {
-                    self.name.as_str().into()
-                };
-                file::open(&path)
-                    .and_then(|reader| self.read_from(reader, &source, shift_ms, chunks))
-                    .map_err(|error| (path, error))
-            });
-            let sent = read.or_else(|(path, error)| {
-                chunks.blocking_send(Err(SourceError::File {
-                    name: self.name.clone(),
-                    path,
-                    error,
-                }))
-            });
-            if sent.is_err() || chunks.is_closed() {
-                return;
-            }
-        }
-    }
-
-    fn read_from(
-        &self,
-        reader: Box<dyn BufRead + '_>,
-        source: &Arc<str>,
-        shift_ms: i64,
-        chunks: &mpsc::Sender<Chunk>,
-    ) -> io::Result<()> {
-        let mut lines = LineReader::new(reader);
-        loop {
-            let (mut chunk, mut bytes) = (Vec::with_capacity(CHUNK_LINES), 0);
-            let received_ms = self.clock.now_ms();
-            let mut ended = Ok(true);
-            while chunk.len() < CHUNK_LINES && bytes < CHUNK_BYTES {
-                let line = match lines.next_line() {
-                    Ok(Some(line)) => line,
-                    Ok(None) => break,
-                    Err(error) => {
-                        // What was read before the fault is still good.
-                        ended = Err(error);
-                        break;
-                    }
-                };
-                let event = match line {
-                    Line::Empty => continue,
-                    Line::Whole(line) => {
-                        bytes += line.len();
-                        Ok(Event::new(Bytes::copy_from_slice(line), received_ms)
-                            .with_time_shift(shift_ms))
-                    }
-                    Line::TooLong => Err(too_large()),
-                };
-                let place = Place::Line(lines.number());
-                let position = Position {
-                    source: Arc::clone(source),
-                    place,
-                };
-                chunk.push(Input { position, event });
-                ended = Ok(false);
-                // A person who types, or a slow writer, must not wait for a chunk to fill.
-                if !lines.has_more_at_hand() {
-                    break;
-                }
-            }
-            let nobody_listens = !chunk.is_empty() && chunks.blocking_send(Ok(chunk)).is_err();
-            if ended? || nobody_listens {
-                return Ok(());
-            }
-        }
-    }
-}
 
 /// Why a line was not read.
 pub fn too_large() -> Reason {
@@ -190,15 +15,6 @@ pub fn too_large() -> Reason {
         "too_large",
         format!("the line is longer than {MAX_LINE_BYTES} bytes"),
     )
-}
-
-async fn accept_first(feed: &Feed, encoding: &mut VecDeque<JoinHandle<Vec<Encoding>>>) {
-    if let Some(first) = encoding.pop_front() {
-        // Encoding catches the panics of plugins; a task that fails all the same was aborted with the runtime.
-        if let Ok(encodings) = first.await {
-            feed.accept(encodings).await;
-        }
-    }
 }
 
 /// A line, without its end.
@@ -216,20 +32,53 @@ pub enum Line<'a> {
 #[derive(Debug)]
 pub struct LineReader<R> {
     reader: R,
-    line: Vec<u8>,
     at_hand: bool,
+    waits: bool,
+    /// The line that is being read, and how many of its bytes have been taken from the reader.
+    line: Vec<u8>,
+    taken: u64,
+    too_long: bool,
+    /// The line that was read last.
+    last: Vec<u8>,
     number: u64,
+    /// Where it went on from; counts until a line has been read.
+    resumed: Option<Mark>,
+    offset: u64,
+    open_bytes: u64,
 }
 
 impl<R: BufRead> LineReader<R> {
     /// Lines of this stream.
     pub fn new(reader: R) -> Self {
+        Self::resume(reader, Mark::default())
+    }
+
+    /// Lines of a stream that goes on at the offset of `mark`.
+    pub(crate) fn resume(reader: R, mark: Mark) -> Self {
         Self {
             reader,
-            line: Vec::new(),
             at_hand: false,
-            number: 0,
+            waits: false,
+            line: Vec::new(),
+            taken: 0,
+            too_long: false,
+            last: Vec::new(),
+            number: mark.line,
+            resumed: Some(mark),
+            offset: mark.offset,
+            open_bytes: 0,
         }
+    }
+
+    /// Does not give out a line before its end has come; at the end of the stream more may come.
+    pub(crate) fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
+    /// The last line will not be continued.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.waits = false;
     }
 
     /// Whether the next bytes are there without waiting.
@@ -242,14 +91,61 @@ impl<R: BufRead> LineReader<R> {
         self.number
     }
 
+    /// The place behind the line that was read last.
+    pub(crate) fn mark(&self) -> Mark {
+        if let Some(mark) = self.resumed {
+            return mark;
+        }
+        let open = self.open_bytes > 0;
+        Mark {
+            offset: self.offset,
+            line: self.number - u64::from(open),
+            open_bytes: self.open_bytes,
+            last: Fingerprint::of_end(&self.last, if open { b"" } else { b"\n" }),
+        }
+    }
+
     /// The next line, or `None` at the end.
     ///
     /// # Errors
     ///
     /// Those of the stream.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        self.line.clear();
-        let (mut any, mut too_long) = (false, false);
+        while let Some(ended) = self.read_line()? {
+            let known = self.resumed.map_or(0, |mark| mark.open_bytes);
+            let length = self.taken - u64::from(ended);
+            let with_return = ended && length == known + 1 && self.line.ends_with(b"\r");
+            let is_known = known > 0 && (length == known || with_return);
+            if is_known && !ended {
+                break;
+            }
+            self.resumed = None;
+            self.number += 1;
+            if ended {
+                self.offset += self.taken;
+            } else {
+                self.open_bytes = self.taken;
+            }
+            self.taken = 0;
+            std::mem::swap(&mut self.line, &mut self.last);
+            let too_long = std::mem::take(&mut self.too_long);
+            // An open line that has only got its end is not news.
+            if !is_known {
+                return Ok(Some(self.last_line(too_long)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads on to the end of the next line, and says whether it had one; `None` where there is no line to give out.
+    fn read_line(&mut self) -> io::Result<Option<bool>> {
+        // An open line is the last one.
+        if self.open_bytes > 0 {
+            return Ok(None);
+        }
+        if self.taken == 0 {
+            self.line.clear();
+        }
         loop {
             let available = match self.reader.fill_buf() {
                 Ok(available) => available,
@@ -257,39 +153,39 @@ impl<R: BufRead> LineReader<R> {
                 Err(error) => return Err(error),
             };
             if available.is_empty() {
-                break;
+                self.at_hand = false;
+                return Ok((self.taken > 0 && !self.waits).then_some(false));
             }
-            any = true;
             let end = available.iter().position(|byte| *byte == b'\n');
             let part = &available[..end.unwrap_or(available.len())];
-            if too_long || self.line.len() + part.len() > MAX_LINE_BYTES + 1 {
-                (too_long, self.line) = (true, Vec::new());
+            if self.too_long || self.line.len() + part.len() > MAX_LINE_BYTES + 1 {
+                (self.too_long, self.line) = (true, Vec::new());
             } else {
                 self.line.extend_from_slice(part);
             }
             let used = end.map_or(available.len(), |end| end + 1);
             self.at_hand = used < available.len();
             self.reader.consume(used);
+            self.taken += used as u64;
             if end.is_some() {
-                break;
+                return Ok(Some(true));
             }
         }
-        if !any {
-            return Ok(None);
-        }
-        self.number += 1;
-        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+    }
+
+    fn last_line(&self, too_long: bool) -> Line<'_> {
+        let line = self.last.strip_suffix(b"\r").unwrap_or(&self.last);
         let line = match self.number {
             1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
             _ => line,
         };
-        Ok(Some(if too_long || line.len() > MAX_LINE_BYTES {
+        if too_long || line.len() > MAX_LINE_BYTES {
             Line::TooLong
         } else if line.iter().all(u8::is_ascii_whitespace) {
             Line::Empty
         } else {
             Line::Whole(line)
-        }))
+        }
     }
 }
 
@@ -299,7 +195,10 @@ mod tests {
     use std::io::BufReader;
 
     fn lines(text: &[u8], buffer: usize) -> Vec<(u64, String)> {
-        let mut reader = LineReader::new(BufReader::with_capacity(buffer, text));
+        rest(&mut LineReader::new(BufReader::with_capacity(buffer, text)))
+    }
+
+    fn rest<R: BufRead>(reader: &mut LineReader<R>) -> Vec<(u64, String)> {
         let mut found = Vec::new();
         while let Some(line) = reader.next_line().unwrap() {
             let line = match line {
@@ -310,6 +209,71 @@ mod tests {
             found.push((reader.number, line));
         }
         found
+    }
+
+    /// The lines from a mark on, and the mark behind them.
+    fn resumed(text: &str, mark: Mark) -> (Vec<(u64, String)>, Mark) {
+        let start = usize::try_from(mark.offset).unwrap();
+        let mut reader = LineReader::resume(&text.as_bytes()[start..], mark);
+        let found = rest(&mut reader);
+        (found, reader.mark())
+    }
+
+    /// A text at first, what it has become, and what the second look finds.
+    type Growth = (&'static str, &'static str, &'static [(u64, &'static str)]);
+
+    #[test]
+    fn a_stream_goes_on_behind_what_was_read() {
+        let cases: [Growth; 9] = [
+            ("a\nb\n", "a\nb\n", &[]),
+            (
+                "a\nb\n",
+                "a\nb\nc\n\nd",
+                &[(3, "c"), (4, "(empty)"), (5, "d")],
+            ),
+            ("\u{feff}a\r\n", "\u{feff}a\r\nb\r\n", &[(2, "b")]),
+            ("a\nb", "a\nb", &[]),
+            ("a\nb", "a\nb\n", &[]),
+            ("a\nb", "a\nb\r\n", &[]),
+            ("a\nb", "a\nb\nc", &[(3, "c")]),
+            ("a\nb", "a\nbc\nd", &[(2, "bc"), (3, "d")]),
+            ("", "a", &[(1, "a")]),
+        ];
+        for (first, then, expected) in cases {
+            let (_, mark) = resumed(first, Mark::default());
+            assert_eq!(mark.end(), first.len() as u64, "{first:?}");
+            let (found, mark) = resumed(then, mark);
+            let found: Vec<_> = found.iter().map(|(n, line)| (*n, &**line)).collect();
+            assert_eq!(found, expected, "{first:?} {then:?}");
+            assert_eq!(mark.end(), then.len() as u64, "{first:?} {then:?}");
+            let last_start = usize::try_from(mark.last_start()).unwrap();
+            let last = Fingerprint::of_end(&then.as_bytes()[last_start..], b"");
+            assert_eq!(mark.last, last, "{first:?} {then:?}");
+            assert_eq!(resumed(then, mark), (Vec::new(), mark), "{then:?}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_waits_gives_out_a_line_when_its_end_has_come() {
+        /// A stream that ends again and again.
+        struct Parts(Vec<&'static [u8]>, usize);
+        impl io::Read for Parts {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let part = self.0.get(self.1).copied().unwrap_or_default();
+                self.1 += 1;
+                buffer[..part.len()].copy_from_slice(part);
+                Ok(part.len())
+            }
+        }
+        let parts = Parts(vec![b"a\nb", b"", b"c", b"", b"\nd", b""], 0);
+        let mut reader = LineReader::new(BufReader::new(parts)).waiting();
+        assert_eq!(rest(&mut reader), [(1, "a".to_owned())]);
+        assert_eq!((reader.mark().offset, reader.mark().line), (2, 1));
+        assert_eq!(rest(&mut reader), []);
+        assert_eq!(rest(&mut reader), [(2, "bc".to_owned())]);
+        assert_eq!(reader.mark().last, Fingerprint::of_start(b"bc\n"));
+        reader.stop_waiting();
+        assert_eq!(rest(&mut reader), [(3, "d".to_owned())]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The configuration as a whole, and the `pipeline` binary.
 
-use crate::destination::Case;
+use crate::destination::{Case, dead_letters};
 use pipeline_host::config::ConfigError;
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -319,8 +319,7 @@ fn a_truncated_archive_gives_what_it_holds_and_ends_with_1() {
             "{said}"
         );
     }
-    let letters =
-        std::fs::read_to_string(folder.path().join("data/dead_letters/one.ndjson")).unwrap();
+    let letters = dead_letters(folder.path(), "one");
     let from_good = letters
         .lines()
         .filter(|line| line.contains("\"good line "))

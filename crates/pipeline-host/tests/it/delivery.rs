@@ -181,7 +181,9 @@ async fn drop_newest_drops_what_does_not_fit_and_counts_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_drain_in_time_is_held_and_written_down() {
-    let case = Case::new([Step::Wait]);
+    let mut case = Case::new([Step::Wait]);
+    // What cannot be read again is written down.
+    case.source["checkpoint"] = json!(false);
     let running = case
         .start_lines(
             &lines(8),
@@ -206,7 +208,9 @@ async fn what_cannot_drain_in_time_is_held_and_written_down() {
 
 #[tokio::test(start_paused = true)]
 async fn told_to_quit_it_ends_at_once() {
-    let case = Case::new([Step::Wait]);
+    let mut case = Case::new([Step::Wait]);
+    // What cannot be read again is written down.
+    case.source["checkpoint"] = json!(false);
     let running = case.start_lines(&lines(8), &json!({})).await;
     until(|| case.batches().len() == 1).await;
     let stop = running.stop_handle();
@@ -235,15 +239,15 @@ async fn a_stuck_sink_does_not_stop_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_dead_letter_file_stops_the_sink_until_it_is_moved() {
-    let mut case = Case::new([]);
-    case.max_dead_letter_bytes = 300;
-    let running = case.start_lines(&"{}\n".repeat(300), &json!({})).await;
+async fn full_dead_letters_stop_the_sink_until_they_are_moved() {
+    let case = Case::new([]);
+    let bound = json!({"dead_letters": {"max_bytes": 300}});
+    let running = case.start_lines(&"{}\n".repeat(300), &bound).await;
     until(|| case.dead_letters().len() == 256).await;
     let folder = case.folder.path().join("data/dead_letters");
     let before = running.telemetry().snapshot()[0].rejected_total();
     assert_eq!(before, 256);
-    std::fs::rename(folder.join("out.ndjson"), folder.join("moved.ndjson")).unwrap();
+    std::fs::rename(folder.join("out"), folder.join("moved")).unwrap();
     let ending = running.finish().await;
     assert!(ending.is_complete());
     assert_eq!(case.dead_letters().len(), 44);

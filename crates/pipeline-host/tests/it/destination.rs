@@ -11,6 +11,7 @@ use pipeline_host::telemetry::SinkSnapshot;
 use pipeline_host::topology::{Running, StartOptions, start};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -171,8 +172,9 @@ pub(crate) struct Case {
     pub(crate) folder: TempDir,
     pub(crate) destination: Arc<Destination>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) max_dead_letter_bytes: u64,
     pub(crate) room_limit: Duration,
+    /// Options of the source that reads lines.
+    pub(crate) source: Value,
     name: String,
 }
 
@@ -195,8 +197,8 @@ impl Case {
             folder: tempfile::tempdir().unwrap(),
             destination,
             clock: Arc::new(ManualClock::at(1_000_000)),
-            max_dead_letter_bytes: 1_000_000,
             room_limit: Duration::from_secs(5),
+            source: json!({"type": "file", "path": "in.ndjson"}),
             name,
         }
     }
@@ -208,6 +210,11 @@ impl Case {
             sink[key] = value.clone();
         }
         sink
+    }
+
+    /// A pipeline from the source that reads lines to this destination.
+    pub(crate) fn config(&self, sink: &Value) -> Value {
+        json!({"sources": {"events": self.source}, "sinks": {"out": self.sink("events", sink)}})
     }
 
     pub(crate) async fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
@@ -229,18 +236,17 @@ impl Case {
         let options = StartOptions {
             clock: Arc::<ManualClock>::clone(&self.clock),
             seed: 7,
-            max_dead_letter_bytes: self.max_dead_letter_bytes,
             room_limit: self.room_limit,
         };
-        start(pipeline, options).await.unwrap()
+        start(pipeline, options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts a pipeline that reads these lines.
     pub(crate) async fn start_lines(&self, lines: &str, sink: &Value) -> Running {
         std::fs::write(self.folder.path().join("in.ndjson"), lines).unwrap();
-        let sources = json!({"events": {"type": "file", "path": "in.ndjson"}});
-        self.start(json!({"sources": sources, "sinks": {"out": self.sink("events", sink)}}))
-            .await
+        self.start(self.config(sink)).await
     }
 
     /// Runs a pipeline over these lines to its end.
@@ -271,12 +277,24 @@ impl Case {
     }
 
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
-        let path = self.folder.path().join("data/dead_letters/out.ndjson");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines()
+        dead_letters(self.folder.path(), "out")
+            .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+}
+
+/// Everything that stands in the dead letters of a sink, whatever the segment.
+pub(crate) fn dead_letters(folder: &Path, sink: &str) -> String {
+    let folder = folder.join("data/dead_letters").join(sink);
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut segments: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|ending| ending == "ndjson"));
+    segments.sort();
+    segments
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap_or_default())
+        .collect()
 }
 
 /// Lines of events with the ids `0..count`.

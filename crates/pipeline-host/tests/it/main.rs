@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::format_collect, reason = "short inputs, built once")]
 
+mod checkpoint;
 mod command;
+mod dead_letters;
 mod delivery;
 mod destination;
 mod end_to_end;
 mod http;
+mod operation;
 mod process;

@@ -1,5 +1,6 @@
 //! The `pipeline` binary as a process that goes on: signals, ports, progress, and events over HTTP.
 
+use crate::destination::dead_letters;
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
@@ -15,13 +16,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 /// A running `pipeline`.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pipeline"))
             .args(arguments)
             .stdin(Stdio::null())
@@ -35,7 +36,7 @@ impl Process {
     }
 
     /// The next line of standard error that holds `word`.
-    async fn says(&mut self, word: &str) -> String {
+    pub(crate) async fn says(&mut self, word: &str) -> String {
         let found = async {
             while let Some(line) = self.stderr.next_line().await.unwrap() {
                 if line.contains(word) {
@@ -48,23 +49,32 @@ impl Process {
     }
 
     /// What stands behind `word` in the next line that holds it.
-    async fn address(&mut self, word: &str) -> String {
+    pub(crate) async fn address(&mut self, word: &str) -> String {
         let line = self.says(word).await;
         let behind = line.split_once(word).unwrap().1;
         let end = behind.find([';', ' ']).unwrap_or(behind.len());
         behind[..end].to_owned()
     }
 
-    fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id().unwrap());
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id().unwrap());
         let status = std::process::Command::new("sh")
             .args(["-c", &kill])
             .status();
         assert!(status.unwrap().success());
     }
 
+    /// Ends it as a power cut would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Waits for the end; returns how it ended, standard output, and the rest of standard error.
-    async fn end(mut self) -> (ExitStatus, String, String) {
+    pub(crate) async fn end(mut self) -> (ExitStatus, String, String) {
         let ended = async {
             let (mut stdout, mut rest) = (String::new(), String::new());
             let mut out = self.child.stdout.take().unwrap();
@@ -101,7 +111,7 @@ fn web_pipeline(folder: &Path, address: &str, endpoint: &str) -> String {
     write(folder, &pipeline)
 }
 
-fn event(id: &str) -> Value {
+pub(crate) fn event(id: &str) -> Value {
     json!({
         "type": "track", "event": "Product Added", "messageId": id, "userId": "u",
         "properties": {"product_id": "p", "price": 5, "currency": "EUR"},
@@ -123,7 +133,7 @@ async fn holding(folder: &TempDir, shutdown_secs: f64) -> Process {
         .collect();
     std::fs::write(folder.path().join("events.ndjson"), lines).unwrap();
     let pipeline = json!({
-        "sources": {"events": {"type": "file", "path": "events.ndjson"}},
+        "sources": {"events": {"type": "file", "path": "events.ndjson", "checkpoint": false}},
         "sinks": {"meta": {
             "type": "meta_conversions", "inputs": ["events"], "preset": "retail",
             "pixel_id": "1234567890123456", "access_token": "token", "endpoint": UNREACHABLE,
@@ -136,9 +146,7 @@ async fn holding(folder: &TempDir, shutdown_secs: f64) -> Process {
 }
 
 fn held(folder: &TempDir) -> usize {
-    let path = folder.path().join("data/dead_letters/meta.ndjson");
-    let letters = std::fs::read_to_string(path).unwrap();
-    letters
+    dead_letters(folder.path(), "meta")
         .lines()
         .filter(|line| line.contains("\"held_at_shutdown\""))
         .count()
@@ -153,7 +161,7 @@ async fn told_to_stop_while_nothing_gets_through_it_writes_down_what_it_holds() 
     assert_eq!((status.code(), held(&folder)), (Some(1), 3), "{table}");
     let row = table.lines().find(|line| line.trim().starts_with("held"));
     assert!(row.unwrap().ends_with(" 3"), "{table}");
-    assert!(table.contains("data/dead_letters/meta.ndjson"), "{table}");
+    assert!(table.contains("data/dead_letters/meta\n"), "{table}");
 }
 
 #[tokio::test]

@@ -1,0 +1,525 @@
+//! A buffer on disk: what was acknowledged outlives the process, and memory holds a bounded part of it.
+//!
+//! ```text
+//! push ──► writer ──► store ──► feeder ──► queue in memory ──► batches
+//!          one thread, many records a commit        a window on the oldest records
+//! ```
+//!
+//! A record is finished in memory first; the store learns of it with the next commit. Of a chunk of which some records are
+//! done, the marks are stored, so that a restart sends only the others again.
+//!
+//! Invariant: a record leaves the store only after it was delivered or stands in the dead letters.
+
+mod chunk;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use super::queue::{Queue, QueueLimit};
+use crate::batch::{BatchLimit, Held, Slot};
+use crate::config::option::Sync;
+use crate::stop::StopSignal;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+pub use store::DiskBufferError;
+use store::{Found, Store};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use writer::{Append, Command, Writer};
+
+/// Smallest disk buffer, in bytes.
+pub const MIN_DISK_BYTES: u64 = 32 * 1024 * 1024;
+/// The part of a disk buffer that its log may take, in bytes: what is brought into the file at once, and one commit.
+const LOG_BYTES: u64 = 8 * 1024 * 1024;
+/// Records in memory, waiting to be sent or on their way.
+const WINDOW_EVENTS: usize = 20_000;
+/// Bytes of records in memory, unless one batch is larger.
+const WINDOW_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of records that have just been written and are kept in memory until the window has room.
+const CACHED_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of records that wait to be written, unless one request is larger.
+const PENDING_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of records that go to the writer as one.
+const PIECE_BYTES: usize = 512 * 1024;
+
+/// The mark of a record that is done. Any other mark is the number of attempts so far, plus one.
+const DONE: u32 = 0;
+
+/// How a disk buffer is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskOptions {
+    /// The sink's name, for messages.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) max_bytes: u64,
+    pub(crate) sync: Sync,
+    pub(crate) batch: BatchLimit,
+    pub(crate) inputs: usize,
+}
+
+/// The disk buffer of one sink.
+#[derive(Debug)]
+pub(crate) struct DiskBuffer {
+    queue: Queue,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    writer: Mutex<Option<JoinHandle<Vec<Held>>>>,
+    /// Records that were there when it was opened.
+    found: u64,
+}
+
+/// What the writer's thread shares with everybody else.
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    state: Mutex<State>,
+    room: Notify,
+    arrived: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    max_bytes: u64,
+    /// Bytes of the file in use, as of the last commit.
+    used: u64,
+    /// Bytes set aside for records that are not in the file yet.
+    pending: u64,
+    /// Records in the file that are not done.
+    events: u64,
+    /// The number of the last chunk in the file.
+    last: u64,
+    cached: BTreeMap<u64, Vec<Held>>,
+    cached_bytes: usize,
+    /// Chunks of which some records are in memory.
+    open: BTreeMap<u64, Open>,
+    /// Open chunks whose marks have changed since the last commit.
+    touched: BTreeSet<u64>,
+    /// Chunks that can go with the next commit.
+    finished: Vec<u64>,
+    is_failing: bool,
+    inputs: usize,
+    closed: bool,
+}
+
+/// A chunk of which some records are in memory.
+#[derive(Debug)]
+struct Open {
+    marks: Vec<u32>,
+    left: usize,
+}
+
+enum Next {
+    Chunk(u64, Vec<Held>),
+    /// It has to be read, where there is one up to this number.
+    Stored(u64),
+    Later,
+    End,
+}
+
+/// Room that has been set aside. Given back when dropped unused.
+#[derive(Debug)]
+pub(crate) struct DiskRoom<'a> {
+    buffer: &'a DiskBuffer,
+    bytes: u64,
+}
+
+impl DiskRoom<'_> {
+    /// Puts in the records that the room was made for. Their acknowledgements speak once they are on disk.
+    pub(crate) fn fill(mut self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.buffer.send(records, bytes)
+    }
+}
+
+impl Drop for DiskRoom<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.buffer.shared.lock().pending -= self.bytes;
+            self.buffer.shared.room.notify_waiters();
+        }
+    }
+}
+
+impl DiskBuffer {
+    /// Opens the buffer, or makes a new one. Blocks on the disk.
+    pub(crate) fn open(options: DiskOptions) -> Result<Self, DiskBufferError> {
+        let (store, inventory) = Store::open(&options.folder, options.sync)?;
+        let name = options.name;
+        if inventory.cut_bytes > 0 {
+            tracing::warn!(sink = %name, bytes = inventory.cut_bytes, "the end of the disk buffer was not written whole and is left out: the last run did not end in an orderly way; what it had acknowledged is in front of it");
+        }
+        let shared = Arc::new(Shared {
+            name,
+            state: Mutex::new(State {
+                max_bytes: capacity(options.max_bytes),
+                used: store.used_bytes()?,
+                pending: 0,
+                events: inventory.events,
+                last: inventory.next.saturating_sub(1),
+                cached: BTreeMap::new(),
+                cached_bytes: 0,
+                open: BTreeMap::new(),
+                touched: BTreeSet::new(),
+                finished: Vec::new(),
+                is_failing: false,
+                inputs: options.inputs,
+                closed: false,
+            }),
+            room: Notify::new(),
+            arrived: Notify::new(),
+        });
+        let (commands, receiver) = mpsc::channel();
+        let writer = Writer::new(store, options.folder, Arc::clone(&shared), receiver);
+        let thread = std::thread::Builder::new().name("disk-buffer".to_owned());
+        let thread = thread
+            .spawn(move || writer.run())
+            .map_err(|error| DiskBufferError::Refused(error.to_string()))?;
+        Ok(Self {
+            queue: Queue::new(window(&options.batch), options.batch, 1),
+            shared,
+            commands,
+            writer: Mutex::new(Some(thread)),
+            found: inventory.events,
+        })
+    }
+
+    /// Records that were there when it was opened.
+    pub(crate) fn found(&self) -> u64 {
+        self.found
+    }
+
+    /// The queue that batches come from.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Changes the limits.
+    pub(crate) fn set_limits(&self, max_bytes: u64, batch: BatchLimit) {
+        self.shared.lock().max_bytes = capacity(max_bytes);
+        self.shared.room.notify_waiters();
+        self.queue.set_limits(window(&batch), batch);
+    }
+
+    /// Hands records to the writer, waiting for room as often as needed. Gives back what a buffer that was closed did not
+    /// take.
+    pub(crate) async fn push(&self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+        let mut rest = records.into_iter().peekable();
+        while rest.peek().is_some() {
+            let piece = piece(&mut rest);
+            let bytes = size(&piece);
+            let sent = match self.room(bytes, None).await {
+                Some(room) => room.fill(piece),
+                None => Err(piece),
+            };
+            if let Err(mut refused) = sent {
+                refused.extend(rest);
+                return Err(refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what fits now, and gives back the rest.
+    pub(crate) fn try_push(&self, records: Vec<Held>) -> Vec<Held> {
+        let mut rest = records.into_iter().peekable();
+        while rest.peek().is_some() {
+            let piece = piece(&mut rest);
+            let bytes = size(&piece);
+            let taken = self.shared.lock().set_aside(bytes);
+            let sent = if taken {
+                self.send(piece, bytes)
+            } else {
+                Err(piece)
+            };
+            if let Err(mut refused) = sent {
+                refused.extend(rest);
+                return refused;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Sets room aside for that much, waiting until `deadline`; `None` when there is none, or the disk takes nothing.
+    pub(crate) async fn reserve(&self, bytes: usize, deadline: Instant) -> Option<DiskRoom<'_>> {
+        self.room(bytes as u64, Some(deadline)).await
+    }
+
+    async fn room(&self, bytes: u64, deadline: Option<Instant>) -> Option<DiskRoom<'_>> {
+        loop {
+            let room = self.shared.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            {
+                let mut state = self.shared.lock();
+                if state.closed {
+                    return None;
+                }
+                if state.set_aside(bytes) {
+                    return Some(DiskRoom {
+                        buffer: self,
+                        bytes,
+                    });
+                }
+            }
+            match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline, room).await.ok()?,
+                None => room.await,
+            }
+        }
+    }
+
+    fn send(&self, records: Vec<Held>, bytes: u64) -> Result<(), Vec<Held>> {
+        let command = Command::Append(Append { records, bytes });
+        self.commands.send(command).map_err(|refused| {
+            self.shared.lock().pending -= bytes;
+            match refused.0 {
+                Command::Append(append) => append.records,
+                _ => Vec::new(),
+            }
+        })
+    }
+
+    /// Moves chunks from the store into the window, until every input has ended and all is there, or the pipeline stops.
+    /// What cannot be read is set aside, and `damaged` hears of how many records that were.
+    pub(crate) async fn feed(&self, mut stop: StopSignal, damaged: impl Fn(u64)) {
+        let mut after = 0;
+        loop {
+            let arrived = self.shared.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            let next = self.shared.lock().next(after);
+            let records = match next {
+                Next::Chunk(number, records) => {
+                    after = number;
+                    records
+                }
+                Next::Stored(last) => match self.read_after(after).await {
+                    Some(Ok(Some(found))) => {
+                        after = found.id;
+                        self.shared.unpack(found, &self.commands, &damaged)
+                    }
+                    Some(Ok(None)) => {
+                        after = last;
+                        continue;
+                    }
+                    // The writer has said what is wrong.
+                    Some(Err(_)) | None => tokio::select! {
+                        () = stop.stopped() => return,
+                        () = tokio::time::sleep(writer::RETRY_PAUSE) => continue,
+                    },
+                },
+                Next::Later => tokio::select! {
+                    () = stop.stopped() => return,
+                    () = arrived => continue,
+                },
+                Next::End => {
+                    self.queue.end_input();
+                    return;
+                }
+            };
+            tokio::select! {
+                () = stop.stopped() => return,
+                // What the window does not take at the end stays in the store.
+                _ = self.queue.push(records) => {}
+            }
+        }
+    }
+
+    async fn read_after(&self, after: u64) -> Option<writer::Reading> {
+        let (reply, found) = oneshot::channel();
+        self.commands.send(Command::Read { after, reply }).ok()?;
+        found.await.ok()
+    }
+
+    /// Records are done: delivered, or in the dead letters.
+    pub(crate) fn finish(&self, slots: &[Slot]) {
+        let mut state = self.shared.lock();
+        for slot in slots {
+            state.finish(*slot);
+        }
+        drop(state);
+        // Fails only when the writer has ended, and then there is nothing left to write.
+        let _ = self.commands.send(Command::Settle);
+    }
+
+    /// Records were tried that often and are to be tried again.
+    pub(crate) fn tried(&self, records: impl Iterator<Item = (Slot, u32)>) {
+        let mut state = self.shared.lock();
+        for (slot, attempts) in records {
+            state.mark(slot, attempts.saturating_add(1));
+        }
+        drop(state);
+        let _ = self.commands.send(Command::Settle);
+    }
+
+    /// One source of this sink has ended.
+    pub(crate) fn end_input(&self) {
+        self.shared.lock().inputs -= 1;
+        self.shared.arrived.notify_one();
+    }
+
+    /// Writes what was taken, and lets the store go. Gives back what the disk did not take. Blocks on the disk.
+    pub(crate) fn close(&self) -> Vec<Held> {
+        self.shared.lock().closed = true;
+        self.shared.room.notify_waiters();
+        let _ = self.commands.send(Command::Close);
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        writer
+            .and_then(|writer| writer.join().ok())
+            .unwrap_or_default()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic half-way, so the state behind a poisoned one is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records of a chunk that are not done.
+    fn unpack(
+        &self,
+        found: Found,
+        commands: &mpsc::Sender<Command>,
+        damaged: &impl Fn(u64),
+    ) -> Vec<Held> {
+        let marks: Option<Vec<u32>> = found
+            .marks
+            .as_deref()
+            .and_then(|marks| postcard::from_bytes(marks).ok());
+        let (id, events) = (found.id, found.events);
+        let records = match chunk::decode(id, &found.data) {
+            Ok(records) => records,
+            Err(error) => {
+                let done = marks.iter().flatten().filter(|mark| **mark == DONE).count();
+                let lost = events.saturating_sub(done as u64);
+                tracing::error!(sink = %self.name, chunk = id, events = lost, "{error}; it is set aside in the buffer's folder, and the rest goes on");
+                damaged(lost);
+                let _ = commands.send(Command::SetAside {
+                    found,
+                    events: lost,
+                });
+                return Vec::new();
+            }
+        };
+        let marks = marks
+            .filter(|marks| marks.len() == records.len())
+            .unwrap_or_else(|| vec![1; records.len()]);
+        let mut left = Vec::with_capacity(records.len());
+        for (mut held, mark) in records.into_iter().zip(&marks) {
+            if *mark != DONE {
+                held.ticket.attempts = mark - 1;
+                left.push(held);
+            }
+        }
+        let open = Open {
+            left: left.len(),
+            marks,
+        };
+        self.lock().open.insert(id, open);
+        left
+    }
+}
+
+impl State {
+    /// Sets bytes aside where they fit. One record that is larger than the whole buffer is taken when nothing is there.
+    fn set_aside(&mut self, bytes: u64) -> bool {
+        let is_empty = self.events == 0 && self.pending == 0;
+        let fits = self.used + self.pending + bytes <= self.max_bytes;
+        // A source that is faster than the disk must not fill memory instead.
+        let writer_keeps_up = self.pending == 0 || self.pending + bytes <= PENDING_BYTES;
+        let taken = !self.closed && !self.is_failing && writer_keeps_up && (fits || is_empty);
+        if taken {
+            self.pending += bytes;
+        }
+        taken
+    }
+
+    /// What follows on the chunk of this number.
+    fn next(&mut self, after: u64) -> Next {
+        if after >= self.last {
+            let ended = self.inputs == 0 && self.pending == 0;
+            return if ended { Next::End } else { Next::Later };
+        }
+        // Chunks that were written while this process runs have no gaps between them.
+        let Some(records) = self.cached.remove(&(after + 1)) else {
+            return Next::Stored(self.last);
+        };
+        self.cached_bytes -= records
+            .iter()
+            .map(|held| held.record.size_bytes())
+            .sum::<usize>();
+        let open = Open {
+            marks: vec![1; records.len()],
+            left: records.len(),
+        };
+        self.open.insert(after + 1, open);
+        Next::Chunk(after + 1, records)
+    }
+
+    fn finish(&mut self, slot: Slot) {
+        let Some(open) = self.open.get_mut(&slot.chunk) else {
+            return;
+        };
+        match open.marks.get_mut(slot.index) {
+            Some(mark) if *mark != DONE => *mark = DONE,
+            _ => return,
+        }
+        open.left -= 1;
+        self.events -= 1;
+        if open.left == 0 {
+            self.open.remove(&slot.chunk);
+            self.touched.remove(&slot.chunk);
+            self.finished.push(slot.chunk);
+        } else {
+            self.touched.insert(slot.chunk);
+        }
+    }
+
+    fn mark(&mut self, slot: Slot, mark: u32) {
+        let open = self.open.get_mut(&slot.chunk);
+        if let Some(old) = open.and_then(|open| open.marks.get_mut(slot.index)) {
+            *old = mark;
+            self.touched.insert(slot.chunk);
+        }
+    }
+}
+
+/// What the file itself may take of a buffer of that size.
+fn capacity(max_bytes: u64) -> u64 {
+    max_bytes.saturating_sub(LOG_BYTES)
+}
+
+/// How much of a buffer is in memory: more than is on its way at a time, and no less than one batch.
+fn window(batch: &BatchLimit) -> QueueLimit {
+    QueueLimit {
+        max_events: WINDOW_EVENTS.max(batch.max_events),
+        max_bytes: WINDOW_BYTES.max(batch.max_bytes),
+    }
+}
+
+fn size(records: &[Held]) -> u64 {
+    records
+        .iter()
+        .map(|held| held.record.size_bytes() as u64)
+        .sum()
+}
+
+/// The next records that go to the writer as one.
+fn piece(rest: &mut std::iter::Peekable<impl Iterator<Item = Held>>) -> Vec<Held> {
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while let Some(held) =
+        rest.next_if(|held| bytes == 0 || bytes + held.record.size_bytes() <= PIECE_BYTES)
+    {
+        bytes += held.record.size_bytes();
+        records.push(held);
+    }
+    records
+}

@@ -1,0 +1,374 @@
+//! The one thread that uses the store: many records share a commit.
+//!
+//! While one commit waits for the disk, the next ones gather. When the disk refuses, what was to be written is kept and
+//! tried again, no more room is given out, and records that are done still leave the store.
+//!
+//! Invariant: an acknowledgement hears [`Until::Kept`] only after the commit that holds its record.
+
+use super::store::{Change, DiskBufferError, Found, Row, Store};
+use super::{CACHED_BYTES, Shared, chunk};
+use crate::ack::Until;
+use crate::batch::{Held, Slot};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long to wait before a disk that refused is tried again.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How often a disk that refuses is complained about.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+/// How long nothing has to happen before space is given back to the file system.
+const IDLE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a small commit waits for company when the last one was just now.
+const LINGER: Duration = Duration::from_millis(1);
+/// Bytes from which a commit does not wait for company.
+const LINGER_BYTES: u64 = 256 * 1024;
+/// Bytes after which a commit takes no more records.
+const COMMIT_BYTES: u64 = 3 * 1024 * 1024;
+/// Bytes and records after which a chunk takes no more.
+const CHUNK_BYTES: u64 = 512 * 1024;
+const CHUNK_EVENTS: usize = 1024;
+
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(super) enum Command {
+    Append(Append),
+    /// Some records are done, or were tried: the state has the marks.
+    Settle,
+    /// The first chunk after this one.
+    Read {
+        after: u64,
+        reply: oneshot::Sender<Reading>,
+    },
+    /// A chunk that is damaged, and how many records are lost with it.
+    SetAside {
+        found: Found,
+        events: u64,
+    },
+    Close,
+}
+
+/// A chunk, or that there is none.
+pub(super) type Reading = Result<Option<Found>, DiskBufferError>;
+
+/// Records to be written, and the room that was set aside for them.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) records: Vec<Held>,
+    pub(super) bytes: u64,
+}
+
+/// Chunks of one commit, as records and as bytes.
+#[derive(Debug, Default)]
+struct Group {
+    chunks: Vec<Vec<Held>>,
+    rows: Vec<Row>,
+    bytes: u64,
+}
+
+/// What is done, as of a moment.
+#[derive(Debug, Default)]
+struct Settled {
+    finished: Vec<u64>,
+    progress: Vec<(u64, Vec<u8>)>,
+    /// Records in the file that are not done.
+    events: u64,
+}
+
+pub(super) struct Writer {
+    store: Store,
+    folder: PathBuf,
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    next: u64,
+    waiting: VecDeque<Append>,
+    /// What the disk has refused so far.
+    group: Option<Group>,
+    unsettled: bool,
+    closing: bool,
+    last_commit: Instant,
+    retry_at: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        store: Store,
+        folder: PathBuf,
+        shared: Arc<Shared>,
+        commands: Receiver<Command>,
+    ) -> Self {
+        let next = shared.lock().last + 1;
+        Self {
+            store,
+            folder,
+            shared,
+            commands,
+            next,
+            waiting: VecDeque::new(),
+            group: None,
+            unsettled: false,
+            closing: false,
+            last_commit: Instant::now(),
+            retry_at: None,
+            complained: None,
+        }
+    }
+
+    /// Runs until it is told to close; gives back what the disk did not take.
+    pub(super) fn run(mut self) -> Vec<Held> {
+        loop {
+            self.receive();
+            let is_due = self.retry_at.is_none_or(|at| at <= Instant::now()) || self.closing;
+            let written = !self.has_work() || (is_due && self.commit());
+            if self.closing && (!written || !self.has_work()) {
+                return self.refused();
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.group.is_some() || !self.waiting.is_empty() || self.unsettled
+    }
+
+    /// Takes the commands that are there, waiting for the first.
+    fn receive(&mut self) {
+        let now = Instant::now();
+        let wait = match self.retry_at {
+            Some(at) => at.saturating_duration_since(now),
+            None if self.has_work() => Duration::ZERO,
+            None => IDLE_PAUSE,
+        };
+        match self.commands.recv_timeout(wait) {
+            Ok(command) => self.take(command),
+            Err(RecvTimeoutError::Timeout) => {
+                if !self.has_work() {
+                    self.tidy();
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => self.closing = true,
+        }
+        self.take_more();
+        let waiting: u64 = self.waiting.iter().map(|append| append.bytes).sum();
+        let is_busy = self.last_commit.elapsed() < 2 * LINGER;
+        if is_busy && waiting > 0 && waiting < LINGER_BYTES && !self.closing {
+            std::thread::sleep(LINGER);
+            self.take_more();
+        }
+    }
+
+    fn take_more(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.take(command);
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append(append) => self.waiting.push_back(append),
+            Command::Settle => self.unsettled = true,
+            Command::Read { after, reply } => {
+                let found = self.store.read_after(after);
+                if let Err(error) = &found {
+                    self.complain(error);
+                }
+                // Nobody waits for it where the pipeline has stopped.
+                let _ = reply.send(found);
+            }
+            Command::SetAside { found, events } => self.set_aside(&found, events),
+            Command::Close => self.closing = true,
+        }
+    }
+
+    /// Writes what is waiting and what is settled. Says whether the disk took it.
+    fn commit(&mut self) -> bool {
+        let group = self.group.take().unwrap_or_else(|| self.gather());
+        let settled = self.settled();
+        let result = self.write(&group.rows, &settled);
+        if result.is_ok() {
+            self.hand_over(group);
+        } else {
+            // What only makes room may still find its way.
+            let makes_room = !group.rows.is_empty() && self.write(&[], &settled).is_ok();
+            if !makes_room {
+                self.unsettle(settled);
+            }
+            self.group = (!group.rows.is_empty()).then_some(group);
+        }
+        self.last_commit = Instant::now();
+        let used = self.store.used_bytes();
+        let mut state = self.shared.lock();
+        state.used = used.unwrap_or(state.used);
+        state.is_failing = result.is_err();
+        drop(state);
+        self.shared.room.notify_waiters();
+        match result {
+            Ok(()) => {
+                if self.retry_at.take().is_some() {
+                    self.complained = None;
+                    tracing::info!(sink = %self.shared.name, "the disk buffer can be written again");
+                }
+                true
+            }
+            Err(error) => {
+                self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+                self.complain(&error);
+                false
+            }
+        }
+    }
+
+    fn write(&mut self, rows: &[Row], settled: &Settled) -> Result<(), DiskBufferError> {
+        let added: u64 = rows.iter().map(|row| row.events).sum();
+        self.store.commit(&Change {
+            added: rows,
+            finished: &settled.finished,
+            progress: &settled.progress,
+            events: settled.events + added,
+            next: rows.last().map_or(self.next, |row| row.id + 1),
+        })
+    }
+
+    /// Groups what is waiting into chunks for one commit.
+    fn gather(&mut self) -> Group {
+        let mut group = Group::default();
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while group.bytes < COMMIT_BYTES {
+            let Some(append) = self.waiting.pop_front() else {
+                break;
+            };
+            let full = bytes + append.bytes > CHUNK_BYTES
+                || chunk.len() + append.records.len() > CHUNK_EVENTS;
+            if full {
+                self.add(&mut group, std::mem::take(&mut chunk));
+                bytes = 0;
+            }
+            group.bytes += append.bytes;
+            bytes += append.bytes;
+            chunk.extend(append.records);
+        }
+        self.add(&mut group, chunk);
+        group
+    }
+
+    fn add(&self, group: &mut Group, records: Vec<Held>) {
+        if records.is_empty() {
+            return;
+        }
+        let data = chunk::encode(&records);
+        group.rows.push(Row {
+            id: self.next + group.rows.len() as u64,
+            events: records.len() as u64,
+            data,
+        });
+        group.chunks.push(records);
+    }
+
+    /// Lets the sources and the feeder know what is on disk now.
+    fn hand_over(&mut self, group: Group) {
+        let mut state = self.shared.lock();
+        state.pending -= group.bytes;
+        for (row, mut records) in group.rows.iter().zip(group.chunks) {
+            for (index, held) in records.iter_mut().enumerate() {
+                held.ticket.ack.reached(Until::Kept);
+                let chunk = row.id;
+                held.ticket.slot = Some(Slot { chunk, index });
+            }
+            state.events += row.events;
+            state.last = row.id;
+            let bytes: usize = records.iter().map(|held| held.record.size_bytes()).sum();
+            // What finds no place is read again when its turn comes. Whoever waits for its final fate is told to come again.
+            if state.cached_bytes + bytes <= CACHED_BYTES {
+                state.cached_bytes += bytes;
+                state.cached.insert(row.id, records);
+            }
+        }
+        drop(state);
+        self.next += group.rows.len() as u64;
+        if !group.rows.is_empty() {
+            self.shared.arrived.notify_one();
+        }
+    }
+
+    /// Takes what is done out of the state.
+    fn settled(&mut self) -> Settled {
+        self.unsettled = false;
+        let mut state = self.shared.lock();
+        let touched = std::mem::take(&mut state.touched);
+        let marks = |id: u64| Some((id, state.open.get(&id)?.marks.as_slice()));
+        let progress = touched
+            .into_iter()
+            .filter_map(marks)
+            .filter_map(|(id, marks)| Some((id, postcard::to_allocvec(marks).ok()?)))
+            .collect();
+        Settled {
+            progress,
+            finished: std::mem::take(&mut state.finished),
+            events: state.events,
+        }
+    }
+
+    /// Puts back what could not be written.
+    fn unsettle(&mut self, settled: Settled) {
+        self.unsettled = true;
+        let mut state = self.shared.lock();
+        state.finished.extend(settled.finished);
+        let touched = settled.progress.into_iter().map(|(id, _)| id);
+        let still_open: Vec<u64> = touched.filter(|id| state.open.contains_key(id)).collect();
+        state.touched.extend(still_open);
+    }
+
+    /// Moves a damaged chunk out of the way, into a file beside the store.
+    fn set_aside(&mut self, found: &Found, events: u64) {
+        let path = self.folder.join(format!("damaged-{}.bin", found.id));
+        if let Err(error) = std::fs::write(&path, &found.data) {
+            // It stays in the store, and is met again at the next start.
+            tracing::error!(sink = %self.shared.name, "the damaged chunk cannot be set aside: {error}");
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.finished.push(found.id);
+        state.events -= events.min(state.events);
+        drop(state);
+        self.unsettled = true;
+    }
+
+    /// What was not written, at the end.
+    fn refused(self) -> Vec<Held> {
+        let group = self.group.into_iter().flat_map(|group| group.chunks);
+        let waiting = self.waiting.into_iter().map(|append| append.records);
+        group.chain(waiting).flatten().collect()
+    }
+
+    /// Gives space back to the file system while there is nothing else to do.
+    fn tidy(&mut self) {
+        loop {
+            match self.store.tidy() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.complain(&error);
+                    break;
+                }
+            }
+            self.take_more();
+            if self.has_work() || self.closing {
+                break;
+            }
+        }
+    }
+
+    fn complain(&mut self, error: &DiskBufferError) {
+        let now = Instant::now();
+        if self
+            .complained
+            .is_none_or(|last| now >= last + COMPLAINT_PAUSE)
+        {
+            self.complained = Some(now);
+            tracing::error!(sink = %self.shared.name, "{error}");
+        }
+    }
+}

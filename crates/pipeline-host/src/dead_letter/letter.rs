@@ -1,0 +1,306 @@
+//! One dead letter, and the line that it is on the disk.
+//!
+//! Lines of the first version had no `partition`, `expires_at`, `history` and destination codes; they are read as well.
+//!
+//! Invariant: a line ends with its newline, has no other, and its payload is byte for byte what the destination would
+//! have seen, also after it was read.
+
+use crate::event::Position;
+use bytes::Bytes;
+use jiff::Timestamp;
+use pipeline_core::{DestinationCode, Reason, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Earlier ends that a letter remembers; of more, the oldest are forgotten.
+pub const MAX_HISTORY: usize = 10;
+
+/// An event that could not be delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) reason: Reason,
+    pub(crate) position: Position,
+    /// Attempts to deliver it, since it came in or was replayed.
+    pub(crate) attempts: u32,
+    /// When the event was first seen, in milliseconds since the Unix epoch.
+    pub(crate) first_ms: i64,
+    pub(crate) record: Option<Record>,
+    /// How it ended before it was replayed.
+    pub(crate) history: Arc<[Past]>,
+}
+
+/// An earlier end of an event that was replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The reason's code.
+    pub reason: Box<str>,
+    /// The destination's own code, where it gave one.
+    pub destination: Option<DestinationCode>,
+    /// Attempts to deliver it until then.
+    pub attempts: u32,
+    /// When it became a dead letter, in milliseconds since the Unix epoch.
+    pub time_ms: i64,
+}
+
+/// A letter as it was found on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredLetter {
+    /// The reason's code.
+    pub reason: String,
+    /// One sentence for people.
+    pub detail: String,
+    /// The destination's own code, where it gave one.
+    pub destination: Option<DestinationCode>,
+    /// Attempts to deliver the event, since it came in or was replayed.
+    pub attempts: u32,
+    /// When the event was first seen, in milliseconds since the Unix epoch.
+    pub first_ms: i64,
+    /// When it became this dead letter, in milliseconds since the Unix epoch.
+    pub last_ms: i64,
+    /// Where the event stood: the source, and the place in it.
+    pub source: String,
+    /// How it ended before it was replayed, the latest last; at most [`MAX_HISTORY`].
+    pub history: Arc<[Past]>,
+    /// What can be sent again, where there is a payload.
+    pub record: Option<Record>,
+    /// The line itself, without its newline.
+    pub line: Bytes,
+}
+
+/// A letter as it is written.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Line<'a> {
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    #[serde(borrow)]
+    sink: Cow<'a, str>,
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    #[serde(borrow)]
+    detail: Cow<'a, str>,
+    destination_code: Option<i64>,
+    destination_subcode: Option<i64>,
+    attempts: u32,
+    first_time: Option<Cow<'a, str>>,
+    last_time: Option<Cow<'a, str>>,
+    event_id: Option<Cow<'a, str>>,
+    event_time: Option<i64>,
+    expires_at: Option<i64>,
+    partition: Option<Cow<'a, str>>,
+    label: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    history: Vec<PastLine<'a>>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PastLine<'a> {
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    destination_code: Option<i64>,
+    destination_subcode: Option<i64>,
+    attempts: u32,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+}
+
+impl Letter {
+    /// Adds the letter's line.
+    pub(super) fn write_line(
+        &self,
+        sink: &str,
+        now_ms: i64,
+        lines: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let record = self.record.as_ref();
+        let now = iso(now_ms);
+        let line = Line {
+            time: now.as_str().into(),
+            sink: sink.into(),
+            reason: self.reason.code.into(),
+            detail: (&*self.reason.detail).into(),
+            destination_code: self.reason.destination.map(|given| given.code),
+            destination_subcode: self.reason.destination.and_then(|given| given.subcode),
+            attempts: self.attempts,
+            first_time: Some(iso(self.first_ms).into()),
+            last_time: Some(now.as_str().into()),
+            event_id: record.map(|record| (&*record.event_id).into()),
+            event_time: record.map(|record| record.event_time),
+            expires_at: record.map(|record| record.expires_at),
+            partition: record.map(|record| (&*record.partition).into()),
+            label: record.map(|record| (&*record.label).into()),
+            source: self.position.to_string().into(),
+            history: latest(&self.history).iter().map(PastLine::of).collect(),
+            payload: record.and_then(|record| serde_json::from_slice(&record.payload).ok()),
+        };
+        serde_json::to_writer(&mut *lines, &line)?;
+        lines.push(b'\n');
+        Ok(())
+    }
+}
+
+impl<'a> PastLine<'a> {
+    fn of(past: &'a Past) -> Self {
+        Self {
+            reason: (&*past.reason).into(),
+            destination_code: past.destination.map(|given| given.code),
+            destination_subcode: past.destination.and_then(|given| given.subcode),
+            attempts: past.attempts,
+            time: iso(past.time_ms).into(),
+        }
+    }
+}
+
+impl StoredLetter {
+    /// Reads a line, with or without its newline; `None` where it is no letter.
+    pub(super) fn read(line: &[u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let read: Line<'_> = serde_json::from_slice(line).ok()?;
+        let last_ms = milliseconds(read.last_time.as_ref().unwrap_or(&read.time))?;
+        let first_ms = match &read.first_time {
+            Some(time) => milliseconds(time)?,
+            None => last_ms,
+        };
+        let past = |past: &PastLine<'_>| {
+            Some(Past {
+                reason: (&*past.reason).into(),
+                destination: code(past.destination_code, past.destination_subcode),
+                attempts: past.attempts,
+                time_ms: milliseconds(&past.time)?,
+            })
+        };
+        let history: Option<Vec<_>> = read.history.iter().map(past).collect();
+        let record = read.payload.map(|payload| Record {
+            payload: Bytes::copy_from_slice(payload.get().as_bytes()),
+            partition: read.partition.as_deref().unwrap_or_default().into(),
+            event_time: read.event_time.unwrap_or_default(),
+            // The destination still knows what is too old for it.
+            expires_at: read.expires_at.unwrap_or(i64::MAX),
+            event_id: read.event_id.as_deref().unwrap_or_default().into(),
+            label: read.label.as_deref().unwrap_or_default().into(),
+        });
+        let letter = Self {
+            destination: code(read.destination_code, read.destination_subcode),
+            reason: read.reason.into_owned(),
+            detail: read.detail.into_owned(),
+            attempts: read.attempts,
+            first_ms,
+            last_ms,
+            source: read.source.into_owned(),
+            history: latest(&history?).into(),
+            record,
+            line: Bytes::copy_from_slice(line),
+        };
+        Some(letter).filter(|letter| !letter.reason.is_empty())
+    }
+
+    /// The history of the event once this letter is sent again: its history so far, and the letter itself.
+    pub fn history_when_replayed(&self) -> Arc<[Past]> {
+        let this = Past {
+            reason: self.reason.as_str().into(),
+            destination: self.destination,
+            attempts: self.attempts,
+            time_ms: self.last_ms,
+        };
+        let all: Vec<_> = self.history.iter().cloned().chain([this]).collect();
+        latest(&all).into()
+    }
+}
+
+fn code(code: Option<i64>, subcode: Option<i64>) -> Option<DestinationCode> {
+    code.map(|code| DestinationCode { code, subcode })
+}
+
+fn milliseconds(time: &str) -> Option<i64> {
+    let time: Timestamp = time.parse().ok()?;
+    Some(time.as_millisecond())
+}
+
+/// As much of a history as is kept.
+fn latest(history: &[Past]) -> &[Past] {
+    &history[history.len().saturating_sub(MAX_HISTORY)..]
+}
+
+/// A time as people and machines read it; one beyond the calendar is the epoch.
+fn iso(ms: i64) -> String {
+    Timestamp::from_millisecond(ms)
+        .unwrap_or_default()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(extra: &str) -> String {
+        format!("{{\"time\":\"2026-01-31T12:00:00Z\",\"reason\":\"too_old\"{extra}}}\n")
+    }
+
+    #[test]
+    fn a_line_of_the_first_version_is_a_letter() {
+        let line = line(
+            r#","sink":"meta","detail":"older than seven days","attempts":2,"event_id":"a","event_time":7,"label":"a → b","source":"events line 17","payload":{"n": 1.50}"#,
+        );
+        let letter = StoredLetter::read(line.as_bytes()).unwrap();
+        assert_eq!(letter.first_ms, letter.last_ms);
+        assert_eq!((letter.attempts, letter.history.len()), (2, 0));
+        let record = letter.record.unwrap();
+        assert_eq!(record.payload, r#"{"n": 1.50}"#);
+        assert_eq!((&*record.partition, record.expires_at), ("", i64::MAX));
+        assert_eq!(letter.line, line.trim_end());
+    }
+
+    #[test]
+    fn what_is_no_letter_is_not_read_as_one() {
+        assert!(StoredLetter::read(line("").as_bytes()).is_some());
+        let torn = line("");
+        let cases = [
+            "",
+            "\n",
+            "{}",
+            "[]",
+            "null",
+            &torn[..torn.len() - 3],
+            r#"{"time":"yesterday","reason":"too_old"}"#,
+            r#"{"time":"2026-01-31T12:00:00Z"}"#,
+            r#"{"time":"2026-01-31T12:00:00Z","reason":7}"#,
+        ];
+        for text in cases {
+            assert_eq!(StoredLetter::read(text.as_bytes()), None, "{text}");
+        }
+        for extra in [
+            r#","last_time":"x""#,
+            r#","first_time":"x""#,
+            r#","history":[{}]"#,
+            r#","payload":{"#,
+        ] {
+            assert_eq!(StoredLetter::read(line(extra).as_bytes()), None, "{extra}");
+        }
+        assert_eq!(StoredLetter::read(b"\xff\xfe\0\0\n"), None);
+    }
+
+    #[test]
+    fn a_replay_adds_to_the_history_and_forgets_the_oldest() {
+        let mut letter = StoredLetter::read(line(r#","attempts":1"#).as_bytes()).unwrap();
+        for attempts in 2..20 {
+            letter.history = letter.history_when_replayed();
+            letter.attempts = attempts;
+        }
+        let attempts: Vec<_> = letter.history.iter().map(|past| past.attempts).collect();
+        assert_eq!(attempts, (9..19).collect::<Vec<_>>());
+        assert_eq!(letter.history[0].time_ms, letter.last_ms);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200), extra in ".*") {
+            let _ = StoredLetter::read(&bytes);
+            let _ = StoredLetter::read(line(&extra).as_bytes());
+        }
+    }
+}

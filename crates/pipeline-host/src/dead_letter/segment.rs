@@ -1,0 +1,350 @@
+//! The folder of one sink's dead letters: numbered segments, and the lock that guards them.
+//!
+//! Invariant: a segment is only ever changed under the lock, and grows by whole lines; what a crash has left of a line is
+//! closed with a newline before the next one, so that it costs itself alone. No number is given to two segments that
+//! exist at the same time.
+
+use super::reader::{Line, Lines};
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The folder below `data_dir`.
+const DEAD_LETTERS: &str = "dead_letters";
+/// The ending of a segment.
+const SEGMENT: &str = "ndjson";
+/// The file that is locked.
+const LOCK: &str = "lock";
+/// The folder, below that of a sink, of the segments that a replay has taken.
+const REPLAYING: &str = "replaying";
+/// The file in which a segment is written anew.
+const REWRITING: &str = "rewriting";
+/// Digits of a segment's number; a larger number has more.
+const NUMBER_DIGITS: usize = 8;
+
+/// Where one sink's segments are.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    path: PathBuf,
+    replaying: PathBuf,
+    /// All dead letters of an earlier version.
+    single_file: PathBuf,
+    data_dir: PathBuf,
+}
+
+/// What somebody wants to do with the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Others may look at the same time.
+    Look,
+    /// Nobody else may look or change.
+    Change,
+}
+
+/// One file of dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Segment {
+    /// Segments are read in the order of their numbers; 0 is the single file of an earlier version.
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    /// Its length when it was listed.
+    pub(super) bytes: u64,
+}
+
+impl Folder {
+    pub(super) fn new(data_dir: &Path, sink: &str) -> Self {
+        let all = data_dir.join(DEAD_LETTERS);
+        Self {
+            path: all.join(sink),
+            replaying: all.join(sink).join(REPLAYING),
+            single_file: all.join(format!("{sink}.{SEGMENT}")),
+            data_dir: data_dir.to_owned(),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the sink has or had dead letters.
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_dir() || self.single_file.is_file()
+    }
+
+    /// Makes the folder.
+    pub(super) fn create(&self) -> io::Result<()> {
+        create_folder(&self.path)
+    }
+
+    /// Lets the entries of a folder, and the folder itself, outlive a power cut.
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        for folder in folder.ancestors() {
+            sync_folder(folder)?;
+            if folder == self.data_dir {
+                break;
+            }
+        }
+        // Where the data folder itself is new, the entry in its parent is; that folder may not be ours to open.
+        let _ = self.data_dir.parent().map(sync_folder);
+        Ok(())
+    }
+
+    /// Waits until the folder is free for this; the lock ends when what is returned is dropped.
+    pub(super) fn lock(&self, access: Access) -> io::Result<File> {
+        let lock = lock_file(&self.path)?;
+        match access {
+            Access::Look => lock.lock_shared()?,
+            Access::Change => lock.lock()?,
+        }
+        Ok(lock)
+    }
+
+    /// Makes sure that no replay is under way and none begins until what is returned is dropped; `None` where one is.
+    pub(super) fn lock_replay(&self) -> io::Result<Option<File>> {
+        create_folder(&self.replaying)?;
+        let lock = lock_file(&self.replaying)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The segments that a replay has taken, the oldest first.
+    pub(super) fn taken(&self) -> io::Result<Vec<Segment>> {
+        let mut segments = numbered(&self.replaying)?;
+        segments.sort();
+        Ok(segments)
+    }
+
+    /// Moves all segments to those that a replay has taken. Under the lock, as everything below.
+    pub(super) fn take(&self) -> io::Result<()> {
+        self.sync(&self.replaying)?;
+        let segments = self.segments()?;
+        let mut number = self.highest(&segments)?;
+        for segment in &segments {
+            // A number of its own, so that none is written over.
+            number = following(number)?;
+            std::fs::rename(&segment.path, self.replaying.join(name(number)))?;
+        }
+        self.sync(&self.replaying)
+    }
+
+    /// All segments apart from those that a replay has taken, the oldest first.
+    pub(super) fn segments(&self) -> io::Result<Vec<Segment>> {
+        let mut segments = numbered(&self.path)?;
+        match self.single_file.metadata() {
+            Ok(metadata) if metadata.is_file() => segments.push(Segment {
+                number: 0,
+                path: self.single_file.clone(),
+                bytes: metadata.len(),
+            }),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        segments.sort();
+        Ok(segments)
+    }
+
+    /// The segment that takes the next lines: the newest, or one after it.
+    pub(super) fn current(&self, segments: &[Segment], segment_bytes: u64) -> io::Result<PathBuf> {
+        let newest = segments.last().filter(|newest| newest.number > 0);
+        if let Some(newest) = newest.filter(|newest| newest.bytes < segment_bytes) {
+            return Ok(newest.path.clone());
+        }
+        Ok(self.path.join(name(following(self.highest(segments)?)?)))
+    }
+
+    /// A segment after all others.
+    pub(super) fn following(&self) -> io::Result<PathBuf> {
+        let highest = self.highest(&self.segments()?)?;
+        Ok(self.path.join(name(following(highest)?)))
+    }
+
+    /// The highest number that a segment has.
+    fn highest(&self, segments: &[Segment]) -> io::Result<u64> {
+        let taken = self.taken()?;
+        let all = segments.iter().chain(&taken);
+        Ok(all.map(|segment| segment.number).max().unwrap_or(0))
+    }
+
+    /// Appends whole lines to a segment, which may be new. They are on the disk when this returns, or not there at all.
+    pub(super) fn append(&self, segment: &Path, lines: &[u8]) -> io::Result<()> {
+        let mut file = owner_only()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(segment)?;
+        let length = file.metadata()?.len();
+        if length == 0 {
+            self.sync(&self.path)?;
+        }
+        let written = close_line(&mut file, length)
+            .and_then(|()| file.write_all(lines))
+            .and_then(|()| file.sync_data());
+        if written.is_err() {
+            file.set_len(length)?;
+        }
+        written
+    }
+}
+
+impl Segment {
+    /// Deletes the segment, if it is still there.
+    pub(super) fn delete(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => sync_parent(&self.path),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Folder {
+    /// Writes such lines of a segment to `target`, which may be the segment itself. Until they are all on the disk,
+    /// `target` is as it was.
+    pub(super) fn rewrite(
+        &self,
+        segment: &Segment,
+        target: &Path,
+        is_such: impl FnMut(&Line) -> bool,
+    ) -> io::Result<()> {
+        let written = self.path.join(REWRITING);
+        let result = copy(segment, &written, is_such)
+            .and_then(|()| std::fs::rename(&written, target))
+            .and_then(|()| sync_parent(target));
+        if result.is_err() {
+            // What is left of it would be written over the next time; until then it takes room.
+            let _ = std::fs::remove_file(&written);
+        }
+        result
+    }
+}
+
+fn copy(
+    segment: &Segment,
+    target: &Path,
+    mut is_such: impl FnMut(&Line) -> bool,
+) -> io::Result<()> {
+    let mut options = owner_only();
+    let target = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(target)?;
+    let mut target = BufWriter::new(target);
+    if let Some(mut lines) = Lines::open(segment)? {
+        while let Some(line) = lines.next_line()? {
+            if is_such(&line) {
+                target.write_all(lines.bytes())?;
+            }
+        }
+    }
+    target.into_inner()?.sync_all()
+}
+
+/// Ends a line that a crash has cut short.
+fn close_line(file: &mut File, length: u64) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.seek(SeekFrom::Start(length - 1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] {
+        Ok(())
+    } else {
+        file.write_all(b"\n")
+    }
+}
+
+/// The numbered segments of a folder; none where there is no folder.
+fn numbered(folder: &Path) -> io::Result<Vec<Segment>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut segments = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let Some(number) = number(&path) else {
+            continue;
+        };
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_file() => segments.push(Segment {
+                number,
+                path,
+                bytes: metadata.len(),
+            }),
+            Ok(_) => {}
+            // Moved away by a person between two looks.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(segments)
+}
+
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    // A hash of an address is still about a person: only the owner looks in.
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// The name of the segment of this number.
+fn name(number: u64) -> String {
+    format!("{number:0NUMBER_DIGITS$}.{SEGMENT}")
+}
+
+fn following(number: u64) -> io::Result<u64> {
+    number
+        .checked_add(1)
+        .ok_or_else(|| io::Error::other("no number is left for a further segment"))
+}
+
+/// The number in a segment's name; `None` for other files, which are left alone.
+fn number(path: &Path) -> Option<u64> {
+    let stem = path.file_stem().and_then(OsStr::to_str)?;
+    let is_segment = path.extension() == Some(OsStr::new(SEGMENT))
+        && stem.len() >= NUMBER_DIGITS
+        && stem.bytes().all(|byte| byte.is_ascii_digit());
+    stem.parse().ok().filter(|number| is_segment && *number > 0)
+}
+
+fn lock_file(folder: &Path) -> io::Result<File> {
+    let mut options = owner_only();
+    let options = options.create(true).truncate(false).write(true);
+    options.open(folder.join(LOCK))
+}
+
+/// Files that nobody else reads.
+fn owner_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// As [`sync_folder`], of the folder that a file is in.
+fn sync_parent(file: &Path) -> io::Result<()> {
+    sync_folder(file.parent().unwrap_or(Path::new("")))
+}
+
+/// Lets the entries of a folder outlive a power cut.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,597 @@
+//! What is written, bounded, kept through trouble, and shared by two writers.
+
+use super::*;
+use crate::event::{Place, Position};
+use pipeline_core::{DestinationCode, Reason, Record};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn letter() -> Letter {
+    Letter {
+        reason: Reason::new("too_old", "older than seven days"),
+        position: Position {
+            source: "events".into(),
+            place: Place::Line(17),
+        },
+        attempts: 2,
+        first_ms: 1_000,
+        record: None,
+        history: [].into(),
+    }
+}
+
+fn record(id: &str) -> Record {
+    Record {
+        payload: format!("{{\"id\": \"{id}\",  \"n\": 1.50}}").into(),
+        partition: "42".into(),
+        event_time: 7,
+        expires_at: 9,
+        event_id: id.into(),
+        label: "a → b".into(),
+    }
+}
+
+/// Letters of a sink `meta`, in segments of this many bytes.
+fn letters(folder: &TempDir, max_bytes: u64, segment_bytes: u64) -> DeadLetters {
+    DeadLetters {
+        segment_bytes,
+        ..DeadLetters::new(folder.path(), "meta", max_bytes)
+    }
+}
+
+fn segment(letters: &DeadLetters, number: u32) -> String {
+    let path = letters.path().join(format!("{number:08}.ndjson"));
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn a_line_says_everything_about_an_event_and_has_its_payload_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000, 10_000);
+    let code = DestinationCode {
+        code: 100,
+        subcode: Some(33),
+    };
+    let past = |attempts| Past {
+        reason: "expired".into(),
+        destination: None,
+        attempts,
+        time_ms: 0,
+    };
+    let letter = Letter {
+        reason: Reason::new("refused", "no").with_destination(code),
+        record: Some(record("a")),
+        history: (0..12).map(past).collect(),
+        ..letter()
+    };
+    letters.append(&[letter], 61_000).unwrap();
+    let text = segment(&letters, 1);
+    assert!(
+        text.contains("\"payload\":{\"id\": \"a\",  \"n\": 1.50}"),
+        "{text}"
+    );
+    let mut line: Value = serde_json::from_str(&text).unwrap();
+    let history = line["history"].take();
+    let attempts = history.as_array().unwrap().iter();
+    let attempts: Vec<_> = attempts
+        .map(|past| past["attempts"].as_u64().unwrap())
+        .collect();
+    assert_eq!(attempts, (2..12).collect::<Vec<_>>());
+    let expected = json!({
+        "time": "1970-01-01T00:01:01Z", "sink": "meta", "reason": "refused", "detail": "no",
+        "destination_code": 100, "destination_subcode": 33, "attempts": 2,
+        "first_time": "1970-01-01T00:00:01Z", "last_time": "1970-01-01T00:01:01Z",
+        "event_id": "a", "event_time": 7, "expires_at": 9, "partition": "42", "label": "a → b",
+        "source": "events line 17", "history": null, "payload": {"id": "a", "n": 1.5},
+    });
+    assert_eq!(line, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_reads_dead_letters() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 300, 300);
+    letters.append(&[letter()], 0).unwrap();
+    for name in ["", "00000001.ndjson", "lock"] {
+        let path = letters.path().join(name);
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn full_dead_letters_refuse_and_take_again_once_they_are_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 500, 10_000);
+    letters.append(&[letter()], 0).unwrap();
+    let refused = letters.append(&[letter()], 0).unwrap_err();
+    assert!(
+        matches!(refused, DeadLetterError::Full { max_bytes: 500, .. }),
+        "{refused}"
+    );
+    for word in [
+        "`meta`",
+        "replay",
+        "purge",
+        "move",
+        "dead_letters.max_bytes",
+    ] {
+        assert!(refused.to_string().contains(word), "{refused}");
+    }
+    let segment = letters.path().join("00000001.ndjson");
+    let text = std::fs::read_to_string(&segment).unwrap();
+    assert_eq!(text.lines().count(), 1);
+    std::fs::rename(&segment, folder.path().join("moved")).unwrap();
+    letters.append(&[letter()], 0).unwrap();
+    std::fs::rename(letters.path(), folder.path().join("moved with the folder")).unwrap();
+    letters.append(&[letter()], 0).unwrap();
+    assert_eq!(std::fs::read_to_string(&segment).unwrap(), text);
+}
+
+#[test]
+fn the_bound_is_exact_and_holds_for_all_segments_together() {
+    let folder = tempfile::tempdir().unwrap();
+    letters(&folder, 10_000, 1).append(&[letter()], 0).unwrap();
+    let line = segment(&letters(&folder, 0, 0), 1).len() as u64;
+    let letters = letters(&folder, 4 * line, 2 * line);
+    for _ in 0..3 {
+        letters.append(&[letter()], 0).unwrap();
+    }
+    assert!(letters.append(&[letter()], 0).is_err());
+    let lines = |number| segment(&letters, number).lines().count();
+    assert_eq!([lines(1), lines(2), lines(3)], [2, 2, 0]);
+}
+
+#[test]
+fn the_single_file_of_an_earlier_version_counts_but_is_not_appended_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 1_000, 10_000);
+    letters.append(&[letter()], 0).unwrap();
+    let old = folder.path().join("dead_letters/meta.ndjson");
+    std::fs::write(&old, "x".repeat(900)).unwrap();
+    assert!(letters.append(&[letter()], 0).is_err());
+    std::fs::write(&old, "x".repeat(100)).unwrap();
+    letters.append(&[letter()], 0).unwrap();
+    assert_eq!(std::fs::read(&old).unwrap().len(), 100);
+    assert_eq!(segment(&letters, 1).lines().count(), 2);
+}
+
+#[test]
+fn a_line_cut_short_by_a_crash_costs_itself_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000, 10_000);
+    letters.append(&[letter(), letter()], 0).unwrap();
+    let path = letters.path().join("00000001.ndjson");
+    let text = std::fs::read(&path).unwrap();
+    for cut in [text.len() - 1, text.len() - 40, text.len() / 2 + 1] {
+        std::fs::write(&path, &text[..cut]).unwrap();
+        letters.append(&[letter()], 0).unwrap();
+        let after = segment(&letters, 1);
+        let good = after
+            .lines()
+            .filter(|line| serde_json::from_str::<Value>(line).is_ok());
+        let expected = if cut == text.len() - 1 { 3 } else { 2 };
+        assert_eq!(
+            (after.lines().count(), good.count()),
+            (3, expected),
+            "{cut}"
+        );
+    }
+}
+
+#[test]
+fn files_that_are_no_segments_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000, 10_000);
+    letters.append(&[letter()], 0).unwrap();
+    for name in [
+        "00000002.ndjson.gz",
+        "7.ndjson",
+        "mine.ndjson",
+        "0000000x.ndjson",
+    ] {
+        std::fs::write(letters.path().join(name), "mine").unwrap();
+    }
+    std::fs::create_dir(letters.path().join("00000009.ndjson")).unwrap();
+    letters.append(&[letter()], 0).unwrap();
+    assert_eq!(segment(&letters, 1).lines().count(), 2);
+}
+
+#[test]
+fn numbers_go_on_beyond_eight_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000, 1);
+    letters.append(&[letter()], 0).unwrap();
+    let path = |name: &str| letters.path().join(name);
+    std::fs::rename(path("00000001.ndjson"), path("99999999.ndjson")).unwrap();
+    letters.append(&[letter()], 0).unwrap();
+    letters.append(&[letter()], 0).unwrap();
+    assert!(path("100000000.ndjson").exists() && path("100000001.ndjson").exists());
+    std::fs::rename(
+        path("100000001.ndjson"),
+        path(&format!("{}.ndjson", u64::MAX)),
+    )
+    .unwrap();
+    let error = letters.append(&[letter()], 0).unwrap_err().to_string();
+    assert!(error.contains("no number is left"), "{error}");
+}
+
+#[test]
+fn two_writers_never_mix_their_lines_or_pass_the_bound() {
+    const WRITERS: usize = 4;
+    const EACH: usize = 25;
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                // Each has files of its own open, as another process would.
+                let letters = letters(&folder, 1_000_000, 4_000);
+                for _ in 0..EACH {
+                    letters.append(&[letter(), letter()], 0).unwrap();
+                }
+            });
+        }
+    });
+    let letters = letters(&folder, 1_000_000, 4_000);
+    let texts: Vec<_> = (1..100).map(|number| segment(&letters, number)).collect();
+    let lines: Vec<_> = texts.iter().flat_map(|text| text.lines()).collect();
+    assert_eq!(lines.len(), WRITERS * EACH * 2);
+    assert!(
+        lines
+            .iter()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok())
+    );
+    assert!(
+        texts.iter().all(|text| text.len() < 5_000),
+        "segments are closed"
+    );
+}
+
+/// A letter with this id and reason.
+fn of(id: &str, reason: &'static str) -> Letter {
+    Letter {
+        reason: Reason::new(reason, "a sentence"),
+        record: Some(record(id)),
+        ..letter()
+    }
+}
+
+fn write(letters: &DeadLetters, now_ms: i64, all: &[(&str, &'static str)]) {
+    for (id, reason) in all {
+        letters.append(&[of(id, reason)], now_ms).unwrap();
+    }
+}
+
+/// The ids of the letters that can be read, and how many places could not.
+fn ids(letters: Letters) -> (Vec<String>, usize) {
+    let (mut ids, mut problems) = (Vec::new(), 0);
+    for letter in letters {
+        match letter.map(|letter| letter.record) {
+            Ok(Some(record)) => ids.push(record.event_id.into()),
+            Ok(None) => ids.push("-".to_owned()),
+            Err(_) => problems += 1,
+        }
+    }
+    (ids, problems)
+}
+
+fn all_ids(letters: &DeadLetters) -> Vec<String> {
+    let (ids, problems) = ids(letters.letters().unwrap());
+    assert_eq!(problems, 0);
+    ids
+}
+
+#[test]
+fn what_was_written_is_read_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    let code = DestinationCode {
+        code: 100,
+        subcode: None,
+    };
+    let past = Past {
+        reason: "expired".into(),
+        destination: Some(code),
+        attempts: 3,
+        time_ms: 5_000,
+    };
+    let written = Letter {
+        reason: Reason::new("refused", "say \"no\"").with_destination(code),
+        history: [past.clone()].into(),
+        ..of("a", "x")
+    };
+    letters.append(&[written], 61_000).unwrap();
+    letters.append(&[letter()], 62_000).unwrap();
+    let read: Vec<_> = letters.letters().unwrap().map(Result::unwrap).collect();
+    let [first, second] = &read[..] else {
+        panic!("{read:?}")
+    };
+    assert_eq!(first.record, Some(record("a")));
+    assert_eq!((first.first_ms, first.last_ms), (1_000, 61_000));
+    assert_eq!(
+        (&*first.reason, &*first.detail, first.destination),
+        ("refused", "say \"no\"", Some(code))
+    );
+    assert_eq!(&*first.history, [past]);
+    assert_eq!((&*second.source, second.attempts), ("events line 17", 2));
+    assert_eq!((&second.record, second.destination), (&None, None));
+    let text = segment(&letters, 1);
+    assert_eq!(first.line, text.trim_end());
+}
+
+#[test]
+fn a_sink_without_dead_letters_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 1_000, 1_000);
+    assert_eq!(all_ids(&letters), [] as [&str; 0]);
+    assert_eq!(
+        letters.purge(&Filter::default()).unwrap(),
+        Purged::default()
+    );
+    assert!(!letters.path().exists(), "looking makes no folders");
+    assert!(letters.take_for_replay().unwrap().segments().is_empty());
+}
+
+#[test]
+fn a_damaged_line_is_reported_in_its_place_and_costs_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("b", "x"), ("c", "x")]);
+    let text = segment(&letters, 1);
+    let mut lines: Vec<_> = text.lines().collect();
+    lines[1] = &lines[1][..100];
+    lines.insert(2, "");
+    let path = letters.path().join("00000001.ndjson");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let found: Vec<_> = letters.letters().unwrap().collect();
+    assert_eq!(found.len(), 3);
+    let problem = found[1].as_ref().unwrap_err().to_string();
+    let expected = format!(
+        "line 2 of `{}` is no dead letter; it is left as it is",
+        path.display()
+    );
+    assert_eq!(problem, expected);
+    assert_eq!(ids(letters.letters().unwrap()).0, ["a", "c"]);
+}
+
+#[test]
+fn the_file_of_an_earlier_version_is_read_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    write(&letters, 0, &[("old", "x")]);
+    let single = folder.path().join("dead_letters/meta.ndjson");
+    std::fs::rename(letters.path().join("00000001.ndjson"), &single).unwrap();
+    assert_eq!(all_ids(&letters), ["old"]);
+    write(&letters, 0, &[("b", "x"), ("c", "x")]);
+    assert_eq!(all_ids(&letters), ["old", "b", "c"]);
+    let replay = letters.take_for_replay().unwrap();
+    assert!(!single.exists());
+    let taken: Vec<_> = replay.segments().iter().map(Segment::letters).collect();
+    let taken: Vec<_> = taken.into_iter().map(|letters| ids(letters).0).collect();
+    assert_eq!(taken, [["old"], ["b"], ["c"]]);
+    drop(replay);
+    std::fs::write(&single, "damaged").unwrap();
+    letters.purge(&Filter::default()).unwrap();
+    assert!(!single.exists());
+}
+
+#[test]
+fn a_purge_deletes_what_fits_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1_000);
+    write(&letters, 0, &[("a", "x"), ("b", "y"), ("c", "x")]);
+    write(&letters, 9_000, &[("d", "x"), ("e", "y"), ("f", "z")]);
+    let segment_1 = letters.path().join("00000001.ndjson");
+    let text = std::fs::read_to_string(&segment_1).unwrap();
+    std::fs::write(&segment_1, format!("damaged\n{text}")).unwrap();
+    let filter = |reason: &str, before_ms| Filter {
+        reason: Some(reason.to_owned()),
+        before_ms,
+    };
+    let purge = |filter| {
+        let purged = letters.purge(&filter).unwrap();
+        assert!(!purged.left_to_replay);
+        let (ids, problems) = ids(letters.letters().unwrap());
+        (purged.deleted, purged.kept, ids.concat(), problems)
+    };
+    assert_eq!(purge(filter("none", None)), (0, 6, "abcdef".to_owned(), 1));
+    assert_eq!(
+        purge(filter("x", Some(9_000))),
+        (2, 4, "bdef".to_owned(), 1)
+    );
+    assert_eq!(purge(filter("y", None)), (2, 2, "df".to_owned(), 1));
+    let old = Filter {
+        reason: None,
+        before_ms: Some(9_001),
+    };
+    assert_eq!(purge(old), (2, 0, String::new(), 1));
+    assert_eq!(purge(Filter::default()), (0, 0, String::new(), 0));
+    assert!(!letters.path().join("rewriting").exists());
+    assert_eq!(letters.percent_full().unwrap(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_segment_that_was_written_anew_is_the_owners_alone_and_is_appended_to() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("b", "y")]);
+    let filter = Filter {
+        reason: Some("x".to_owned()),
+        before_ms: None,
+    };
+    letters.purge(&filter).unwrap();
+    write(&letters, 0, &[("c", "x")]);
+    let path = letters.path().join("00000001.ndjson");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(all_ids(&letters), ["b", "c"]);
+}
+
+#[test]
+fn purging_beside_a_writer_loses_nothing() {
+    const LETTERS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000_000, 3_000);
+    let filter = Filter {
+        reason: Some("x".to_owned()),
+        before_ms: None,
+    };
+    let deleted: u64 = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for id in 0..LETTERS {
+                let reason = if id % 2 == 0 { "x" } else { "y" };
+                write(&letters, 0, &[(&id.to_string(), reason)]);
+            }
+        });
+        let mut deleted = 0;
+        while !writer.is_finished() {
+            deleted += letters.purge(&filter).unwrap().deleted;
+        }
+        deleted + letters.purge(&filter).unwrap().deleted
+    });
+    let odd = (0..LETTERS).filter(|id| id % 2 == 1);
+    let expected: Vec<_> = odd.map(|id| id.to_string()).collect();
+    assert_eq!((deleted, all_ids(&letters)), (LETTERS as u64 / 2, expected));
+}
+
+#[test]
+fn a_replay_takes_everything_and_gives_up_only_what_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    write(&letters, 0, &[("a", "x"), ("b", "x")]);
+    let replay = letters.take_for_replay().unwrap();
+    assert_eq!(replay.segments().len(), 2);
+    assert_eq!(letters.percent_full().unwrap(), 0);
+    // Meanwhile the pipeline goes on, and somebody looks.
+    write(&letters, 0, &[("c", "x")]);
+    assert_eq!(all_ids(&letters), ["a", "b", "c"]);
+    let error = letters.take_for_replay().unwrap_err();
+    assert!(
+        matches!(error, DeadLetterError::Replaying { .. }),
+        "{error}"
+    );
+    let purged = letters.purge(&Filter::default()).unwrap();
+    assert!(purged.left_to_replay);
+    assert_eq!(
+        (purged.deleted, all_ids(&letters)),
+        (1, vec!["a".into(), "b".into()])
+    );
+    replay.finish(&replay.segments()[0]).unwrap();
+    replay.finish(&replay.segments()[0]).unwrap();
+    // It ends, or is killed, before it is done.
+    drop(replay);
+    write(&letters, 0, &[("d", "x")]);
+    let replay = letters.take_for_replay().unwrap();
+    let taken = replay
+        .segments()
+        .iter()
+        .flat_map(|segment| ids(segment.letters()).0);
+    assert_eq!(taken.collect::<Vec<_>>(), ["b", "d"]);
+    for segment in replay.segments() {
+        replay.finish(segment).unwrap();
+    }
+    assert_eq!(all_ids(&letters), [] as [&str; 0]);
+}
+
+#[test]
+fn what_cannot_be_replayed_goes_back_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    letters.append(&[letter(), of("a", "x")], 61_000).unwrap();
+    let path = letters.path().join("00000001.ndjson");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (without_payload, _) = text.split_once('\n').unwrap();
+    std::fs::write(&path, format!("damaged\n{text}torn")).unwrap();
+    let replay = letters.take_for_replay().unwrap();
+    let [taken] = replay.segments() else {
+        panic!("{replay:?}")
+    };
+    let back: Vec<_> = taken
+        .letters()
+        .flatten()
+        .filter(|letter| letter.record.is_none())
+        .collect();
+    letters.put_back(&back).unwrap();
+    letters.put_back(&[]).unwrap();
+    replay.finish(taken).unwrap();
+    drop(replay);
+    assert_eq!(segment(&letters, 3), format!("{without_payload}\n"));
+    assert_eq!(segment(&letters, 4), "damaged\ntorn");
+    // The next letter does not run into what is torn.
+    write(&letters, 0, &[("b", "x")]);
+    let (ids, problems) = ids(letters.letters().unwrap());
+    assert_eq!((ids, problems), (vec!["-".to_owned(), "b".to_owned()], 2));
+}
+
+#[test]
+fn full_letters_can_be_replayed_and_what_fails_again_has_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 500, 100_000);
+    write(&letters, 0, &[("a", "x")]);
+    assert!(letters.append(&[of("b", "x")], 0).is_err());
+    assert!(letters.percent_full().unwrap() > 50);
+    let replay = letters.take_for_replay().unwrap();
+    write(&letters, 0, &[("a", "again")]);
+    replay.finish(&replay.segments()[0]).unwrap();
+    assert_eq!(all_ids(&letters), ["a"]);
+}
+
+#[test]
+fn a_line_too_long_for_a_letter_is_one_problem_and_survives_a_purge() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 1_000_000_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("b", "y")]);
+    let path = letters.path().join("00000001.ndjson");
+    let mut text = vec![b'x'; 2 * MAX_LETTER_BYTES + 1];
+    text.push(b'\n');
+    text.extend(std::fs::read(&path).unwrap());
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(
+        ids(letters.letters().unwrap()),
+        (vec!["a".into(), "b".into()], 1)
+    );
+    let filter = Filter {
+        reason: Some("x".to_owned()),
+        before_ms: None,
+    };
+    letters.purge(&filter).unwrap();
+    assert_eq!(ids(letters.letters().unwrap()), (vec!["b".into()], 1));
+    assert!(path.metadata().unwrap().len() > 2 * MAX_LETTER_BYTES as u64);
+}
+
+#[test]
+fn a_summary_groups_by_reason_and_code_and_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 10_000_000, 10_000_000);
+    let refused = |code| Letter {
+        reason: Reason::new("refused", format!("because {code}")).with_destination(
+            DestinationCode {
+                code,
+                subcode: None,
+            },
+        ),
+        ..letter()
+    };
+    letters
+        .append(&[refused(1), refused(2), letter()], 5_000)
+        .unwrap();
+    letters.append(&[refused(1)], 6_000).unwrap();
+    let summary = Summary::of(letters.letters().unwrap());
+    let groups: Vec<_> = summary.groups.iter().collect();
+    assert_eq!((groups.len(), summary.letters), (3, 4));
+    let (key, group) = groups[0];
+    assert_eq!(key.destination.map(|given| given.code), Some(1));
+    assert_eq!(
+        (group.letters, group.first_ms, group.last_ms),
+        (2, 1_000, 6_000)
+    );
+    assert_eq!(group.example, "because 1");
+    let many: Vec<_> = (0..1_500).map(refused).collect();
+    letters.append(&many, 0).unwrap();
+    let summary = Summary::of(letters.letters().unwrap());
+    assert_eq!(summary.groups.len(), MAX_GROUPS + 1);
+    assert_eq!(summary.letters, 1_504);
+}

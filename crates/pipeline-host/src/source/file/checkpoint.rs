@@ -1,0 +1,252 @@
+//! The checkpoint of one source on disk: which files it has read, and how far.
+//!
+//! It lives in `data_dir/checkpoints/<source>.json`, is replaced as a whole, and is locked through
+//! `<source>.lock` beside it, so that two processes never read for one checkpoint.
+//!
+//! Invariant: at every moment the file holds one whole checkpoint, the old or the new one; and nothing of what files say,
+//! only lengths and checksums.
+
+use crate::source::mark::{Fingerprint, Mark};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The version that is written.
+const VERSION: u64 = 1;
+/// Files that one source remembers at most.
+pub(crate) const MAX_FILES: usize = 10_000;
+/// Largest checkpoint that is read, in bytes: [`MAX_FILES`] with long paths.
+const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How far one file has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Where it was; it may have been renamed since.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) path: PathBuf,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// Its first bytes, because an inode is used again when a file is gone.
+    pub(crate) start: Fingerprint,
+    #[serde(flatten)]
+    pub(crate) mark: Mark,
+}
+
+/// The files by a number that holds during one run, in the order in which they were met.
+pub(crate) type Entries = BTreeMap<u64, Entry>;
+
+/// Why there is no checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The folder or the file cannot be used.
+    #[error("cannot be used: {0}; make it readable and writable, or set `checkpoint: false`")]
+    Io(#[from] io::Error),
+    /// A newer program wrote it.
+    #[error(
+        "has version {0}, and this program knows version {VERSION}; use the newer program, or move the file away to read \
+         everything from the start"
+    )]
+    Newer(u64),
+    /// What was read last could not be saved.
+    #[error(
+        "cannot be written: {0}; until it can be, the next run reads the last lines of this one again"
+    )]
+    Unsaved(io::Error),
+    /// Another process holds it.
+    #[error(
+        "is kept by another process; end that one, or give this pipeline a `data_dir` of its own"
+    )]
+    InUse,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document<F> {
+    version: u64,
+    files: F,
+}
+
+fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+/// The checkpoint file of one source, held by this process alone.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    pub(crate) fn path_of(data_dir: &Path, source: &str) -> PathBuf {
+        data_dir.join("checkpoints").join(format!("{source}.json"))
+    }
+
+    /// Takes hold of a source's checkpoint.
+    pub(crate) fn open(data_dir: &Path, source: &str) -> Result<Self, CheckpointError> {
+        let path = Self::path_of(data_dir, source);
+        let folder = data_dir.join("checkpoints");
+        std::fs::create_dir_all(data_dir)?;
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        let lock = create(&path.with_extension("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::InUse),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+        Ok(Self {
+            path,
+            folder,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was saved last; nothing where there is nothing. What cannot be understood is set aside as `.bad`.
+    pub(crate) fn load(&self) -> Result<Entries, CheckpointError> {
+        let mut bytes = Vec::new();
+        match File::open(&self.path) {
+            Ok(file) => file.take(MAX_CHECKPOINT_BYTES).read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Entries::new()),
+            Err(error) => return Err(error.into()),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(Versioned { version }) if version > VERSION => {
+                return Err(CheckpointError::Newer(version));
+            }
+            _ => {}
+        }
+        if let Ok(document) = serde_json::from_slice::<Document<Vec<Entry>>>(&bytes)
+            && document.version == VERSION
+        {
+            return Ok((0..).zip(document.files).collect());
+        }
+        // It is only ever replaced as a whole, so this is no trace of a crash but of a disk or a hand.
+        let aside = self.path.with_extension("json.bad");
+        std::fs::rename(&self.path, &aside)?;
+        tracing::error!(
+            "the checkpoint `{}` is damaged and has been set aside as `{}`: everything is read from the start, and events \
+             that were delivered before are sent again under the same ids",
+            self.path.display(),
+            aside.display()
+        );
+        Ok(Entries::new())
+    }
+
+    /// Replaces what was saved. Blocks on the disk.
+    pub(crate) fn save(&self, entries: &Entries) -> io::Result<()> {
+        let document = Document {
+            version: VERSION,
+            files: entries.values().collect::<Vec<_>>(),
+        };
+        let mut bytes = serde_json::to_vec(&document)?;
+        bytes.push(b'\n');
+        let new = self.path.with_extension("json.new");
+        let mut file = create(&new)?;
+        file.set_len(0)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&new, &self.path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// Opens a file for writing that only its owner reads.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false).mode(0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn entries() -> Entries {
+        let entry = |inode| Entry {
+            path: PathBuf::from(format!("/logs/{inode}.ndjson")),
+            device: 1,
+            inode,
+            start: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}"),
+            mark: Mark {
+                offset: 29,
+                line: 1,
+                open_bytes: 0,
+                last: Fingerprint::of_end(b"{\"email\":\"jane@example.com\"}", b"\n"),
+            },
+        };
+        (0..2).map(|id| (id, entry(id + 7))).collect()
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_only_its_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("data"), "events").unwrap();
+        assert_eq!(store.load().unwrap(), Entries::new());
+        store.save(&entries()).unwrap();
+        store.save(&entries()).unwrap();
+        assert_eq!(store.load().unwrap(), entries());
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(store.path()), 0o600);
+        assert_eq!(mode(&store.folder), 0o700);
+        let text = std::fs::read_to_string(store.path()).unwrap();
+        assert!(text.starts_with("{\"version\":1,"), "{text}");
+        assert!(
+            !text.contains("jane") && !text.contains("example.com"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_is_held_by_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Store::open(folder.path(), "events").unwrap();
+        let second = Store::open(folder.path(), "events").unwrap_err();
+        assert!(matches!(second, CheckpointError::InUse), "{second}");
+        Store::open(folder.path(), "others").unwrap();
+        drop(first);
+        Store::open(folder.path(), "events").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_set_aside_and_what_is_newer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), "events").unwrap();
+        let whole = {
+            store.save(&entries()).unwrap();
+            std::fs::read_to_string(store.path()).unwrap()
+        };
+        let bad = store.path().with_extension("json.bad");
+        for damaged in [
+            "",
+            "{\"version\":1",
+            "[]",
+            "{\"version\":0,\"files\":[]}",
+            &whole[..whole.len() / 2],
+        ] {
+            std::fs::write(store.path(), damaged).unwrap();
+            assert_eq!(store.load().unwrap(), Entries::new(), "{damaged}");
+            assert_eq!(std::fs::read_to_string(&bad).unwrap(), damaged);
+            assert!(!store.path().exists());
+        }
+        std::fs::write(store.path(), "{\"version\":2,\"pages\":{}}").unwrap();
+        let refused = store.load().unwrap_err();
+        assert!(matches!(refused, CheckpointError::Newer(2)), "{refused}");
+        assert!(store.path().exists());
+    }
+}

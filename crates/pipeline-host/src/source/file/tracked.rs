@@ -1,0 +1,163 @@
+//! One file that a source reads: which it is, how far it has been read, and what of that is known to the checkpoint.
+//!
+//! Invariant: the place only moves over lines that have been handed on.
+
+use super::checkpoint::Entry;
+use super::keeper::Change;
+use super::opened::{Found, Opened, Stat};
+use super::recall::siblings;
+use crate::source::chunk::{Output, Stopped};
+use crate::source::mark::{Fingerprint, Mark};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A file that is read.
+pub(super) struct Tracked {
+    pub(super) id: u64,
+    pub(super) found: Found,
+    /// Whether it is one of the files that the source was told to read, and not only where one of those has gone.
+    pub(super) is_asked_for: bool,
+    pub(super) label: Arc<str>,
+    pub(super) start: Fingerprint,
+    pub(super) mark: Mark,
+    pub(super) opened: Option<Opened>,
+    /// How it was when it was last read to its end.
+    pub(super) read_at: Option<Stat>,
+    /// When a file that could not be read is tried again.
+    pub(super) retry_at: Option<Instant>,
+    pub(super) is_gone: bool,
+    /// The line behind which it goes on, until that has been said.
+    resumed_behind: Option<u64>,
+    sent: Option<Entry>,
+}
+
+impl Tracked {
+    pub(super) fn new(id: u64, found: Found, label: Arc<str>, known: Option<Entry>) -> Self {
+        let (start, mark) = known
+            .as_ref()
+            .map(|entry| (entry.start, entry.mark))
+            .unwrap_or_default();
+        Self {
+            id,
+            found,
+            is_asked_for: true,
+            label,
+            start,
+            mark,
+            opened: None,
+            read_at: None,
+            retry_at: None,
+            is_gone: false,
+            resumed_behind: (mark.end() > 0).then_some(mark.line),
+            sent: known,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.found.path
+    }
+
+    pub(super) fn entry(&self) -> Entry {
+        let path = self.path();
+        self.found.stat.entry(path, self.start, self.mark)
+    }
+
+    /// What the checkpoint has to learn; nothing of what cannot be read twice.
+    pub(super) fn change(&mut self) -> Option<Change> {
+        let entry = self.entry();
+        let is_known = self.sent.as_ref() == Some(&entry);
+        let is_nothing = self.sent.is_none() && self.mark.end() == 0;
+        if !self.found.stat.is_regular || is_known || is_nothing {
+            return None;
+        }
+        self.sent = Some(entry.clone());
+        Some(Change::Read(self.id, entry))
+    }
+
+    /// Whether all that is there has been read, as far as the length says.
+    pub(super) fn is_complete(&self) -> bool {
+        self.read_at.is_some() && self.found.stat.length == self.mark.end()
+    }
+
+    /// Opens it where the next line starts; says whether it still holds what has been read.
+    pub(super) fn open(&mut self, follows: bool) -> io::Result<bool> {
+        if self.found.stat.is_regular && !self.is_at_path() && !self.relocate() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it is gone"));
+        }
+        let Some(opened) = Opened::at(self.path(), self.start, self.mark)? else {
+            return Ok(false);
+        };
+        let stat = opened.stat()?;
+        if stat.id() != self.found.stat.id() {
+            return Err(io::Error::other("it was replaced while it was opened"));
+        }
+        self.found.stat = stat;
+        self.start = opened.start;
+        self.opened = Some(if follows { opened.waiting() } else { opened });
+        Ok(true)
+    }
+
+    /// Begins at the start, because what was read is no longer there.
+    pub(super) fn restart(&mut self) {
+        self.opened = None;
+        self.start = Fingerprint::default();
+        self.mark = Mark::default();
+        self.resumed_behind = None;
+    }
+
+    /// Hands the next chunk on; says whether there were events, and whether there is more.
+    pub(super) fn read_chunk(
+        &mut self,
+        output: &Output,
+        shift_ms: i64,
+    ) -> Result<(bool, io::Result<bool>), Stopped> {
+        let Some(opened) = &mut self.opened else {
+            return Ok((false, Ok(false)));
+        };
+        let (inputs, more) = output.cut(&mut opened.lines, &self.label, shift_ms);
+        self.mark = opened.lines.mark();
+        self.start = opened.start;
+        let any = !inputs.is_empty();
+        if any && let Some(line) = self.resumed_behind.take() {
+            let (source, path) = (&output.source, self.found.path.display());
+            tracing::info!(%source, "`{path}` goes on behind line {line}");
+        }
+        let change = self.change();
+        output.send(inputs, change)?;
+        Ok((any, more))
+    }
+
+    /// Looks at it through its handle where it is open, else under its name.
+    pub(super) fn look(&mut self) -> io::Result<Stat> {
+        let stat = match &self.opened {
+            Some(opened) => opened.stat()?,
+            None => Stat::of(self.path())?,
+        };
+        if stat.id() == self.found.stat.id() {
+            self.found.stat = stat;
+        }
+        Ok(stat)
+    }
+
+    /// Whether its name leads to it.
+    pub(super) fn is_at_path(&self) -> bool {
+        Stat::of(self.path()).is_ok_and(|stat| stat.id() == self.found.stat.id())
+    }
+
+    /// Looks for it under another name in its folder.
+    pub(super) fn relocate(&mut self) -> bool {
+        let folder = self.path().parent().map(Path::to_owned);
+        let id = self.found.stat.id();
+        let found = folder
+            .into_iter()
+            .flat_map(siblings)
+            .find(|found| found.stat.id() == id);
+        let is_found = found.is_some();
+        if let Some(found) = found {
+            self.found = found;
+        }
+        is_found
+    }
+}

@@ -1,0 +1,107 @@
+//! How far a file has been read, in a form that can be kept and found again.
+//!
+//! Invariant: nothing here can be read as text; of what a file says only lengths and 32-bit checksums are kept.
+
+use flate2::Crc;
+use serde::{Deserialize, Serialize};
+
+/// Bytes that a fingerprint covers at most.
+pub(crate) const FINGERPRINT_BYTES: usize = 1024;
+
+/// A checksum that recognizes a few bytes. Too short to tell anything about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fingerprint {
+    /// How many bytes it covers, at most [`FINGERPRINT_BYTES`].
+    pub(crate) bytes: u16,
+    pub(crate) crc32: u32,
+}
+
+impl Fingerprint {
+    /// That of the first bytes.
+    pub(crate) fn of_start(bytes: &[u8]) -> Self {
+        Self::new(&bytes[..bytes.len().min(FINGERPRINT_BYTES)], b"")
+    }
+
+    /// That of the last bytes of `bytes` and `end` together.
+    pub(crate) fn of_end(bytes: &[u8], end: &[u8]) -> Self {
+        let kept = bytes.len().min(FINGERPRINT_BYTES - end.len());
+        Self::new(&bytes[bytes.len() - kept..], end)
+    }
+
+    /// Whether what starts with `head` starts with the bytes that this one was made of.
+    pub(crate) fn is_start_of(self, head: &[u8]) -> bool {
+        let covered = head.get(..usize::from(self.bytes));
+        covered.is_some_and(|covered| Self::new(covered, b"") == self)
+    }
+
+    /// Whether it covers as much as it can.
+    pub(crate) fn is_long(self) -> bool {
+        usize::from(self.bytes) == FINGERPRINT_BYTES
+    }
+
+    fn new(bytes: &[u8], end: &[u8]) -> Self {
+        let mut crc = Crc::new();
+        crc.update(bytes);
+        crc.update(end);
+        Self {
+            // No more than `FINGERPRINT_BYTES`.
+            bytes: u16::try_from(bytes.len() + end.len()).unwrap_or(u16::MAX),
+            crc32: crc.sum(),
+        }
+    }
+}
+
+/// A place in a file: everything before it has been read. Counts plain bytes, also in a compressed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// Where the next line starts.
+    pub(crate) offset: u64,
+    /// Lines before it.
+    pub(crate) line: u64,
+    /// Bytes of a last line that had no end yet when it was read. If the line has grown since, it is read again, whole.
+    pub(crate) open_bytes: u64,
+    /// The bytes before the place.
+    pub(crate) last: Fingerprint,
+}
+
+impl Mark {
+    /// The first byte that has not been read.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.open_bytes
+    }
+
+    /// Where the bytes of `last` start.
+    pub(crate) fn last_start(&self) -> u64 {
+        self.end().saturating_sub(u64::from(self.last.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_recognizes_what_it_covers_and_nothing_else() {
+        let long = vec![b'x'; FINGERPRINT_BYTES + 1];
+        let cases: [(&[u8], &[u8], bool); 7] = [
+            (b"abc", b"abc", true),
+            (b"abc", b"abcdef", true),
+            (b"abc", b"ab", false),
+            (b"abc", b"abd", false),
+            (b"", b"anything", true),
+            (&long, &long[1..], true),
+            (&long, &long[2..], false),
+        ];
+        for (made_of, head, expected) in cases {
+            let start = Fingerprint::of_start(made_of);
+            assert_eq!(start.is_start_of(head), expected, "{made_of:?} {head:?}");
+        }
+        let end = Fingerprint::of_end(&long, b"\n");
+        assert_eq!(usize::from(end.bytes), FINGERPRINT_BYTES);
+        assert_eq!(
+            Fingerprint::of_end(b"ab", b"\n"),
+            Fingerprint::of_start(b"ab\n")
+        );
+    }
+}
