@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod command;
+mod crash;
 mod dead_letters;
 mod delivery;
 mod destination;
