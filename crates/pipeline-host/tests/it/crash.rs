@@ -152,7 +152,8 @@ impl Bench {
         assert_eq!(missing, 0, "{said} {table}");
         assert!(self.rejected().is_subset(&self.refused), "{said}");
         self.assert_private();
-        writeln!(std::io::stderr(), "{said}").unwrap();
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "{said}").unwrap();
     }
 
     fn assert_private(&self) {
