@@ -32,8 +32,12 @@ use writer::{Append, Command, Writer};
 
 /// Smallest disk buffer, in bytes.
 pub const MIN_DISK_BYTES: u64 = 32 * 1024 * 1024;
-/// The part of a disk buffer that its log may take, in bytes: what is brought into the file at once, and one commit.
-const LOG_BYTES: u64 = 8 * 1024 * 1024;
+/// The part of a disk buffer after which its log is brought into the file, within bounds in bytes.
+const LOG_PART: u64 = 16;
+const MIN_LOG_BYTES: u64 = 4 * 1024 * 1024;
+const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
+/// What one commit may add to a log that is full, in bytes.
+const COMMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// Records in memory, waiting to be sent or on their way.
 const WINDOW_EVENTS: usize = 20_000;
 /// Bytes of records in memory, unless one batch is larger.
@@ -83,6 +87,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     max_bytes: u64,
+    log_bytes: u64,
     /// Bytes of the file in use, as of the last commit.
     used: u64,
     /// Bytes set aside for records that are not in the file yet.
@@ -146,7 +151,8 @@ impl Drop for DiskRoom<'_> {
 impl DiskBuffer {
     /// Opens the buffer, or makes a new one. Blocks on the disk.
     pub(crate) fn open(options: DiskOptions) -> Result<Self, DiskBufferError> {
-        let (store, inventory) = Store::open(&options.folder, options.sync)?;
+        let log_bytes = (options.max_bytes / LOG_PART).clamp(MIN_LOG_BYTES, MAX_LOG_BYTES);
+        let (store, inventory) = Store::open(&options.folder, options.sync, log_bytes)?;
         let name = options.name;
         if inventory.cut_bytes > 0 {
             tracing::warn!(sink = %name, bytes = inventory.cut_bytes, "the end of the disk buffer was not written whole and is left out: the last run did not end in an orderly way; what it had acknowledged is in front of it");
@@ -154,7 +160,8 @@ impl DiskBuffer {
         let shared = Arc::new(Shared {
             name,
             state: Mutex::new(State {
-                max_bytes: capacity(options.max_bytes),
+                max_bytes: capacity(options.max_bytes, log_bytes),
+                log_bytes,
                 used: store.used_bytes()?,
                 pending: 0,
                 events: inventory.events,
@@ -198,7 +205,10 @@ impl DiskBuffer {
 
     /// Changes the limits.
     pub(crate) fn set_limits(&self, max_bytes: u64, batch: BatchLimit) {
-        self.shared.lock().max_bytes = capacity(max_bytes);
+        {
+            let mut state = self.shared.lock();
+            state.max_bytes = capacity(max_bytes, state.log_bytes);
+        }
         self.shared.room.notify_waiters();
         self.queue.set_limits(window(&batch), batch);
     }
@@ -493,8 +503,8 @@ impl State {
 }
 
 /// What the file itself may take of a buffer of that size.
-fn capacity(max_bytes: u64) -> u64 {
-    max_bytes.saturating_sub(LOG_BYTES)
+fn capacity(max_bytes: u64, log_bytes: u64) -> u64 {
+    max_bytes.saturating_sub(log_bytes + COMMIT_BYTES)
 }
 
 /// How much of a buffer is in memory: more than is on its way at a time, and no less than one batch.

@@ -156,7 +156,7 @@ impl<R: BufRead> LineReader<R> {
                 self.at_hand = false;
                 return Ok((self.taken > 0 && !self.waits).then_some(false));
             }
-            let end = available.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', available);
             let part = &available[..end.unwrap_or(available.len())];
             if self.too_long || self.line.len() + part.len() > MAX_LINE_BYTES + 1 {
                 (self.too_long, self.line) = (true, Vec::new());

@@ -18,8 +18,6 @@ const FORMAT_VERSION: u32 = 1;
 const APPLICATION_ID: u32 = 0x6d63_6266;
 /// Large pages: chunks have hundreds of kilobytes, and every page of the log costs two writes.
 pub(super) const PAGE_BYTES: u64 = 16 * 1024;
-/// Pages of the log that are brought into the file at once.
-const CHECKPOINT_PAGES: u64 = 256;
 /// The database's own cache, in KiB.
 const CACHE_KIB: i64 = 2048;
 /// Pages given back to the file system in one step, so that no step takes long.
@@ -119,7 +117,14 @@ pub(super) struct Inventory {
 
 impl Store {
     /// Opens the store of this folder, which is made where it is missing. Its lock is held until the store is dropped.
-    pub(super) fn open(folder: &Path, sync: Sync) -> Result<(Self, Inventory), DiskBufferError> {
+    ///
+    /// The log is brought into the file whenever it has `log_bytes`. Pages that were written anew until then, because what
+    /// they held is done, are brought there once only: the larger the log, the less is written.
+    pub(super) fn open(
+        folder: &Path,
+        sync: Sync,
+        log_bytes: u64,
+    ) -> Result<(Self, Inventory), DiskBufferError> {
         let refused = |error: io::Error| DiskBufferError::Unreadable {
             folder: folder.to_owned(),
             problem: error.to_string(),
@@ -134,13 +139,13 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(refused(error)),
         }
         let log = folder.join("records.db-wal");
-        let log_bytes = log.metadata().map_or(0, |file| file.len());
+        let found_log_bytes = log.metadata().map_or(0, |file| file.len());
         let unreadable = |error: rusqlite::Error| DiskBufferError::Unreadable {
             folder: folder.to_owned(),
             problem: error.to_string(),
         };
         let connection = Connection::open(folder.join("records.db")).map_err(unreadable)?;
-        set_up(&connection).map_err(unreadable)?;
+        set_up(&connection, log_bytes / PAGE_BYTES).map_err(unreadable)?;
         let found = check_format(&connection)
             .map_err(unreadable)?
             .ok_or_else(|| DiskBufferError::Unreadable {
@@ -157,7 +162,7 @@ impl Store {
             syncing: true,
             _lock: lock,
         };
-        let inventory = store.inventory(log_bytes).map_err(unreadable)?;
+        let inventory = store.inventory(found_log_bytes).map_err(unreadable)?;
         Ok((store, inventory))
     }
 
@@ -266,7 +271,7 @@ fn create_private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, log_pages: u64) -> rusqlite::Result<()> {
     // These two only count in a new file, before anything is written.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -275,7 +280,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "wal_autocheckpoint", log_pages)?;
     // The log is cut whenever it starts anew, so that what stands behind its end was not written whole.
     connection.pragma_update(None, "journal_size_limit", 0)
 }

@@ -280,7 +280,7 @@ async fn a_tail_that_was_not_written_whole_is_cut_and_the_rest_is_read() {
     let file = std::fs::OpenOptions::new().write(true).open(log).unwrap();
     let bytes = file.metadata().unwrap().len();
     file.set_len(bytes - 100).unwrap();
-    let (store, inventory) = Store::open(copied.path(), Sync::Commit).unwrap();
+    let (store, inventory) = Store::open(copied.path(), Sync::Commit, MIN_LOG_BYTES).unwrap();
     assert!(inventory.cut_bytes > 0, "{inventory:?}");
     assert_eq!(inventory.events, 1);
     drop(store);
