@@ -217,19 +217,14 @@ impl Shared {
         };
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let format = body::Format::of(content_type.map(HeaderValue::as_bytes))?;
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        let coding = body::Coding::of(encoding.map(HeaderValue::as_bytes))?;
         let read = to_bytes(request.into_body(), self.max_body_bytes);
         let bytes = tokio::time::timeout(READ_LIMIT, read)
             .await
             .map_err(|_| Refusal::new(408, "timeout", "the request took too long to arrive"))?
-            .map_err(|_| {
-                let most = self.max_body_bytes;
-                Refusal::new(
-                    413,
-                    "too_large",
-                    format!("the body is larger than {most} bytes, or broke off"),
-                )
-            })?;
-        let events = format.split(&bytes)?;
+            .map_err(|_| body::too_large_or_broken(self.max_body_bytes))?;
+        let events = format.split(&coding.plain(bytes, self.max_body_bytes)?)?;
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let received_ms = self.clock.now_ms();
         let inputs: Vec<Input> = events

@@ -3,8 +3,56 @@
 use super::{MAX_EVENTS_PER_REQUEST, Refusal};
 use crate::source::{Line, LineReader, too_large};
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use pipeline_core::Reason;
 use serde_json::value::RawValue;
+use std::io::Read as _;
+
+/// How a body was packed for its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Plain,
+    Gzip,
+}
+
+impl Coding {
+    pub(super) fn of(content_encoding: Option<&[u8]>) -> Result<Self, Refusal> {
+        let coding = content_encoding.unwrap_or(b"identity");
+        match coding.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"identity" | b"" => Ok(Self::Plain),
+            b"gzip" | b"x-gzip" => Ok(Self::Gzip),
+            _ => {
+                let expected = "expected a body that is plain or packed with `gzip`";
+                Err(Refusal::new(415, "unsupported_encoding", expected))
+            }
+        }
+    }
+
+    /// The body unpacked, which may have at most that many bytes.
+    pub(super) fn plain(self, body: Bytes, max_bytes: usize) -> Result<Bytes, Refusal> {
+        if self == Self::Plain {
+            return Ok(body);
+        }
+        let mut plain = Vec::new();
+        let read = MultiGzDecoder::new(body.as_ref())
+            .take(max_bytes as u64 + 1)
+            .read_to_end(&mut plain);
+        match read {
+            Ok(_) if plain.len() > max_bytes => Err(too_large_or_broken(max_bytes)),
+            Ok(_) => Ok(plain.into()),
+            Err(_) => {
+                let problem = "the body is not whole gzip, as its `Content-Encoding` says";
+                Err(Refusal::new(400, "malformed_gzip", problem))
+            }
+        }
+    }
+}
+
+/// A body that did not come to an end within the limit.
+pub(super) fn too_large_or_broken(max_bytes: usize) -> Refusal {
+    let problem = format!("the body is larger than {max_bytes} bytes, or broke off");
+    Refusal::new(413, "too_large", problem)
+}
 
 /// How a body is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,5 +184,22 @@ mod tests {
         assert_eq!(split("text/html", "{}"), Err(415));
         let many = "{}\n".repeat(MAX_EVENTS_PER_REQUEST + 1);
         assert_eq!(split("application/x-ndjson", &many), Err(413));
+    }
+
+    #[test]
+    fn a_packed_body_is_unpacked_within_the_limit() {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, &[b'1'; 1_000]).unwrap();
+        let packed = Bytes::from(packed.finish().unwrap());
+        let gzip = Coding::of(Some(b" GZIP ")).unwrap();
+        assert_eq!(gzip.plain(packed.clone(), 1_000).unwrap().len(), 1_000);
+        let code = |refused: Result<Bytes, Refusal>| refused.unwrap_err().code;
+        assert_eq!(code(gzip.plain(packed.clone(), 999)), "too_large");
+        assert_eq!(
+            code(gzip.plain(packed.slice(..20), 1_000)),
+            "malformed_gzip"
+        );
+        assert_eq!(Coding::of(None).unwrap(), Coding::Plain);
+        assert_eq!(Coding::of(Some(b"br")).unwrap_err().status, 415);
     }
 }
