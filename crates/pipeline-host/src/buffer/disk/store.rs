@@ -156,7 +156,7 @@ impl Store {
             let folder = folder.to_owned();
             return Err(DiskBufferError::Newer { folder, found });
         }
-        let mut store = Self {
+        let store = Self {
             connection,
             sync,
             syncing: true,
@@ -166,15 +166,20 @@ impl Store {
         Ok((store, inventory))
     }
 
-    fn inventory(&mut self, log_bytes: u64) -> rusqlite::Result<Inventory> {
+    fn inventory(&self, log_bytes: u64) -> rusqlite::Result<Inventory> {
         let (events, next) = self.connection.query_row(
             "SELECT events, next FROM total WHERE id = 0",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let pages: i64 =
+        let checkpoint = |mode: &str| {
+            let pragma = format!("PRAGMA wal_checkpoint({mode})");
             self.connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(1))?;
+                .query_row(&pragma, [], |row| row.get::<_, i64>(1))
+        };
+        // Truncating leaves nothing to count, so the pages are counted first.
+        let pages = checkpoint("PASSIVE")?;
+        checkpoint("TRUNCATE")?;
         let pages = u64::try_from(pages).unwrap_or(0);
         let whole = LOG_HEADER_BYTES + pages * (PAGE_BYTES + LOG_PAGE_HEADER_BYTES);
         Ok(Inventory {

@@ -274,8 +274,12 @@ async fn a_tail_that_was_not_written_whole_is_cut_and_the_rest_is_read() {
     let rig = Rig::open(folder.path());
     rig.push(&["first".to_owned()], 1_000).await;
     rig.push(&["second".to_owned()], 1_000).await;
+    let whole = copy(folder.path());
     let copied = copy(folder.path());
     rig.close().await;
+    let (store, inventory) = Store::open(whole.path(), Sync::Commit, MIN_LOG_BYTES).unwrap();
+    assert_eq!((inventory.cut_bytes, inventory.events), (0, 2));
+    drop(store);
     let log = copied.path().join("records.db-wal");
     let file = std::fs::OpenOptions::new().write(true).open(log).unwrap();
     let bytes = file.metadata().unwrap().len();
