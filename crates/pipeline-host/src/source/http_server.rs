@@ -40,6 +40,8 @@ pub const MAX_REQUESTS_IN_FLIGHT: usize = 64;
 pub const MAX_EVENTS_PER_REQUEST: usize = 10_000;
 /// Rejections that one answer lists.
 const MAX_REJECTIONS_LISTED: usize = 100;
+/// Bytes up to which a body is encoded on the thread that read it.
+const ENCODED_IN_PLACE_BYTES: usize = 16 * 1024;
 /// How long a client may take to send its request.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// How long a request waits for room in the buffers unless told otherwise.
@@ -224,7 +226,9 @@ impl Shared {
             .await
             .map_err(|_| Refusal::new(408, "timeout", "the request took too long to arrive"))?
             .map_err(|_| body::too_large_or_broken(self.max_body_bytes))?;
-        let events = format.split(&coding.plain(bytes, self.max_body_bytes)?)?;
+        let body = coding.plain(bytes, self.max_body_bytes)?;
+        let bytes = body.len();
+        let events = format.split(&body)?;
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let received_ms = self.clock.now_ms();
         let inputs: Vec<Input> = events
@@ -243,14 +247,18 @@ impl Shared {
             .collect();
         let (ack, receipt) = Ack::until(self.until);
         let (outlets, shared) = (self.feed.outlets.clone(), ack.clone());
-        let encodings = tokio::task::spawn_blocking(move || {
+        let encode = move || {
             let encodings = Feed::encode(&outlets, &inputs, &shared);
             shared.done();
             encodings
-        });
-        let encodings = encodings
-            .await
-            .map_err(|_| Refusal::new(500, "internal", "the events could not be encoded"))?;
+        };
+        // To change threads takes longer than to encode a few events.
+        let encodings = if bytes <= ENCODED_IN_PLACE_BYTES {
+            encode()
+        } else {
+            let encoded = tokio::task::spawn_blocking(encode).await;
+            encoded.map_err(|_| Refusal::new(500, "internal", "the events could not be encoded"))?
+        };
         let answer = self.accept(encodings, ack).await?;
         self.wait(receipt).await?;
         Ok(answer)
