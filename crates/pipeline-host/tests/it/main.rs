@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod command;
+mod crash;
 mod dead_letters;
 mod delivery;
 mod destination;
@@ -12,3 +13,4 @@ mod end_to_end;
 mod http;
 mod operation;
 mod process;
+mod tally;
