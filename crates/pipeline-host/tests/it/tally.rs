@@ -289,8 +289,16 @@ impl Recorded {
     pub(crate) fn heard(&self, word: &str) -> Option<String> {
         let said = self.said.lock().unwrap();
         let (_, behind) = said.split_once(word)?;
+        // All of a line is said at once.
         let end = behind.find([';', ' ', '\n'])?;
         Some(behind[..end].to_owned())
+    }
+
+    /// Waits until a word has been said; returns what stands behind it.
+    pub(crate) async fn says(&self, word: &str) -> String {
+        let so_far = || format!("no `{word}` in {}", self.said());
+        eventually(|| self.heard(word).is_some(), so_far).await;
+        self.heard(word).unwrap_or_default()
     }
 
     pub(crate) fn terminate(&self) {
