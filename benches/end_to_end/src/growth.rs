@@ -53,7 +53,7 @@ pub(crate) fn measure(rig: &Rig, long: bool) -> Vec<Run> {
             events,
             time: start.elapsed(),
             host: host.usage(),
-            sandbox: rig.sandbox_cpu() - before,
+            sandbox: rig.sandbox_cpu_since(before),
         };
         host.stop();
         assert_eq!(rig.accepted(), events, "every event is delivered once");

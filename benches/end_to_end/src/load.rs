@@ -34,7 +34,7 @@ pub(crate) fn measure(rig: &Rig) {
     let lines: Vec<&str> = events.lines().collect();
     for size in [1, 100] {
         let bodies: Vec<String> = lines.chunks(size).map(|lines| lines.join("\n")).collect();
-        let (mut times, run) = run(rig, size as u64, bodies);
+        let (mut times, run) = run(rig, size as u64, &bodies);
         times.sort();
         let at = |permille: usize| times[(times.len() - 1) * permille / 1000].as_secs_f64() * 1e3;
         println!(
@@ -47,7 +47,7 @@ pub(crate) fn measure(rig: &Rig) {
     }
 }
 
-fn run(rig: &Rig, size: u64, bodies: Vec<String>) -> (Vec<Duration>, Run) {
+fn run(rig: &Rig, size: u64, bodies: &[String]) -> (Vec<Duration>, Run) {
     let address = free_address();
     let source = json!({ "type": "http_server", "address": address });
     let setup = Setup {
@@ -88,7 +88,7 @@ fn run(rig: &Rig, size: u64, bodies: Vec<String>) -> (Vec<Duration>, Run) {
         events,
         time: start.elapsed(),
         host: host.usage(),
-        sandbox: rig.sandbox_cpu() - before,
+        sandbox: rig.sandbox_cpu_since(before),
     };
     host.stop();
     (times, run)

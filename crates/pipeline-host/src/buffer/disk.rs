@@ -11,6 +11,7 @@
 //! Invariant: a record leaves the store only after it was delivered or stands in the dead letters.
 
 mod chunk;
+mod reserve;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -502,9 +503,9 @@ impl State {
     }
 }
 
-/// What the file itself may take of a buffer of that size.
+/// What the file itself may take of a buffer of that size: the log and the reserve have as much as each other.
 fn capacity(max_bytes: u64, log_bytes: u64) -> u64 {
-    max_bytes.saturating_sub(log_bytes + COMMIT_BYTES)
+    max_bytes.saturating_sub(2 * log_bytes + COMMIT_BYTES)
 }
 
 /// How much of a buffer is in memory: more than is on its way at a time, and no less than one batch.

@@ -1,255 +1,293 @@
-//! The real binary, killed with `kill -9` at random moments and started again, many times over.
+//! The real binary, killed with SIGKILL at random moments again and again: what was acknowledged is delivered or stands
+//! in the dead letters.
 //!
-//! `CRASH_KILLS` says how often, and `CRASH_SEED` repeats the choices of a run; both are printed. What must hold: every
-//! event that was acknowledged is at the destination or in the dead letters; what comes twice has the same event id; and
-//! nothing that is written anywhere holds personal data or the token.
+//! `CRASH_KILLS` says how often each test kills, and `CRASH_SEED` makes its choices the same again.
 
-use crate::destination::dead_letters;
-use crate::process::Process;
-use graph_sandbox::{Fault, Sandbox, SandboxOptions};
+use crate::tally::{
+    Bench, Recorded, events_url, eventually, number, passing_fault, personal, print,
+};
+use graph_sandbox::Fault;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::Path;
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
-const TOKEN: &str = "kept-from-every-file-4711";
-/// What no file and no line may hold, in lower case.
-const PERSONAL: [&str; 4] = ["ottilie", "quandt", "15112345678", "example.org"];
-/// Kills of one run unless `CRASH_KILLS` says otherwise.
-const KILLS: u32 = 200;
-/// The longest the last run may take to send what is left.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// Kills of one test unless told otherwise.
+const KILLS: u64 = 40;
+/// The longest that most processes live, in milliseconds.
+const LIFE_MILLIS: u64 = 300;
+/// Events that may wait for their delivery before more are sent: the tests are about kills, not about backlogs.
+const BACKLOG: u64 = 1_000;
+/// Clients that send at the same time.
+const CLIENTS: usize = 2;
+/// How often the test looks at a life.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Faults that each life meets at most.
+const FAULTS_A_LIFE: usize = 4;
+/// The longest that a request waits for its answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
+/// Ids that the destination refuses for good. Both kinds of input number their events from 0.
+const REFUSED: [&str; 4] = ["e-7", "e-301", "e-302", "e-1999"];
+
+/// What is known of the events so far.
+#[derive(Debug, Default)]
+struct Sent {
+    ids: HashSet<String>,
+    acknowledged: HashSet<String>,
+    next: usize,
 }
 
-fn event(id: &str) -> Value {
-    json!({
-        "type": "track", "event": "Product Added", "messageId": id, "userId": "u",
-        "properties": {"product_id": "p", "price": 5, "currency": "EUR"},
-        "context": {"consent": {"marketing": true}, "page": {"url": "https://shop.example/?email=ottilie@example.org"}},
-        "traits": {"email": "Ottilie.Quandt@example.org", "phone": "+4915112345678", "firstName": "Ottilie", "lastName": "Quandt"},
-    })
+impl Sent {
+    /// Numbers some more events.
+    fn more(&mut self, count: usize) -> Vec<String> {
+        let ids: Vec<_> = (self.next..self.next + count)
+            .map(|id| format!("e-{id}"))
+            .collect();
+        self.next += count;
+        self.ids.extend(ids.iter().cloned());
+        ids
+    }
 }
 
-/// A destination that outlives all processes, and the pipeline file of one of them.
-struct Bench {
-    folder: TempDir,
-    sandbox: Sandbox,
-    file: String,
+/// One crash test under way.
+struct Ordeal {
+    bench: Bench,
     random: fastrand::Rng,
     seed: u64,
-    /// Events that the destination refuses, whatever happens.
-    refused: BTreeSet<String>,
+    sent: Arc<Mutex<Sent>>,
     said: String,
+    kills: u64,
 }
 
-impl Bench {
-    async fn new(source: Value, buffer: &str) -> Self {
-        let seed = from_environment("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
-        let sandbox = Sandbox::start(SandboxOptions {
-            access_tokens: vec![TOKEN.to_owned()],
-            ..SandboxOptions::default()
-        });
-        let sandbox = sandbox.await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let pipeline = json!({
-            "sources": {"events": source},
-            "sinks": {"meta": {
-                "type": "meta_conversions", "inputs": ["events"], "preset": "retail", "pixel_id": "1234567890123456",
-                "access_token": TOKEN, "endpoint": sandbox.url(), "batch": {"timeout_secs": 0.01, "max_events": 200},
-                "retry": {"initial_backoff_secs": 0.005, "max_backoff_secs": 0.02}, "buffer": {"type": buffer},
-            }},
-        });
-        let file = folder.path().join("pipeline.json");
-        std::fs::write(&file, pipeline.to_string()).unwrap();
+impl Ordeal {
+    async fn new(source: &Value, sink: &Value) -> Self {
+        let seed = number("CRASH_SEED", fastrand::u64(..));
+        let mut bench = Bench::new(source).await;
+        // Small ones, so that lives as short as these get something done.
+        bench.sink(&json!({"batch": {"timeout_secs": 0.01, "max_events": 100}}));
+        bench.sink(sink);
         Self {
-            file: file.display().to_string(),
-            folder,
-            sandbox,
+            bench,
             random: fastrand::Rng::with_seed(seed),
             seed,
-            refused: BTreeSet::new(),
+            sent: Arc::default(),
             said: String::new(),
+            kills: number("CRASH_KILLS", KILLS),
         }
     }
 
-    fn start(&self) -> Process {
-        Process::start(&["run", &self.file])
+    /// What the next life meets. Nothing is left of what the last one has not met: a short life would meet nothing else.
+    fn inject(&mut self) {
+        self.bench.sandbox.lift_faults();
+        for id in REFUSED {
+            let fault = Fault::RefuseEventId {
+                event_id: id.to_owned(),
+                code: 100,
+                subcode: None,
+            };
+            self.bench.sandbox.inject(fault, 1).unwrap();
+        }
+        for _ in 0..self.random.usize(..=FAULTS_A_LIFE) {
+            let fault = passing_fault(&mut self.random);
+            let times = self.random.u32(1..=2);
+            self.bench.sandbox.inject(fault, times).unwrap();
+        }
     }
 
-    /// Lets something go wrong at the destination, or nothing.
-    fn disturb(&mut self) {
-        let fault = match self.random.u8(0..8) {
-            0 => Fault::DropBeforeAccept,
-            1 => Fault::DropAfterAccept,
-            2 => Fault::TruncatedAnswer,
-            3 => Fault::Throttle {
-                status: 400,
-                code: 80004,
-                business_use_case_minutes: None,
-                ad_account_reset_seconds: None,
-            },
-            4 => Fault::Delay { millis: 30 },
-            _ => return,
-        };
-        self.sandbox.inject(fault, 1).unwrap();
-    }
-
-    /// From now on the destination refuses this event.
-    fn refuse(&mut self, id: &str) {
-        let fault = Fault::RefuseEventId {
-            event_id: id.to_owned(),
-            code: 100,
-            subcode: None,
-        };
-        self.sandbox.inject(fault, 1).unwrap();
-        self.refused.insert(id.to_owned());
-    }
-
-    fn delivered(&self) -> BTreeSet<String> {
-        let id = |event: &String| {
-            let event: Value = serde_json::from_str(event).unwrap();
-            event["event_id"].as_str().unwrap().to_owned()
-        };
-        self.sandbox.unique().iter().map(id).collect()
-    }
-
-    fn rejected(&self) -> BTreeSet<String> {
-        let letters = dead_letters(self.folder.path(), "meta");
-        let id = |line: &str| {
-            let letter: Value = serde_json::from_str(line).ok()?;
-            Some(letter["event_id"].as_str()?.to_owned())
-        };
-        letters.lines().filter_map(id).collect()
-    }
-
-    /// Waits until everything has arrived, ends the process, and compares.
-    async fn conclude(mut self, process: Process, kept: &BTreeSet<String>, kills: u32) {
-        let since = Instant::now();
-        let missing = loop {
-            let arrived: BTreeSet<_> = &self.delivered() | &self.rejected();
-            let missing = kept.difference(&arrived).count();
-            if missing == 0 || since.elapsed() > DEADLINE {
-                break missing;
+    /// Lets a process live for a random while, then kills it. Some are asked to stop first, some never get to start.
+    async fn live(&mut self, mut meanwhile: impl FnMut(&mut Self, &Recorded)) {
+        self.inject();
+        let process = self.bench.start();
+        let mut end = Instant::now() + Duration::from_millis(LIFE_MILLIS);
+        // One in eight has the time to save checkpoints and to catch up.
+        let longest = LIFE_MILLIS * if self.random.u8(..8) == 0 { 4 } else { 1 };
+        let life = Duration::from_millis(self.random.u64(..longest));
+        // A life begins when the process says its first word, or with its birth.
+        let mut is_born = self.random.u8(..4) == 0;
+        if is_born {
+            end = Instant::now() + life;
+        }
+        while Instant::now() < end {
+            if !is_born && !process.said().is_empty() {
+                is_born = true;
+                end = Instant::now() + life;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        process.terminate();
-        let (_, table, rest) = process.end().await;
-        self.said.push_str(&table);
-        self.said.push_str(&rest);
-        let summary = self.sandbox.summary();
-        let said = format!(
-            "seed {}: {kills} kills, {} acknowledged, {missing} lost, {} dead letters, {summary:?}",
+            meanwhile(self, &process);
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        if self.random.u8(..8) == 0 {
+            process.terminate();
+            let millis = self.random.u64(..LIFE_MILLIS / 8);
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+        self.said += &process.kill().await;
+    }
+
+    /// Events that have met their fate, nearly.
+    fn settled(&self) -> u64 {
+        self.bench.sandbox.summary().unique
+    }
+
+    /// The last run ends in an orderly way.
+    async fn ends_well(&mut self, process: Recorded) {
+        let (status, said) = process.end().await;
+        assert_eq!(status.code(), Some(0), "seed {}: {said}", self.seed);
+        self.said += &said;
+    }
+
+    /// Counts what became of everything, and prints it.
+    fn judge(&self, input: &str, answered: impl Fn(&Sent) -> &HashSet<String>) {
+        let fates = self.bench.fates();
+        let sent = self.sent.lock().unwrap();
+        let answered = answered(&sent);
+        let lost = fates.lost(answered);
+        let text = format!(
+            "{input}, seed {}: {} kills, {} events sent, {} acknowledged, {} accepted, {} duplicates, {} dead letters ({} cut), {} lost",
             self.seed,
-            kept.len(),
-            self.rejected().len(),
+            self.kills,
+            sent.ids.len(),
+            answered.len(),
+            fates.accepted.len(),
+            fates.duplicates,
+            fates.dead.len(),
+            fates.cut_letters,
+            lost.len(),
         );
-        assert_eq!(missing, 0, "{said} {table}");
-        assert!(self.rejected().is_subset(&self.refused), "{said}");
-        self.assert_private();
-        let mut stderr = std::io::stderr();
-        writeln!(stderr, "{said}").unwrap();
-    }
-
-    fn assert_private(&self) {
-        let mut written = Vec::new();
-        collect(&self.folder.path().join("data"), &mut written);
-        written.extend(self.said.as_bytes());
-        let written = String::from_utf8_lossy(&written).to_lowercase();
-        for secret in PERSONAL.iter().copied().chain([TOKEN]) {
-            assert!(!written.contains(secret), "{secret} was written");
+        print(&text);
+        assert!(lost.is_empty(), "{text}: {lost:?}");
+        assert!(fates.invented(&sent.ids).is_empty(), "{text}");
+        let refused = REFUSED.iter().filter(|id| answered.contains(**id));
+        for id in refused {
+            assert!(fates.dead.contains_key(*id), "{text}: {id}");
+            assert!(!fates.accepted.contains(*id), "{text}: {id}");
         }
+        self.bench.keeps_secrets(&self.said);
     }
 }
 
-fn collect(folder: &Path, all: &mut Vec<u8>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, all);
-        } else {
-            all.extend(std::fs::read(&path).unwrap());
+/// A client that sends one request after another to whoever takes them, and remembers what was answered.
+struct Client {
+    sent: Arc<Mutex<Sent>>,
+    random: fastrand::Rng,
+    address: watch::Receiver<Option<String>>,
+    settled: watch::Receiver<u64>,
+}
+
+impl Client {
+    /// Sends until the test ends.
+    async fn run(mut self) {
+        let client = reqwest::Client::builder().timeout(ANSWER_LIMIT);
+        let client = client.build().unwrap();
+        loop {
+            let address = self.address.wait_for(Option::is_some).await;
+            let Ok(Some(address)) = address.map(|address| address.clone()) else {
+                return;
+            };
+            let acknowledged = self.sent.lock().unwrap().acknowledged.len() as u64;
+            let room = |settled: &u64| acknowledged < settled + BACKLOG;
+            if self.settled.wait_for(room).await.is_err() {
+                return;
+            }
+            let count = self.random.usize(1..=100);
+            let ids = self.sent.lock().unwrap().more(count);
+            let events: Vec<_> = ids.iter().map(|id| personal(id)).collect();
+            let request = client.post(events_url(&address));
+            let request = request.header("content-type", "application/json");
+            let answer = request.body(json!(events).to_string()).send().await;
+            match answer.map(|answer| answer.status().as_u16()) {
+                Ok(200) => self.sent.lock().unwrap().acknowledged.extend(ids),
+                Ok(status) => assert_eq!(status, 503, "it is stopping, or full"),
+                // It was killed: wait for the next.
+                Err(_) if self.address.changed().await.is_err() => return,
+                Err(_) => {}
+            }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_that_was_answered_is_lost_however_often_the_process_is_killed() {
-    let kills: u32 = from_environment("CRASH_KILLS").unwrap_or(KILLS);
-    let source = json!({"type": "http_server", "address": "127.0.0.1:0"});
-    let mut bench = Bench::new(source, "disk").await;
-    let client = reqwest::Client::new();
-    let (mut kept, mut number) = (BTreeSet::new(), 0_u32);
-    for kill in 0..kills {
-        let mut process = bench.start();
-        let url = format!("http://{}/v1/events", process.address("address=").await);
-        let lifetime = Duration::from_millis(bench.random.u64(1..120));
-        bench.disturb();
-        let mut random = bench.random.fork();
-        let mut answered = Vec::new();
-        if kill % 20 == 7 {
-            bench.refuse(&format!("event-{}", number + 1));
-        }
-        let sending = async {
-            loop {
-                let ids: Vec<_> = (0..random.u32(1..100))
-                    .map(|_| {
-                        number += 1;
-                        format!("event-{number}")
-                    })
-                    .collect();
-                let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
-                let request = client.post(&url).header("content-type", "application/json");
-                let request = request.body(json!(events).to_string());
-                let sent = request.send().await;
-                if sent.is_ok_and(|answer| answer.status().as_u16() == 200) {
-                    answered.extend(ids);
-                }
+async fn every_event_that_was_answered_with_200_outlives_any_number_of_kills() {
+    let web = json!({"type": "http_server", "address": "127.0.0.1:0"});
+    let mut ordeal = Ordeal::new(&web, &json!({})).await;
+    let (address, settled) = (watch::Sender::new(None), watch::Sender::new(0));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| Client {
+            sent: Arc::clone(&ordeal.sent),
+            random: ordeal.random.fork(),
+            address: address.subscribe(),
+            settled: settled.subscribe(),
+        })
+        .map(|client| tokio::spawn(client.run()))
+        .collect();
+    for _ in 0..ordeal.kills {
+        let life = ordeal.live(|ordeal, process| {
+            settled.send_replace(ordeal.settled());
+            if address.borrow().is_none()
+                && let Some(heard) = process.heard("address=")
+            {
+                address.send_replace(Some(heard));
             }
-        };
-        // The request that is on its way may have been taken; it was not answered.
-        let _ = tokio::time::timeout(lifetime, sending).await;
-        kept.extend(answered);
-        process.kill().await;
+        });
+        life.await;
+        address.send_replace(None);
     }
-    let process = bench.start();
-    bench.conclude(process, &kept, kills).await;
+    drop((address, settled));
+    for client in clients {
+        client.await.unwrap();
+    }
+    let process = ordeal.bench.start();
+    let acknowledged = ordeal.sent.lock().unwrap().acknowledged.clone();
+    ordeal.bench.settle(acknowledged.len()).await;
+    let lost = || ordeal.bench.fates().lost(&acknowledged).len();
+    eventually(
+        || lost() == 0,
+        || format!("{} lost, seed {}", lost(), ordeal.seed),
+    )
+    .await;
+    process.terminate();
+    ordeal.ends_well(process).await;
+    ordeal.judge("http_server and disk", |sent| &sent.acknowledged);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_line_of_a_file_is_lost_however_often_the_process_is_killed() {
-    let kills = from_environment("CRASH_KILLS").unwrap_or(KILLS) / 5;
-    for buffer in ["disk", "memory"] {
-        let source = json!({"type": "file", "path": "events.ndjson", "follow": true});
-        let mut bench = Bench::new(source, buffer).await;
-        let path = bench.folder.path().join("events.ndjson");
-        let mut file = std::fs::File::create(path).unwrap();
-        let mut kept = BTreeSet::new();
-        for kill in 0..kills {
-            let process = bench.start();
-            let lines: String = (0..bench.random.u32(1..300))
-                .map(|_| {
-                    let id = format!("line-{}", kept.len());
-                    let line = format!("{}\n", event(&id));
-                    kept.insert(id);
-                    line
-                })
-                .collect();
-            bench.disturb();
-            if kill % 20 == 7 {
-                bench.refuse(&format!("line-{}", kept.len() - 1));
+/// Lines of one write at most.
+const LINES: usize = 100;
+
+async fn lines_of_a_log_outlive_any_number_of_kills(buffer: &str) {
+    let log = json!({"type": "file", "path": "events.ndjson", "follow": true});
+    let mut ordeal = Ordeal::new(&log, &json!({"buffer": {"type": buffer}})).await;
+    let path = ordeal.bench.path("events.ndjson");
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let mut file = file.unwrap();
+    for _ in 0..ordeal.kills {
+        let life = ordeal.live(|ordeal, _| {
+            let written = ordeal.sent.lock().unwrap().next as u64;
+            if written < ordeal.settled() + BACKLOG {
+                let count = ordeal.random.usize(1..=LINES);
+                let ids = ordeal.sent.lock().unwrap().more(count);
+                let lines: String = ids.iter().map(|id| format!("{}\n", personal(id))).collect();
+                file.write_all(lines.as_bytes()).unwrap();
             }
-            file.write_all(lines.as_bytes()).unwrap();
-            let lifetime = Duration::from_millis(bench.random.u64(1..400));
-            tokio::time::sleep(lifetime).await;
-            process.kill().await;
-        }
-        let process = bench.start();
-        bench.conclude(process, &kept, kills).await;
+        });
+        life.await;
     }
+    ordeal.bench.pipeline["sources"]["in"]["follow"] = json!(false);
+    let process = ordeal.bench.start();
+    ordeal.ends_well(process).await;
+    let input = format!("file and {buffer}");
+    ordeal.judge(&input, |sent| &sent.ids);
+}
+
+#[tokio::test]
+async fn every_line_of_a_log_outlives_any_number_of_kills_with_a_disk_buffer() {
+    lines_of_a_log_outlive_any_number_of_kills("disk").await;
+}
+
+#[tokio::test]
+async fn every_line_of_a_log_outlives_any_number_of_kills_with_a_memory_buffer() {
+    lines_of_a_log_outlive_any_number_of_kills("memory").await;
 }

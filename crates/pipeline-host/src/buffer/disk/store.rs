@@ -5,6 +5,7 @@
 //!
 //! Invariant: what [`Store::commit`] has returned from survives the process; with [`Sync::Commit`] also the machine.
 
+use super::reserve::Reserve;
 use crate::config::option::Sync;
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
@@ -21,7 +22,9 @@ pub(super) const PAGE_BYTES: u64 = 16 * 1024;
 /// The database's own cache, in KiB.
 const CACHE_KIB: i64 = 2048;
 /// Pages given back to the file system in one step, so that no step takes long.
-const TIDY_PAGES: u64 = 256;
+const TIDY_PAGES: u64 = 128;
+/// Steps of that kind that are taken at a time where the disk is full.
+const ROOM_STEPS: usize = 16;
 /// Bytes of the log's header, and of the header of each of its pages.
 const LOG_HEADER_BYTES: u64 = 32;
 const LOG_PAGE_HEADER_BYTES: u64 = 24;
@@ -61,7 +64,7 @@ pub enum DiskBufferError {
     )]
     Full,
     /// The disk or the system refuses.
-    #[error("the disk buffer cannot be written: {0}")]
+    #[error("the disk buffer cannot be written: {0}; it is tried again every second")]
     Refused(String),
 }
 
@@ -101,6 +104,7 @@ pub(super) struct Store {
     connection: Connection,
     sync: Sync,
     syncing: bool,
+    reserve: Reserve,
     /// Held as long as the store is.
     _lock: File,
 }
@@ -156,37 +160,54 @@ impl Store {
             let folder = folder.to_owned();
             return Err(DiskBufferError::Newer { folder, found });
         }
-        let store = Self {
+        let mut store = Self {
             connection,
             sync,
             syncing: true,
+            reserve: Reserve::new(folder, log_bytes),
             _lock: lock,
         };
         let inventory = store.inventory(found_log_bytes).map_err(unreadable)?;
+        store.reserve.keep();
         Ok((store, inventory))
     }
 
-    fn inventory(&self, log_bytes: u64) -> rusqlite::Result<Inventory> {
+    fn inventory(&mut self, log_bytes: u64) -> rusqlite::Result<Inventory> {
         let (events, next) = self.connection.query_row(
             "SELECT events, next FROM total WHERE id = 0",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let checkpoint = |mode: &str| {
-            let pragma = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection
-                .query_row(&pragma, [], |row| row.get::<_, i64>(1))
-        };
-        // Truncating leaves nothing to count, so the pages are counted first.
-        let pages = checkpoint("PASSIVE")?;
-        checkpoint("TRUNCATE")?;
-        let pages = u64::try_from(pages).unwrap_or(0);
-        let whole = LOG_HEADER_BYTES + pages * (PAGE_BYTES + LOG_PAGE_HEADER_BYTES);
-        Ok(Inventory {
+        let inventory = |cut_bytes| Inventory {
             events,
             next,
-            cut_bytes: log_bytes.saturating_sub(whole),
-        })
+            cut_bytes,
+        };
+        // Truncating leaves nothing to count, so the pages are counted first.
+        let pages = match self.checkpoint("PASSIVE") {
+            Err(error) if is_full(&error) => {
+                self.reserve.give();
+                self.checkpoint("PASSIVE")
+            }
+            counted => counted,
+        };
+        match pages {
+            Ok(pages) => {
+                self.checkpoint("TRUNCATE")?;
+                let pages = u64::try_from(pages).unwrap_or(0);
+                let whole = LOG_HEADER_BYTES + pages * (PAGE_BYTES + LOG_PAGE_HEADER_BYTES);
+                Ok(inventory(log_bytes.saturating_sub(whole)))
+            }
+            // The log is as good where it is.
+            Err(error) if is_full(&error) => Ok(inventory(0)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Brings the log into the file; the number of its pages.
+    fn checkpoint(&self, mode: &str) -> rusqlite::Result<i64> {
+        let pragma = format!("PRAGMA wal_checkpoint({mode})");
+        self.connection.query_row(&pragma, [], |row| row.get(1))
     }
 
     /// Writes a change as a whole, or nothing of it.
@@ -260,11 +281,38 @@ impl Store {
         if !is_worthwhile {
             return Ok(false);
         }
+        self.give_back()?;
+        Ok(true)
+    }
+
+    fn give_back(&self) -> rusqlite::Result<()> {
         let pragma = format!("PRAGMA incremental_vacuum({TIDY_PAGES})");
         self.connection.execute_batch(&pragma)?;
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(true)
+        self.checkpoint("TRUNCATE")?;
+        Ok(())
+    }
+
+    /// Puts aside again what [`Store::make_room`] gave away, where the disk has it.
+    pub(super) fn keep_reserve(&mut self) {
+        self.reserve.keep();
+    }
+
+    /// Prepares for writing what is done, and nothing else, to a disk that has no room.
+    pub(super) fn make_room(&mut self) {
+        self.reserve.give();
+        // Where even this is refused, the log goes on behind its end.
+        let _ = self.checkpoint("TRUNCATE");
+    }
+
+    /// Gives the room of what is done back to a disk that had none.
+    pub(super) fn give_room_back(&mut self) -> Result<(), DiskBufferError> {
+        for _ in 0..ROOM_STEPS {
+            if self.pages()?.1 == 0 {
+                break;
+            }
+            self.give_back()?;
+        }
+        Ok(())
     }
 }
 
@@ -304,11 +352,15 @@ fn check_format(connection: &Connection) -> rusqlite::Result<Option<u32>> {
     Ok((id == APPLICATION_ID).then_some(version))
 }
 
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 impl From<rusqlite::Error> for DiskBufferError {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
-            _ => Self::Refused(error.to_string()),
+        if is_full(&error) {
+            return Self::Full;
         }
+        Self::Refused(error.to_string())
     }
 }

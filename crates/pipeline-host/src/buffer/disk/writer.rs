@@ -187,28 +187,26 @@ impl Writer {
     fn commit(&mut self) -> bool {
         let group = self.group.take().unwrap_or_else(|| self.gather());
         let settled = self.settled();
-        let result = self.write(&group.rows, &settled);
+        let mut result = self.write(&group.rows, &settled);
         if result.is_ok() {
             self.hand_over(group);
         } else {
-            // What only makes room may still find its way.
-            let makes_room = !group.rows.is_empty() && self.write(&[], &settled).is_ok();
-            if !makes_room {
-                self.unsettle(settled);
+            let made_room = self.make_room(settled);
+            if !group.rows.is_empty() {
+                self.group = Some(group);
+            } else if made_room {
+                result = Ok(());
             }
-            self.group = (!group.rows.is_empty()).then_some(group);
+            self.hand_over(Group::default());
         }
         self.last_commit = Instant::now();
-        let used = self.store.used_bytes();
-        let mut state = self.shared.lock();
-        state.used = used.unwrap_or(state.used);
-        state.is_failing = result.is_err();
-        drop(state);
+        self.shared.lock().is_failing = result.is_err();
         self.shared.room.notify_waiters();
         match result {
             Ok(()) => {
                 if self.retry_at.take().is_some() {
                     self.complained = None;
+                    self.store.keep_reserve();
                     tracing::info!(sink = %self.shared.name, "the disk buffer can be written again");
                 }
                 true
@@ -219,6 +217,20 @@ impl Writer {
                 false
             }
         }
+    }
+
+    /// Writes what is done where nothing else finds room, and lets the disk have the room that it held. Says whether the
+    /// disk took it.
+    fn make_room(&mut self, settled: Settled) -> bool {
+        self.store.make_room();
+        let is_written = self
+            .write(&[], &settled)
+            .and_then(|()| self.store.give_room_back());
+        if is_written.is_err() {
+            self.unsettle(settled);
+        }
+        self.store.keep_reserve();
+        is_written.is_ok()
     }
 
     fn write(&mut self, rows: &[Row], settled: &Settled) -> Result<(), DiskBufferError> {
@@ -269,8 +281,11 @@ impl Writer {
 
     /// Lets the sources and the feeder know what is on disk now.
     fn hand_over(&mut self, group: Group) {
+        let used = self.store.used_bytes();
         let mut state = self.shared.lock();
+        // Both at once: nobody may find the room of these records neither set aside nor used.
         state.pending -= group.bytes;
+        state.used = used.unwrap_or(state.used);
         for (row, mut records) in group.rows.iter().zip(group.chunks) {
             for (index, held) in records.iter_mut().enumerate() {
                 held.ticket.ack.reached(Until::Kept);

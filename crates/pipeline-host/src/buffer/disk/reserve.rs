@@ -1,0 +1,63 @@
+//! Room that a disk buffer keeps for a day on which the disk is full.
+//!
+//! What is done can only leave the file by way of the log, and the log can only be brought into the file where the file may
+//! grow: both take room before they give any. So a file of the log's size lies beside the store, holding nothing, and goes
+//! when the disk is full.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+    bytes: u64,
+    is_kept: bool,
+}
+
+impl Reserve {
+    pub(super) fn new(folder: &Path, bytes: u64) -> Self {
+        let path = folder.join("reserve");
+        let is_kept = path.metadata().is_ok_and(|file| file.len() == bytes);
+        Self {
+            path,
+            bytes,
+            is_kept,
+        }
+    }
+
+    /// Takes the room, where there is that much. Where there is not, a later call tries again.
+    pub(super) fn keep(&mut self) {
+        if !self.is_kept {
+            self.is_kept = self.write().is_ok();
+            if !self.is_kept {
+                self.give();
+            }
+        }
+    }
+
+    /// Gives the room to whoever needs it.
+    pub(super) fn give(&mut self) {
+        self.is_kept = false;
+        // There may have been none.
+        let _ = std::fs::remove_file(&self.path);
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true);
+        allocate(&options.open(&self.path)?, self.bytes)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    Ok(fallocate(file, FallocateFlags::empty(), 0, bytes)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocate(mut file: &File, bytes: u64) -> io::Result<()> {
+    use std::io::Read as _;
+    io::copy(&mut io::repeat(0).take(bytes), &mut file).map(|_| ())
+}
