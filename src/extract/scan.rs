@@ -24,25 +24,47 @@ pub(super) struct Key<'a> {
     pub(super) has_escapes: bool,
 }
 
-/// Bytes that may stand somewhere, prepared for being compared a word at a time: a search of its own for each length
-/// would be guessed wrong by the processor more often than not.
-#[derive(Debug, Default)]
-pub(super) struct Expected {
-    /// Each word with the bits of it that count.
-    words: Box<[(u64, u64)]>,
-    length: usize,
+/// What may stand between two values: a comma, a key, its colon, and the white space around them. It is compared as words
+/// of a fixed number, because a loop that ends elsewhere for each length would be guessed wrong by the processor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Glue {
+    words: [u64; GLUE_WORDS],
+    length: u8,
 }
 
-impl Expected {
-    pub(super) fn new(bytes: &str) -> Self {
-        let words = bytes.as_bytes().chunks(WIDTH);
-        Self {
-            words: words
-                .map(|word| (head(word, word.len()), OF_LENGTH[word.len()]))
-                .collect(),
-            length: bytes.len(),
+/// Words of the longest glue that is remembered.
+const GLUE_WORDS: usize = 4;
+const GLUE_BYTES: usize = GLUE_WORDS * WIDTH;
+
+impl Glue {
+    /// What stands between two positions; `None` where that is too long.
+    pub(super) fn between(start: Scanner<'_>, end: Scanner<'_>) -> Option<Self> {
+        let length = start.0.len().checked_sub(end.0.len())?;
+        let mut words = [0; GLUE_WORDS];
+        for (word, bytes) in words.iter_mut().zip(start.0.get(..length)?.chunks(WIDTH)) {
+            *word = head(bytes, bytes.len());
         }
+        (length <= GLUE_BYTES).then_some(Self {
+            words,
+            length: u8::try_from(length).ok()?,
+        })
     }
+
+    /// The bits of each word that count.
+    const MASKS: [[u64; GLUE_WORDS]; GLUE_BYTES + 1] = {
+        let mut masks = [[0; GLUE_WORDS]; GLUE_BYTES + 1];
+        let mut length = 0;
+        while length <= GLUE_BYTES {
+            let mut word = 0;
+            while word < GLUE_WORDS {
+                let rest = length.saturating_sub(word * WIDTH);
+                masks[length][word] = OF_LENGTH[if rest < WIDTH { rest } else { WIDTH }];
+                word += 1;
+            }
+            length += 1;
+        }
+        masks
+    };
 }
 
 impl Key<'_> {
@@ -74,6 +96,9 @@ impl<'a> Scanner<'a> {
     /// Passes white space.
     #[inline]
     pub(super) fn token(mut self) -> Self {
+        if self.byte() > b' ' {
+            return self;
+        }
         while let [b' ' | b'\n' | b'\t' | b'\r', rest @ ..] = self.0 {
             self.0 = rest;
         }
@@ -113,18 +138,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes the expected bytes if they stand here, and tells whether they do. Near the text's end it says no.
+    /// Passes this glue where it stands here. Near the text's end it is not even looked at.
     #[inline]
-    pub(super) fn expected(self, expected: &Expected) -> Option<Self> {
-        let words = self.0.as_chunks::<WIDTH>().0;
-        let known = expected.words.iter().zip(words);
-        let difference = known.fold(0, |difference, ((word, mask), found)| {
-            difference | (u64::from_le_bytes(*found) ^ word) & mask
+    pub(super) fn glue(self, glue: &Glue) -> Option<Self> {
+        let here = self.0.first_chunk::<GLUE_BYTES>()?.as_chunks::<WIDTH>().0;
+        let masks = &Glue::MASKS[usize::from(glue.length)];
+        let difference = (0..GLUE_WORDS).fold(0, |difference, i| {
+            difference | (u64::from_le_bytes(here[i]) ^ glue.words[i]) & masks[i]
         });
-        if difference != 0 || words.len() < expected.words.len() {
+        if difference != 0 {
             return None;
         }
-        self.0.get(expected.length..).map(Self)
+        self.0.get(usize::from(glue.length)..).map(Self)
     }
 
     /// Passes a key, its colon, and the white space after it.
@@ -201,7 +226,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes a string.
     #[inline]
-    fn string(self) -> Result<Self, Broken> {
+    pub(super) fn string(self) -> Result<Self, Broken> {
         let inside = self.pass().0;
         let end = plain_length(inside);
         match inside.get(end..) {

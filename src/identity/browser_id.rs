@@ -133,20 +133,14 @@ pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, LeftOut>
 ///
 /// There is none, or it is too old or too new to have led to this event.
 pub(crate) fn choose(
-    cookie: Option<&str>,
+    cookie: Option<Fbc<'_>>,
     click_id: Option<&str>,
     event_ms: i64,
     out: &mut String,
 ) -> Result<(), LeftOut> {
-    let known = match cookie.map(fbc) {
-        Some(Some(known)) => known,
-        no_cookie => {
-            return match click_id {
-                Some(click_id) => fbc_from_click(click_id, event_ms, out),
-                None if no_cookie.is_some() => Err(LeftOut::MalformedCookie),
-                None => Err(LeftOut::Empty),
-            };
-        }
+    let Some(known) = cookie else {
+        let click_id = click_id.ok_or(LeftOut::Empty)?;
+        return fbc_from_click(click_id, event_ms, out);
     };
     if let Some(click_id) = click_id
         && click_id != known.click_id
@@ -242,7 +236,7 @@ mod tests {
 
     fn chosen(cookie: Option<&str>, click: Option<&str>, event_ms: i64) -> Result<String, LeftOut> {
         let mut out = String::new();
-        choose(cookie, click, event_ms, &mut out).map(|()| out)
+        choose(cookie.and_then(fbc), click, event_ms, &mut out).map(|()| out)
     }
 
     #[test]
@@ -282,10 +276,7 @@ mod tests {
             chosen(Some(COOKIE), Some("not one"), now).as_deref(),
             Ok(COOKIE)
         );
-        assert_eq!(
-            chosen(Some("junk"), None, now),
-            Err(LeftOut::MalformedCookie)
-        );
+        assert_eq!(chosen(Some("junk"), None, now), Err(LeftOut::Empty));
         assert_eq!(
             chosen(None, Some("not one"), now),
             Err(LeftOut::MalformedClickId)

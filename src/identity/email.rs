@@ -55,41 +55,39 @@ fn bare(text: &str) -> &str {
 
 /// Whether the text is an address as it stands.
 pub(crate) fn is_address(text: &str) -> bool {
-    let Some((local, domain)) = text.split_once('@') else {
+    let Some(at) = text.bytes().position(|b| b == b'@') else {
         return false;
     };
-    is_local_part(local) && is_domain(domain)
+    is_local_part(&text[..at]) && is_domain(&text[at + 1..])
 }
 
 /// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
 fn is_local_part(local: &str) -> bool {
-    let is_atom_char = |c: char| {
-        if c.is_ascii() {
-            c.is_ascii_graphic()
+    let is_atom_byte = |b: &u8| {
+        !b.is_ascii()
+            || b.is_ascii_graphic()
                 && !matches!(
-                    c,
-                    '(' | ')' | '<' | '>' | '[' | ']' | ':' | ';' | ',' | '\\' | '"'
+                    b,
+                    b'(' | b')' | b'<' | b'>' | b'[' | b']' | b':' | b';' | b',' | b'\\' | b'"'
                 )
-        } else {
-            !is_space(c) && !c.is_control()
-        }
     };
-    local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char))
+    let is_atom = |atom: &[u8]| !atom.is_empty() && atom.iter().all(is_atom_byte);
+    local.as_bytes().split(|b| *b == b'.').all(is_atom)
+        && (local.is_ascii() || !local.chars().any(|c| is_space(c) || c.is_control()))
 }
 
 fn is_domain(domain: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+    let is_label = |label: &[u8]| {
+        !matches!(label, [] | [b'-', ..] | [.., b'-'])
             && label
-                .chars()
-                .all(|c| c == '-' || super::text::is_letter_or_digit(c))
+                .iter()
+                .all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || *b == b'-')
     };
-    let Some((_, top)) = domain.rsplit_once('.') else {
+    let Some(dot) = domain.bytes().rposition(|b| b == b'.') else {
         return false;
     };
-    domain.split('.').all(is_label) && !top.bytes().all(|b| b.is_ascii_digit())
+    let beyond_ascii = |c: char| c.is_ascii() || super::text::is_letter_or_digit(c);
+    domain.as_bytes().split(|b| *b == b'.').all(is_label)
+        && (domain.is_ascii() || domain.chars().all(beyond_ascii))
+        && !domain[dot + 1..].bytes().all(|b| b.is_ascii_digit())
 }

@@ -358,7 +358,7 @@ proptest! {
         let _ = split_name(&text);
         let _ = browser_id::fbclid_in_url(&text);
         let mut out = String::new();
-        if browser_id::choose(Some(&text), Some(&other), ms, &mut out).is_ok() && ms >= 200_000_000_000 {
+        if browser_id::choose(browser_id::fbc(&text), Some(&other), ms, &mut out).is_ok() && ms >= 200_000_000_000 {
             prop_assert!(browser_id::fbc(&out).is_some());
         }
         out.clear();

@@ -132,7 +132,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             }
             self.key(field);
             let written = match self.value(field.kind, raw) {
-                Ok(()) if holds_an_email(&self.out[mark..]) && field.is_words() => Err(EMAIL),
+                Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => Err(EMAIL),
                 written => written,
             };
             match written {

@@ -4,7 +4,7 @@ use super::compile::FieldPlan;
 use super::draft::{Draft, Origin, Scope, rule};
 use super::explain::Trace;
 use super::value::{self, LeftOut};
-use crate::identity::{self, Digest, Field, Locale, browser_id};
+use crate::identity::{self, Digest, Field, Locale, browser_id, browser_id::Fbc};
 use crate::payload::{Kind, MAX_VALUES};
 use std::borrow::Cow;
 
@@ -79,8 +79,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                     continue;
                 };
                 let before = self.out.len();
-                for element in value::elements(raw).take(MAX_VALUES) {
-                    self.identifier(field, kind, locale, start, element, Origin::Slot(*slot));
+                if raw.starts_with('[') {
+                    for element in value::elements(raw).take(MAX_VALUES) {
+                        self.identifier(field, kind, locale, start, element, Origin::Slot(*slot));
+                    }
+                } else {
+                    self.identifier(field, kind, locale, start, raw, Origin::Slot(*slot));
                 }
                 if self.out.len() > before {
                     break;
@@ -246,31 +250,31 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// The click: the cookie's while it is of the same click as the page's URL says, else a new one with the event's
     /// own time.
     fn click_id(&mut self, field: &'m FieldPlan) -> bool {
-        let cookie = self.first(Scope::Event, field, |raw| {
-            cookie(raw, |text| browser_id::fbc(text).map(|fbc| fbc.value))
-        });
+        let cookie = self.first(Scope::Event, field, ClickCookie::read);
         let click = self.clicked(field);
-        let Some((_, origin)) = cookie.as_ref().or(click.as_ref()) else {
+        let of_cookie = cookie.as_ref().map(|(_, origin)| *origin);
+        let of_click = click.as_ref().map(|(_, origin)| *origin);
+        let Some(mut origin) = of_cookie.or(of_click) else {
             return false;
         };
-        let mut origin = *origin;
         // The times inside click ids are not shifted, so they are compared with the event's time as it was written.
         let event_ms = self.facts.event_ms - self.event.time_shift_ms();
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let chosen = browser_id::choose(
-            cookie.as_ref().map(|(cookie, _)| &**cookie),
+            cookie.as_ref().and_then(|(cookie, _)| cookie.fbc()),
             click.as_ref().map(|(click, _)| &**click),
             event_ms,
             &mut scratch,
         );
         match chosen {
             Ok(()) => {
-                let of_cookie = cookie.is_some_and(|(cookie, _)| cookie == scratch.as_str());
+                let fbc = cookie.as_ref().and_then(|(cookie, _)| cookie.fbc());
+                let of_cookie = fbc.is_some_and(|fbc| fbc.value == scratch.as_str());
                 let rule = if of_cookie {
                     "cookie value, as it is"
                 } else {
-                    origin = click.map_or(origin, |(_, origin)| origin);
+                    origin = of_click.unwrap_or(origin);
                     "made from the click id and the event's time"
                 };
                 self.key(field);
@@ -335,6 +339,31 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         }
         self.scratch = scratch;
         made.is_ok()
+    }
+}
+
+/// A click cookie that is well-formed.
+enum ClickCookie<'a> {
+    AsItStands(Fbc<'a>),
+    Decoded(String),
+}
+
+impl<'a> ClickCookie<'a> {
+    fn read(raw: &'a str) -> Result<Self, LeftOut> {
+        let cookie = match value::text_as_written(raw)? {
+            Cow::Borrowed(text) => browser_id::fbc(text).map(Self::AsItStands),
+            Cow::Owned(text) => browser_id::fbc(&text)
+                .is_some()
+                .then_some(Self::Decoded(text)),
+        };
+        cookie.ok_or_else(|| identity::LeftOut::MalformedCookie.into())
+    }
+
+    fn fbc(&self) -> Option<Fbc<'_>> {
+        match self {
+            Self::AsItStands(fbc) => Some(*fbc),
+            Self::Decoded(text) => browser_id::fbc(text),
+        }
     }
 }
 

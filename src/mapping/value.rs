@@ -72,7 +72,7 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     match raw.as_bytes()[0] {
         b'"' if raw.len() > MAX_TEXT_BYTES + 2 => Err(TOO_LONG),
-        b'"' if raw.contains('\\') => serde_json::from_str(raw)
+        b'"' if words::has(raw, |word| words::equal(word, b'\\')) => serde_json::from_str(raw)
             .map(Cow::Owned)
             .map_err(|_| NOT_TEXT),
         b'"' => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
