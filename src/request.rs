@@ -34,8 +34,12 @@ impl Target {
     }
 
     /// The body that carries these records, their payloads byte for byte.
-    pub(crate) fn body<'r>(&self, records: impl Iterator<Item = &'r Record>) -> Vec<u8> {
-        let mut body = b"{\"data\":[".to_vec();
+    pub(crate) fn body<'r>(&self, records: impl Iterator<Item = &'r Record> + Clone) -> Vec<u8> {
+        /// Room for what stands around the records.
+        const AROUND_BYTES: usize = 128;
+        let bytes = records.clone().map(|record| record.payload.len() + 1);
+        let mut body = Vec::with_capacity(bytes.sum::<usize>() + AROUND_BYTES);
+        body.extend_from_slice(b"{\"data\":[");
         for (position, record) in records.enumerate() {
             if position > 0 {
                 body.push(b',');

@@ -65,33 +65,53 @@ impl Output {
         label: &Arc<str>,
         shift_ms: i64,
     ) -> (Vec<Input>, io::Result<bool>) {
-        let (mut inputs, mut bytes) = (Vec::new(), 0);
+        // One piece of memory for all lines, which come and go together.
+        let room = if lines.has_more_at_hand() {
+            CHUNK_BYTES
+        } else {
+            0
+        };
+        let (mut text, mut places) = (Vec::with_capacity(room), Vec::new());
         let received_ms = self.clock.now_ms();
-        while inputs.len() < CHUNK_LINES && bytes < CHUNK_BYTES {
+        let mut more = Ok(true);
+        while places.len() < CHUNK_LINES && text.len() < CHUNK_BYTES {
             let line = match lines.next_line() {
                 Ok(Some(line)) => line,
-                Ok(None) => return (inputs, Ok(false)),
-                Err(error) => return (inputs, Err(error)),
+                Ok(None) => {
+                    more = Ok(false);
+                    break;
+                }
+                Err(error) => {
+                    more = Err(error);
+                    break;
+                }
             };
-            let event = match line {
+            let start = text.len();
+            let place = match line {
                 Line::Empty => continue,
                 Line::Whole(line) => {
-                    bytes += line.len();
-                    let event = Event::new(Bytes::copy_from_slice(line), received_ms);
-                    Ok(event.with_time_shift(shift_ms))
+                    text.extend_from_slice(line);
+                    Some(start..text.len())
                 }
-                Line::TooLong => Err(too_large()),
+                Line::TooLong => None,
             };
-            let position = Position {
-                source: Arc::clone(label),
-                place: Place::Line(lines.number()),
-            };
-            inputs.push(Input { position, event });
+            places.push((lines.number(), place));
             // A person who types, or a slow writer, must not wait for a chunk to fill.
             if !lines.has_more_at_hand() {
                 break;
             }
         }
-        (inputs, Ok(true))
+        let text = Bytes::from(text);
+        let inputs = places.into_iter().map(|(number, place)| Input {
+            position: Position {
+                source: Arc::clone(label),
+                place: Place::Line(number),
+            },
+            event: place.map_or_else(
+                || Err(too_large()),
+                |place| Ok(Event::new(text.slice(place), received_ms).with_time_shift(shift_ms)),
+            ),
+        });
+        (inputs.collect(), more)
     }
 }
