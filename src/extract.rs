@@ -321,23 +321,45 @@ impl Values {
         }
     }
 
+    /// A row that has been filled.
+    fn row<'f, 'a>(&'f self, text: &'a str, row: usize, slots: usize) -> Cells<'f, 'a> {
+        let words = words_for(slots);
+        let spans = self.spans.get(row * slots..(row + 1) * slots);
+        let found = self.found.get(row * words..(row + 1) * words);
+        Cells {
+            text,
+            spans: spans.unwrap_or_default(),
+            found: found.unwrap_or_default(),
+        }
+    }
+}
+
+/// What was found in one object: the event itself, or an element of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cells<'f, 'a> {
+    text: &'a str,
+    spans: &'f [Span],
+    found: &'f [u64],
+}
+
+impl<'a> Cells<'_, 'a> {
+    /// The JSON text at this slot's path.
     #[inline]
-    fn get(&self, row: usize, slots: usize, slot: Slot) -> Option<Span> {
-        let word = self
-            .found
-            .get(row * words_for(slots) + slot.0 / WORD_BITS)?;
+    pub(crate) fn get(self, slot: Slot) -> Option<&'a str> {
+        let word = self.found.get(slot.0 / WORD_BITS)?;
         if word >> (slot.0 % WORD_BITS) & 1 == 0 {
             return None;
         }
-        self.spans.get(row * slots + slot.0).copied()
+        self.spans.get(slot.0)?.of(self.text)
     }
 
+    /// Whether anything stands at one of these slots' paths.
     #[inline]
-    fn has_any(&self, row: usize, slots: usize, of: &SlotSet) -> bool {
-        let row = self.found.get(row * words_for(slots)..).unwrap_or_default();
-        of.words
-            .iter()
-            .any(|(place, bits)| row.get(*place).is_some_and(|word| word & bits != 0))
+    pub(crate) fn has_any(self, slots: &SlotSet) -> bool {
+        let holds = |(place, bits): &(usize, u64)| {
+            self.found.get(*place).is_some_and(|word| word & bits != 0)
+        };
+        slots.words.iter().any(holds)
     }
 }
 
@@ -463,23 +485,13 @@ impl<'a> Found<'a> {
     /// The JSON text at this slot's path.
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Option<&'a str> {
-        self.marks
-            .values
-            .get(0, self.marks.slots, slot)?
-            .of(self.text)
+        self.cells().get(slot)
     }
 
-    /// Whether anything stands at one of these slots' paths.
+    /// What was found in the event itself.
     #[inline]
-    pub(crate) fn has_any(&self, slots: &SlotSet) -> bool {
-        self.marks.values.has_any(0, self.marks.slots, slots)
-    }
-
-    /// Whether anything stands at one of these slots' paths within one element of the list.
-    #[inline]
-    pub(crate) fn has_any_cell(&self, list: List, row: usize, slots: &SlotSet) -> bool {
-        let rows = &self.marks.lists[list.0];
-        row < rows.count && rows.values.has_any(row, rows.slots, slots)
+    pub(crate) fn cells(&self) -> Cells<'_, 'a> {
+        self.marks.values.row(self.text, 0, self.marks.slots)
     }
 
     /// How many elements the list has that were looked at, and whether there were more.
@@ -493,13 +505,10 @@ impl<'a> Found<'a> {
         self.marks.lists[list.0].is_other
     }
 
-    /// The JSON text at this slot's path within one element of the list.
-    pub(crate) fn cell(&self, list: List, row: usize, slot: Slot) -> Option<&'a str> {
+    /// What was found in one element of the list, which is one of those that were looked at.
+    pub(crate) fn element(&self, list: List, row: usize) -> Cells<'_, 'a> {
         let rows = &self.marks.lists[list.0];
-        if row >= rows.count {
-            return None;
-        }
-        rows.values.get(row, rows.slots, slot)?.of(self.text)
+        rows.values.row(self.text, row, rows.slots)
     }
 }
 
@@ -730,10 +739,10 @@ mod tests {
             .read(r#"{"items":[{"price":2,"id":"a"}, 5, {"id":"b"}]}"#)
             .expect("JSON");
         assert_eq!(found.rows(list), (3, false));
-        assert_eq!(found.cell(list, 0, price), Some("2"));
-        assert_eq!(found.cell(list, 1, id), None);
-        assert_eq!(found.cell(list, 2, id), Some(r#""b""#));
-        assert_eq!(found.cell(list, 2, price), None);
+        assert_eq!(found.element(list, 0).get(price), Some("2"));
+        assert_eq!(found.element(list, 1).get(id), None);
+        assert_eq!(found.element(list, 2).get(id), Some(r#""b""#));
+        assert_eq!(found.element(list, 2).get(price), None);
         assert_eq!(
             paths
                 .read(r#"{"items":{"id":"a"}}"#)
@@ -754,7 +763,7 @@ mod tests {
             .expect("JSON");
         assert_eq!(found.get(second), Some("2"));
         assert_eq!(
-            (found.rows(list), found.cell(list, 0, id)),
+            (found.rows(list), found.element(list, 0).get(id)),
             ((2, false), Some("1"))
         );
     }

@@ -125,6 +125,8 @@ impl Mapping {
             mapping: self,
             plan,
             found: &found,
+            cells: found.cells(),
+            item: found.cells(),
             event,
             now_ms,
             out: take_spare(),

@@ -307,6 +307,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 self.items_left_out(|| source.path.to_string(), value::WRONG_TYPE);
             }
             for row in 0..rows {
+                self.item = self.found.element(source.list, row);
                 let scope = Scope::Item {
                     list: source.list,
                     path: &source.path,

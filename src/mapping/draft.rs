@@ -4,7 +4,7 @@ use super::Mapping;
 use super::compile::{EventPlan, FieldPlan};
 use super::explain::Trace;
 use super::value::{self, LeftOut};
-use crate::extract::{Found, List, Slot};
+use crate::extract::{Cells, Found, List, Slot};
 use crate::path::Path;
 use crate::payload::Kind;
 use crate::validate::Facts;
@@ -22,6 +22,10 @@ pub(super) struct Draft<'m, 'f, 'a, 't, T> {
     pub(super) mapping: &'m Mapping,
     pub(super) plan: &'m EventPlan,
     pub(super) found: &'f Found<'a>,
+    /// What was found in the event itself.
+    pub(super) cells: Cells<'f, 'a>,
+    /// What was found in the element of the item that is being written.
+    pub(super) item: Cells<'f, 'a>,
     pub(super) event: &'f Event,
     pub(super) now_ms: i64,
     pub(super) out: Vec<u8>,
@@ -34,6 +38,7 @@ pub(super) struct Draft<'m, 'f, 'a, 't, T> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope<'m> {
     Event,
+    /// The one that is being written.
     Item {
         list: List,
         path: &'m Path,
@@ -72,23 +77,30 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     /// The JSON at a slot, unless there is nothing in it.
+    #[inline]
     pub(super) fn get(&self, scope: Scope<'m>, slot: Slot) -> Option<&'a str> {
+        self.cells(scope)
+            .get(slot)
+            .filter(|raw| !value::is_empty(raw))
+    }
+
+    #[inline]
+    fn cells(&self, scope: Scope<'m>) -> Cells<'_, 'a> {
         match scope {
-            Scope::Event => self.found.get(slot),
-            Scope::Item { list, row, .. } => self.found.cell(list, row, slot),
+            Scope::Event => self.cells,
+            Scope::Item { .. } => self.item,
         }
-        .filter(|raw| !value::is_empty(raw))
     }
 
     /// The groups of slots of a field, where any of them holds something. Most fields of most events find nothing, and
     /// this is the quick way to know.
     #[inline]
     pub(super) fn groups(&self, scope: Scope<'m>, field: &'m FieldPlan) -> &'m [Vec<Slot>] {
-        let has_any = match scope {
-            Scope::Event => self.found.has_any(&field.slots),
-            Scope::Item { list, row, .. } => self.found.has_any_cell(list, row, &field.slots),
-        };
-        if has_any { &field.groups } else { &[] }
+        if self.cells(scope).has_any(&field.slots) {
+            &field.groups
+        } else {
+            &[]
+        }
     }
 
     /// The first value of a field that `read` can use, and where it was; the trace hears of those it cannot.
@@ -170,6 +182,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             Kind::LeadId => self.text(&value::lead_id(raw)?),
             Kind::Year => self.integer(value::year(raw)?),
             Kind::Status if matches!(raw, "true" | "false") => self.json(raw),
+            Kind::Text | Kind::Status if value::is_plain_text(raw) => self.json(raw),
             Kind::Text | Kind::Status => self.text_of(value::text(raw)?),
             Kind::Date => self.text(&value::date(raw)?),
             Kind::DeviceId => self.text(&value::device_id(raw)?),
