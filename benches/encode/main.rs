@@ -2,6 +2,8 @@
 //!
 //!     cargo bench --bench encode            prints the tables
 //!     cargo bench --bench encode -- --plot  and draws them into benches/growth.svg
+//!     cargo bench --bench encode -- --write FILE  writes events, for others to be measured with
+//!     cargo bench --bench encode -- --read FILE   measures with the events of a file alone
 //!
 //! The floor of the same run: one scan of the input by the fastest JSON parser in the tree, the SHA-256 of the values that
 //! are hashed, and one copy of the output bytes. All four are measured in turn, many times over, so that a machine that
@@ -35,12 +37,26 @@ const PRODUCTS_OF_ROUND: u64 = 1_200;
 const ROUNDS: usize = 150;
 /// Different events of a long run, which takes them in turn.
 const POOL: u64 = 10_000;
+/// Events of a file for others.
+const WRITTEN: u64 = 20_000;
 /// Events of long runs.
 const RUNS: [usize; 3] = [10_000, 100_000, 1_000_000];
 
 fn main() {
     let now_ms = SystemClock.now_ms();
     let sink = retail::sink();
+    let arguments: Vec<String> = std::env::args().collect();
+    let path_after = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(at + 1)
+    };
+    if let Some(path) = path_after("--write") {
+        let lines = (0..WRITTEN).map(|number| reference::purchase(number, 3, now_ms) + "\n");
+        return std::fs::write(path, lines.collect::<String>()).expect("a writable file");
+    }
+    if let Some(path) = path_after("--read") {
+        return read(path, sink.as_ref(), now_ms);
+    }
     println!(
         "| products | bytes in | bytes out | hashes | parse | hash | write | floor | encode | encode ÷ floor | events per CPU-second | allocations |"
     );
@@ -67,6 +83,27 @@ fn main() {
     if std::env::args().any(|argument| argument == "--plot") {
         plot::draw(&by_products, &by_events).expect("a writable file");
     }
+}
+
+/// Measures with the events of a file, in a row of the table that the peers fill.
+fn read(path: &str, sink: &dyn Sink, now_ms: i64) {
+    let text = std::fs::read_to_string(path).expect("a file of events");
+    let events: Vec<_> = text
+        .lines()
+        .map(|line| Event::new(line.to_owned(), now_ms))
+        .collect();
+    let bytes = events.iter().map(|event| match sink.encode(event) {
+        Encoded::Record(record) => record.payload.len(),
+        other => panic!("the reference events are good: {other:?}"),
+    });
+    let bytes = mean(bytes);
+    let rounds = (0..3).map(|_| {
+        time(&events, |event, _| {
+            black_box(sink.encode(event));
+        })
+    });
+    let encode = least(rounds.collect());
+    println!("| `encode` | {:.0} | {bytes} |", 1e9 / encode);
 }
 
 fn purchases(count: u64, products: u64, now_ms: i64) -> Vec<Event> {
