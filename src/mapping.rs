@@ -116,7 +116,8 @@ impl Mapping {
         let text = utf8(event.raw())?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let found = self.paths.read(text)?;
-        let (plan, own_name) = self.plan(&found)?;
+        let mut spare = Spare::take();
+        let (plan, own_name) = self.plan(&found, &mut spare.scratch)?;
         if !self.consent.granted(&found) {
             return Err(Unsent::Filtered(reason::consent()));
         }
@@ -129,20 +130,21 @@ impl Mapping {
             item: found.cells(),
             event,
             now_ms,
-            out: take_spare(),
-            scratch: String::with_capacity(draft::USUAL_VALUE_BYTES),
+            out: spare.out,
+            scratch: spare.scratch,
             trace,
             facts: validate::Facts::default(),
         };
         draft.write(name);
         let Draft {
             out,
+            scratch,
             mut facts,
             trace,
             ..
         } = draft;
         let payload = Bytes::copy_from_slice(&out);
-        keep_spare(out);
+        Spare { out, scratch }.keep();
         let record = Record {
             payload,
             partition: Arc::clone(&self.rules.pixel_id),
@@ -178,8 +180,12 @@ impl Mapping {
         paths
     }
 
-    /// The plan for an event, and the event's own name.
-    fn plan<'a>(&self, found: &Found<'a>) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
+    /// The plan for an event, and the event's own name. `key` is overwritten.
+    fn plan<'a>(
+        &self,
+        found: &Found<'a>,
+        key: &mut String,
+    ) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
         let text = |slot| found.get(slot).and_then(|raw| value::text(raw).ok());
         let event_type = text(self.event_type);
         let is = |name: &str| {
@@ -194,8 +200,7 @@ impl Mapping {
         } else {
             return Err(Unsent::Filtered(reason::not_a_conversion()));
         };
-        let mut key = String::with_capacity(name.len());
-        comparable(&name, &mut key);
+        comparable(&name, key);
         if let Some(plan) = self.plans.events.get(key.as_str()) {
             return Ok((plan, name));
         }
@@ -218,27 +223,37 @@ fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
     })
 }
 
+/// Memory for one event after the other.
+#[derive(Default)]
+struct Spare {
+    /// Where a server event is written. A record then gets a copy that is no larger than it has to be, since a buffer may
+    /// hold millions of them.
+    out: Vec<u8>,
+    /// Where one value is.
+    scratch: String,
+}
+
 thread_local! {
-    /// Where the next server event is written. A record then gets a copy that is no larger than it has to be, since a
-    /// buffer may hold millions of them.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Spare> = const { Cell::new(Spare { out: Vec::new(), scratch: String::new() }) };
 }
 
-/// An empty buffer for a server event.
-fn take_spare() -> Vec<u8> {
-    let mut spare = SPARE.try_with(Cell::take).unwrap_or_default();
-    spare.clear();
-    spare.reserve(draft::USUAL_BYTES);
-    spare
-}
+impl Spare {
+    fn take() -> Self {
+        let mut spare = SPARE.try_with(Cell::take).unwrap_or_default();
+        spare.out.clear();
+        spare.out.reserve(draft::USUAL_BYTES);
+        spare.scratch.clear();
+        spare
+    }
 
-/// Keeps a buffer for the next server event, unless a rare event has made it large.
-fn keep_spare(out: Vec<u8>) {
-    /// A server event with hundreds of items.
-    const MAX_SPARE_BYTES: usize = 128 * 1_024;
-    if out.capacity() <= MAX_SPARE_BYTES {
-        // A thread that is ending keeps nothing.
-        let _ = SPARE.try_with(|spare| spare.set(out));
+    /// Keeps it for the next event, unless a rare event has made it large.
+    fn keep(self) {
+        /// A server event with hundreds of items.
+        const MAX_SPARE_BYTES: usize = 128 * 1_024;
+        if self.out.capacity() + self.scratch.capacity() <= MAX_SPARE_BYTES {
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|spare| spare.set(self));
+        }
     }
 }
 

@@ -34,10 +34,29 @@ pub(crate) const fn first(answer: u64) -> usize {
     (answer.trailing_zeros() / u8::BITS) as usize
 }
 
+/// The text before and behind the first of these bytes of ASCII.
+#[inline]
+pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let (words, rest) = text.as_bytes().as_chunks::<WIDTH>();
+    let in_word = |word: &[u8; WIDTH]| match equal(u64::from_le_bytes(*word), byte) {
+        0 => None,
+        answer => Some(first(answer)),
+    };
+    let found = words
+        .iter()
+        .enumerate()
+        .find_map(|(i, word)| Some(i * WIDTH + in_word(word)?));
+    let at = found.or_else(|| {
+        let in_rest = rest.iter().position(|b| *b == byte)?;
+        Some(text.len() - rest.len() + in_rest)
+    })?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 /// Whether the test is about any byte of the text. It must not be about the letter `a`, which fills up short text.
 #[inline]
-pub(crate) fn has(text: &str, hits: impl Fn(u64) -> u64) -> bool {
-    let bytes = text.as_bytes();
+pub(crate) fn has(text: impl AsRef<[u8]>, hits: impl Fn(u64) -> u64) -> bool {
+    let bytes = text.as_ref();
     let Some(last) = bytes.last_chunk::<WIDTH>() else {
         let word = bytes.iter().fold(ONES * u64::from(b'a'), |word, byte| {
             word << u8::BITS | u64::from(*byte)
@@ -69,6 +88,12 @@ mod tests {
             prop_assert_eq!(has(&text, |word| equal(word, 0xc2)), bytes.contains(&0xc2));
             prop_assert_eq!(has(&text, |word| below(word, 0x20)), bytes.iter().any(|b| *b < 0x20));
             prop_assert_eq!(has(&text, beyond_ascii), !text.is_ascii());
+        }
+
+        #[test]
+        fn text_is_split_at_the_first_of_the_bytes(text in "[a-cé.]{0,30}") {
+            prop_assert_eq!(split_once(&text, b'.'), text.split_once('.'));
+            prop_assert_eq!(split_once(&text, b'a'), text.split_once('a'));
         }
 
         #[test]

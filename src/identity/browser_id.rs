@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use sha2::{Digest as _, Sha256};
 
 use super::{LeftOut, digest::is_appendix, text};
+use crate::words;
 
 /// Longest click id, in characters; Meta's own script ignores longer ones.
 pub(crate) const MAX_CLICK_ID_LEN: usize = 500;
@@ -169,10 +170,11 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
         return None;
     }
     let value = text::trim(raw);
-    let (fb, rest) = split_at_dot(value)?;
-    let (index, rest) = split_at_dot(rest)?;
-    let (created, rest) = split_at_dot(rest)?;
-    let (payload, appendix) = split_at_dot(rest).map_or((rest, None), |(payload, appendix)| {
+    let next = |text| words::split_once(text, b'.');
+    let (fb, rest) = next(value)?;
+    let (index, rest) = next(rest)?;
+    let (created, rest) = next(rest)?;
+    let (payload, appendix) = next(rest).map_or((rest, None), |(payload, appendix)| {
         (payload, Some(appendix))
     });
     let appendix_is_fine = appendix.is_none_or(|text| is_appendix(text.as_bytes()));
@@ -186,12 +188,6 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
         click_id: payload,
         created_ms,
     })
-}
-
-/// What stands before and after the first dot. The segments are too short for a search that has to be prepared.
-fn split_at_dot(text: &str) -> Option<(&str, &str)> {
-    let dot = text.bytes().position(|b| b == b'.')?;
-    Some((&text[..dot], &text[dot + 1..]))
 }
 
 fn is_base64url(text: &str) -> bool {

@@ -7,6 +7,7 @@ use super::{
     LeftOut,
     text::{fold_compatible, is_invisible, is_space},
 };
+use crate::words;
 
 pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
     if raw.is_ascii() {
@@ -55,10 +56,8 @@ fn bare(text: &str) -> &str {
 
 /// Whether the text is an address as it stands.
 pub(crate) fn is_address(text: &str) -> bool {
-    let Some(at) = text.bytes().position(|b| b == b'@') else {
-        return false;
-    };
-    is_local_part(&text[..at]) && is_domain(&text[at + 1..])
+    words::split_once(text, b'@')
+        .is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain))
 }
 
 /// Dot-separated atoms; quoted local parts are left out, as Meta's library does.

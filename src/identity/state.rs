@@ -8,6 +8,7 @@ use super::{
     Alpha2, LeftOut,
     text::{fold, is_letter_or_digit, plain},
 };
+use crate::words;
 
 pub(super) fn normalize(
     raw: &str,
@@ -66,7 +67,7 @@ fn code_of(name: &str, country: Option<Alpha2>) -> Option<&'static str> {
 
 /// The part behind the country in a code of ISO 3166-2: `CA` of `US-CA`.
 fn iso_subdivision(raw: &str, country: Option<Alpha2>) -> Option<&str> {
-    let (of, code) = raw.split_once('-')?;
+    let (of, code) = words::split_once(raw, b'-')?;
     let fits = |known: Alpha2| {
         of.eq_ignore_ascii_case(known.as_str()) && country.is_none_or(|country| country == known)
     };

@@ -8,6 +8,7 @@ use crate::extract::Slot;
 use crate::field_mapping::Derived;
 use crate::identity;
 use crate::payload::{Kind, ParameterId};
+use crate::words;
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -43,12 +44,12 @@ const TOO_MANY: LeftOut = LeftOut {
 
 /// Whether there is an e-mail address in some JSON text.
 fn holds_an_email(json: &[u8]) -> bool {
-    if !json.contains(&b'@') {
+    if !words::has(json, |word| words::equal(word, b'@')) {
         return false;
     }
     let text = String::from_utf8_lossy(json);
-    let mut words = text.split(|c: char| c.is_whitespace() || "\"\\,;:()[]<>".contains(c));
-    words.any(|word| identity::is_email(word.trim_matches('.')))
+    let mut parts = text.split(|c: char| c.is_whitespace() || "\"\\,;:()[]<>".contains(c));
+    parts.any(|part| identity::is_email(part.trim_matches('.')))
 }
 
 impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {

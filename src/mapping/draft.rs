@@ -14,8 +14,6 @@ use std::borrow::Cow;
 
 /// Bytes of an ordinary server event; the buffer starts with this size.
 pub(super) const USUAL_BYTES: usize = 2_048;
-/// Bytes of an ordinary normalized value.
-pub(super) const USUAL_VALUE_BYTES: usize = 64;
 
 /// A server event being written.
 pub(super) struct Draft<'m, 'f, 'a, 't, T> {
@@ -79,9 +77,10 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// The JSON at a slot, unless there is nothing in it.
     #[inline]
     pub(super) fn get(&self, scope: Scope<'m>, slot: Slot) -> Option<&'a str> {
-        self.cells(scope)
-            .get(slot)
-            .filter(|raw| !value::is_empty(raw))
+        match self.cells(scope).get(slot) {
+            Some(raw) if !value::is_empty(raw) => Some(raw),
+            _ => None,
+        }
     }
 
     #[inline]

@@ -7,15 +7,15 @@ use crate::mapping::value::{self, LeftOut};
 use crate::words;
 use std::borrow::Cow;
 
-/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`].
+/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`] and in order.
 const PERSONAL: &[&str] = &[
     "accesstoken",
     "address",
     "apikey",
     "auth",
     "authtoken",
-    "birthday",
     "birthdate",
+    "birthday",
     "code",
     "dob",
     "email",
@@ -30,8 +30,8 @@ const PERSONAL: &[&str] = &[
     "mobile",
     "msisdn",
     "otp",
-    "password",
     "passwd",
+    "password",
     "phone",
     "phonenumber",
     "postcode",
@@ -56,8 +56,7 @@ const PERSONAL: &[&str] = &[
 /// When it is not an absolute URL.
 pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     let text = value::text(raw)?;
-    let (scheme, rest) = text
-        .split_once(':')
+    let (scheme, rest) = words::split_once(&text, b':')
         .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)))
         .ok_or(value::NOT_A_URL)?;
     let good_scheme = !scheme.is_empty()
@@ -88,13 +87,20 @@ fn is_clean(rest: &str) -> bool {
     if words::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
         return false;
     }
-    let Some((_, query)) = rest.split_once('?') else {
+    let Some((_, query)) = words::split_once(rest, b'?') else {
         return true;
     };
-    query
-        .trim_start_matches('?')
-        .split('&')
-        .all(|pair| !is_personal(pair.split('=').next().unwrap_or(pair)))
+    let mut pairs = Some(query.trim_start_matches('?'));
+    while let Some(rest) = pairs {
+        let (pair, others) = words::split_once(rest, b'&')
+            .map_or((rest, None), |(pair, others)| (pair, Some(others)));
+        let name = words::split_once(pair, b'=').map_or(pair, |(name, _)| name);
+        if is_personal(name) {
+            return false;
+        }
+        pairs = others;
+    }
+    true
 }
 
 fn cleaned(scheme: &str, rest: &str) -> String {
@@ -139,9 +145,8 @@ fn is_personal(name: &str) -> bool {
         let bare = ["user", "customer", "billing", "shipping", "contact"]
             .iter()
             .find_map(|prefix| comparable.strip_prefix(prefix));
-        if bare.is_some_and(|bare| PERSONAL.contains(&bare))
-            || PERSONAL.contains(&comparable.as_str())
-        {
+        let is_listed = |name: &str| PERSONAL.binary_search(&name).is_ok();
+        if bare.is_some_and(is_listed) || is_listed(&comparable) {
             return true;
         }
     }
@@ -156,6 +161,11 @@ fn is_personal_value(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_are_in_order() {
+        assert!(PERSONAL.is_sorted());
+    }
 
     #[test]
     fn what_names_a_person_is_taken_out_and_the_rest_stays() {
