@@ -9,6 +9,7 @@ use crate::field_mapping::{
     Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
 };
 use crate::identity::Field;
+use crate::mapping::value;
 use crate::path::Path;
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, PARAMETERS, ParameterId, Section};
 use crate::preset::{FIELDS, Preset, comparable};
@@ -138,6 +139,18 @@ pub(crate) struct FieldPlan {
 }
 
 impl FieldPlan {
+    /// Whether this JSON text needs no other form, and holds nothing that could be an e-mail address. Most text is so.
+    #[inline]
+    pub(crate) fn takes_as_it_stands(&self, raw: &str) -> bool {
+        let takes = match self.kind {
+            Kind::Text | Kind::Status => true,
+            // Characters have one byte at least.
+            Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len(),
+            _ => false,
+        };
+        takes && value::is_plain_text(raw)
+    }
+
     /// Whether people write what it holds: not an id, and nothing with a form of its own.
     pub(crate) fn is_words(&self) -> bool {
         matches!(self.kind, Kind::Text | Kind::TextUpTo(_) | Kind::Scalar)

@@ -132,6 +132,10 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
                 continue;
             }
             self.key(field);
+            if field.takes_as_it_stands(raw) {
+                self.json(raw);
+                return self.sent(scope, field, Origin::Slot(*slot), rule(field.kind));
+            }
             let written = match self.value(field.kind, raw) {
                 Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => Err(EMAIL),
                 written => written,

@@ -181,7 +181,6 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             Kind::LeadId => self.text(&value::lead_id(raw)?),
             Kind::Year => self.integer(value::year(raw)?),
             Kind::Status if matches!(raw, "true" | "false") => self.json(raw),
-            Kind::Text | Kind::Status if value::is_plain_text(raw) => self.json(raw),
             Kind::Text | Kind::Status => self.text_of(value::text(raw)?),
             Kind::Date => self.text(&value::date(raw)?),
             Kind::DeviceId => self.text(&value::device_id(raw)?),

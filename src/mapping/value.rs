@@ -68,13 +68,13 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     }
 }
 
-/// Whether a value is text that is sent as it stands, its quotes included: nothing around it, no escape, no control
-/// character. Says no to some that are. Most text is so, and is then copied once.
+/// Whether a value is text with nothing around it, no escape, no control character and no `@`. Says no to some that is.
 #[inline]
 pub(crate) fn is_plain_text(raw: &str) -> bool {
+    let needs_a_look = |word| may_hide_a_control(word) | words::equal(word, b'@');
     matches!(raw.as_bytes(), [b'"', first, .., last, b'"'] if first.is_ascii_graphic() && last.is_ascii_graphic())
         && raw.len() <= MAX_TEXT_BYTES
-        && !words::has(raw, may_hide_a_control)
+        && !words::has(raw, needs_a_look)
 }
 
 /// Text as the sender wrote it, with nothing taken off: for values that have rules of their own, and for ids of Meta's,
