@@ -227,11 +227,9 @@ impl<'a> Scanner<'a> {
     /// Passes a string.
     #[inline]
     pub(super) fn string(self) -> Result<Self, Broken> {
-        let inside = self.pass().0;
-        let end = plain_length(inside);
-        match inside.get(end..) {
-            Some([b'"', rest @ ..]) => Ok(Self(rest)),
-            Some(rest @ [b'\\', ..]) => Self(rest).string_from_escape(),
+        match behind_plain(self.pass().0) {
+            [b'"', rest @ ..] => Ok(Self(rest)),
+            rest @ [b'\\', ..] => Self(rest).string_from_escape(),
             _ => Err(Broken),
         }
     }
@@ -246,7 +244,7 @@ impl<'a> Scanner<'a> {
                 [b'\\', escape @ ..] => after_escape(escape)?,
                 _ => return Err(Broken),
             };
-            rest = rest.get(plain_length(rest)..).unwrap_or_default();
+            rest = behind_plain(rest);
         }
     }
 
@@ -372,22 +370,23 @@ pub(super) fn head(text: &[u8], length: usize) -> u64 {
     u64::from_le_bytes(*word) & OF_LENGTH[length.min(WIDTH)]
 }
 
-/// How far from the text's beginning the first quote, backslash or control character is, or the text's end.
+/// The text from its first quote, backslash or control character on.
 #[inline]
-fn plain_length(text: &[u8]) -> usize {
+fn behind_plain(text: &[u8]) -> &[u8] {
     /// Turns a quote into the one byte that stands directly above the control characters, which stay among themselves.
     const TURN: u64 = 0x0202_0202_0202_0202;
-    let (words, rest) = text.as_chunks::<WIDTH>();
-    for (i, word) in words.iter().enumerate() {
+    let mut rest = text;
+    while let Some((word, others)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*word);
         let special = words::below(word ^ TURN, 0x21) | words::equal(word, b'\\');
         if special != 0 {
-            return i * WIDTH + words::first(special);
+            return rest.get(words::first(special)..).unwrap_or_default();
         }
+        rest = others;
     }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     let end = rest.iter().position(is_special).unwrap_or(rest.len());
-    text.len() - rest.len() + end
+    &rest[end..]
 }
 
 #[cfg(test)]
@@ -514,7 +513,8 @@ mod tests {
             let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
             for start in 0..=text.len() {
                 let rest = &text[start..];
-                prop_assert_eq!(plain_length(rest), rest.iter().position(is_special).unwrap_or(rest.len()));
+                let end = rest.iter().position(is_special).unwrap_or(rest.len());
+                prop_assert_eq!(behind_plain(rest), &rest[end..]);
             }
         }
     }
