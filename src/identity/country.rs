@@ -25,16 +25,29 @@ impl Alpha2 {
         let [a, b] = *code.as_bytes() else {
             return None;
         };
-        let upper = [a.to_ascii_uppercase(), b.to_ascii_uppercase()];
-        let code = std::str::from_utf8(&upper).ok()?;
-        if code == "UK" {
+        let code = [a.to_ascii_lowercase(), b.to_ascii_lowercase()];
+        if code == *b"uk" {
             return Some(Self::GB);
         }
-        rust_iso3166::ALPHA2_MAP
-            .contains_key(code)
-            .then(|| Self(upper.map(|b| b.to_ascii_lowercase())))
+        let [first, second] = code.map(|letter| letter.wrapping_sub(b'a'));
+        let of_first = ASSIGNED.get(usize::from(first))?;
+        (second < LETTERS && of_first >> second & 1 == 1).then_some(Self(code))
     }
 }
+
+/// Letters of a code.
+const LETTERS: u8 = 26;
+
+/// The codes that ISO has assigned: by first letter, a bit for each second letter.
+static ASSIGNED: LazyLock<[u32; LETTERS as usize]> = LazyLock::new(|| {
+    let mut assigned = [0; LETTERS as usize];
+    for code in rust_iso3166::ALL_ALPHA2 {
+        if let [first, second] = code.as_bytes() {
+            assigned[usize::from(first - b'A')] |= 1 << (second - b'A');
+        }
+    }
+    assigned
+});
 
 impl fmt::Debug for Alpha2 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
