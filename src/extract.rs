@@ -232,50 +232,76 @@ impl Span {
     }
 }
 
-/// Which key came after which, by the nodes they lead to, and how they were written.
+/// Which key came after which, and how they were written.
 ///
 /// Events of one origin have their keys in one order, with the same white space. So what stood between two values the last
 /// time is held against the text first, which takes one comparison; reading a separator and a key, and looking it up,
 /// takes two hundred instructions. A wrong guess costs that comparison and changes nothing.
+///
+/// Each guess has a place: by a key's node, what comes after it; behind those, by an object's node, what comes first in it;
+/// behind those, what comes after keys that lead nowhere.
 #[derive(Debug, Default)]
 struct Guesses {
-    /// The paths that the nodes are of.
-    of: u64,
-    /// By an object's node: its first key.
-    first: Vec<Guess>,
-    /// By a key's node: the key after it.
-    next: Vec<Guess>,
+    /// The paths that the nodes are of, and how many these are.
+    of: (u64, usize),
+    all: Vec<Guess>,
 }
 
 /// A key that may come next.
 #[derive(Debug, Clone, Copy, Default)]
 struct Guess {
-    /// The node that it leads to; 0, which no key leads to, where nothing is known.
-    child: usize,
     /// What stands between the value before it and its own.
     glue: Glue,
+    /// The node that it leads to, or [`NO_NODE`]; 0, which no key leads to, where nothing is known.
+    child: usize,
+    /// The place of what comes after a key that leads nowhere, or [`NOWHERE`].
+    after_unknown: usize,
 }
+
+/// The node of a key that leads nowhere.
+const NO_NODE: usize = usize::MAX;
+/// The place of the guess that is never made.
+const NOWHERE: usize = 0;
+/// Keys that lead nowhere and that are remembered, of one tree of paths.
+const MAX_UNKNOWN: usize = 256;
 
 impl Guesses {
     fn start(&mut self, paths: &Paths) {
-        if self.of != paths.id {
-            self.first.clear();
-            self.next.clear();
-            self.of = paths.id;
+        let of = (paths.id, paths.nodes.len());
+        if self.of != of {
+            self.of = of;
+            self.all.clear();
+            self.all.resize(2 * of.1, Guess::default());
         }
-        let nodes = paths.nodes.len();
-        self.first.resize(nodes, Guess::default());
-        self.next.resize(nodes, Guess::default());
     }
 
-    /// The guess of what comes after the value of a known key, or of what begins an object. There is none for what comes
-    /// after unknown keys alone.
+    /// The place of what comes first in an object.
     #[inline]
-    fn after(&mut self, last: Option<usize>, object: Option<usize>) -> Option<&mut Guess> {
-        match (last, object) {
-            (Some(last), _) => self.next.get_mut(last),
-            (None, Some(object)) => self.first.get_mut(object),
-            (None, None) => None,
+    fn first(&self, object: usize) -> usize {
+        self.of.1 + object
+    }
+
+    /// The place of what comes after this key, which stands where the guess of `place` is made.
+    #[inline]
+    fn after(&self, place: usize, child: usize) -> usize {
+        if child == NO_NODE {
+            self.all[place].after_unknown
+        } else {
+            child
+        }
+    }
+
+    /// Remembers what has come, for the next time.
+    fn learn(&mut self, place: usize, child: usize, glue: Glue) {
+        if place == NOWHERE {
+            return;
+        }
+        let end = self.all.len();
+        let guess = &mut self.all[place];
+        (guess.child, guess.glue) = (child, glue);
+        if child == NO_NODE && guess.after_unknown == NOWHERE && end < 2 * self.of.1 + MAX_UNKNOWN {
+            guess.after_unknown = end;
+            self.all.push(Guess::default());
         }
     }
 }
@@ -404,7 +430,7 @@ thread_local! {
         Cell::new(Marks {
             values: Values { spans: Vec::new(), found: Vec::new() },
             slots: 0,
-            guesses: Guesses { of: 0, first: Vec::new(), next: Vec::new() },
+            guesses: Guesses { of: (0, 0), all: Vec::new() },
             lists: Vec::new(),
         })
     };
@@ -599,14 +625,14 @@ impl<'p> Sheet<'p, '_> {
 
     fn object<'a>(&mut self, start: Scanner<'a>, at: usize) -> Result<Scanner<'a>, Broken> {
         let paths: &'p Paths = self.paths;
-        let (mut here, mut is_first, mut last) = (start, true, None);
+        let (mut here, mut is_first) = (start, true);
+        let mut place = self.guesses.first(at);
         loop {
-            let guess = self.guesses.after(last, is_first.then_some(at));
-            let (child, value) = if let Some(guess) = guess
-                && guess.child != 0
+            let guess = &self.guesses.all[place];
+            let (child, value) = if guess.child != 0
                 && let Some(value) = here.glue(&guess.glue)
             {
-                (Some(guess.child), value)
+                (guess.child, value)
             } else {
                 let (key, is_over) = if is_first {
                     here.open(b'}')
@@ -616,34 +642,22 @@ impl<'p> Sheet<'p, '_> {
                 if is_over {
                     return Ok(key);
                 }
-                let (child, value) = self.key(key, at)?;
-                if let Some(child) = child
-                    && let Some(glue) = Glue::between(here, value)
-                    && let Some(guess) = self.guesses.after(last, is_first.then_some(at))
-                {
-                    *guess = Guess { child, glue };
+                let (key, value) = key.key()?;
+                let child = child(&paths.nodes[at].keys, key)?.unwrap_or(NO_NODE);
+                if let Some(glue) = Glue::between(here, value) {
+                    self.guesses.learn(place, child, glue);
                 }
                 (child, value)
             };
-            here = match (child, value.byte()) {
-                (Some(child), b'"') => self.note(&paths.nodes[child], value, value.string()?)?,
-                (Some(child), b'{' | b'[') => self.value(value, child)?,
-                (Some(child), _) => self.note(&paths.nodes[child], value, value.scalar()?)?,
+            place = self.guesses.after(place, child);
+            is_first = false;
+            here = match (paths.nodes.get(child), value.byte()) {
+                (Some(node), b'"') => self.note(node, value, value.string()?)?,
+                (Some(_), b'{' | b'[') => self.value(value, child)?,
+                (Some(node), _) => self.note(node, value, value.scalar()?)?,
                 (None, _) => value.value()?,
             };
-            last = child.or(last);
-            is_first = false;
         }
-    }
-
-    /// Passes a key of the object at `at`, and tells the node that it leads to.
-    fn key<'a>(
-        &self,
-        start: Scanner<'a>,
-        at: usize,
-    ) -> Result<(Option<usize>, Scanner<'a>), Broken> {
-        let (key, value) = start.key()?;
-        Ok((child(&self.paths.nodes[at].keys, key)?, value))
     }
 
     /// Reads a list by rows, by places, or both, which is rare and takes a second look.
@@ -697,6 +711,8 @@ fn child(keys: &Keys, key: Key<'_>) -> Result<Option<usize>, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     fn path(written: &str) -> Path {
         Path::parse(written).expect("good path")
@@ -832,6 +848,67 @@ mod tests {
                 assert!(paths.read(&padded).is_err(), "{broken}");
             }
         }
+    }
+
+    /// An object with some of a few keys, known and unknown, in any order, with objects inside, and spaces here and there.
+    fn object() -> impl Strategy<Value = String> {
+        let scalar = prop::sample::select(vec!["1", "\"x\"", "true", "null", "[{\"a\":1}]", "{}"]);
+        let leaf = scalar.prop_map(str::to_owned).boxed();
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            let key = prop::sample::select(vec![
+                "a",
+                "b",
+                "c",
+                "u",
+                "v",
+                "a key that is longer than any glue",
+            ]);
+            let space = prop::sample::select(vec!["", " "]);
+            let entry = (key, space, inner);
+            prop::collection::vec(entry, 1..6).prop_map(|entries| {
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|(key, space, value)| format!("\"{key}\"{space}:{space}{value}"))
+                    .collect();
+                format!("{{{}}}", entries.join(","))
+            })
+        })
+        .prop_filter("an object", |text| text.starts_with('{'))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_found_does_not_depend_on_what_was_found_before(texts in prop::collection::vec(object(), 1..8)) {
+            let written = ["a", "b", "a.a", "a.b", "b.a", "b.c", "a.b.c", "a.a.a"];
+            let mut paths = Paths::default();
+            let slots = written.map(|written| paths.slot(&path(written)));
+            for text in texts.iter().chain(&texts) {
+                // Guesses are made where the text goes on for a while.
+                let text = format!("{text}{}", " ".repeat(40));
+                let found = paths.read(&text).expect("JSON");
+                let expected: Value = serde_json::from_str(&text).expect("JSON");
+                for (slot, written) in slots.iter().zip(written) {
+                    let pointer = format!("/{}", written.replace('.', "/"));
+                    let found = found.get(*slot).map(|raw| serde_json::from_str::<Value>(raw).expect("JSON"));
+                    if is_single(&text) {
+                        prop_assert_eq!(found.as_ref(), expected.pointer(&pointer), "{} in {}", written, &text);
+                    }
+                }
+                for end in 1..text.trim_end().len() {
+                    let cut = format!("{}{}", &text[..end], " ".repeat(40));
+                    prop_assert!(paths.read(&cut).is_err(), "{}", cut);
+                }
+            }
+        }
+    }
+
+    /// Whether no object of it has a key twice: of two, serde_json keeps the last whole, and a walk both of their insides.
+    fn is_single(text: &str) -> bool {
+        let value: Value = serde_json::from_str(text).expect("JSON");
+        let dense = |text: &str| text.chars().filter(|c| *c != ' ').count();
+        dense(&value.to_string()) == dense(text)
     }
 
     #[test]
