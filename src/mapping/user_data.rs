@@ -80,7 +80,8 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 };
                 let before = self.out.len();
                 if raw.starts_with('[') {
-                    for element in value::elements(raw).take(MAX_VALUES) {
+                    let elements = value::elements(raw).take(MAX_VALUES);
+                    for element in elements.filter(|element| !value::is_empty(element)) {
                         self.identifier(field, kind, locale, start, element, Origin::Slot(*slot));
                     }
                 } else {
@@ -121,9 +122,6 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         raw: &str,
         origin: Origin,
     ) {
-        if value::is_empty(raw) {
-            return;
-        }
         let text = match kind {
             Some(_) => value::text_as_written(raw),
             None => value::text(raw),
@@ -143,23 +141,23 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         start: usize,
         text: &str,
     ) -> Result<&'static str, LeftOut> {
+        if let Some(kind) = kind {
+            let digest = identity::hash(kind, text, locale, &mut self.scratch)?;
+            self.unless_present(start, |draft| draft.quoted(digest.as_bytes()));
+            return Ok(if Digest::already(text).is_some() {
+                "already hashed, as it is"
+            } else {
+                rule(field.kind)
+            });
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
-        let result = match kind {
-            Some(kind) => identity::hash(kind, text, locale, &mut scratch).map(|digest| {
-                self.unless_present(start, |draft| draft.quoted(digest.as_bytes()));
-                if Digest::already(text).is_some() {
-                    "already hashed, as it is"
-                } else {
-                    rule(field.kind)
-                }
-            }),
-            None => identity::external_id_raw(text, &mut scratch).map(|()| {
-                self.unless_present(start, |draft| draft.text(&scratch));
-                "as it is"
-            }),
-        };
+        let result = identity::external_id_raw(text, &mut scratch);
+        if result.is_ok() {
+            self.unless_present(start, |draft| draft.text(&scratch));
+        }
         self.scratch = scratch;
-        Ok(result?)
+        result?;
+        Ok("as it is")
     }
 
     /// Adds the text that `write` writes to the list that begins at `start`, unless it is in it.
