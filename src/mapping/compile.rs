@@ -105,8 +105,8 @@ impl EventPlan {
             Kind::BrowserId => self.visitor_id.as_ref(),
             _ => None,
         };
-        let groups = made_from.into_iter().flat_map(|source| &source.groups);
-        field.groups.iter().chain(groups).flatten().copied()
+        let places = made_from.into_iter().flat_map(|source| &source.places);
+        field.places.iter().chain(places).copied()
     }
 }
 
@@ -126,10 +126,12 @@ pub(crate) struct FieldPlan {
     /// Its key as JSON, with the colon: `"em":`. Nothing for what stands in a list.
     pub(crate) key: Box<str>,
     pub(crate) kind: Kind,
-    /// Groups of slots; the first usable value of each group counts.
-    pub(crate) groups: Vec<Vec<Slot>>,
-    /// All slots of the groups.
-    pub(crate) slots: SlotSet,
+    /// Where its value may stand, in the order of looking.
+    pub(crate) places: Box<[Slot]>,
+    /// Where in `places` each group of them ends; the first usable value of each group counts.
+    pub(crate) group_ends: Box<[usize]>,
+    /// All of `places`.
+    pub(crate) any: SlotSet,
     /// JSON texts from the configuration.
     pub(crate) constant: Option<Box<str>>,
     pub(crate) default: Option<Box<str>>,
@@ -139,16 +141,16 @@ pub(crate) struct FieldPlan {
 }
 
 impl FieldPlan {
-    /// Whether this JSON text needs no other form, and holds nothing that could be an e-mail address. Most text is so.
+    /// Whether this JSON needs no other form, and holds nothing that could be an e-mail address. Most text and numbers are so.
     #[inline]
     pub(crate) fn takes_as_it_stands(&self, raw: &str) -> bool {
-        let takes = match self.kind {
-            Kind::Text | Kind::Status => true,
+        match self.kind {
+            Kind::Text | Kind::Status => value::is_plain_text(raw),
             // Characters have one byte at least.
-            Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len(),
+            Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len() && value::is_plain_text(raw),
+            Kind::Number | Kind::Money => value::is_plain_number(raw),
             _ => false,
-        };
-        takes && value::is_plain_text(raw)
+        }
     }
 
     /// Whether people write what it holds: not an id, and nothing with a form of its own.
@@ -429,7 +431,7 @@ impl<'a> Compiler<'a, '_> {
         const PROPERTIES: &str = "properties.";
         let slots = |fields: &[FieldPlan], wanted: fn(&FieldPlan) -> bool| -> Vec<(Slot, String)> {
             let wanted = fields.iter().filter(|field| wanted(field));
-            let slots = wanted.flat_map(|field| field.groups.iter().flatten());
+            let slots = wanted.flat_map(|field| &field.places);
             slots
                 .map(|slot| (*slot, self.paths.path(*slot).to_string()))
                 .filter(|(_, path)| path.starts_with(PROPERTIES))
@@ -606,15 +608,11 @@ impl<'a> Compiler<'a, '_> {
                 "`own` for `custom_data.contents[]` only",
             );
         }
-        let mut groups = Vec::new();
+        let (mut places, mut group_ends) = (Vec::new(), Vec::new());
         for group in std::iter::once(&table.paths).chain(&table.all) {
-            let slots: Vec<_> = group
-                .iter()
-                .filter_map(|written| self.slot(written, place, item))
-                .collect();
-            if !slots.is_empty() {
-                groups.push(slots);
-            }
+            let written = group.iter();
+            places.extend(written.filter_map(|written| self.slot(written, place, item)));
+            group_ends.push(places.len());
         }
         let constant = table.value.as_ref().map(|v| v.to_string().into());
         let default = table.default.as_ref().map(|v| v.to_string().into());
@@ -633,8 +631,9 @@ impl<'a> Compiler<'a, '_> {
             name: name.into(),
             key: json_key(section, key),
             kind,
-            slots: groups.iter().flatten().copied().collect(),
-            groups,
+            any: places.iter().copied().collect(),
+            places: places.into(),
+            group_ends: group_ends.into(),
             constant,
             default,
             otherwise: table.otherwise,

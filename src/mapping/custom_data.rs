@@ -108,22 +108,22 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     #[inline]
     pub(super) fn plain(&mut self, scope: Scope<'m>, field: &'m FieldPlan) {
         // Most parameters have no value, which takes no call to find out.
-        let groups = self.groups(scope, field);
-        if !groups.is_empty() || field.constant.is_some() || field.default.is_some() {
-            self.plain_of(scope, field, groups);
+        let places = self.places(scope, field);
+        if !places.is_empty() || field.constant.is_some() || field.default.is_some() {
+            self.plain_of(scope, field, places);
         } else if field.otherwise.is_none() {
             self.absent(scope, field);
         }
     }
 
-    fn plain_of(&mut self, scope: Scope<'m>, field: &'m FieldPlan, groups: &'m [Vec<Slot>]) {
+    fn plain_of(&mut self, scope: Scope<'m>, field: &'m FieldPlan, places: &'m [Slot]) {
         let mark = self.out.len();
         if let Some(raw) = &field.constant {
             self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Constant, written, mark);
         }
-        for slot in groups.iter().flatten() {
+        for slot in places {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };

@@ -91,12 +91,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         }
     }
 
-    /// The groups of slots of a field, where any of them holds something. Most fields of most events find nothing, and
-    /// this is the quick way to know.
+    /// Where a field's value may stand, if anything stands there. Most fields of most events find nothing, and this is the
+    /// quick way to know.
     #[inline]
-    pub(super) fn groups(&self, scope: Scope<'m>, field: &'m FieldPlan) -> &'m [Vec<Slot>] {
-        if self.cells(scope).has_any(&field.slots) {
-            &field.groups
+    pub(super) fn places(&self, scope: Scope<'m>, field: &'m FieldPlan) -> &'m [Slot] {
+        if self.cells(scope).has_any(&field.any) {
+            &field.places
         } else {
             &[]
         }
@@ -109,7 +109,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         field: &'m FieldPlan,
         read: impl Fn(&'a str) -> Result<R, LeftOut>,
     ) -> Option<(R, Origin)> {
-        for slot in self.groups(scope, field).iter().flatten() {
+        for slot in self.places(scope, field) {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };

@@ -56,7 +56,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             .iter()
             .find(|field| field.kind == Kind::Hashed(Field::Country))
             .and_then(|field| {
-                field.groups.iter().flatten().find_map(|slot| {
+                field.places.iter().find_map(|slot| {
                     let raw = self.get(Scope::Event, *slot)?;
                     identity::country_of(&value::text_as_written(raw).ok()?)
                 })
@@ -73,7 +73,11 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         self.key(field);
         self.out.push(b'[');
         let start = self.out.len();
-        for group in self.groups(Scope::Event, field) {
+        let places = self.places(Scope::Event, field);
+        let mut begin = 0;
+        for end in &field.group_ends {
+            let group = places.get(begin..*end).unwrap_or_default();
+            begin = *end;
             for slot in group {
                 let Some(raw) = self.get(Scope::Event, *slot) else {
                     continue;
@@ -182,7 +186,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         };
         let given = plan.user_data.iter().any(|field| {
             let is_name = matches!(field.kind, Kind::Hashed(Field::Fn | Field::Ln));
-            let mut slots = field.groups.iter().flatten();
+            let mut slots = field.places.iter();
             is_name && slots.any(|slot| self.get(Scope::Event, *slot).is_some())
         });
         if given {
@@ -205,7 +209,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// The visitor's public address: the first IPv6 one, else the first IPv4 one.
     fn client_ip(&mut self, field: &'m FieldPlan) -> bool {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
-        for slot in self.groups(Scope::Event, field).iter().flatten() {
+        for slot in self.places(Scope::Event, field) {
             let origin = Origin::Slot(*slot);
             let Some(raw) = self.get(Scope::Event, *slot) else {
                 continue;
@@ -289,7 +293,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     fn clicked(&mut self, field: &'m FieldPlan) -> Option<(Cow<'a, str>, Origin)> {
         let plan = self.plan;
         let sources = plan.click_id.as_ref()?;
-        for slot in sources.groups.iter().flatten() {
+        for slot in &sources.places {
             let Some(raw) = self.get(Scope::Event, *slot) else {
                 continue;
             };

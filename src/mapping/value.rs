@@ -77,6 +77,14 @@ pub(crate) fn is_plain_text(raw: &str) -> bool {
         && !words::has(raw, needs_a_look)
 }
 
+/// Whether a value is a number that every receiver can hold. Says no to some that are.
+#[inline]
+pub(crate) fn is_plain_number(raw: &str) -> bool {
+    /// All below 10^16.
+    const DIGITS: usize = 16;
+    raw.len() <= DIGITS && raw.bytes().all(|b| matches!(b, b'-' | b'.' | b'0'..=b'9'))
+}
+
 /// Text as the sender wrote it, with nothing taken off: for values that have rules of their own, and for ids of Meta's,
 /// which another character more or less makes another id of. Numbers count as text; other kinds do not.
 pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, LeftOut> {

@@ -24,6 +24,9 @@ const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a small commit waits for company when the last one was just now.
 const LINGER: Duration = Duration::from_millis(1);
+/// How long what is done waits for more of its kind. After a crash it is sent again, with the same event ids; without the
+/// wait, small batches would each cost a commit.
+const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes from which a commit does not wait for company.
 const LINGER_BYTES: u64 = 256 * 1024;
 /// Bytes after which a commit takes no more records.
@@ -122,7 +125,7 @@ impl Writer {
     pub(super) fn run(mut self) -> Vec<Held> {
         loop {
             self.receive();
-            let is_due = self.retry_at.is_none_or(|at| at <= Instant::now()) || self.closing;
+            let is_due = self.due_at().is_none_or(|at| at <= Instant::now()) || self.closing;
             let written = !self.has_work() || (is_due && self.commit());
             if self.closing && (!written || !self.has_work()) {
                 return self.refused();
@@ -134,13 +137,21 @@ impl Writer {
         self.group.is_some() || !self.waiting.is_empty() || self.unsettled
     }
 
+    /// When the next commit may be made; at once where nothing is said.
+    fn due_at(&self) -> Option<Instant> {
+        let is_settling = self.group.is_none() && self.waiting.is_empty();
+        let pause = is_settling.then(|| self.last_commit + SETTLE_PAUSE);
+        self.retry_at.or(pause)
+    }
+
     /// Takes the commands that are there, waiting for the first.
     fn receive(&mut self) {
         let now = Instant::now();
-        let wait = match self.retry_at {
-            Some(at) => at.saturating_duration_since(now),
-            None if self.has_work() => Duration::ZERO,
-            None => IDLE_PAUSE,
+        let wait = if self.has_work() {
+            let due_at = self.due_at().unwrap_or(now);
+            due_at.saturating_duration_since(now)
+        } else {
+            IDLE_PAUSE
         };
         match self.commands.recv_timeout(wait) {
             Ok(command) => self.take(command),
