@@ -182,6 +182,10 @@ impl Ledger {
         self.requests.iter().cloned().collect()
     }
 
+    pub(crate) fn take_requests(&mut self) -> Vec<RequestSummary> {
+        std::mem::take(&mut self.requests).into()
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         self.totals
     }
@@ -194,5 +198,13 @@ impl Ledger {
         wanted
             .map(|(raw, _)| String::from_utf8_lossy(raw).replace(['\n', '\r'], " "))
             .collect()
+    }
+
+    /// The kept events, duplicates included. None of them is kept any more.
+    pub(crate) fn take_events(&mut self) -> Vec<String> {
+        let events = self.events(false);
+        self.batches.clear();
+        self.kept_bytes = 0;
+        events
     }
 }

@@ -151,9 +151,19 @@ impl Sandbox {
         self.shared.ledger().events(true)
     }
 
+    /// The accepted events that are kept, which then are not kept any more: for runs whose events do not fit in memory.
+    pub fn take_accepted(&self) -> Vec<String> {
+        self.shared.ledger().take_events()
+    }
+
     /// The events requests that are kept, in the order in which they were answered.
     pub fn requests(&self) -> Vec<RequestSummary> {
         self.shared.ledger().requests()
+    }
+
+    /// The events requests that are kept, which then are not kept any more.
+    pub fn take_requests(&self) -> Vec<RequestSummary> {
+        self.shared.ledger().take_requests()
     }
 
     /// The totals.
@@ -170,6 +180,11 @@ impl Sandbox {
         self.shared
             .faults()
             .inject(vec![Injection { fault, times }])
+    }
+
+    /// Lifts one fault, standing or waiting, as often as it was injected. The others stay.
+    pub fn lift(&self, fault: &Fault) {
+        self.shared.faults().lift_one(fault);
     }
 
     /// Lifts all faults, standing ones included.
