@@ -182,10 +182,6 @@ impl Ledger {
         self.requests.iter().cloned().collect()
     }
 
-    pub(crate) fn take_requests(&mut self) -> Vec<RequestSummary> {
-        std::mem::take(&mut self.requests).into()
-    }
-
     pub(crate) fn summary(&self) -> Summary {
         self.totals
     }

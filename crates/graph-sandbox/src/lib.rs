@@ -161,11 +161,6 @@ impl Sandbox {
         self.shared.ledger().requests()
     }
 
-    /// The events requests that are kept, which then are not kept any more.
-    pub fn take_requests(&self) -> Vec<RequestSummary> {
-        self.shared.ledger().take_requests()
-    }
-
     /// The totals.
     pub fn summary(&self) -> Summary {
         self.shared.ledger().summary()
@@ -180,6 +175,11 @@ impl Sandbox {
         self.shared
             .faults()
             .inject(vec![Injection { fault, times }])
+    }
+
+    /// The faults that no request has met yet, standing ones first.
+    pub fn pending(&self) -> Vec<Injection> {
+        self.shared.faults().pending()
     }
 
     /// Lifts one fault, standing or waiting, as often as it was injected. The others stay.

@@ -14,4 +14,5 @@ mod end_to_end;
 mod http;
 mod operation;
 mod process;
+mod soak;
 mod tally;
