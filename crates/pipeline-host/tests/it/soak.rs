@@ -21,9 +21,7 @@ use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -37,7 +35,7 @@ const MOST_WAITING: usize = 20_000;
 /// Of so many events one is too old, one lacks consent, and one is refused by its id.
 const ODD_ONES: usize = 1_000;
 /// How often a walk looks at what has arrived.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+const LOOK_PAUSE: Duration = Duration::from_millis(40);
 /// The pause between two faults on average.
 const FAULT_PAUSE: Duration = Duration::from_millis(40);
 /// Faults that may wait for a request.
@@ -51,8 +49,6 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 /// How often a fault alone strikes, and for how many requests each time.
 const ROUNDS: usize = 2;
 const TIMES: u32 = 2;
-/// Walks through one fault at the same time: most of their time they wait.
-const WALKS: usize = 16;
 
 /// What follows from a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -618,18 +614,12 @@ async fn alone(trial: Trial, road: Road) -> Books {
     books
 }
 
+/// Each fault has a pipeline of its own, all at the same time: they mostly wait.
 async fn every_fault_alone(road: Road) {
     let started = Instant::now();
-    let places = Arc::new(Semaphore::new(WALKS));
-    let mut walks = JoinSet::new();
     let revoked = Trial::new(Fault::TokenRevoked, Effect::Blocked, "token_invalid");
-    for trial in trials().into_iter().chain([revoked]) {
-        let places = Arc::clone(&places);
-        walks.spawn(async move {
-            let _place = places.acquire().await;
-            alone(trial, road).await
-        });
-    }
+    let trials = trials().into_iter().chain([revoked]);
+    let mut walks: JoinSet<_> = trials.map(|trial| alone(trial, road)).collect();
     let mut figures = Figures::default();
     while let Some(books) = walks.join_next().await {
         figures.add(&books.unwrap());
@@ -731,7 +721,7 @@ async fn mixed_faults(road: Road) {
                 Figures::from(&walk.books)
             ));
         }
-        sleep(LOOK_PAUSE / 4).await;
+        sleep(LOOK_PAUSE / 8).await;
     }
     trouble.calm(&walk);
     walk.settle().await;
