@@ -14,6 +14,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::{DefaultGuard, set_default};
 
 pub(crate) const TOKEN: &str = "EAABtheTokenOfBadDays";
 /// The longest anything may take before a test gives up.
@@ -103,9 +105,14 @@ impl Fates {
 
 impl Bench {
     pub(crate) async fn new(source: &Value) -> Self {
+        Self::with(source, SandboxOptions::default()).await
+    }
+
+    /// With a destination of other options; it takes no token but its own.
+    pub(crate) async fn with(source: &Value, options: SandboxOptions) -> Self {
         let options = SandboxOptions {
             access_tokens: vec![TOKEN.to_owned()],
-            ..SandboxOptions::default()
+            ..options
         };
         let sandbox = Sandbox::start(options).await.unwrap();
         let pipeline = json!({
@@ -253,6 +260,38 @@ pub(crate) fn passing_faults() -> Vec<Fault> {
         Fault::HtmlAnswer { status: 502 },
         Fault::FewerReceived { missing: 3 },
     ]
+}
+
+/// What is logged on one thread, as people would read it.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Writes along until the guard is dropped.
+    pub(crate) fn of_this_thread() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        (log, set_default(subscriber.finish()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A running `pipeline` of which every word is kept.
