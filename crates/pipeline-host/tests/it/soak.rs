@@ -1,5 +1,5 @@
-//! Walks through the bad days of a destination: events flow through the real binary while faults of every kind strike. At
-//! the end each event was accepted, or stands in the dead letters with the right reason.
+//! Walks through the bad days of a destination: events flow through the real binary while faults of every kind strike.
+//! At the end each event was accepted, or stands in the dead letters with the right reason.
 //!
 //! `SOAK_EVENTS` says how many events a walk through mixed faults sends, `SOAK_SECS` over how many seconds, and
 //! `SOAK_SEED` makes its choices the same again. A day at full size:
