@@ -165,8 +165,9 @@ impl Walk {
             }
             assert!(
                 Instant::now() < end,
-                "{}\n{}",
+                "{}, {} waiting\n{}",
                 Figures::from(&self.books),
+                self.books.waiting(),
                 self.process.said()
             );
             sleep(LOOK_PAUSE).await;
@@ -282,7 +283,10 @@ async fn every_fault_alone(road: Road) {
         figures.add(&books.unwrap());
     }
     let secs = started.elapsed().as_secs();
-    print(&format!("every fault alone, {road}: {secs} s, {figures}"));
+    let lost = figures.waiting;
+    print(&format!(
+        "every fault alone, {road}: {secs} s, {figures}, {lost} lost"
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -360,9 +364,10 @@ async fn mixed_faults(road: Road) {
     let mut walk = Walk::start(road, &json!({"timeout_secs": 1})).await;
     let mut trouble = Trouble::new(seed);
     let started = Instant::now();
-    let figures = |books: &Books| {
+    let figures = |books: &Books, waiting| {
         let (secs, figures) = (started.elapsed().as_secs(), Figures::from(books));
-        format!("soak of {road}: seed {seed}, {secs} s, {figures}")
+        let left = figures.waiting;
+        format!("soak of {road}: seed {seed}, {secs} s, {figures}, {left} {waiting}")
     };
     let (mut printed, mut chunk) = (started, 1);
     while walk.books.sent() < events {
@@ -376,17 +381,17 @@ async fn mixed_faults(road: Road) {
         }
         if printed.elapsed() >= PROGRESS_PAUSE {
             printed = Instant::now();
-            print(&format!("so far, {}", figures(&walk.books)));
+            print(&figures(&walk.books, "waiting"));
         }
         let is_late = started.elapsed() > 2 * spread + DEADLINE;
-        assert!(!is_late, "{}", figures(&walk.books));
+        assert!(!is_late, "{}", figures(&walk.books, "waiting"));
         sleep(LOOK_PAUSE / 8).await;
     }
     trouble.calm(&walk);
     walk.settle().await;
     let excuses = ["not_confirmed", "refused_invalid"];
     let (books, _) = walk.judge(&format!("seed {seed}"), &excuses).await;
-    let figures = figures(&books);
+    let figures = figures(&books, "lost");
     print(&figures);
     // One fault costs no more than one event that nothing is wrong with.
     for (reason, fault) in excuses.into_iter().zip(["fewer_received", "graph_error"]) {

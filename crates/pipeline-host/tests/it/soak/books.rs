@@ -188,7 +188,8 @@ pub(super) struct Figures {
     duplicates: usize,
     filtered: usize,
     dead: BTreeMap<String, usize>,
-    lost: usize,
+    /// Events that have not met their fate; at the end of a walk they are lost.
+    pub(super) waiting: usize,
 }
 
 impl Figures {
@@ -197,7 +198,7 @@ impl Figures {
         self.accepted += books.unique;
         self.duplicates += books.duplicates;
         self.filtered += books.filtered;
-        self.lost += books.waiting();
+        self.waiting += books.waiting();
         for (fault, times) in &books.faults {
             *self.faults.entry(fault.clone()).or_default() += times;
         }
@@ -225,14 +226,13 @@ impl fmt::Display for Figures {
         };
         write!(
             f,
-            "{} events, faults met ({}), {} accepted, {} duplicates, {} filtered, dead letters ({}), {} lost",
+            "{} events, faults met ({}), {} accepted, {} duplicates, {} filtered, dead letters ({})",
             self.events,
             list(&self.faults),
             self.accepted,
             self.duplicates,
             self.filtered,
-            list(&self.dead),
-            self.lost
+            list(&self.dead)
         )
     }
 }
