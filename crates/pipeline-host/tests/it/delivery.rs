@@ -139,7 +139,7 @@ async fn a_blocked_sink_keeps_everything_and_resumes_by_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
-    let (log, _guard) = Log::of_this_thread();
+    let log = Log::of_this_thread();
     let said = |words: &str| log.text().matches(words).count();
     let case = Case::new([Step::Block, Step::RejectFirst, Step::Block]);
     case.destination.healthy.store(false, Ordering::SeqCst);

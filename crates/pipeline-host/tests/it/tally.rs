@@ -3,19 +3,21 @@
 use crate::destination::dead_letters;
 use graph_sandbox::{Fault, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::callsite::rebuild_interest_cache;
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::subscriber::set_global_default;
 
 pub(crate) const TOKEN: &str = "EAABtheTokenOfBadDays";
 /// The longest anything may take before a test gives up.
@@ -262,30 +264,51 @@ pub(crate) fn passing_faults() -> Vec<Fault> {
     ]
 }
 
-/// What is logged on one thread, as people would read it.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+/// Keeps what is logged on the thread that made it, from then on.
+pub(crate) struct Log(());
+
+thread_local! {
+    static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
 impl Log {
-    /// Writes along until the guard is dropped.
-    pub(crate) fn of_this_thread() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        (log, set_default(subscriber.finish()))
+    pub(crate) fn of_this_thread() -> Self {
+        static LISTENING: Once = Once::new();
+        // For all threads: what one without a subscriber meets first would be off for the others as well.
+        LISTENING.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_ansi(false)
+                .with_writer(|| ThisThread);
+            set_global_default(subscriber.finish()).unwrap();
+            rebuild_interest_cache();
+        });
+        LOGGED.set(Some(Vec::new()));
+        Self(())
     }
 
     pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        let Self(()) = self;
+        let logged = LOGGED.with_borrow(Clone::clone);
+        String::from_utf8(logged.unwrap()).unwrap()
     }
 }
 
-impl std::io::Write for Log {
+impl Drop for Log {
+    fn drop(&mut self) {
+        LOGGED.set(None);
+    }
+}
+
+struct ThisThread;
+
+impl std::io::Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
+        LOGGED.with_borrow_mut(|logged| {
+            if let Some(logged) = logged {
+                logged.extend(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 
