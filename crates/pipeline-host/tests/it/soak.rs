@@ -71,17 +71,31 @@ enum Door {
 }
 
 impl Door {
-    async fn take(&mut self, events: impl Iterator<Item = Value>) {
+    /// Hands over events; returns why it had to come again with them, once for each time.
+    async fn take(&mut self, events: impl Iterator<Item = Value>) -> Vec<String> {
         match self {
             Self::Web(client, url) => {
                 let body = events.collect::<Value>().to_string();
-                let request = client.post(url.as_str()).body(body);
-                let request = request.header("content-type", "application/json");
-                assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
+                let mut turned_away = Vec::new();
+                loop {
+                    let request = client.post(url.as_str()).body(body.clone());
+                    let request = request.header("content-type", "application/json");
+                    let answer = request.send().await.unwrap();
+                    let status = answer.status().as_u16();
+                    if status == 200 {
+                        return turned_away;
+                    }
+                    // A disk that others use as well can be too slow for a moment.
+                    assert_eq!(status, 503);
+                    let answer: Value =
+                        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+                    turned_away.push(answer["error"]["code"].as_str().unwrap().to_owned());
+                }
             }
             Self::Log(file) => {
                 let lines: String = events.map(|event| format!("{event}\n")).collect();
                 file.write_all(lines.as_bytes()).unwrap();
+                Vec::new()
             }
         }
     }
@@ -152,7 +166,10 @@ impl Walk {
         for number in numbers.clone().filter(|&n| Meant::of(n) == Meant::Refused) {
             self.inject(refusal(number), 1);
         }
-        self.door.take(numbers.map(event)).await;
+        for code in self.door.take(numbers.clone().map(event)).await {
+            *self.books.turned_away.entry(code).or_default() += 1;
+            self.books.sent_again.extend(numbers.clone());
+        }
     }
 
     /// Looks until something is so.
@@ -219,10 +236,15 @@ impl Walk {
         assert_eq!(summary.forgotten_events, 0);
         assert_eq!(self.bench.letters().1, 0, "letters that are none");
         // What was accepted without an answer may still wait to be sent again.
-        let delivered = books.sent() - books.filtered - books.dead.len();
-        let counted = ["delivered", "held", "rejected"].map(|label| counted(&said, label));
-        assert_eq!(counted[0] + counted[1], delivered, "{name}: {said}");
-        assert_eq!(counted[2], books.dead.len(), "{name}: {said}");
+        let delivered = counted(&said, "delivered") + counted(&said, "held");
+        let expected = books.sent() - books.filtered - books.dead.len();
+        let again = books.sent_again.len();
+        assert!(
+            (expected..=expected + again).contains(&delivered),
+            "{name}: {said}"
+        );
+        let rejected = counted(&said, "rejected") - books.dead.len();
+        assert!(rejected <= again, "{name}: {said}");
         self.bench.keeps_secrets(&said);
         (books, said)
     }
@@ -267,7 +289,7 @@ async fn alone(trial: Trial, road: Road) -> Books {
     match trial.effect {
         Effect::TimedOut => {}
         Effect::Repeated | Effect::Miscounted => assert!(books.duplicates > 0, "{name}"),
-        _ => assert_eq!(books.duplicates, 0, "{name}"),
+        _ => assert!(books.duplicates <= books.sent_again.len(), "{name}: {said}"),
     }
     books
 }

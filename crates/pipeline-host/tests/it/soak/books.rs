@@ -75,6 +75,9 @@ pub(super) struct Books {
     dead_bytes: usize,
     /// The faults that requests met, or may still meet, with how often.
     pub(super) faults: BTreeMap<String, usize>,
+    /// Why requests had to be sent again, with how often, and the events in them.
+    pub(super) turned_away: BTreeMap<String, usize>,
+    pub(super) sent_again: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +126,10 @@ impl Books {
         }
         for (id, reason) in bench.letters().0 {
             let number = numbered(&id);
-            if self.dead.insert(number, reason).is_none() && Meant::of(number) == Meant::Refused {
+            let is_new = self.dead.insert(number, reason).is_none();
+            // One that was sent again can come again.
+            let is_over = is_new && !self.sent_again.contains(&number);
+            if is_over && Meant::of(number) == Meant::Refused {
                 bench.sandbox.lift(&refusal(number));
             }
         }
@@ -184,6 +190,7 @@ impl Books {
 pub(super) struct Figures {
     events: usize,
     faults: BTreeMap<String, usize>,
+    turned_away: BTreeMap<String, usize>,
     accepted: usize,
     duplicates: usize,
     filtered: usize,
@@ -199,8 +206,14 @@ impl Figures {
         self.duplicates += books.duplicates;
         self.filtered += books.filtered;
         self.waiting += books.waiting();
-        for (fault, times) in &books.faults {
-            *self.faults.entry(fault.clone()).or_default() += times;
+        let counts = [
+            (&mut self.faults, &books.faults),
+            (&mut self.turned_away, &books.turned_away),
+        ];
+        for (all, these) in counts {
+            for (what, times) in these {
+                *all.entry(what.clone()).or_default() += times;
+            }
         }
         for reason in books.dead.values() {
             *self.dead.entry(reason.clone()).or_default() += 1;
@@ -226,9 +239,10 @@ impl fmt::Display for Figures {
         };
         write!(
             f,
-            "{} events, faults met ({}), {} accepted, {} duplicates, {} filtered, dead letters ({})",
+            "{} events, faults met ({}), turned away ({}), {} accepted, {} duplicates, {} filtered, dead letters ({})",
             self.events,
             list(&self.faults),
+            list(&self.turned_away),
             self.accepted,
             self.duplicates,
             self.filtered,
