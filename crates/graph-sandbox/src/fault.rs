@@ -251,6 +251,11 @@ impl FaultQueue {
         standing.chain(self.waiting.iter().cloned()).collect()
     }
 
+    pub(crate) fn lift_one(&mut self, fault: &Fault) {
+        self.standing.retain(|standing| standing != fault);
+        self.waiting.retain(|waiting| waiting.fault != *fault);
+    }
+
     pub(crate) fn lift(&mut self) {
         *self = Self::default();
     }

@@ -195,4 +195,12 @@ impl Ledger {
             .map(|(raw, _)| String::from_utf8_lossy(raw).replace(['\n', '\r'], " "))
             .collect()
     }
+
+    /// The kept events, duplicates included. None of them is kept any more.
+    pub(crate) fn take_events(&mut self) -> Vec<String> {
+        let events = self.events(false);
+        self.batches.clear();
+        self.kept_bytes = 0;
+        events
+    }
 }

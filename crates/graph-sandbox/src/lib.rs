@@ -151,6 +151,11 @@ impl Sandbox {
         self.shared.ledger().events(true)
     }
 
+    /// The accepted events that are kept, which then are not kept any more: for runs whose events do not fit in memory.
+    pub fn take_accepted(&self) -> Vec<String> {
+        self.shared.ledger().take_events()
+    }
+
     /// The events requests that are kept, in the order in which they were answered.
     pub fn requests(&self) -> Vec<RequestSummary> {
         self.shared.ledger().requests()
@@ -170,6 +175,16 @@ impl Sandbox {
         self.shared
             .faults()
             .inject(vec![Injection { fault, times }])
+    }
+
+    /// The faults that no request has met yet, standing ones first.
+    pub fn pending(&self) -> Vec<Injection> {
+        self.shared.faults().pending()
+    }
+
+    /// Lifts one fault, standing or waiting, as often as it was injected. The others stay.
+    pub fn lift(&self, fault: &Fault) {
+        self.shared.faults().lift_one(fault);
     }
 
     /// Lifts all faults, standing ones included.

@@ -389,6 +389,24 @@ async fn what_is_beyond_the_kept_bytes_is_forgotten_and_counted() {
 }
 
 #[tokio::test]
+async fn what_is_taken_out_is_not_kept_and_still_known() {
+    let body = json!({ "data": [website()] }).to_string();
+    let bench = Bench::with(SandboxOptions {
+        max_kept_bytes: 2 * body.len(),
+        ..SandboxOptions::default()
+    })
+    .await;
+    for duplicates in 0..5 {
+        bench.post(body.clone()).await;
+        assert_eq!(bench.sandbox.take_accepted().len(), 1);
+        assert_eq!(bench.sandbox.summary().duplicates, duplicates);
+    }
+    assert!(bench.sandbox.accepted().is_empty());
+    let summary = bench.sandbox.summary();
+    assert_eq!((summary.accepted, summary.forgotten_events), (5, 0));
+}
+
+#[tokio::test]
 async fn a_reset_forgets_everything() {
     let bench = Bench::start().await;
     bench.send(&[website()]).await;

@@ -93,6 +93,27 @@ async fn a_revoked_token_stays_revoked_until_it_is_lifted() {
 }
 
 #[tokio::test]
+async fn one_fault_is_lifted_and_the_others_stay() {
+    let bench = Bench::start().await;
+    let delay = Fault::Delay { millis: 1 };
+    let refused = Fault::RefuseEventId {
+        event_id: "bad".to_owned(),
+        code: 100,
+        subcode: None,
+    };
+    for fault in [&delay, &Fault::TokenRevoked, &refused, &delay] {
+        bench.sandbox.inject(fault.clone(), 1).unwrap();
+    }
+    bench.sandbox.lift(&Fault::TokenRevoked);
+    bench.sandbox.lift(&delay);
+    let left = bench.sandbox.pending();
+    assert_eq!((left.len(), &left[0].fault), (1, &refused));
+    let bad = merged(website(), &json!({ "event_id": "bad" }));
+    assert_eq!(bench.send(&[bad]).await.refusal().0, 400);
+    assert_eq!(bench.post(body()).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_dropped_connection_gives_no_answer() {
     let bench = Bench::start().await;
     inject(&bench, json!([{ "fault": { "type": "drop_before_accept" } }, { "fault": { "type": "drop_after_accept" } }])).await;

@@ -1,9 +1,11 @@
 //! What becomes of records: batches, retries, pauses, blocks, panics, bounds, and the end.
 
 use crate::destination::{Case, Step, ids, lines, until};
+use crate::tally::Log;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn every_event_has_one_fate_and_the_counts_say_so() {
@@ -120,7 +122,7 @@ async fn a_blocked_sink_keeps_everything_and_resumes_by_itself() {
             &json!({"batch": {"max_events": 10}, "request": {"concurrency": 1}}),
         )
         .await;
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     until(|| case.destination.probes.load(Ordering::SeqCst) == 5).await;
     assert!(
         started.elapsed() >= Duration::from_secs(1 + 2 + 4 + 8 + 16),
@@ -133,6 +135,40 @@ async fn a_blocked_sink_keeps_everything_and_resumes_by_itself() {
     let ending = running.finish().await;
     assert!(ending.is_complete());
     assert_eq!(case.delivered(), ids(0..30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
+    let log = Log::of_this_thread();
+    let said = |words: &str| log.text().matches(words).count();
+    let case = Case::new([Step::Block, Step::RejectFirst, Step::Block]);
+    case.destination.healthy.store(false, Ordering::SeqCst);
+    let one_by_one = json!({"batch": {"max_events": 1}, "request": {"concurrency": 1}});
+    let running = case.start_lines(&lines(2), &one_by_one).await;
+    until(|| case.batches().len() == 1).await;
+    let mut last = Instant::now();
+    let mut pauses = Vec::new();
+    for probe in 1..=9 {
+        until(|| case.destination.probes.load(Ordering::SeqCst) == probe).await;
+        // To the second.
+        pauses.push((last.elapsed() + Duration::from_millis(500)).as_secs());
+        last = Instant::now();
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    let sentence =
+        "sending has stopped: the token is revoked; nothing is lost, and it resumes by itself";
+    let minutes = usize::try_from(pauses.iter().sum::<u64>() / 60).unwrap();
+    assert_eq!(said(sentence), 1 + minutes, "{}", log.text());
+    assert_eq!(said("sending has stopped"), 1 + minutes);
+    assert_eq!(said("sending resumes"), 0);
+    // Once something got through, a new block is probed as soon as the first was.
+    case.destination.healthy.store(true, Ordering::SeqCst);
+    until(|| case.batches().len() == 3).await;
+    last = Instant::now();
+    assert!(running.finish().await.is_complete());
+    assert_eq!((last.elapsed() + Duration::from_millis(500)).as_secs(), 1);
+    assert_eq!(case.delivered(), ids(1..2));
+    assert_eq!(said("sending resumes"), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +227,7 @@ async fn what_cannot_drain_in_time_is_held_and_written_down() {
         )
         .await;
     until(|| case.batches().len() == 1).await;
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     running.stop_handle().drain();
     let ending = running.finish().await;
     assert!(started.elapsed() >= Duration::from_secs(60));
@@ -256,7 +292,7 @@ async fn full_dead_letters_stop_the_sink_until_they_are_moved() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_never_answers_is_given_up_and_its_records_are_tried_again() {
     let case = Case::new([Step::Wait]);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let sink = case
         .run_lines(&lines(3), json!({"request": {"concurrency": 1}}))
         .await;

@@ -13,5 +13,7 @@ mod disk_full;
 mod end_to_end;
 mod http;
 mod operation;
+mod outage;
 mod process;
+mod soak;
 mod tally;

@@ -3,17 +3,21 @@
 use crate::destination::dead_letters;
 use graph_sandbox::{Fault, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::callsite::rebuild_interest_cache;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::set_global_default;
 
 pub(crate) const TOKEN: &str = "EAABtheTokenOfBadDays";
 /// The longest anything may take before a test gives up.
@@ -103,9 +107,14 @@ impl Fates {
 
 impl Bench {
     pub(crate) async fn new(source: &Value) -> Self {
+        Self::with(source, SandboxOptions::default()).await
+    }
+
+    /// With a destination of other options; it takes no token but its own.
+    pub(crate) async fn with(source: &Value, options: SandboxOptions) -> Self {
         let options = SandboxOptions {
             access_tokens: vec![TOKEN.to_owned()],
-            ..SandboxOptions::default()
+            ..options
         };
         let sandbox = Sandbox::start(options).await.unwrap();
         let pipeline = json!({
@@ -205,6 +214,9 @@ impl Bench {
     }
 }
 
+/// What a disk buffer reserves is empty, and too much to be searched again and again.
+const EMPTY_PAGE: [u8; 4096] = [0; 4096];
+
 fn files_of(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -212,7 +224,10 @@ fn files_of(folder: &Path) -> Vec<u8> {
         if path.is_dir() {
             all.extend(files_of(&path));
         } else {
-            all.extend(std::fs::read(&path).unwrap());
+            let bytes = std::fs::read(&path).unwrap();
+            let pages = bytes.chunks(EMPTY_PAGE.len());
+            let filled: Vec<_> = pages.filter(|page| *page != EMPTY_PAGE).collect();
+            all.extend(filled.concat());
         }
     }
     all
@@ -247,6 +262,59 @@ pub(crate) fn passing_faults() -> Vec<Fault> {
         Fault::HtmlAnswer { status: 502 },
         Fault::FewerReceived { missing: 3 },
     ]
+}
+
+/// Keeps what is logged on the thread that made it, from then on.
+pub(crate) struct Log(());
+
+thread_local! {
+    static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+impl Log {
+    pub(crate) fn of_this_thread() -> Self {
+        static LISTENING: Once = Once::new();
+        // For all threads: what one without a subscriber meets first would be off for the others as well.
+        LISTENING.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_ansi(false)
+                .with_writer(|| ThisThread);
+            set_global_default(subscriber.finish()).unwrap();
+            rebuild_interest_cache();
+        });
+        LOGGED.set(Some(Vec::new()));
+        Self(())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let Self(()) = self;
+        let logged = LOGGED.with_borrow(Clone::clone);
+        String::from_utf8(logged.unwrap()).unwrap()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        LOGGED.set(None);
+    }
+}
+
+struct ThisThread;
+
+impl std::io::Write for ThisThread {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOGGED.with_borrow_mut(|logged| {
+            if let Some(logged) = logged {
+                logged.extend(bytes);
+            }
+        });
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A running `pipeline` of which every word is kept.
