@@ -21,11 +21,14 @@ pub(super) fn is_invisible(c: char) -> bool {
 
 /// The value without white space and invisible characters around it.
 pub(super) fn trim(raw: &str) -> &str {
-    if let [first, .., last] = raw.as_bytes()
-        && first.is_ascii_graphic()
-        && last.is_ascii_graphic()
-    {
+    let has_nothing_around = |text: &str| matches!(text.as_bytes(), [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic());
+    if has_nothing_around(raw) {
         return raw;
+    }
+    // Most others have a space or two.
+    let text = raw.trim_ascii();
+    if has_nothing_around(text) {
+        return text;
     }
     raw.trim_matches(|c| is_space(c) || is_invisible(c))
 }
