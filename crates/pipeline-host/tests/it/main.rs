@@ -9,6 +9,7 @@ mod crash;
 mod dead_letters;
 mod delivery;
 mod destination;
+#[cfg(target_os = "linux")]
 mod disk_full;
 mod end_to_end;
 mod http;
