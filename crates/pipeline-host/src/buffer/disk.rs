@@ -88,7 +88,6 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     max_bytes: u64,
-    log_bytes: u64,
     /// Bytes of the file in use, as of the last commit.
     used: u64,
     /// Bytes set aside for records that are not in the file yet.
@@ -152,7 +151,7 @@ impl Drop for DiskRoom<'_> {
 impl DiskBuffer {
     /// Opens the buffer, or makes a new one. Blocks on the disk.
     pub(crate) fn open(options: DiskOptions) -> Result<Self, DiskBufferError> {
-        let log_bytes = (options.max_bytes / LOG_PART).clamp(MIN_LOG_BYTES, MAX_LOG_BYTES);
+        let log_bytes = log_bytes(options.max_bytes);
         let (store, inventory) = Store::open(&options.folder, options.sync, log_bytes)?;
         let name = options.name;
         if inventory.cut_bytes > 0 {
@@ -161,8 +160,7 @@ impl DiskBuffer {
         let shared = Arc::new(Shared {
             name,
             state: Mutex::new(State {
-                max_bytes: capacity(options.max_bytes, log_bytes),
-                log_bytes,
+                max_bytes: capacity(options.max_bytes),
                 used: store.used_bytes()?,
                 pending: 0,
                 events: inventory.events,
@@ -206,10 +204,10 @@ impl DiskBuffer {
 
     /// Changes the limits.
     pub(crate) fn set_limits(&self, max_bytes: u64, batch: BatchLimit) {
-        {
-            let mut state = self.shared.lock();
-            state.max_bytes = capacity(max_bytes, state.log_bytes);
-        }
+        self.shared.lock().max_bytes = capacity(max_bytes);
+        let log_bytes = log_bytes(max_bytes);
+        // Fails only when the writer has ended, and then there is no log.
+        let _ = self.commands.send(Command::Limit { log_bytes });
         self.shared.room.notify_waiters();
         self.queue.set_limits(window(&batch), batch);
     }
@@ -503,9 +501,14 @@ impl State {
     }
 }
 
+/// What the log of a buffer of that size has when it is brought into the file.
+fn log_bytes(max_bytes: u64) -> u64 {
+    (max_bytes / LOG_PART).clamp(MIN_LOG_BYTES, MAX_LOG_BYTES)
+}
+
 /// What the file itself may take of a buffer of that size: the log and the reserve have as much as each other.
-fn capacity(max_bytes: u64, log_bytes: u64) -> u64 {
-    max_bytes.saturating_sub(2 * log_bytes + COMMIT_BYTES)
+fn capacity(max_bytes: u64) -> u64 {
+    max_bytes.saturating_sub(2 * log_bytes(max_bytes) + COMMIT_BYTES)
 }
 
 /// How much of a buffer is in memory: more than is on its way at a time, and no less than one batch.

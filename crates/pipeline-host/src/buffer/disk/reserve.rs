@@ -26,6 +26,15 @@ impl Reserve {
         }
     }
 
+    /// Keeps another number of bytes from now on.
+    pub(super) fn resize(&mut self, bytes: u64) {
+        if self.bytes != bytes {
+            self.give();
+            self.bytes = bytes;
+            self.keep();
+        }
+    }
+
     /// Takes the room, where there is that much. Where there is not, a later call tries again.
     pub(super) fn keep(&mut self) {
         if !self.is_kept {

@@ -64,7 +64,7 @@ pub enum DiskBufferError {
     )]
     Full,
     /// The disk or the system refuses.
-    #[error("the disk buffer cannot be written: {0}; it is tried again every second")]
+    #[error("the disk buffer cannot be written: {0}")]
     Refused(String),
 }
 
@@ -149,7 +149,7 @@ impl Store {
             problem: error.to_string(),
         };
         let connection = Connection::open(folder.join("records.db")).map_err(unreadable)?;
-        set_up(&connection, log_bytes / PAGE_BYTES).map_err(unreadable)?;
+        set_up(&connection, log_bytes).map_err(unreadable)?;
         let found = check_format(&connection)
             .map_err(unreadable)?
             .ok_or_else(|| DiskBufferError::Unreadable {
@@ -292,6 +292,13 @@ impl Store {
         Ok(())
     }
 
+    /// Lets the log have so many bytes before it is brought into the file.
+    pub(super) fn set_log(&mut self, bytes: u64) -> Result<(), DiskBufferError> {
+        set_log(&self.connection, bytes)?;
+        self.reserve.resize(bytes);
+        Ok(())
+    }
+
     /// Puts aside again what [`Store::make_room`] gave away, where the disk has it.
     pub(super) fn keep_reserve(&mut self) {
         self.reserve.keep();
@@ -324,7 +331,7 @@ fn create_private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn set_up(connection: &Connection, log_pages: u64) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, log_bytes: u64) -> rusqlite::Result<()> {
     // These two only count in a new file, before anything is written.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -333,9 +340,13 @@ fn set_up(connection: &Connection, log_pages: u64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", log_pages)?;
+    set_log(connection, log_bytes)?;
     // The log is cut whenever it starts anew, so that what stands behind its end was not written whole.
     connection.pragma_update(None, "journal_size_limit", 0)
+}
+
+fn set_log(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "wal_autocheckpoint", bytes / PAGE_BYTES)
 }
 
 /// Makes a new file ours, and reads the format of an old one; `None` where it is not ours.

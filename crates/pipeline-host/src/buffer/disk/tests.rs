@@ -417,6 +417,26 @@ async fn it_never_takes_more_of_the_disk_than_it_was_given_and_gives_space_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_buffer_that_is_made_smaller_has_a_smaller_log_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::try_open(folder.path(), 1024 * MEBIBYTE, 1_000).unwrap();
+    rig.push(&["first".to_owned()], 1_000).await;
+    let batch = BatchLimit {
+        max_events: 1_000,
+        max_bytes: 1024 * 1024,
+        timeout: Duration::ZERO,
+    };
+    rig.buffer.set_limits(MIN_DISK_BYTES, batch);
+    let (taken, used) = fill(&rig, folder.path(), 20_000).await;
+    assert!(taken * 2 > MIN_DISK_BYTES, "only {taken} bytes");
+    assert!(
+        used <= MIN_DISK_BYTES + MIN_DISK_BYTES / 100,
+        "{used} bytes"
+    );
+    rig.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_holds_a_bounded_part_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::try_open(folder.path(), 256 * MEBIBYTE, 1_000).unwrap();

@@ -51,6 +51,10 @@ pub(super) enum Command {
         found: Found,
         events: u64,
     },
+    /// The log has another bound from now on.
+    Limit {
+        log_bytes: u64,
+    },
     Close,
 }
 
@@ -190,6 +194,11 @@ impl Writer {
                 let _ = reply.send(found);
             }
             Command::SetAside { found, events } => self.set_aside(&found, events),
+            Command::Limit { log_bytes } => {
+                if let Err(error) = self.store.set_log(log_bytes) {
+                    self.complain(&error);
+                }
+            }
             Command::Close => self.closing = true,
         }
     }
@@ -208,7 +217,6 @@ impl Writer {
             } else if made_room {
                 result = Ok(());
             }
-            self.hand_over(Group::default());
         }
         self.last_commit = Instant::now();
         self.shared.lock().is_failing = result.is_err();
@@ -241,6 +249,9 @@ impl Writer {
             self.unsettle(settled);
         }
         self.store.keep_reserve();
+        if let Ok(used) = self.store.used_bytes() {
+            self.shared.lock().used = used;
+        }
         is_written.is_ok()
     }
 
@@ -371,6 +382,8 @@ impl Writer {
 
     /// Gives space back to the file system while there is nothing else to do.
     fn tidy(&mut self) {
+        // There may have been no room for it so far.
+        self.store.keep_reserve();
         loop {
             match self.store.tidy() {
                 Ok(true) => {}
@@ -394,7 +407,7 @@ impl Writer {
             .is_none_or(|last| now >= last + COMPLAINT_PAUSE)
         {
             self.complained = Some(now);
-            tracing::error!(sink = %self.shared.name, "{error}");
+            tracing::error!(sink = %self.shared.name, "{error}; it is tried again every second");
         }
     }
 }
