@@ -178,6 +178,22 @@ pub(crate) struct Case {
     name: String,
 }
 
+/// Reads a pipeline with the sinks that are linked, on that clock.
+pub(crate) async fn load(
+    config: Value,
+    folder: &Path,
+    clock: &Arc<ManualClock>,
+) -> Result<Pipeline, ConfigError> {
+    let registry = Registry::linked().unwrap();
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+    let cx = LoadContext {
+        registry: &registry,
+        environment: &|_| None,
+        clock: &clock,
+    };
+    from_value(config, folder.to_owned(), cx).await
+}
+
 impl Case {
     pub(crate) fn new(script: impl IntoIterator<Item = Step>) -> Self {
         let name = format!("case {}", NEXT.fetch_add(1, Ordering::SeqCst));
@@ -218,14 +234,7 @@ impl Case {
     }
 
     pub(crate) async fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
-        let registry = Registry::linked().unwrap();
-        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
-        let cx = LoadContext {
-            registry: &registry,
-            environment: &|_| None,
-            clock: &clock,
-        };
-        from_value(config, self.folder.path().to_owned(), cx).await
+        load(config, self.folder.path(), &self.clock).await
     }
 
     pub(crate) async fn start(&self, config: Value) -> Running {

@@ -2,6 +2,7 @@
 //! door.
 
 use crate::destination::dead_letters;
+use crate::tally::server_error;
 use graph_sandbox::{Fault, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -232,14 +233,7 @@ async fn nothing_that_a_run_writes_holds_a_personal_value_or_the_token() {
             subcode: None,
         };
         bench.sandbox.inject(refused, 1).unwrap();
-        let server_error = Fault::GraphError {
-            status: 500,
-            code: 2,
-            subcode: None,
-            is_transient: true,
-            message: None,
-        };
-        bench.sandbox.inject(server_error, 1).unwrap();
+        bench.sandbox.inject(server_error(), 1).unwrap();
         let output = command(&[
             "--log-level",
             "trace",

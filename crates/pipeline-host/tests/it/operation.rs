@@ -2,9 +2,9 @@
 
 use crate::destination::dead_letters;
 use crate::process::{Process, event};
+use crate::tally::files_of;
 use graph_sandbox::{Sandbox, SandboxOptions};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -92,19 +92,6 @@ async fn post(url: &str, ids: &[&str]) -> u16 {
 fn row<'a>(table: &'a str, label: &str) -> &'a str {
     let row = table.lines().find(|line| line.trim().starts_with(label));
     row.unwrap_or_else(|| panic!("no `{label}` in {table}"))
-}
-
-fn files_of(folder: &Path) -> Vec<u8> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(files_of(&path));
-        } else if path.file_name().is_some_and(|name| name != "pipeline.json") {
-            all.extend(std::fs::read(&path).unwrap());
-        }
-    }
-    all
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! A destination that is away for more than a week, on a clock that the test moves: what grows older than Meta takes it
 //! becomes a dead letter, and everything else is delivered, once.
 
-use crate::tally::{Bench, DEADLINE, Log, events_url, eventually, personal};
-use graph_sandbox::{Fault, SandboxOptions};
+use crate::destination::load;
+use crate::tally::{Bench, DEADLINE, Log, events_url, eventually, personal, server_error};
+use graph_sandbox::SandboxOptions;
 use meta_conversions as _;
-use pipeline_core::{Clock, ManualClock, Registry};
-use pipeline_host::config::{LoadContext, from_value};
+use pipeline_core::{Clock as _, ManualClock};
 use pipeline_host::topology::{Ending, Running, StartOptions, start};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -64,17 +64,10 @@ impl Outage {
     }
 
     async fn open(&self) -> Running {
-        let registry = Registry::linked().unwrap();
-        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
-        let cx = LoadContext {
-            registry: &registry,
-            environment: &|_| None,
-            clock: &clock,
-        };
-        let folder = self.bench.folder.path().to_owned();
-        let pipeline = from_value(self.bench.pipeline.clone(), folder, cx).await;
+        let config = self.bench.pipeline.clone();
+        let pipeline = load(config, self.bench.folder.path(), &self.clock).await;
         let options = StartOptions {
-            clock: Arc::clone(&clock),
+            clock: Arc::<ManualClock>::clone(&self.clock),
             seed: 7,
             ..StartOptions::default()
         };
@@ -139,14 +132,11 @@ async fn after_a_week_of_outage_what_is_too_old_is_a_dead_letter_and_the_rest_is
     let log = Log::of_this_thread();
     let mut outage = Outage::begin().await;
     let endpoint = outage.bench.sandbox.url();
-    let server_error = Fault::GraphError {
-        status: 500,
-        code: 2,
-        subcode: None,
-        is_transient: true,
-        message: None,
-    };
-    outage.bench.sandbox.inject(server_error, u32::MAX).unwrap();
+    outage
+        .bench
+        .sandbox
+        .inject(server_error(), u32::MAX)
+        .unwrap();
     outage.bench.sink(&json!({"endpoint": UNREACHABLE}));
     let mut running = outage.open().await;
     while outage.day < OUTAGE_DAYS {

@@ -217,13 +217,14 @@ impl Bench {
 /// What a disk buffer reserves is empty, and too much to be searched again and again.
 const EMPTY_PAGE: [u8; 4096] = [0; 4096];
 
-fn files_of(folder: &Path) -> Vec<u8> {
+/// What stands in all files of a folder but the pipeline file, which is input.
+pub(crate) fn files_of(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             all.extend(files_of(&path));
-        } else {
+        } else if path.file_name().is_some_and(|name| name != "pipeline.json") {
             let bytes = std::fs::read(&path).unwrap();
             let pages = bytes.chunks(EMPTY_PAGE.len());
             let filled: Vec<_> = pages.filter(|page| *page != EMPTY_PAGE).collect();
@@ -239,16 +240,21 @@ pub(crate) fn passing_fault(random: &mut fastrand::Rng) -> Fault {
     faults[random.usize(..faults.len())].clone()
 }
 
+/// Trouble of the destination's own.
+pub(crate) fn server_error() -> Fault {
+    Fault::GraphError {
+        status: 500,
+        code: 2,
+        subcode: None,
+        is_transient: true,
+        message: None,
+    }
+}
+
 /// Every fault that passes, each short enough for a test.
 pub(crate) fn passing_faults() -> Vec<Fault> {
     vec![
-        Fault::GraphError {
-            status: 500,
-            code: 2,
-            subcode: None,
-            is_transient: true,
-            message: None,
-        },
+        server_error(),
         Fault::Throttle {
             status: 400,
             code: 80_004,
