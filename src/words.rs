@@ -53,6 +53,13 @@ pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
+/// Whether visible ASCII stands at both ends, so that there is nothing around the text to take off.
+#[inline]
+pub(crate) fn has_nothing_around(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!((bytes.first(), bytes.last()), (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic())
+}
+
 /// Whether the test is about any byte of the text. It must not be about the letter `a`, which fills up short text.
 #[inline]
 pub(crate) fn has(text: impl AsRef<[u8]>, hits: impl Fn(u64) -> u64) -> bool {

@@ -8,6 +8,7 @@ use unicode_normalization::{
 };
 
 use super::LeftOut;
+use crate::words;
 
 /// White space as JavaScript sees it (Meta's library removes it so in browsers): Unicode's, and the byte order mark.
 pub(super) fn is_space(c: char) -> bool {
@@ -21,13 +22,12 @@ pub(super) fn is_invisible(c: char) -> bool {
 
 /// The value without white space and invisible characters around it.
 pub(super) fn trim(raw: &str) -> &str {
-    let has_nothing_around = |text: &str| matches!(text.as_bytes(), [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic());
-    if has_nothing_around(raw) {
+    if words::has_nothing_around(raw) {
         return raw;
     }
     // Most others have a space or two.
     let text = raw.trim_ascii();
-    if has_nothing_around(text) {
+    if words::has_nothing_around(text) {
         return text;
     }
     raw.trim_matches(|c| is_space(c) || is_invisible(c))

@@ -90,17 +90,9 @@ fn is_clean(rest: &str) -> bool {
     let Some((_, query)) = words::split_once(rest, b'?') else {
         return true;
     };
-    let mut pairs = Some(query.trim_start_matches('?'));
-    while let Some(rest) = pairs {
-        let (pair, others) = words::split_once(rest, b'&')
-            .map_or((rest, None), |(pair, others)| (pair, Some(others)));
-        let name = words::split_once(pair, b'=').map_or(pair, |(name, _)| name);
-        if is_personal(name) {
-            return false;
-        }
-        pairs = others;
-    }
-    true
+    let name = |pair| words::split_once(pair, b'=').map_or(pair, |(name, _)| name);
+    let mut pairs = query.trim_start_matches('?').split('&');
+    pairs.all(|pair| !is_personal(name(pair)))
 }
 
 fn cleaned(scheme: &str, rest: &str) -> String {

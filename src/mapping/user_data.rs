@@ -84,8 +84,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
                 };
                 let before = self.out.len();
                 if raw.starts_with('[') {
-                    let elements = value::elements(raw).take(MAX_VALUES);
-                    for element in elements.filter(|element| !value::is_empty(element)) {
+                    for element in value::elements(raw).take(MAX_VALUES) {
                         self.identifier(field, kind, locale, start, element, Origin::Slot(*slot));
                     }
                 } else {
@@ -126,6 +125,9 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         raw: &str,
         origin: Origin,
     ) {
+        if value::is_empty(raw) {
+            return;
+        }
         let text = match kind {
             Some(_) => value::text_as_written(raw),
             None => value::text(raw),

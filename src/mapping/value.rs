@@ -72,7 +72,8 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 #[inline]
 pub(crate) fn is_plain_text(raw: &str) -> bool {
     let needs_a_look = |word| may_hide_a_control(word) | words::equal(word, b'@');
-    matches!(raw.as_bytes(), [b'"', first, .., last, b'"'] if first.is_ascii_graphic() && last.is_ascii_graphic())
+    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    inner.is_some_and(words::has_nothing_around)
         && raw.len() <= MAX_TEXT_BYTES
         && !words::has(raw, needs_a_look)
 }
@@ -101,11 +102,10 @@ pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 
 /// The text without white space around it. Most has none, which its first and last bytes tell.
 fn trimmed(text: &str) -> &str {
-    let bytes = text.as_bytes();
-    match (bytes.first(), bytes.last()) {
-        (Some(first), Some(last)) if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
-        _ => text.trim(),
+    if words::has_nothing_around(text) {
+        return text;
     }
+    text.trim()
 }
 
 fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
