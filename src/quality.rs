@@ -12,7 +12,7 @@ use crate::mapping::Trace;
 use crate::payload::{PARAMETERS, Parameter, ParameterId, Section};
 use crate::validate::Identifiers;
 use pipeline_core::{Coverage, CoverageRow};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many missing identifiers are named.
 const MAX_MISSING: usize = 3;
@@ -84,41 +84,69 @@ pub(crate) fn identifiers() -> impl Iterator<Item = Identifier> {
     })
 }
 
-/// Counts what goes out. Counters only grow and are read for people, so that nothing orders them.
+/// Counts what goes out. Most events carry what the one before them carried, so that one number is counted up for them
+/// all; counting each identifier of each event apart would cost more than hashing one.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<Counts>);
+
 #[derive(Debug)]
-pub(crate) struct Tally {
-    events: AtomicU64,
+struct Counts {
+    events: u64,
     /// By place in the table of parameters.
-    carried: [AtomicU64; ParameterId::MAX_PLACES],
+    carried: [u64; ParameterId::MAX_PLACES],
+    /// What the last events carried, and how many of them are not in `carried` yet.
+    last: (Identifiers, u64),
 }
 
-impl Default for Tally {
+impl Default for Counts {
     fn default() -> Self {
         Self {
-            events: AtomicU64::new(0),
-            carried: [const { AtomicU64::new(0) }; ParameterId::MAX_PLACES],
+            events: 0,
+            carried: [0; ParameterId::MAX_PLACES],
+            last: Default::default(),
         }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, identifiers: Identifiers) {
+        self.events += 1;
+        if self.last.0 != identifiers {
+            self.settle();
+            self.last.0 = identifiers;
+        }
+        self.last.1 += 1;
+    }
+
+    fn settle(&mut self) {
+        let (identifiers, events) = std::mem::take(&mut self.last);
+        for place in identifiers.places() {
+            self.carried[place] += events;
+        }
+    }
+}
+
+impl Tally {
+    /// Counting cannot panic, so that what another thread has left is good.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Trace for &Tally {
     fn passed(&mut self, identifiers: Identifiers) {
-        self.events.fetch_add(1, Ordering::Relaxed);
-        for place in identifiers.places() {
-            self.carried[place].fetch_add(1, Ordering::Relaxed);
-        }
+        self.counts().add(identifiers);
     }
 }
 
 /// What a tally says, with the paths at which a parameter is looked for by its name.
 pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -> Coverage {
-    let counted: Vec<_> = identifiers()
-        .map(|identifier| {
-            let carried = tally.carried[identifier.place].load(Ordering::Relaxed);
-            (identifier, carried)
-        })
-        .collect();
-    let events = tally.events.load(Ordering::Relaxed);
+    let (counted, events) = {
+        let mut counts = tally.counts();
+        counts.settle();
+        let counted = identifiers().map(|identifier| (identifier, counts.carried[identifier.place]));
+        (counted.collect::<Vec<_>>(), counts.events)
+    };
     let mut missing: Vec<_> = counted
         .iter()
         .filter(|(identifier, carried)| {
@@ -137,8 +165,7 @@ pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -
         .filter(|(identifier, carried)| *carried > 0 || identifier.can_be_missed())
         .map(|(identifier, carried)| CoverageRow {
             name: identifier.parameter().key,
-            // Somebody may be counting just now.
-            events: (*carried).min(events),
+            events: *carried,
             strength: identifier.strength.word(),
         })
         .collect();
