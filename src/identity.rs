@@ -23,11 +23,12 @@ mod tests;
 mod text;
 
 pub(crate) use country::{Alpha2, country_of};
-pub(crate) use digest::Digest;
 pub(crate) use email::is_address as is_email;
 pub(crate) use ip::client_ip;
 pub(crate) use left_out::LeftOut;
 pub(crate) use name::split_name;
+
+use digest::Ready;
 
 /// Longest value that is looked at, in bytes. The longest e-mail address has 320; a longer name or id is not one.
 pub(crate) const MAX_VALUE_BYTES: usize = 2048;
@@ -137,26 +138,36 @@ pub(crate) fn normalize(
     Ok(())
 }
 
-/// The hash of `raw`: itself when it is one already, else the SHA-256 of its normal form. `scratch` is overwritten.
+/// How a value came to its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hashed {
+    Here,
+    /// It was one already.
+    Before,
+}
+
+/// Appends the hash of `raw` to `out`: itself when it is one already, else the SHA-256 of its normal form. `scratch` is overwritten.
 ///
 /// # Errors
 ///
-/// The reason why the value is left out.
+/// The reason why the value is left out; nothing is appended then.
 pub(crate) fn hash(
     field: Field,
     raw: &str,
     locale: Locale,
     scratch: &mut String,
-) -> Result<Digest, LeftOut> {
-    if let Some(ready) = Digest::already(raw) {
-        return if ready.is_of_nothing() {
-            Err(LeftOut::Empty)
-        } else {
-            Ok(ready)
-        };
+    out: &mut Vec<u8>,
+) -> Result<Hashed, LeftOut> {
+    if let Some(ready) = Ready::read(raw) {
+        if ready.is_of_nothing() {
+            return Err(LeftOut::Empty);
+        }
+        ready.write(out);
+        return Ok(Hashed::Before);
     }
     normalize(field, raw, locale, scratch)?;
-    Ok(Digest::of(scratch))
+    digest::write_hash(scratch, out);
+    Ok(Hashed::Here)
 }
 
 /// Writes an external id that goes out unhashed: as it is, without the white space around it.

@@ -144,7 +144,8 @@ pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -
     let (counted, events) = {
         let mut counts = tally.counts();
         counts.settle();
-        let counted = identifiers().map(|identifier| (identifier, counts.carried[identifier.place]));
+        let counted =
+            identifiers().map(|identifier| (identifier, counts.carried[identifier.place]));
         (counted.collect::<Vec<_>>(), counts.events)
     };
     let mut missing: Vec<_> = counted

@@ -1,91 +1,101 @@
-//! A SHA-256 in hex on the stack, made here or found ready-made.
+//! A SHA-256 in hex, made here or found ready-made.
 //!
 //! In goes a normal form, or a value that is already hashed; out come 64 lowercase hex digits and the appendix of Meta's own parameter
 //! builder where there was one. Invariant: a value that is already hashed is never hashed again.
 
-use std::fmt;
+use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256, block_api::compress256};
 
 use super::text;
 
-const HEX_LEN: usize = 64;
+const HASH_LEN: usize = 32;
+const HEX_LEN: usize = 2 * HASH_LEN;
 const MD5_HEX_LEN: usize = 32;
-/// Dot and eight characters.
-const APPENDIX_MAX_LEN: usize = 9;
+/// Letters of ASCII.
+const LETTERS: usize = 26;
 
-/// 64 lowercase hex digits, perhaps with a builder's appendix (`.AQQCAQIB`).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Digest {
-    bytes: [u8; HEX_LEN + APPENDIX_MAX_LEN],
-    len: usize,
+/// A SHA-256 in hex.
+type Hex = [u8; HEX_LEN];
+
+/// Writes the SHA-256 of a normal form in hex.
+pub(super) fn write_hash(normal_form: &str, out: &mut Vec<u8>) {
+    let text = normal_form.as_bytes();
+    match code_place(text) {
+        Some(place) => out.extend_from_slice(&OF_CODES[place]),
+        None => out.extend_from_slice(&hex(text)),
+    }
 }
 
-impl Digest {
-    /// The SHA-256 of a normal form.
-    pub(crate) fn of(normal_form: &str) -> Self {
-        let mut bytes = [0; HEX_LEN + APPENDIX_MAX_LEN];
-        let hash = sha256(normal_form.as_bytes());
-        const_hex::encode_to_slice(hash, &mut bytes[..HEX_LEN])
-            .expect("32 bytes are 64 hex digits");
-        Self {
-            bytes,
-            len: HEX_LEN,
-        }
-    }
+fn hex(text: &[u8]) -> Hex {
+    let mut hex = [0; HEX_LEN];
+    const_hex::encode_to_slice(sha256(text), &mut hex).expect("32 bytes are 64 hex digits");
+    hex
+}
 
-    /// The value itself, when it is a SHA-256 in hex: any case, white space around, a builder's appendix kept as it is.
-    pub(crate) fn already(raw: &str) -> Option<Self> {
+/// The hashes of all codes of one or two letters. Genders, countries and most states are such codes, a quarter of what an event has
+/// hashed, and there are so few that each is hashed once.
+static OF_CODES: LazyLock<Vec<Hex>> = LazyLock::new(|| {
+    let letters = || b'a'..=b'z';
+    let of_one = letters().map(|letter| hex(&[letter]));
+    let of_two = letters().flat_map(|first| letters().map(move |second| hex(&[first, second])));
+    of_one.chain(of_two).collect()
+});
+
+/// Where in [`OF_CODES`] the hash of this text is, if it is such a code.
+fn code_place(text: &[u8]) -> Option<usize> {
+    let place = |letter: u8| {
+        letter
+            .is_ascii_lowercase()
+            .then(|| usize::from(letter - b'a'))
+    };
+    match *text {
+        [letter] => place(letter),
+        [first, second] => Some(LETTERS * (1 + place(first)?) + place(second)?),
+        _ => None,
+    }
+}
+
+/// A value that is a SHA-256 in hex already, in any case, perhaps with a builder's appendix (`.AQQCAQIB`).
+#[derive(Clone, Copy)]
+pub(super) struct Ready<'a> {
+    hex: &'a [u8],
+    /// With its dot.
+    appendix: &'a [u8],
+}
+
+impl<'a> Ready<'a> {
+    /// The value itself, when it is one; white space around it does not matter.
+    pub(super) fn read(raw: &'a str) -> Option<Self> {
         if raw.len() < HEX_LEN {
             return None;
         }
-        let raw = text::trim(raw).as_bytes();
-        let (hex, appendix) = raw.split_at_checked(HEX_LEN)?;
-        if !hex.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        match appendix {
-            [] => {}
-            [b'.', rest @ ..] if is_appendix(rest) => {}
-            _ => return None,
-        }
-        let mut bytes = [0; HEX_LEN + APPENDIX_MAX_LEN];
-        bytes[..raw.len()].copy_from_slice(raw);
-        bytes[..HEX_LEN].make_ascii_lowercase();
-        Some(Self {
-            bytes,
-            len: raw.len(),
-        })
+        let (hex, appendix) = text::trim(raw).as_bytes().split_at_checked(HEX_LEN)?;
+        let is_whole = match appendix {
+            [] => true,
+            [b'.', rest @ ..] => is_appendix(rest),
+            _ => false,
+        };
+        (is_whole && hex.iter().all(u8::is_ascii_hexdigit)).then_some(Self { hex, appendix })
     }
 
     /// Whether it is the hash of the empty text, which a sender made of an absent value. It would match strangers with
     /// one another.
-    pub(crate) fn is_of_nothing(&self) -> bool {
+    pub(super) fn is_of_nothing(self) -> bool {
         const OF_NOTHING: &[u8] =
             b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        self.bytes.starts_with(OF_NOTHING)
+        self.hex.eq_ignore_ascii_case(OF_NOTHING)
     }
 
-    #[cfg(test)]
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap()
-    }
-
-    /// The text as Meta takes it, which is ASCII.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl fmt::Debug for Digest {
-    /// A hash of personal data is personal data: it is not printed.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(…)")
+    /// Writes it as Meta takes it: in lowercase, with the appendix as it is.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.extend(self.hex.iter().map(u8::to_ascii_lowercase));
+        out.extend_from_slice(self.appendix);
     }
 }
 
 /// The SHA-256. Nearly all normal forms fit into one block with their padding, which then needs no buffer to be kept.
-fn sha256(text: &[u8]) -> [u8; 32] {
+fn sha256(text: &[u8]) -> [u8; HASH_LEN] {
     const BLOCK: usize = 64;
     /// Behind the text stand a one bit, and its length in bits as eight bytes.
     const LONGEST: usize = BLOCK - 1 - size_of::<u64>();
@@ -109,7 +119,7 @@ fn sha256(text: &[u8]) -> [u8; 32] {
     block[BLOCK - size_of::<u64>()..].copy_from_slice(&bits.to_be_bytes());
     let mut state = INITIAL;
     compress256(&mut state, &[block]);
-    let mut hash = [0; 32];
+    let mut hash = [0; HASH_LEN];
     for (bytes, word) in hash.chunks_exact_mut(size_of::<u32>()).zip(state) {
         bytes.copy_from_slice(&word.to_be_bytes());
     }
@@ -154,5 +164,22 @@ mod tests {
             let expected: [u8; 32] = Sha256::digest(&text).into();
             prop_assert_eq!(sha256(&text), expected);
         }
+
+        #[test]
+        fn a_hash_from_the_table_of_codes_is_the_hash(text in "[a-zA-Z0-9é]{0,3}") {
+            let mut written = Vec::new();
+            write_hash(&text, &mut written);
+            prop_assert_eq!(written, hex(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_place_of_its_own() {
+        let letters = || b'a'..=b'z';
+        let codes = letters().map(|letter| vec![letter]);
+        let codes = codes.chain(letters().flat_map(|a| letters().map(move |b| vec![a, b])));
+        let places: Vec<_> = codes.map(|code| code_place(&code)).collect();
+        let expected: Vec<_> = (0..OF_CODES.len()).map(Some).collect();
+        assert_eq!(places, expected);
     }
 }

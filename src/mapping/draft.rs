@@ -135,22 +135,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
 
     /// Writes text as a JSON string.
     pub(super) fn text(&mut self, text: &str) {
-        let needs_escape =
-            |word| words::below(word, 0x20) | words::equal(word, b'"') | words::equal(word, b'\\');
-        if !words::has(text, needs_escape) {
-            return self.quoted(text);
-        }
-        // Writing to a vector does not fail, and text is always JSON.
-        let _ = serde_json::to_writer(&mut self.out, text);
+        write_text(text, &mut self.out);
     }
 
-    /// Writes text that has nothing to escape: hashes, words of the tables.
-    pub(super) fn quoted(&mut self, text: impl AsRef<[u8]>) {
-        let text = text.as_ref();
-        self.out.reserve(text.len() + "\"\"".len());
-        self.out.push(b'"');
-        self.out.extend_from_slice(text);
-        self.out.push(b'"');
+    /// Writes text that has nothing to escape: words of the tables.
+    pub(super) fn quoted(&mut self, text: &str) {
+        write_quoted(text, &mut self.out);
     }
 
     /// Writes text that was read from a JSON value. What could be borrowed stood between quotes without an escape, and
@@ -304,6 +294,24 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
             },
         );
     }
+}
+
+/// Writes text as a JSON string.
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
+    let needs_escape =
+        |word| words::below(word, 0x20) | words::equal(word, b'"') | words::equal(word, b'\\');
+    if !words::has(text, needs_escape) {
+        return write_quoted(text, out);
+    }
+    // Writing to a vector does not fail, and text is always JSON.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn write_quoted(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + "\"\"".len());
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// The field's name, with the place of its item.

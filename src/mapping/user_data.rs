@@ -1,10 +1,10 @@
 //! `user_data`: who it was, hashed; and the browser's and the click's ids, as they are.
 
 use super::compile::FieldPlan;
-use super::draft::{Draft, Origin, Scope, rule};
+use super::draft::{Draft, Origin, Scope, rule, write_text};
 use super::explain::Trace;
 use super::value::{self, LeftOut};
-use crate::identity::{self, Digest, Field, Locale, browser_id, browser_id::Fbc};
+use crate::identity::{self, Field, Hashed, Locale, browser_id, browser_id::Fbc};
 use crate::payload::{Kind, MAX_VALUES};
 use std::borrow::Cow;
 
@@ -147,37 +147,40 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         start: usize,
         text: &str,
     ) -> Result<&'static str, LeftOut> {
-        if let Some(kind) = kind {
-            let digest = identity::hash(kind, text, locale, &mut self.scratch)?;
-            self.unless_present(start, |draft| draft.quoted(digest.as_bytes()));
-            return Ok(if Digest::already(text).is_some() {
-                "already hashed, as it is"
-            } else {
-                rule(field.kind)
-            });
-        }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let result = identity::external_id_raw(text, &mut scratch);
-        if result.is_ok() {
-            self.unless_present(start, |draft| draft.text(&scratch));
-        }
-        self.scratch = scratch;
-        result?;
-        Ok("as it is")
+        self.unless_present(start, |draft| {
+            let (scratch, out) = (&mut draft.scratch, &mut draft.out);
+            let Some(kind) = kind else {
+                identity::external_id_raw(text, scratch)?;
+                write_text(scratch, out);
+                return Ok("as it is");
+            };
+            out.push(b'"');
+            let hashed = identity::hash(kind, text, locale, scratch, out)?;
+            out.push(b'"');
+            Ok(match hashed {
+                Hashed::Here => rule(field.kind),
+                Hashed::Before => "already hashed, as it is",
+            })
+        })
     }
 
     /// Adds the text that `write` writes to the list that begins at `start`, unless it is in it.
-    fn unless_present(&mut self, start: usize, write: impl FnOnce(&mut Self)) {
+    fn unless_present<R>(
+        &mut self,
+        start: usize,
+        write: impl FnOnce(&mut Self) -> Result<R, LeftOut>,
+    ) -> Result<R, LeftOut> {
         let mark = self.out.len();
         self.comma();
         let value = self.out.len();
-        write(self);
+        let written = write(self);
         let (list, new) = self.out[start..].split_at(value - start);
         // Texts begin with a quote, and few bytes of a list are one.
-        let mut places = list.windows(new.len());
-        if places.any(|present| present[0] == b'"' && present == new) {
+        let mut places = list.windows(new.len().max(1));
+        if written.is_err() || places.any(|present| present[0] == b'"' && present == new) {
             self.out.truncate(mark);
         }
+        written
     }
 
     /// Writes a part of the full name, where neither a first nor a last name is given.
