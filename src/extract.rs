@@ -379,13 +379,21 @@ impl<'a> Cells<'_, 'a> {
         self.spans.get(slot.0)?.of(self.text)
     }
 
-    /// Whether anything stands at one of these slots' paths.
+    /// The bits of all of these slots at whose paths something stands.
     #[inline]
-    pub(crate) fn has_any(self, slots: &SlotSet) -> bool {
-        let holds = |(place, bits): &(usize, u64)| {
-            self.found.get(*place).is_some_and(|word| word & bits != 0)
-        };
-        slots.words.iter().any(holds)
+    pub(crate) fn bits_of(self, slots: &SlotBits) -> u64 {
+        let mut bits = 0;
+        for word in &slots.0 {
+            let mut left = self
+                .found
+                .get(word.place)
+                .map_or(0, |found| found & word.wanted);
+            while left != 0 {
+                bits |= word.of_slot[left.trailing_zeros() as usize];
+                left &= left - 1;
+            }
+        }
+        bits
     }
 }
 
@@ -403,24 +411,36 @@ fn words_for(slots: usize) -> usize {
     slots.div_ceil(WORD_BITS)
 }
 
-/// Some slots, so that one look tells whether any of them holds something: most hold nothing.
+/// Bits that stand for what a slot's value is for. Most slots hold nothing, and those that do are quickly told from the
+/// others, so that nothing else needs to be looked at.
 #[derive(Debug, Default)]
-pub(crate) struct SlotSet {
-    /// The words that are not zero, each with its place.
-    words: Vec<(usize, u64)>,
+pub(crate) struct SlotBits(Vec<WordBits>);
+
+/// The slots of one word.
+#[derive(Debug)]
+struct WordBits {
+    place: usize,
+    /// The slots that have bits.
+    wanted: u64,
+    of_slot: [u64; WORD_BITS],
 }
 
-impl FromIterator<Slot> for SlotSet {
-    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
-        let mut set = Self::default();
-        for Slot(slot) in slots {
-            let (place, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
-            match set.words.iter_mut().find(|(known, _)| *known == place) {
-                Some((_, bits)) => *bits |= bit,
-                None => set.words.push((place, bit)),
-            }
-        }
-        set
+impl SlotBits {
+    /// Adds bits to those of a slot.
+    pub(crate) fn add(&mut self, Slot(slot): Slot, bits: u64) {
+        let place = slot / WORD_BITS;
+        let known = self.0.iter().position(|word| word.place == place);
+        let at = known.unwrap_or_else(|| {
+            self.0.push(WordBits {
+                place,
+                wanted: 0,
+                of_slot: [0; WORD_BITS],
+            });
+            self.0.len() - 1
+        });
+        let word = &mut self.0[at];
+        word.wanted |= 1 << (slot % WORD_BITS);
+        word.of_slot[slot % WORD_BITS] |= bits;
     }
 }
 

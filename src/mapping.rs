@@ -13,6 +13,7 @@ mod custom_data;
 mod draft;
 mod event;
 mod explain;
+mod fields;
 mod url;
 mod user_data;
 pub(crate) mod value;

@@ -14,7 +14,7 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         let (has_device, is_ios) = self.extinfo();
         let mut has_answer = false;
         let plan = self.plan;
-        for field in &plan.app_data {
+        for field in self.within(Scope::Event, &plan.app_data) {
             let mark = self.out.len();
             if &*field.name == "app_data.vendor_id" && !is_ios {
                 self.left_out(
@@ -39,7 +39,7 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
         let start = self.out.len();
         let (mut has_platform, mut has_os_version) = (false, false);
         let plan = self.plan;
-        let mut fields = plan.extinfo.iter().peekable();
+        let mut fields = self.within(Scope::Event, &plan.extinfo).peekable();
         for position in ParameterId::extinfo() {
             let mark = self.out.len();
             if let Some(field) = fields.next_if(|field| field.known == Some(position)) {

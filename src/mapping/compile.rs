@@ -4,7 +4,8 @@
 //! preset's own mappings, the pipeline file's, and the pipeline file's for one event. Every path becomes a slot of one
 //! path tree, so that an event is read once whatever is mapped. Every problem is reported with its place.
 
-use crate::extract::{List, Paths, Slot, SlotSet};
+use super::fields::Fields;
+use crate::extract::{List, Paths, Slot};
 use crate::field_mapping::{
     Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
 };
@@ -34,13 +35,13 @@ pub(crate) struct EventPlan {
     pub(crate) messaging_channel: Option<FieldPlan>,
     pub(crate) limited_data_use: LimitedDataUsePlan,
     /// The other parameters at the top of the event, and all further ones, in the order of sending.
-    pub(crate) event: Vec<FieldPlan>,
-    pub(crate) user_data: Vec<FieldPlan>,
-    pub(crate) extinfo: Vec<FieldPlan>,
-    pub(crate) app_data: Vec<FieldPlan>,
-    pub(crate) original_event_data: Vec<FieldPlan>,
-    pub(crate) custom_data: Vec<FieldPlan>,
-    pub(crate) store_data: Vec<FieldPlan>,
+    pub(crate) event: Fields,
+    pub(crate) user_data: Fields,
+    pub(crate) extinfo: Fields,
+    pub(crate) app_data: Fields,
+    pub(crate) original_event_data: Fields,
+    pub(crate) custom_data: Fields,
+    pub(crate) store_data: Fields,
     pub(crate) items: Option<ItemsPlan>,
     /// A name in the properties that is of the item, or of a person.
     pub(crate) name: Option<EitherName>,
@@ -54,46 +55,38 @@ pub(crate) struct EitherName {
 }
 
 impl EventPlan {
-    fn add(&mut self, section: Section, field: FieldPlan) {
-        match (section, &*field.name) {
-            (Section::Source, "source.full_name") => self.full_name = Some(field),
-            (Section::Source, "source.visitor_id") => self.visitor_id = Some(field),
-            (Section::Source, _) => self.click_id = Some(field),
-            (Section::Event, "event_time") => self.event_time = Some(field),
-            (Section::Event, "event_id") => self.event_id = Some(field),
-            (Section::Event, "action_source") => self.action_source = Some(field),
-            (Section::Event, "messaging_channel") => self.messaging_channel = Some(field),
-            (Section::Event, "data_processing_options") => {
-                self.limited_data_use.options = Some(field);
-            }
+    /// Takes a field that has a place of its own; gives back one that stands among others.
+    fn take(&mut self, section: Section, field: FieldPlan) -> Option<FieldPlan> {
+        let place = match (section, &*field.name) {
+            (Section::Source, "source.full_name") => &mut self.full_name,
+            (Section::Source, "source.visitor_id") => &mut self.visitor_id,
+            (Section::Source, _) => &mut self.click_id,
+            (Section::Event, "event_time") => &mut self.event_time,
+            (Section::Event, "event_id") => &mut self.event_id,
+            (Section::Event, "action_source") => &mut self.action_source,
+            (Section::Event, "messaging_channel") => &mut self.messaging_channel,
+            (Section::Event, "data_processing_options") => &mut self.limited_data_use.options,
             (Section::Event, "data_processing_options_country") => {
-                self.limited_data_use.country = Some(field);
+                &mut self.limited_data_use.country
             }
-            (Section::Event, "data_processing_options_state") => {
-                self.limited_data_use.state = Some(field);
-            }
-            (Section::Event, _) => self.event.push(field),
-            (Section::UserData, _) => self.user_data.push(field),
-            (Section::ExtInfo, _) => self.extinfo.push(field),
-            (Section::AppData, _) => self.app_data.push(field),
-            (Section::OriginalEventData, _) => self.original_event_data.push(field),
-            (Section::StoreData, _) => self.store_data.push(field),
-            (Section::CustomData | Section::Contents, _) => self.custom_data.push(field),
-        }
+            (Section::Event, "data_processing_options_state") => &mut self.limited_data_use.state,
+            _ => return Some(field),
+        };
+        *place = Some(field);
+        None
     }
 
-    /// Brings the fields of every section into the order of sending.
-    fn sort(&mut self) {
-        for fields in [
-            &mut self.event,
-            &mut self.user_data,
-            &mut self.extinfo,
-            &mut self.app_data,
-            &mut self.original_event_data,
-            &mut self.custom_data,
-            &mut self.store_data,
-        ] {
-            fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
+    /// The fields of a section that stand among others.
+    fn section(&mut self, section: Section) -> Option<&mut Fields> {
+        match section {
+            Section::Source => None,
+            Section::Event => Some(&mut self.event),
+            Section::UserData => Some(&mut self.user_data),
+            Section::ExtInfo => Some(&mut self.extinfo),
+            Section::AppData => Some(&mut self.app_data),
+            Section::OriginalEventData => Some(&mut self.original_event_data),
+            Section::StoreData => Some(&mut self.store_data),
+            Section::CustomData | Section::Contents => Some(&mut self.custom_data),
         }
     }
 
@@ -130,8 +123,6 @@ pub(crate) struct FieldPlan {
     pub(crate) places: Box<[Slot]>,
     /// Where in `places` each group of them ends; the first usable value of each group counts.
     pub(crate) group_ends: Box<[usize]>,
-    /// All of `places`.
-    pub(crate) any: SlotSet,
     /// JSON texts from the configuration.
     pub(crate) constant: Option<Box<str>>,
     pub(crate) default: Option<Box<str>>,
@@ -153,6 +144,20 @@ impl FieldPlan {
         }
     }
 
+    /// Whether it can have a value where nothing stands at any of its paths: a constant, or one made from others.
+    pub(crate) fn can_do_without_paths(&self) -> bool {
+        let is_made_from_others = match self.kind {
+            Kind::Hashed(Field::Fn | Field::Ln) | Kind::ClickId | Kind::BrowserId => true,
+            // A default of the settings, and the price of the only item.
+            Kind::Currency | Kind::Price => true,
+            _ => self.known == Some(ParameterId::ITEM_QUANTITY),
+        };
+        is_made_from_others
+            || self.constant.is_some()
+            || self.default.is_some()
+            || self.otherwise.is_some()
+    }
+
     /// Whether people write what it holds: not an id, and nothing with a form of its own.
     pub(crate) fn is_words(&self) -> bool {
         matches!(self.kind, Kind::Text | Kind::TextUpTo(_) | Kind::Scalar)
@@ -169,7 +174,7 @@ impl FieldPlan {
     }
 
     /// Known parameters in the order of the table, custom ones after them by name.
-    fn sort_key(&self) -> (bool, Option<ParameterId>, &str) {
+    pub(crate) fn sort_key(&self) -> (bool, Option<ParameterId>, &str) {
         (self.known.is_none(), self.known, &self.name)
     }
 }
@@ -186,14 +191,14 @@ pub(crate) struct ItemsPlan {
 pub(crate) struct ItemList {
     pub(crate) list: List,
     pub(crate) path: Path,
-    pub(crate) fields: Vec<FieldPlan>,
+    pub(crate) fields: Fields,
 }
 
 /// The event itself as its one item.
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) requires: Vec<Slot>,
-    pub(crate) fields: Vec<FieldPlan>,
+    pub(crate) fields: Fields,
 }
 
 /// What the pipeline file lays over a preset.
@@ -405,23 +410,29 @@ impl<'a> Compiler<'a, '_> {
             action_source: None,
             messaging_channel: None,
             limited_data_use: LimitedDataUsePlan::default(),
-            event: Vec::new(),
-            user_data: Vec::new(),
-            extinfo: Vec::new(),
-            app_data: Vec::new(),
-            original_event_data: Vec::new(),
-            custom_data: Vec::new(),
-            store_data: Vec::new(),
+            event: Fields::default(),
+            user_data: Fields::default(),
+            extinfo: Fields::default(),
+            app_data: Fields::default(),
+            original_event_data: Fields::default(),
+            custom_data: Fields::default(),
+            store_data: Fields::default(),
             items,
             name: None,
         };
+        let mut sections: BTreeMap<Section, Vec<FieldPlan>> = BTreeMap::new();
         for (name, (place, table)) in fields {
-            let Some((section, field)) = self.field(&name, &place, &table, None) else {
-                continue;
-            };
-            plan.add(section, field);
+            if let Some((section, field)) = self.field(&name, &place, &table, None)
+                && let Some(field) = plan.take(section, field)
+            {
+                sections.entry(section).or_default().push(field);
+            }
         }
-        plan.sort();
+        for (section, fields) in sections {
+            if let Some(part) = plan.section(section) {
+                *part = fields.into();
+            }
+        }
         plan.name = self.either_name(&plan);
         Some(plan)
     }
@@ -528,20 +539,8 @@ impl<'a> Compiler<'a, '_> {
                 continue;
             };
             let list = self.paths.list(&path).0;
-            let fields = of_items
-                .iter()
-                .filter_map(|(name, (place, table))| {
-                    Some(
-                        self.field(name, place, table, Some(&ItemPath::InList(&path)))?
-                            .1,
-                    )
-                })
-                .collect();
+            let fields = self.item_fields(&of_items, &ItemPath::InList(&path));
             lists.push(ItemList { list, path, fields });
-        }
-        for item in &mut lists {
-            item.fields
-                .sort_by(|a: &FieldPlan, b| a.sort_key().cmp(&b.sort_key()));
         }
         let own = table.own.as_ref().and_then(|own| {
             let path = self.path(&own.path, &place)?;
@@ -550,22 +549,25 @@ impl<'a> Compiler<'a, '_> {
                 .iter()
                 .filter_map(|key| Some(path.join(&self.path(key, &place)?)))
                 .collect::<Vec<_>>();
-            let mut fields: Vec<_> = of_items
-                .iter()
-                .filter_map(|(name, (place, table))| {
-                    Some(
-                        self.field(name, place, table, Some(&ItemPath::Within(&path)))?
-                            .1,
-                    )
-                })
-                .collect();
-            fields.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
             Some(Own {
                 requires: requires.iter().map(|path| self.paths.slot(path)).collect(),
-                fields,
+                fields: self.item_fields(&of_items, &ItemPath::Within(&path)),
             })
         });
         Some(ItemsPlan { lists, own })
+    }
+
+    /// The fields of an item that is found there.
+    fn item_fields(
+        &mut self,
+        mappings: &BTreeMap<String, (String, FieldTable)>,
+        item: &ItemPath<'_>,
+    ) -> Fields {
+        let fields = mappings.iter().filter_map(|(name, (place, table))| {
+            let (_, field) = self.field(name, place, table, Some(item))?;
+            Some(field)
+        });
+        fields.collect::<Vec<_>>().into()
     }
 
     fn field(
@@ -631,7 +633,6 @@ impl<'a> Compiler<'a, '_> {
             name: name.into(),
             key: json_key(section, key),
             kind,
-            any: places.iter().copied().collect(),
             places: places.into(),
             group_ends: group_ends.into(),
             constant,

@@ -3,6 +3,7 @@
 use super::compile::{FieldPlan, ItemsPlan};
 use super::draft::{Draft, Origin, Scope, rule};
 use super::explain::Trace;
+use super::fields::Fields;
 use super::value::{self, LeftOut};
 use crate::extract::Slot;
 use crate::field_mapping::Derived;
@@ -63,7 +64,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             .as_ref()
             .map_or_else(Items::default, |plan| self.contents(plan));
         let mut currency = None;
-        for field in &plan.custom_data {
+        for field in self.within(Scope::Event, &plan.custom_data) {
             match field.kind {
                 Kind::Currency => currency = self.currency(field),
                 Kind::Money if field.known == Some(ParameterId::VALUE) => {
@@ -89,12 +90,12 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     /// Writes an object of parameters that need nothing but their own values, unless none has one.
-    pub(super) fn object(&mut self, opening: &str, fields: &'m [FieldPlan]) {
+    pub(super) fn object(&mut self, opening: &str, fields: &'m Fields) {
         let mark = self.out.len();
         self.comma();
         self.json(opening);
         let start = self.out.len();
-        for field in fields {
+        for field in self.within(Scope::Event, fields) {
             self.plain(Scope::Event, field);
         }
         if self.out.len() == start {
@@ -105,25 +106,14 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     /// Writes a parameter that needs nothing but its own value.
-    #[inline]
     pub(super) fn plain(&mut self, scope: Scope<'m>, field: &'m FieldPlan) {
-        // Most parameters have no value, which takes no call to find out.
-        let places = self.places(scope, field);
-        if !places.is_empty() || field.constant.is_some() || field.default.is_some() {
-            self.plain_of(scope, field, places);
-        } else if field.otherwise.is_none() {
-            self.absent(scope, field);
-        }
-    }
-
-    fn plain_of(&mut self, scope: Scope<'m>, field: &'m FieldPlan, places: &'m [Slot]) {
         let mark = self.out.len();
         if let Some(raw) = &field.constant {
             self.key(field);
             let written = self.value(field.kind, raw);
             return self.settle(scope, field, Origin::Constant, written, mark);
         }
-        for slot in places {
+        for slot in &field.places {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };
@@ -352,12 +342,12 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     /// Writes one item, unless it has no id.
-    fn item(&mut self, scope: Scope<'m>, fields: &'m [FieldPlan], items: &mut Items) {
+    fn item(&mut self, scope: Scope<'m>, fields: &'m Fields, items: &mut Items) {
         let mark = self.out.len();
         self.comma();
         self.out.push(b'{');
         let (mut id, mut price, mut quantity) = (None, None, 1);
-        for field in fields {
+        for field in self.within(scope, fields) {
             let before = self.out.len();
             match field.known {
                 Some(ParameterId::ITEM_QUANTITY) => {

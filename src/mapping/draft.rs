@@ -3,6 +3,7 @@
 use super::Mapping;
 use super::compile::{EventPlan, FieldPlan};
 use super::explain::Trace;
+use super::fields::{Fields, Within};
 use super::value::{self, LeftOut};
 use crate::extract::{Cells, Found, List, Slot};
 use crate::path::Path;
@@ -53,7 +54,7 @@ pub(super) enum Origin {
     Derived(&'static str),
 }
 
-impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
+impl<'m, 'f, 'a, T: Trace> Draft<'m, 'f, 'a, '_, T> {
     /// Writes the whole server event.
     pub(super) fn write(&mut self, name: &str) {
         self.out.extend_from_slice(b"{\"event_name\":");
@@ -84,22 +85,17 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     }
 
     #[inline]
-    fn cells(&self, scope: Scope<'m>) -> Cells<'_, 'a> {
+    fn cells(&self, scope: Scope<'m>) -> Cells<'f, 'a> {
         match scope {
             Scope::Event => self.cells,
             Scope::Item { .. } => self.item,
         }
     }
 
-    /// Where a field's value may stand, if anything stands there. Most fields of most events find nothing, and this is the
-    /// quick way to know.
+    /// Those of these fields that can have a value; all of them where the trace is to hear of the others.
     #[inline]
-    pub(super) fn places(&self, scope: Scope<'m>, field: &'m FieldPlan) -> &'m [Slot] {
-        if self.cells(scope).has_any(&field.any) {
-            &field.places
-        } else {
-            &[]
-        }
+    pub(super) fn within(&self, scope: Scope<'m>, fields: &'m Fields) -> Within<'m, 'f, 'a> {
+        fields.within(self.cells(scope), T::HEARS_OF_ABSENT)
     }
 
     /// The first value of a field that `read` can use, and where it was; the trace hears of those it cannot.
@@ -109,7 +105,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         field: &'m FieldPlan,
         read: impl Fn(&'a str) -> Result<R, LeftOut>,
     ) -> Option<(R, Origin)> {
-        for slot in self.places(scope, field) {
+        for slot in &field.places {
             let Some(raw) = self.get(scope, *slot) else {
                 continue;
             };

@@ -27,7 +27,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         self.action_source();
         self.messaging_channel();
         let plan = self.plan;
-        for field in &plan.event {
+        for field in self.within(Scope::Event, &plan.event) {
             self.plain(Scope::Event, field);
         }
         self.data_processing_options();

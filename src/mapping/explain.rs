@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 
 /// Listens to a mapping at work. Whoever wants to hear only some of it leaves the rest out.
 pub(crate) trait Trace {
+    /// Whether it is to hear of parameters that have no value.
+    const HEARS_OF_ABSENT: bool = false;
+
     /// A field was written.
     #[inline]
     fn sent(&mut self, _: impl FnOnce() -> String, _: impl FnOnce() -> String, _rule: &str) {}
@@ -64,6 +67,8 @@ impl Story {
 }
 
 impl Trace for Story {
+    const HEARS_OF_ABSENT: bool = true;
+
     fn sent(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, rule: &str) {
         let field = field();
         let from = from();

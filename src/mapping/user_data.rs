@@ -22,7 +22,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         self.json(",\"user_data\":{");
         let locale = self.locale();
         let plan = self.plan;
-        for field in &plan.user_data {
+        for field in self.within(Scope::Event, &plan.user_data) {
             let mark = self.out.len();
             let written = match field.kind {
                 Kind::Hashed(kind) => self.identity(field, Some(kind), locale),
@@ -73,10 +73,9 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         self.key(field);
         self.out.push(b'[');
         let start = self.out.len();
-        let places = self.places(Scope::Event, field);
         let mut begin = 0;
         for end in &field.group_ends {
-            let group = places.get(begin..*end).unwrap_or_default();
+            let group = field.places.get(begin..*end).unwrap_or_default();
             begin = *end;
             for slot in group {
                 let Some(raw) = self.get(Scope::Event, *slot) else {
@@ -214,7 +213,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
     /// The visitor's public address: the first IPv6 one, else the first IPv4 one.
     fn client_ip(&mut self, field: &'m FieldPlan) -> bool {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
-        for slot in self.places(Scope::Event, field) {
+        for slot in &field.places {
             let origin = Origin::Slot(*slot);
             let Some(raw) = self.get(Scope::Event, *slot) else {
                 continue;

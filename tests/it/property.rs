@@ -1,5 +1,5 @@
-//! Whatever comes in: nothing panics, no personal value comes out, and nothing that is accepted is refused at Meta's
-//! door.
+//! Whatever comes in: nothing panics, no personal value comes out, nothing that is accepted is refused at Meta's door, and
+//! what is explained is what is sent.
 
 use crate::{NOW_MS, build, event, outcome, root};
 use graph_sandbox::{Sandbox, SandboxOptions};
@@ -328,7 +328,10 @@ async fn what_is_accepted_is_never_refused_at_the_door() {
             let (mut records, mut sources) = (Vec::new(), Vec::new());
             for _ in 0..events_per_sink() {
                 let source = strategy.new_tree(&mut runner).expect("an event").current();
-                if let Encoded::Record(record) = sink.encode(&event(&source)) {
+                let encoded = sink.encode(&event(&source));
+                let told = sink.explain(&event(&source)).encoded;
+                assert_eq!(outcome(&encoded), outcome(&told), "of {source}");
+                if let Encoded::Record(record) = encoded {
                     records.push(record);
                     sources.push(source);
                 }
