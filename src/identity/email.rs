@@ -62,31 +62,56 @@ pub(crate) fn is_address(text: &str) -> bool {
 
 /// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
 fn is_local_part(local: &str) -> bool {
-    let is_atom_byte = |b: &u8| {
-        !b.is_ascii()
-            || b.is_ascii_graphic()
-                && !matches!(
-                    b,
-                    b'(' | b')' | b'<' | b'>' | b'[' | b']' | b':' | b';' | b',' | b'\\' | b'"'
-                )
-    };
-    let is_atom = |atom: &[u8]| !atom.is_empty() && atom.iter().all(is_atom_byte);
-    local.as_bytes().split(|b| *b == b'.').all(is_atom)
+    let bytes = local.as_bytes();
+    bytes.iter().all(|b| OF_LOCAL_PART[usize::from(*b)])
+        && !matches!(bytes, [] | [b'.', ..] | [.., b'.'])
+        && !bytes.windows(2).any(|pair| pair == b"..")
         && (local.is_ascii() || !local.chars().any(|c| is_space(c) || c.is_control()))
 }
 
+/// Dot-separated labels, which neither begin nor end with a hyphen.
 fn is_domain(domain: &str) -> bool {
-    let is_label = |label: &[u8]| {
-        !matches!(label, [] | [b'-', ..] | [.., b'-'])
-            && label
-                .iter()
-                .all(|b| !b.is_ascii() || b.is_ascii_alphanumeric() || *b == b'-')
-    };
-    let Some(dot) = domain.bytes().rposition(|b| b == b'.') else {
+    let bytes = domain.as_bytes();
+    let Some(dot) = bytes.iter().rposition(|b| *b == b'.') else {
         return false;
     };
     let beyond_ascii = |c: char| c.is_ascii() || super::text::is_letter_or_digit(c);
-    domain.as_bytes().split(|b| *b == b'.').all(is_label)
+    bytes.iter().all(|b| OF_DOMAIN[usize::from(*b)])
+        && !matches!(bytes, [b'.' | b'-', ..] | [.., b'.' | b'-'])
+        && !bytes
+            .windows(2)
+            .any(|pair| matches!(pair, b".." | b".-" | b"-."))
         && (domain.is_ascii() || domain.chars().all(beyond_ascii))
-        && !domain[dot + 1..].bytes().all(|b| b.is_ascii_digit())
+        && !bytes[dot + 1..].iter().all(u8::is_ascii_digit)
 }
+
+/// By byte, whether it may stand in a local part: visible, and no delimiter. Bytes of other scripts may.
+const OF_LOCAL_PART: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        let is_delimiter = matches!(
+            byte,
+            b'(' | b')' | b'<' | b'>' | b'[' | b']' | b':' | b';' | b',' | b'\\' | b'"'
+        );
+        allowed[byte as usize] = !byte.is_ascii() || byte.is_ascii_graphic() && !is_delimiter;
+        if byte == u8::MAX {
+            break allowed;
+        }
+        byte += 1;
+    }
+};
+
+/// By byte, whether it may stand in a domain: letters, digits, hyphens and dots. Bytes of other scripts may.
+const OF_DOMAIN: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        allowed[byte as usize] =
+            !byte.is_ascii() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        if byte == u8::MAX {
+            break allowed;
+        }
+        byte += 1;
+    }
+};

@@ -83,12 +83,11 @@ pub(super) fn fold_compatible(raw: &str, keep: impl Fn(char) -> bool + Copy, out
 
 /// Writes ASCII in lowercase into the empty `out`. Most values have nothing to leave out, and are copied whole.
 fn lowercase_ascii(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
+    /// Tells the compiler that `keep` needs to ask about these characters alone.
+    const ASCII: u8 = 0x7f;
     out.push_str(raw);
     out.make_ascii_lowercase();
-    if !raw
-        .bytes()
-        .all(|b| keep(char::from(b.to_ascii_lowercase())))
-    {
+    if !out.bytes().all(|b| keep(char::from(b & ASCII))) {
         out.retain(keep);
     }
 }

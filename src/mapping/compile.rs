@@ -147,9 +147,12 @@ impl FieldPlan {
     /// Whether it can have a value where nothing stands at any of its paths: a constant, or one made from others.
     pub(crate) fn can_do_without_paths(&self) -> bool {
         let is_made_from_others = match self.kind {
-            Kind::Hashed(Field::Fn | Field::Ln) | Kind::ClickId | Kind::BrowserId => true,
-            // A default of the settings, and the price of the only item.
-            Kind::Currency | Kind::Price => true,
+            // Of a full name, a URL, the visitor's id, the settings, the price of the only item.
+            Kind::Hashed(Field::Fn | Field::Ln)
+            | Kind::ClickId
+            | Kind::BrowserId
+            | Kind::Currency
+            | Kind::Price => true,
             _ => self.known == Some(ParameterId::ITEM_QUANTITY),
         };
         is_made_from_others
