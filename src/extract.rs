@@ -8,11 +8,13 @@
 //! Invariant: whatever JSON comes in, a value of an unexpected kind is simply not found; only text that is not JSON is
 //! an error.
 
+mod keys;
 mod scan;
 
+pub(crate) use keys::Keys;
+
 use crate::path::{Path, Segment};
-use crate::words::WIDTH;
-use scan::{Broken, Glue, Key, Scanner, head};
+use scan::{Broken, Glue, Key, Scanner};
 use serde::de::IgnoredAny;
 use std::cell::Cell;
 use std::ops::Range;
@@ -47,52 +49,6 @@ struct Node {
     list: Option<List>,
     keys: Keys,
     places: Vec<(usize, usize)>,
-}
-
-/// The keys of one object that lead somewhere, grouped by length so that most other keys cost one comparison of words.
-#[derive(Debug, Default)]
-struct Keys {
-    entries: Vec<KeyEntry>,
-    /// `starts[n]..starts[n + 1]` are the entries of length `n`; longer keys than any here lead nowhere.
-    starts: Vec<usize>,
-}
-
-#[derive(Debug)]
-struct KeyEntry {
-    /// The first bytes of the name as one number.
-    head: u64,
-    name: Box<str>,
-    node: usize,
-}
-
-impl Keys {
-    #[inline]
-    fn find(&self, key: &[u8], head: u64) -> Option<usize> {
-        let range = *self.starts.get(key.len())?..*self.starts.get(key.len() + 1)?;
-        self.entries[range]
-            .iter()
-            .find(|entry| {
-                entry.head == head
-                    && (key.len() <= WIDTH || entry.name.as_bytes()[WIDTH..] == key[WIDTH..])
-            })
-            .map(|entry| entry.node)
-    }
-
-    fn insert(&mut self, key: &str, node: usize) {
-        let at = self
-            .entries
-            .partition_point(|entry| (entry.name.len(), &*entry.name) < (key.len(), key));
-        let entry = KeyEntry {
-            head: head(key.as_bytes(), key.len()),
-            name: key.into(),
-            node,
-        };
-        self.entries.insert(at, entry);
-        let longest = self.entries.last().map_or(0, |entry| entry.name.len());
-        self.starts = (0..longest + 2)
-            .map(|n| self.entries.partition_point(|entry| entry.name.len() < n))
-            .collect();
-    }
 }
 
 impl Default for Paths {
@@ -173,10 +129,7 @@ impl Paths {
         let mut at = 0;
         for segment in path.segments() {
             let known = match segment {
-                Segment::Key(key) => {
-                    let key = key.as_bytes();
-                    self.nodes[at].keys.find(key, head(key, key.len()))
-                }
+                Segment::Key(key) => self.nodes[at].keys.find_text(key),
                 Segment::Index(place) => self.nodes[at]
                     .places
                     .iter()
@@ -607,7 +560,7 @@ impl<'p> Sheet<'p, '_> {
     fn value<'a>(&mut self, start: Scanner<'a>, at: usize) -> Result<Scanner<'a>, Broken> {
         let node = &self.paths.nodes[at];
         let end = match start.byte() {
-            b'{' if !node.keys.entries.is_empty() => self.object(start, at),
+            b'{' if !node.keys.is_empty() => self.object(start, at),
             b'[' if node.list.is_some() || !node.places.is_empty() => self.list(start, node),
             b'{' | b'[' => start.value(),
             _ => start.scalar(),
@@ -721,9 +674,7 @@ fn is_finite(number: &[u8]) -> bool {
 #[inline]
 fn child(keys: &Keys, key: Key<'_>) -> Result<Option<usize>, Broken> {
     if key.has_escapes {
-        let decoded = key.decoded().ok_or(Broken)?;
-        let decoded = decoded.as_bytes();
-        return Ok(keys.find(decoded, head(decoded, decoded.len())));
+        return Ok(keys.find_text(&key.decoded().ok_or(Broken)?));
     }
     Ok(keys.find(key.name, key.head))
 }

@@ -26,7 +26,7 @@ use crate::consent::{Consent, ConsentCategory, ConsentOptions};
 use crate::extract::{Found, Paths, Slot, Unreadable};
 use crate::identity::Alpha2;
 use crate::path::Path;
-use crate::preset::{Preset, comparable};
+use crate::preset::Preset;
 use crate::reason;
 use crate::validate;
 use bytes::Bytes;
@@ -165,11 +165,8 @@ impl Mapping {
 
     /// Every path at which any event's parameter of this name is looked for, in the order of looking.
     pub(crate) fn looked_in(&self, name: &str) -> Vec<String> {
-        let mut plans: Vec<_> = self.plans.events.iter().collect();
-        plans.sort_by_key(|(event, _)| *event);
-        let plans = plans.into_iter().map(|(_, plan)| plan);
         let mut paths = Vec::new();
-        for plan in plans.chain(&self.plans.unmapped) {
+        for plan in self.plans.iter() {
             let field = plan.user_data.iter().find(|field| &*field.name == name);
             for slot in field.into_iter().flat_map(|field| plan.slots(field)) {
                 let path = self.paths.path(slot).to_string();
@@ -201,8 +198,7 @@ impl Mapping {
         } else {
             return Err(Unsent::Filtered(reason::not_a_conversion()));
         };
-        comparable(&name, key);
-        if let Some(plan) = self.plans.events.get(key.as_str()) {
+        if let Some(plan) = self.plans.find(&name, key) {
             return Ok((plan, name));
         }
         match &self.plans.unmapped {

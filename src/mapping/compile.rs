@@ -5,7 +5,7 @@
 //! path tree, so that an event is read once whatever is mapped. Every problem is reported with its place.
 
 use super::fields::Fields;
-use crate::extract::{List, Paths, Slot};
+use crate::extract::{Keys, List, Paths, Slot};
 use crate::field_mapping::{
     Derived, EventMapping, FieldMapping, FieldMappings, FieldTable, ValueType,
 };
@@ -214,10 +214,37 @@ pub(crate) struct Overrides<'a> {
 }
 
 /// All plans of a preset with its overrides.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Plans {
-    pub(crate) events: HashMap<Box<str>, EventPlan>,
+    /// In the order of the events' names.
+    events: Vec<EventPlan>,
+    /// Where in `events` a name's plan is, by the name in its comparable form.
+    by_name: HashMap<Box<str>, usize>,
+    /// By the name as the tables spell it, which is how most events do: that takes neither its other form nor hashing it.
+    by_spelling: Keys,
     pub(crate) unmapped: Option<EventPlan>,
+}
+
+impl Plans {
+    fn add(&mut self, event: Event<'_>, plan: EventPlan) {
+        let place = self.events.len();
+        self.events.push(plan);
+        self.by_spelling.insert(&event.spelling, place);
+        self.by_name.insert(event.comparable.into(), place);
+    }
+
+    /// The plan for events of this name. `key` is overwritten.
+    pub(crate) fn find(&self, name: &str, key: &mut String) -> Option<&EventPlan> {
+        let place = self.by_spelling.find_text(name).or_else(|| {
+            comparable(name, key);
+            self.by_name.get(key.as_str()).copied()
+        });
+        self.events.get(place?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &EventPlan> {
+        self.events.iter().chain(&self.unmapped)
+    }
 }
 
 /// Compiles a preset with its overrides.
@@ -237,13 +264,13 @@ pub(crate) fn compile(
         problems: Vec::new(),
     };
     compiler.check_groups();
-    let mut events = HashMap::new();
+    let mut plans = Plans::default();
     for event in compiler.events() {
         if let Some(plan) = compiler.event(&event) {
-            events.insert(event.comparable.into(), plan);
+            plans.add(event, plan);
         }
     }
-    let unmapped = if overrides.unmapped_events || preset.is_unknown() {
+    plans.unmapped = if overrides.unmapped_events || preset.is_unknown() {
         compiler.event(&Event::default())
     } else {
         None
@@ -253,7 +280,7 @@ pub(crate) fn compile(
     problems.sort();
     problems.dedup();
     if problems.is_empty() {
-        Ok(Plans { events, unmapped })
+        Ok(plans)
     } else {
         Err(problems)
     }
@@ -285,6 +312,8 @@ pub(crate) fn sources(preset: &Preset, event_name: &str) -> BTreeMap<String, Fie
 #[derive(Debug, Default)]
 struct Event<'a> {
     comparable: String,
+    /// Its name as a table writes it.
+    spelling: String,
     from: String,
     to: Option<String>,
     of_preset: Option<Layer<'a>>,
@@ -339,6 +368,7 @@ impl<'a> Compiler<'a, '_> {
                     key.clone(),
                     Event {
                         comparable: key.clone(),
+                        spelling: name.clone(),
                         from: event.from[0].clone(),
                         to: Some(event.to.clone()),
                         of_preset: Some(of_preset),
@@ -361,6 +391,7 @@ impl<'a> Compiler<'a, '_> {
             let table = mapping.to_table();
             let event = events.entry(key.clone()).or_insert_with(|| Event {
                 comparable: key.clone(),
+                spelling: name.clone(),
                 from: name.clone(),
                 ..Event::default()
             });
