@@ -4,7 +4,8 @@
 //! lies behind the position is JSON. Nothing is decoded, nothing recurses, and nesting is bounded by memory alone: one
 //! bit per level.
 
-use crate::words::{self, WIDTH};
+use crate::words::WIDTH;
+use wide::u8x16;
 
 /// The text is not JSON at this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,14 +374,18 @@ pub(super) fn head(text: &[u8], length: usize) -> u64 {
 /// The text from its first quote, backslash or control character on.
 #[inline]
 fn behind_plain(text: &[u8]) -> &[u8] {
-    /// Turns a quote into the one byte that stands directly above the control characters, which stay among themselves.
-    const TURN: u64 = 0x0202_0202_0202_0202;
+    const LAST_CONTROL: u8 = 0x1f;
     let mut rest = text;
-    while let Some((word, others)) = rest.split_first_chunk() {
-        let word = u64::from_le_bytes(*word);
-        let special = words::below(word ^ TURN, 0x21) | words::equal(word, b'\\');
+    while let Some((block, others)) = rest.split_first_chunk() {
+        let block = u8x16::new(*block);
+        let special = block.simd_eq(u8x16::splat(b'"'))
+            | block.simd_eq(u8x16::splat(b'\\'))
+            | block.min(u8x16::splat(LAST_CONTROL)).simd_eq(block);
+        let special = special.to_bitmask();
         if special != 0 {
-            return rest.get(words::first(special)..).unwrap_or_default();
+            return rest
+                .get(special.trailing_zeros() as usize..)
+                .unwrap_or_default();
         }
         rest = others;
     }

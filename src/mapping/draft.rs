@@ -294,8 +294,7 @@ impl<'m, 'f, 'a, T: Trace> Draft<'m, 'f, 'a, '_, T> {
 
 /// Writes text as a JSON string.
 pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
-    let needs_escape =
-        |word| words::below(word, 0x20) | words::equal(word, b'"') | words::equal(word, b'\\');
+    let needs_escape = |byte| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     if !words::has(text, needs_escape) {
         return write_quoted(text, out);
     }

@@ -73,17 +73,12 @@ pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 }
 
 fn has_space(text: &str) -> bool {
-    /// The byte after the space.
-    const BEYOND_SPACE: u8 = b' ' + 1;
-    words::has(text, |word| {
-        words::below(word, BEYOND_SPACE) | words::beyond_ascii(word)
-    }) && text.contains(char::is_whitespace)
+    words::has(text, |byte| (byte <= b' ') | !byte.is_ascii()) && text.contains(char::is_whitespace)
 }
 
 /// Most URLs have nothing to take out, and are passed on as they are.
 fn is_clean(rest: &str) -> bool {
-    let needs_a_look =
-        |word| words::equal(word, b'@') | words::equal(word, b'%') | words::equal(word, b'#');
+    let needs_a_look = |byte| (byte == b'@') | (byte == b'%') | (byte == b'#');
     if words::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
         return false;
     }

@@ -71,7 +71,7 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
 /// Whether a value is text with nothing around it, no escape, no control character and no `@`. Says no to some that is.
 #[inline]
 pub(crate) fn is_plain_text(raw: &str) -> bool {
-    let needs_a_look = |word| may_hide_a_control(word) | words::equal(word, b'@');
+    let needs_a_look = |byte| may_hide_a_control(byte) | (byte == b'@');
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
     inner.is_some_and(words::has_nothing_around)
         && raw.len() <= MAX_TEXT_BYTES
@@ -91,7 +91,7 @@ pub(crate) fn is_plain_number(raw: &str) -> bool {
 pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     match raw.as_bytes()[0] {
         b'"' if raw.len() > MAX_TEXT_BYTES + 2 => Err(TOO_LONG),
-        b'"' if words::has(raw, |word| words::equal(word, b'\\')) => serde_json::from_str(raw)
+        b'"' if words::has(raw, |byte| byte == b'\\') => serde_json::from_str(raw)
             .map(Cow::Owned)
             .map_err(|_| NOT_TEXT),
         b'"' => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
@@ -126,10 +126,10 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
     Ok(Cow::Owned(decoded.trim().to_owned()))
 }
 
-/// Where the bytes of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
+/// Whether a byte of JSON text can be part of an escape or of a control character: DEL, and what leads in those beyond
 /// ASCII. The others never stand in JSON as they are.
-fn may_hide_a_control(word: u64) -> u64 {
-    words::equal(word, b'\\') | words::equal(word, 0x7f) | words::equal(word, 0xc2)
+fn may_hide_a_control(byte: u8) -> bool {
+    (byte == b'\\') | (byte == 0x7f) | (byte == 0xc2)
 }
 
 /// The elements of a list, or the value itself. At most [`MAX_VALUES`].
