@@ -10,7 +10,7 @@ use crate::config::option::Sync;
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use std::fs::{DirBuilder, File, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The version of the file's layout.
@@ -25,9 +25,12 @@ const CACHE_KIB: i64 = 2048;
 const TIDY_PAGES: u64 = 128;
 /// Steps of that kind that are taken at a time where the disk is full.
 const ROOM_STEPS: usize = 16;
-/// Bytes of the log's header, and of the header of each of its pages.
+/// Bytes of the log's header, and of the header of each of its pages. Both hold the salts of this turn of the log, after so
+/// many bytes (SQLite, "WAL file format").
 const LOG_HEADER_BYTES: u64 = 32;
 const LOG_PAGE_HEADER_BYTES: u64 = 24;
+const SALTS_IN_HEADER: u64 = 16;
+const SALTS_IN_PAGE_HEADER: u64 = 8;
 
 const SCHEMA: &str = "
     CREATE TABLE chunk (id INTEGER PRIMARY KEY, events INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
@@ -143,7 +146,6 @@ impl Store {
             Err(TryLockError::Error(error)) => return Err(refused(error)),
         }
         let log = folder.join("records.db-wal");
-        let found_log_bytes = log.metadata().map_or(0, |file| file.len());
         let unreadable = |error: rusqlite::Error| DiskBufferError::Unreadable {
             folder: folder.to_owned(),
             problem: error.to_string(),
@@ -167,12 +169,12 @@ impl Store {
             reserve: Reserve::new(folder, log_bytes),
             _lock: lock,
         };
-        let inventory = store.inventory(found_log_bytes).map_err(unreadable)?;
+        let inventory = store.inventory(&log).map_err(unreadable)?;
         store.reserve.keep();
         Ok((store, inventory))
     }
 
-    fn inventory(&mut self, log_bytes: u64) -> rusqlite::Result<Inventory> {
+    fn inventory(&mut self, log: &Path) -> rusqlite::Result<Inventory> {
         let (events, next) = self.connection.query_row(
             "SELECT events, next FROM total WHERE id = 0",
             [],
@@ -193,10 +195,10 @@ impl Store {
         };
         match pages {
             Ok(pages) => {
+                // A log that cannot be looked into is none that could tell.
+                let cut_bytes = behind_whole_pages(log, pages).unwrap_or(0);
                 self.checkpoint("TRUNCATE")?;
-                let pages = u64::try_from(pages).unwrap_or(0);
-                let whole = LOG_HEADER_BYTES + pages * (PAGE_BYTES + LOG_PAGE_HEADER_BYTES);
-                Ok(inventory(log_bytes.saturating_sub(whole)))
+                Ok(inventory(cut_bytes))
             }
             // The log is as good where it is.
             Err(error) if is_full(&error) => Ok(inventory(0)),
@@ -323,6 +325,27 @@ impl Store {
     }
 }
 
+/// How many bytes of a log stand behind this number of whole pages. What an earlier turn has left there does not count: it
+/// has other salts.
+pub(super) fn behind_whole_pages(log: &Path, pages: i64) -> io::Result<u64> {
+    let mut log = File::open(log)?;
+    let length = log.metadata()?.len();
+    let mut salts_at = |at| -> io::Result<[u8; 8]> {
+        let mut salts = [0; 8];
+        log.seek(SeekFrom::Start(at))?;
+        log.read_exact(&mut salts)?;
+        Ok(salts)
+    };
+    let salts = salts_at(SALTS_IN_HEADER)?;
+    let page_bytes = LOG_PAGE_HEADER_BYTES + PAGE_BYTES;
+    let whole = LOG_HEADER_BYTES + u64::try_from(pages).unwrap_or(0) * page_bytes;
+    let mut end = whole;
+    while salts_at(end + SALTS_IN_PAGE_HEADER).is_ok_and(|found| found == salts) {
+        end += page_bytes;
+    }
+    Ok(end.min(length) - whole.min(length))
+}
+
 fn create_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -340,13 +363,14 @@ fn set_up(connection: &Connection, log_bytes: u64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    set_log(connection, log_bytes)?;
-    // The log is cut whenever it starts anew, so that what stands behind its end was not written whole.
-    connection.pragma_update(None, "journal_size_limit", 0)
+    set_log(connection, log_bytes)
 }
 
 fn set_log(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "wal_autocheckpoint", bytes / PAGE_BYTES)
+    connection.pragma_update(None, "wal_autocheckpoint", bytes / PAGE_BYTES)?;
+    // When the log starts anew it is written over, which costs the file system less than cutting it and letting it grow
+    // again.
+    connection.pragma_update(None, "journal_size_limit", bytes)
 }
 
 /// Makes a new file ours, and reads the format of an old one; `None` where it is not ours.

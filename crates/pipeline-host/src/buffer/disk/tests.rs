@@ -1,5 +1,6 @@
 //! The disk buffer against a simple model, crashes included, and at its limits.
 
+use super::store::{Change, PAGE_BYTES, Row, behind_whole_pages};
 use super::*;
 use crate::ack::{Ack, Receipt, Settled};
 use crate::batch::Ticket;
@@ -8,6 +9,7 @@ use crate::stop::StopHandle;
 use pipeline_core::Record;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -290,6 +292,52 @@ async fn a_tail_that_was_not_written_whole_is_cut_and_the_rest_is_read() {
     drop(store);
     let left = Rig::open(copied.path()).drain().await;
     assert_eq!(left.into_keys().collect::<Vec<_>>(), ["first"]);
+}
+
+#[test]
+fn what_an_earlier_turn_of_the_log_has_left_is_no_torn_tail_and_hides_none() {
+    const LOG_BYTES: u64 = 64 * PAGE_BYTES;
+    const LAST: u64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(folder.path(), Sync::Commit, LOG_BYTES).unwrap();
+    for id in 1..=LAST {
+        let data = vec![b'x'; 3 * 16 * 1024];
+        let row = Row {
+            id,
+            events: 1,
+            data,
+        };
+        let change = Change {
+            added: &[row],
+            finished: &[id - 1],
+            progress: &[],
+            events: 1,
+            next: id + 1,
+        };
+        store.commit(&change).unwrap();
+    }
+    let (whole, torn) = (copy(folder.path()), copy(folder.path()));
+    let log = torn.path().join("records.db-wal");
+    // No page of the whole turn is known to be whole yet.
+    let turn_bytes = behind_whole_pages(&log, 0).unwrap();
+    let length = log.metadata().unwrap().len();
+    assert!(
+        0 < turn_bytes && turn_bytes + PAGE_BYTES < length,
+        "{turn_bytes} of {length}"
+    );
+    assert!(length < LOG_BYTES + LOG_BYTES / 2, "{length} bytes");
+    let mut file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.seek(SeekFrom::Start(turn_bytes - 100)).unwrap();
+    file.write_all(&[0; 100]).unwrap();
+    drop(file);
+    for (folder, last, is_torn) in [(whole, LAST, false), (torn, LAST - 1, true)] {
+        let (store, inventory) = Store::open(folder.path(), Sync::Commit, LOG_BYTES).unwrap();
+        assert_eq!((inventory.events, inventory.next), (1, last + 1));
+        assert_eq!(inventory.cut_bytes > 0, is_torn, "{inventory:?}");
+        let found = store.read_after(0).unwrap().expect("a chunk");
+        assert_eq!(found.id, last);
+        assert!(store.read_after(last).unwrap().is_none());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
