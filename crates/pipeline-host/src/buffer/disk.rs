@@ -42,11 +42,11 @@ const COMMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// Records in memory, waiting to be sent or on their way.
 const WINDOW_EVENTS: usize = 20_000;
 /// Bytes of records in memory, unless one batch is larger.
-const WINDOW_BYTES: usize = 32 * 1024 * 1024;
+const WINDOW_BYTES: usize = 24 * 1024 * 1024;
 /// Bytes of records that have just been written and are kept in memory until the window has room.
 const CACHED_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of records that wait to be written, unless one request is larger.
-const PENDING_BYTES: u64 = 16 * 1024 * 1024;
+const PENDING_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of records that go to the writer as one.
 const PIECE_BYTES: usize = 512 * 1024;
 
