@@ -63,7 +63,7 @@ pub(crate) fn is_address(text: &str) -> bool {
 /// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
 fn is_local_part(local: &str) -> bool {
     let bytes = local.as_bytes();
-    bytes.iter().all(|b| OF_LOCAL_PART[usize::from(*b)])
+    are_allowed(bytes, IN_LOCAL_PART)
         && !matches!(bytes, [] | [b'.', ..] | [.., b'.'])
         && !bytes.windows(2).any(|pair| pair == b"..")
         && (local.is_ascii() || !local.chars().any(|c| is_space(c) || c.is_control()))
@@ -76,7 +76,7 @@ fn is_domain(domain: &str) -> bool {
         return false;
     };
     let beyond_ascii = |c: char| c.is_ascii() || super::text::is_letter_or_digit(c);
-    bytes.iter().all(|b| OF_DOMAIN[usize::from(*b)])
+    are_allowed(bytes, IN_DOMAIN)
         && !matches!(bytes, [b'.' | b'-', ..] | [.., b'.' | b'-'])
         && !bytes
             .windows(2)
@@ -85,16 +85,26 @@ fn is_domain(domain: &str) -> bool {
         && !bytes[dot + 1..].iter().all(u8::is_ascii_digit)
 }
 
-/// By byte, whether it may stand in a local part: visible, and no delimiter. Bytes of other scripts may.
-const OF_LOCAL_PART: [bool; 256] = {
-    let mut allowed = [false; 256];
+const IN_LOCAL_PART: u8 = 1;
+const IN_DOMAIN: u8 = 2;
+
+/// By byte, where it may stand: in a local part what is visible and no delimiter, in a domain letters, digits, hyphens and
+/// dots. Bytes of other scripts may stand in both.
+const ALLOWED: [u8; 256] = {
+    let mut allowed = [0; 256];
     let mut byte = 0_u8;
     loop {
         let is_delimiter = matches!(
             byte,
             b'(' | b')' | b'<' | b'>' | b'[' | b']' | b':' | b';' | b',' | b'\\' | b'"'
         );
-        allowed[byte as usize] = !byte.is_ascii() || byte.is_ascii_graphic() && !is_delimiter;
+        let is_of_another_script = !byte.is_ascii();
+        if is_of_another_script || byte.is_ascii_graphic() && !is_delimiter {
+            allowed[byte as usize] |= IN_LOCAL_PART;
+        }
+        if is_of_another_script || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.') {
+            allowed[byte as usize] |= IN_DOMAIN;
+        }
         if byte == u8::MAX {
             break allowed;
         }
@@ -102,16 +112,8 @@ const OF_LOCAL_PART: [bool; 256] = {
     }
 };
 
-/// By byte, whether it may stand in a domain: letters, digits, hyphens and dots. Bytes of other scripts may.
-const OF_DOMAIN: [bool; 256] = {
-    let mut allowed = [false; 256];
-    let mut byte = 0_u8;
-    loop {
-        allowed[byte as usize] =
-            !byte.is_ascii() || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-        if byte == u8::MAX {
-            break allowed;
-        }
-        byte += 1;
-    }
-};
+fn are_allowed(bytes: &[u8], place: u8) -> bool {
+    bytes
+        .iter()
+        .all(|byte| ALLOWED[usize::from(*byte)] & place != 0)
+}
