@@ -14,10 +14,11 @@
 use crate::request::Target;
 use crate::response::{self, Answer, Code};
 use crate::token::AccessToken;
+use bytes::Bytes;
 use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, redirect};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of an answer that are read; Meta's are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
@@ -33,6 +34,42 @@ pub(crate) struct Delivery {
     token: AccessToken,
     client: Client,
     clock: Arc<dyn Clock>,
+    spare: SpareBodies,
+}
+
+/// The memory of bodies that have been sent, for the next ones. Memory of that size goes back to the system when it is
+/// freed, and every page of it is cleared when it is asked for again.
+#[derive(Debug, Default)]
+struct SpareBodies(Mutex<Vec<Vec<u8>>>);
+
+impl SpareBodies {
+    /// Bodies that are kept: as many as are on their way at a time, usually.
+    const MAX: usize = 4;
+    /// Bytes of each. Larger ones are rare.
+    const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+    /// An empty body.
+    fn take(&self) -> Vec<u8> {
+        self.bodies().pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a body, unless somebody else still has the body.
+    fn keep(&self, body: Bytes) {
+        let Ok(mut body) = body.try_into_mut() else {
+            return;
+        };
+        body.clear();
+        let body = Vec::from(body);
+        let mut bodies = self.bodies();
+        if bodies.len() < Self::MAX && body.capacity() <= Self::MAX_BYTES {
+            bodies.push(body);
+        }
+    }
+
+    /// Nothing panics while it holds the lock, so that what another has left is good.
+    fn bodies(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why no client could be made.
@@ -68,6 +105,7 @@ impl Delivery {
             token,
             client,
             clock,
+            spare: SpareBodies::default(),
         })
     }
 
@@ -145,17 +183,20 @@ impl Delivery {
     }
 
     async fn send(&self, bearer: &HeaderValue, batch: &[Record], part: &[usize]) -> Answer {
-        let body = self
-            .target
-            .body(part.iter().map(|&position| &batch[position]));
+        let records = part.iter().map(|&position| &batch[position]);
+        let mut body = self.spare.take();
+        self.target.write_body(records, &mut body);
+        let body = Bytes::from(body);
         let request = self.client.post(self.target.events_url());
-        exchange(
+        let answer = exchange(
             request
                 .header(header::AUTHORIZATION, bearer)
                 .header(header::CONTENT_TYPE, "application/json")
-                .body(body),
+                .body(body.clone()),
         )
-        .await
+        .await;
+        self.spare.keep(body);
+        answer
     }
 
     pub(crate) async fn healthcheck(&self) -> Result<(), HealthcheckError> {

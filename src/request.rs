@@ -33,12 +33,16 @@ impl Target {
         format!("{}/{}/{}", self.endpoint, self.api_version, self.pixel_id)
     }
 
-    /// The body that carries these records, their payloads byte for byte.
-    pub(crate) fn body<'r>(&self, records: impl Iterator<Item = &'r Record> + Clone) -> Vec<u8> {
+    /// Writes the body that carries these records, their payloads byte for byte.
+    pub(crate) fn write_body<'r>(
+        &self,
+        records: impl Iterator<Item = &'r Record> + Clone,
+        body: &mut Vec<u8>,
+    ) {
         /// Room for what stands around the records.
         const AROUND_BYTES: usize = 128;
         let bytes = records.clone().map(|record| record.payload.len() + 1);
-        let mut body = Vec::with_capacity(bytes.sum::<usize>() + AROUND_BYTES);
+        body.reserve(bytes.sum::<usize>() + AROUND_BYTES);
         body.extend_from_slice(b"{\"data\":[");
         for (position, record) in records.enumerate() {
             if position > 0 {
@@ -56,6 +60,5 @@ impl Target {
             );
         }
         body.push(b'}');
-        body
     }
 }

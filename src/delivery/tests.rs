@@ -138,6 +138,24 @@ fn one_bad_event_among_a_thousand_costs_twenty_requests_more() {
 }
 
 #[test]
+fn the_memory_of_a_body_serves_the_next_one_and_nothing_of_it_is_left() {
+    let bench = Bench::start();
+    let spare = || -> Vec<usize> {
+        let bodies = bench.delivery.spare.bodies();
+        bodies.iter().map(Vec::capacity).collect()
+    };
+    let mut before = None;
+    for events in [1000, 10, 300] {
+        let batch: Vec<_> = (0..events).map(|id| record(id, false, false)).collect();
+        let (_, _, accepted) = bench.run(&batch);
+        assert!(accepted.iter().copied().eq(0..events as u64));
+        let kept = spare();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(*before.get_or_insert_with(|| kept.clone()), kept);
+    }
+}
+
+#[test]
 fn a_half_that_must_be_bad_is_not_sent_whole() {
     // 8 events, then 4 good, 2 good, 1 good, and the bad one alone.
     assert_eq!(Bench::start().requests_for(8, 7), 5);
