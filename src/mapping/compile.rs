@@ -76,17 +76,17 @@ impl EventPlan {
         None
     }
 
-    /// The fields of a section that stand among others.
+    /// The fields of a section that stand among others. Those of items are in the plan of the items.
     fn section(&mut self, section: Section) -> Option<&mut Fields> {
         match section {
-            Section::Source => None,
+            Section::Source | Section::Contents => None,
             Section::Event => Some(&mut self.event),
             Section::UserData => Some(&mut self.user_data),
             Section::ExtInfo => Some(&mut self.extinfo),
             Section::AppData => Some(&mut self.app_data),
             Section::OriginalEventData => Some(&mut self.original_event_data),
             Section::StoreData => Some(&mut self.store_data),
-            Section::CustomData | Section::Contents => Some(&mut self.custom_data),
+            Section::CustomData => Some(&mut self.custom_data),
         }
     }
 
