@@ -191,15 +191,19 @@ fn note(identifier: Identifier, looked_in: &[String]) -> String {
 mod tests {
     use super::*;
 
+    fn set_of(keys: &[&str]) -> Identifiers {
+        let mut set = Identifiers::default();
+        for key in keys {
+            let name = format!("user_data.{key}");
+            set.insert(ParameterId::named(&name).expect("a parameter"));
+        }
+        set
+    }
+
     fn tally(events: &[&[&str]]) -> Tally {
         let tally = Tally::default();
         for keys in events {
-            let mut set = Identifiers::default();
-            for key in *keys {
-                let name = format!("user_data.{key}");
-                set.insert(ParameterId::named(&name).expect("a parameter"));
-            }
-            (&tally).passed(set);
+            (&tally).passed(set_of(keys));
         }
         tally
     }
@@ -229,6 +233,25 @@ mod tests {
                 ("whatsapp_business_account_id", 1, "not published"),
             ]
         );
+    }
+
+    #[test]
+    fn a_run_of_alike_events_counts_as_many_whenever_it_is_asked_about() {
+        let tally = tally(&[]);
+        let em = set_of(&["em"]);
+        for (events, set, counted) in [
+            (3, em, 3),
+            (2, em, 5),
+            (1, Identifiers::default(), 5),
+            (4, em, 9),
+        ] {
+            (0..events).for_each(|_| (&tally).passed(set));
+            assert_eq!(
+                shown(&coverage(&tally, |_| Vec::new())),
+                [("em", counted, "highest")]
+            );
+        }
+        assert_eq!(coverage(&tally, |_| Vec::new()).events, 10);
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl Keys {
             .map(|entry| entry.value)
     }
 
+    /// What a text stands for, if it is known.
     pub(crate) fn find_text(&self, text: &str) -> Option<usize> {
         let text = text.as_bytes();
         self.find(text, head(text, text.len()))

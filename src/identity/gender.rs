@@ -26,9 +26,7 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
         return Err(LeftOut::NotAGender);
     }
     fold(raw, is_letter_or_digit, out);
-    let letter = if matches!(out.as_str(), "f" | "m") {
-        return Ok(());
-    } else if FEMALE.contains(&out.as_str()) {
+    let letter = if FEMALE.contains(&out.as_str()) {
         'f'
     } else if MALE.contains(&out.as_str()) {
         'm'

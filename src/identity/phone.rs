@@ -62,7 +62,7 @@ fn read(raw: &str, out: &mut String) -> Result<Written, LeftOut> {
         {
             break;
         } else {
-            written.lone_one |= out.ends_with('1') && out.trim_start_matches('0') == "1";
+            written.lone_one |= out.trim_start_matches('0') == "1";
         }
     }
     if out.is_empty() {

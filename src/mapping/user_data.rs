@@ -138,6 +138,7 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         }
     }
 
+    /// Adds a value in its form to the list that begins at `start`, unless it is in it.
     fn normal_form(
         &mut self,
         field: &FieldPlan,
@@ -146,40 +147,44 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         start: usize,
         text: &str,
     ) -> Result<&'static str, LeftOut> {
-        self.unless_present(start, |draft| {
-            let (scratch, out) = (&mut draft.scratch, &mut draft.out);
-            let Some(kind) = kind else {
-                identity::external_id_raw(text, scratch)?;
-                write_text(scratch, out);
-                return Ok("as it is");
-            };
-            out.push(b'"');
-            let hashed = identity::hash(kind, text, locale, scratch, out)?;
-            out.push(b'"');
-            Ok(match hashed {
-                Hashed::Here => rule(field.kind),
-                Hashed::Before => "already hashed, as it is",
-            })
-        })
-    }
-
-    /// Adds the text that `write` writes to the list that begins at `start`, unless it is in it.
-    fn unless_present<R>(
-        &mut self,
-        start: usize,
-        write: impl FnOnce(&mut Self) -> Result<R, LeftOut>,
-    ) -> Result<R, LeftOut> {
         let mark = self.out.len();
         self.comma();
         let value = self.out.len();
-        let written = write(self);
-        let (list, new) = self.out[start..].split_at(value - start);
-        // Texts begin with a quote, and few bytes of a list are one.
-        let mut places = list.windows(new.len().max(1));
-        if written.is_err() || places.any(|present| present[0] == b'"' && present == new) {
+        let rule = self.form(field, kind, locale, text);
+        let is_there = rule.is_ok() && {
+            let (list, new) = self.out[start..].split_at(value - start);
+            // Texts begin with a quote, and few bytes of a list are one.
+            let mut places = list.windows(new.len());
+            places.any(|present| present[0] == b'"' && present == new)
+        };
+        if is_there || rule.is_err() {
             self.out.truncate(mark);
         }
-        written
+        rule
+    }
+
+    /// Writes a value in its form, as a JSON string, and says by which rule. Where it has none, what was written is to be
+    /// taken back.
+    fn form(
+        &mut self,
+        field: &FieldPlan,
+        kind: Option<Field>,
+        locale: Locale,
+        text: &str,
+    ) -> Result<&'static str, LeftOut> {
+        let (scratch, out) = (&mut self.scratch, &mut self.out);
+        let Some(kind) = kind else {
+            identity::external_id_raw(text, scratch)?;
+            write_text(scratch, out);
+            return Ok("as it is");
+        };
+        out.push(b'"');
+        let hashed = identity::hash(kind, text, locale, scratch, out)?;
+        out.push(b'"');
+        Ok(match hashed {
+            Hashed::Here => rule(field.kind),
+            Hashed::Before => "already hashed, as it is",
+        })
     }
 
     /// Writes a part of the full name, where neither a first nor a last name is given.
