@@ -8,23 +8,21 @@ use std::time::Duration;
 ///
 /// The code comes from a closed set, so that it can label a metric. Neither part holds a value of the event, a token
 /// or a hash.
+///
+/// A host uses codes of its own, which a plugin must not give another meaning: `internal` (a plugin failed), `too_large` (a
+/// line or a body), `buffer_full` (dropped by `drop_newest`), `expired` (too old after waiting), `retries_exhausted` (the
+/// retry budget is spent), `held_at_shutdown`, `damaged` (a disk buffer lost it), `dropped` (a transform made no event of
+/// it).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reason {
     /// Snake case, from a closed set: `too_old`, `consent`, `throttled`.
     pub code: &'static str,
     /// One sentence, starting in lower case, without a full stop.
     pub detail: Cow<'static, str>,
-    /// The destination's own code for it, where the destination gave one.
-    pub destination: Option<DestinationCode>,
-}
-
-/// What a destination calls an error, in its own numbers, so that people can look it up in its documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DestinationCode {
-    /// The error.
-    pub code: i64,
-    /// Which kind of it, where the destination says so.
-    pub subcode: Option<i64>,
+    /// The destination's own code for it, where the destination gave one, so that people can look it up in its
+    /// documentation: `100/2804019`, `429`. Never a text that the destination wrote.
+    pub destination: Option<Box<str>>,
 }
 
 impl Reason {
@@ -39,14 +37,15 @@ impl Reason {
 
     /// The same reason with the destination's own code, where there is one.
     #[must_use]
-    pub fn with_destination(mut self, code: impl Into<Option<DestinationCode>>) -> Self {
-        self.destination = code.into();
+    pub fn with_destination(mut self, code: Option<impl Into<Box<str>>>) -> Self {
+        self.destination = code.map(Into::into);
         self
     }
 }
 
 /// What a sink made of one event, before the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Encoded {
     /// To be buffered and delivered.
     Record(Record),
@@ -58,6 +57,7 @@ pub enum Encoded {
 
 /// An event that its sink cannot send.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rejection {
     /// Why.
     pub reason: Reason,
@@ -65,19 +65,38 @@ pub struct Rejection {
     pub record: Option<Box<Record>>,
 }
 
+impl Rejection {
+    /// An event that did not become a record.
+    pub fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            record: None,
+        }
+    }
+
+    /// The same rejection with the event as it would have been sent.
+    #[must_use]
+    pub fn with_record(mut self, record: Record) -> Self {
+        self.record = Some(Box::new(record));
+        self
+    }
+}
+
 /// What became of one record in one attempt to deliver it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
-    /// The destination has it.
+    /// The destination has it. The host lets go of the record and acknowledges its event.
     Delivered,
-    /// Try this record again: throttled, timed out, a passing fault.
+    /// Try this record again: throttled, timed out, a passing fault. The host puts it back in front of the buffer and
+    /// pauses the sink.
     Retry {
         /// Not before this much time has passed, where the destination said so.
         after: Option<Duration>,
         /// Why it did not go through.
         reason: Reason,
     },
-    /// The destination will never take this record. It goes to the dead letters; the rest go on.
+    /// The destination will never take this record. It becomes a dead letter; the others are not affected.
     Rejected {
         /// Why.
         reason: Reason,

@@ -1,46 +1,226 @@
-//! Which sinks are linked into this program.
+//! Which sources, transforms and sinks are linked into this program.
 //!
-//! A plugin submits its [`SinkDescription`] with `inventory`. A crate that nothing names is not linked, and its
-//! description silently missing: a host's `main.rs` therefore says `use the_plugin as _;`.
+//! A plugin submits a [`Component`] for each of them with [`inventory`]. A crate that nothing names is not linked, and its
+//! components are silently missing: a program's `main.rs` therefore says `use the_plugin as _;`.
 
 use crate::options::{Problem, nearest};
-use crate::{BatchLimits, SinkConfig};
+use crate::{API_VERSION, BatchLimits, SinkConfig, SourceConfig, TransformConfig};
+use schemars::{JsonSchema, Schema};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
 use std::path::PathBuf;
 
-/// A sink as its plugin presents it.
-#[derive(Debug, Clone, Copy)]
-pub struct SinkDescription {
-    /// The `type` that selects it in a pipeline file.
-    pub name: &'static str,
-    /// The plugin's version.
-    pub version: &'static str,
-    /// One sentence for people.
-    pub description: &'static str,
-    /// The JSON Schema of its options.
-    pub schema: fn() -> schemars::Schema,
-    /// Reads its options.
-    pub parse: ParseSink,
-    /// The largest batch the destination takes, whatever the options.
-    pub batch_limits: BatchLimits,
-    /// The presets it comes with, for people to look at.
-    pub presets: fn() -> Vec<PresetDescription>,
+/// A source, transform or sink as its plugin presents it: `Component<dyn SinkConfig>` and so on.
+///
+/// ```
+/// # use pipeline_core::*;
+/// # use serde::Deserialize;
+/// # #[derive(Debug, Deserialize, schemars::JsonSchema)]
+/// # struct Options {}
+/// # #[async_trait] impl SinkConfig for Options {
+/// #     async fn build(&self, _: SinkContext) -> Result<Box<dyn Sink>, BuildError> { Err(BuildError::new("")) }
+/// # }
+/// inventory::submit! {
+///     Component::<dyn SinkConfig>::sink::<Options>("my_sink", "Sends events somewhere.")
+///         .version(env!("CARGO_PKG_VERSION"))
+///         .batch_limits(BatchLimits::new(500, 1_000_000))
+/// }
+/// # fn main() { assert!(Registry::linked().unwrap().sink("my_sink").is_ok()); }
+/// ```
+pub struct Component<C: ?Sized + 'static> {
+    name: &'static str,
+    version: &'static str,
+    description: &'static str,
+    api_version: u32,
+    schema: fn() -> Schema,
+    parse: Parse<C>,
+    batch_limits: BatchLimits,
+    presets: fn() -> Vec<PresetDescription>,
 }
 
-/// Reads options as written into a configuration, or reports every problem at once.
-pub type ParseSink =
-    fn(&serde_json::Value, &ParseContext) -> Result<Box<dyn SinkConfig>, Vec<Problem>>;
+/// Reads options as written into a configuration, or reports every problem at once, with paths relative to the options.
+pub type Parse<C> = fn(&Value, &ParseContext) -> Result<Box<C>, Vec<Problem>>;
 
-inventory::collect!(SinkDescription);
+inventory::collect!(Component<dyn SourceConfig>);
+inventory::collect!(Component<dyn TransformConfig>);
+inventory::collect!(Component<dyn SinkConfig>);
+
+impl<C: ?Sized> Component<C> {
+    /// A component whose options are read by a function of its own: `schema` describes them, `parse` reads them.
+    ///
+    /// `name` is the `type` that selects it in a pipeline file; `description` is one sentence for people.
+    pub const fn new(
+        name: &'static str,
+        description: &'static str,
+        schema: fn() -> Schema,
+        parse: Parse<C>,
+    ) -> Self {
+        Self {
+            name,
+            version: "",
+            description,
+            api_version: API_VERSION,
+            schema,
+            parse,
+            batch_limits: BatchLimits::new(usize::MAX, usize::MAX),
+            presets: Vec::new,
+        }
+    }
+
+    /// The same component with the version of its plugin, usually `env!("CARGO_PKG_VERSION")`.
+    #[must_use]
+    pub const fn version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The same component, written for this version of the contract. A registry refuses any other than [`API_VERSION`].
+    #[must_use]
+    pub const fn written_for(mut self, api_version: u32) -> Self {
+        self.api_version = api_version;
+        self
+    }
+
+    /// The same component with presets for people to look at.
+    #[must_use]
+    pub const fn presets(mut self, presets: fn() -> Vec<PresetDescription>) -> Self {
+        self.presets = presets;
+        self
+    }
+
+    /// The `type` that selects it in a pipeline file.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version of its plugin.
+    pub fn plugin_version(&self) -> &'static str {
+        self.version
+    }
+
+    /// One sentence for people.
+    pub fn description(&self) -> &'static str {
+        self.description
+    }
+
+    /// The version of the contract that it was written for.
+    pub fn api_version(&self) -> u32 {
+        self.api_version
+    }
+
+    /// The JSON Schema of its options.
+    pub fn schema(&self) -> Schema {
+        (self.schema)()
+    }
+
+    /// Its presets.
+    pub fn preset_descriptions(&self) -> Vec<PresetDescription> {
+        (self.presets)()
+    }
+
+    /// Reads its options. Opens nothing and reads no secret.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, with paths relative to the options.
+    pub fn parse(&self, options: &Value, cx: &ParseContext) -> Result<Box<C>, Vec<Problem>> {
+        (self.parse)(options, cx)
+    }
+}
+
+impl Component<dyn SourceConfig> {
+    /// A source whose options are `T` as serde reads it.
+    pub const fn source<T>(name: &'static str, description: &'static str) -> Self
+    where
+        T: SourceConfig + DeserializeOwned + JsonSchema + 'static,
+    {
+        Self::new(name, description, schema_of::<T>, |options, _| {
+            Ok(Box::new(typed::<T>(options)?))
+        })
+    }
+}
+
+impl Component<dyn TransformConfig> {
+    /// A transform whose options are `T` as serde reads it.
+    pub const fn transform<T>(name: &'static str, description: &'static str) -> Self
+    where
+        T: TransformConfig + DeserializeOwned + JsonSchema + 'static,
+    {
+        Self::new(name, description, schema_of::<T>, |options, _| {
+            Ok(Box::new(typed::<T>(options)?))
+        })
+    }
+}
+
+impl Component<dyn SinkConfig> {
+    /// A sink whose options are `T` as serde reads it.
+    pub const fn sink<T>(name: &'static str, description: &'static str) -> Self
+    where
+        T: SinkConfig + DeserializeOwned + JsonSchema + 'static,
+    {
+        Self::new(name, description, schema_of::<T>, |options, _| {
+            Ok(Box::new(typed::<T>(options)?))
+        })
+    }
+
+    /// The same sink with the largest batch that its destination takes, whatever the options.
+    #[must_use]
+    pub const fn batch_limits(mut self, limits: BatchLimits) -> Self {
+        self.batch_limits = limits;
+        self
+    }
+
+    /// The largest batch that its destination takes, whatever the options.
+    pub fn max_batch(&self) -> BatchLimits {
+        self.batch_limits
+    }
+}
+
+fn schema_of<T: JsonSchema>() -> Schema {
+    schemars::schema_for!(T)
+}
+
+/// Options as their type. A host checks them against the schema before, so what fails here is a difference between the two.
+fn typed<T: DeserializeOwned>(options: &Value) -> Result<T, Vec<Problem>> {
+    serde_json::from_value(options.clone()).map_err(|_| {
+        let problem = "cannot be read as the options of this component";
+        vec![Problem::new("", problem, "what its schema describes")]
+    })
+}
+
+impl<C: ?Sized> fmt::Debug for Component<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
 
 /// What a plugin may know while it reads its options.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct ParseContext {
+    /// The component's name in the pipeline file; empty where there is none.
+    pub name: String,
     /// Relative paths in the options start here: the folder of the pipeline file.
     pub base_dir: PathBuf,
 }
 
+impl ParseContext {
+    /// A context of the component of this name, with relative paths starting at `base_dir`.
+    pub fn new(name: impl Into<String>, base_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            base_dir: base_dir.into(),
+        }
+    }
+}
+
 /// A preset, as shown to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PresetDescription {
     /// The name that selects it.
     pub name: String,
@@ -52,8 +232,26 @@ pub struct PresetDescription {
     pub rows: Vec<PresetRow>,
 }
 
+impl PresetDescription {
+    /// A preset of this name.
+    pub fn new(
+        name: impl Into<String>,
+        title: impl Into<String>,
+        description: impl Into<String>,
+        rows: Vec<PresetRow>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            title: title.into(),
+            description: description.into(),
+            rows,
+        }
+    }
+}
+
 /// One line of a preset's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PresetRow {
     /// The names under which an event comes in, the first being the usual one.
     pub from: Vec<String>,
@@ -61,41 +259,117 @@ pub struct PresetRow {
     pub to: String,
 }
 
-/// The linked sinks, by name.
-#[derive(Debug, Clone)]
+impl PresetRow {
+    /// Events of these names become events of that name.
+    pub fn new(from: Vec<String>, to: impl Into<String>) -> Self {
+        Self {
+            from,
+            to: to.into(),
+        }
+    }
+}
+
+/// What kind of component is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A source.
+    Source,
+    /// A transform.
+    Transform,
+    /// A sink.
+    Sink,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Transform => "transform",
+            Self::Sink => "sink",
+        })
+    }
+}
+
+type Components<C> = Vec<&'static Component<C>>;
+
+/// The linked components of each kind, by name.
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
-    sinks: Vec<&'static SinkDescription>,
+    sources: Components<dyn SourceConfig>,
+    transforms: Components<dyn TransformConfig>,
+    sinks: Components<dyn SinkConfig>,
 }
 
 impl Registry {
-    /// The sinks linked into this program.
+    /// The components linked into this program.
     ///
     /// # Errors
     ///
-    /// [`RegistryError::Duplicate`] when two plugins claim one name.
+    /// [`RegistryError::Duplicate`] when two plugins claim one name for one kind, [`RegistryError::ApiVersion`] when a
+    /// component was written for another version of the contract.
     pub fn linked() -> Result<Self, RegistryError> {
-        Self::of(inventory::iter::<SinkDescription>)
+        Self::of(
+            inventory::iter::<Component<dyn SourceConfig>>,
+            inventory::iter::<Component<dyn TransformConfig>>,
+            inventory::iter::<Component<dyn SinkConfig>>,
+        )
     }
 
-    /// A registry of these sinks, sorted by name.
+    /// A registry of these components, each kind sorted by name.
     ///
     /// # Errors
     ///
-    /// [`RegistryError::Duplicate`] when two descriptions share one name.
+    /// As [`linked`](Self::linked).
     pub fn of(
-        sinks: impl IntoIterator<Item = &'static SinkDescription>,
+        sources: impl IntoIterator<Item = &'static Component<dyn SourceConfig>>,
+        transforms: impl IntoIterator<Item = &'static Component<dyn TransformConfig>>,
+        sinks: impl IntoIterator<Item = &'static Component<dyn SinkConfig>>,
     ) -> Result<Self, RegistryError> {
-        let mut sinks: Vec<_> = sinks.into_iter().collect();
-        sinks.sort_by_key(|sink| sink.name);
-        match sinks.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            Some(pair) => Err(RegistryError::Duplicate { name: pair[0].name }),
-            None => Ok(Self { sinks }),
-        }
+        Ok(Self {
+            sources: checked(Kind::Source, sources)?,
+            transforms: checked(Kind::Transform, transforms)?,
+            sinks: checked(Kind::Sink, sinks)?,
+        })
+    }
+
+    /// All sources, sorted by name.
+    pub fn sources(&self) -> impl Iterator<Item = &'static Component<dyn SourceConfig>> {
+        self.sources.iter().copied()
+    }
+
+    /// All transforms, sorted by name.
+    pub fn transforms(&self) -> impl Iterator<Item = &'static Component<dyn TransformConfig>> {
+        self.transforms.iter().copied()
     }
 
     /// All sinks, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = &'static SinkDescription> {
+    pub fn sinks(&self) -> impl Iterator<Item = &'static Component<dyn SinkConfig>> {
         self.sinks.iter().copied()
+    }
+
+    /// The source of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::Unknown`], which lists what is linked.
+    pub fn source(
+        &self,
+        name: &str,
+    ) -> Result<&'static Component<dyn SourceConfig>, RegistryError> {
+        find(Kind::Source, &self.sources, name)
+    }
+
+    /// The transform of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::Unknown`], which lists what is linked.
+    pub fn transform(
+        &self,
+        name: &str,
+    ) -> Result<&'static Component<dyn TransformConfig>, RegistryError> {
+        find(Kind::Transform, &self.transforms, name)
     }
 
     /// The sink of this name.
@@ -103,28 +377,84 @@ impl Registry {
     /// # Errors
     ///
     /// [`RegistryError::Unknown`], which lists what is linked.
-    pub fn find(&self, name: &str) -> Result<&'static SinkDescription, RegistryError> {
-        self.iter()
-            .find(|sink| sink.name == name)
-            .ok_or_else(|| RegistryError::Unknown {
-                known: self.iter().map(|sink| sink.name).collect(),
-                nearest: nearest(name, self.iter().map(|sink| sink.name)),
-            })
+    pub fn sink(&self, name: &str) -> Result<&'static Component<dyn SinkConfig>, RegistryError> {
+        find(Kind::Sink, &self.sinks, name)
     }
 }
 
-/// Why a sink could not be looked up.
+fn checked<C: ?Sized>(
+    kind: Kind,
+    components: impl IntoIterator<Item = &'static Component<C>>,
+) -> Result<Components<C>, RegistryError> {
+    let mut components: Vec<_> = components.into_iter().collect();
+    components.sort_by_key(|component| component.name);
+    if let Some(pair) = components
+        .windows(2)
+        .find(|pair| pair[0].name == pair[1].name)
+    {
+        let name = pair[0].name;
+        return Err(RegistryError::Duplicate { kind, name });
+    }
+    let other = components
+        .iter()
+        .find(|component| component.api_version != API_VERSION);
+    match other {
+        Some(component) => Err(RegistryError::ApiVersion {
+            kind,
+            name: component.name,
+            found: component.api_version,
+        }),
+        None => Ok(components),
+    }
+}
+
+fn find<C: ?Sized>(
+    kind: Kind,
+    components: &Components<C>,
+    name: &str,
+) -> Result<&'static Component<C>, RegistryError> {
+    let names = || components.iter().map(|component| component.name);
+    components
+        .iter()
+        .find(|component| component.name == name)
+        .copied()
+        .ok_or_else(|| RegistryError::Unknown {
+            kind,
+            known: names().collect(),
+            nearest: nearest(name, names()),
+        })
+}
+
+/// Why a component could not be looked up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegistryError {
     /// Two plugins claim one name; the program must be linked anew.
-    #[error("two linked plugins register a sink named `{name}`; link only one of them")]
+    #[error("two linked plugins register a {kind} named `{name}`; link only one of them")]
     Duplicate {
-        /// The name both claim.
+        /// What kind of component.
+        kind: Kind,
+        /// The name that both claim.
         name: &'static str,
     },
+    /// A plugin was written for another version of the contract; the program must be linked anew.
+    #[error(
+        "the {kind} `{name}` was written for version {found} of the plugin contract, and this program has version \
+         {API_VERSION}; link a release of the plugin for version {API_VERSION}"
+    )]
+    ApiVersion {
+        /// What kind of component.
+        kind: Kind,
+        /// The component.
+        name: &'static str,
+        /// The version that it was written for.
+        found: u32,
+    },
     /// No linked plugin has this name.
-    #[error("no linked plugin registers a sink of this type; {}{}", list(known), hint(*nearest))]
+    #[error("no linked plugin registers a {kind} of this type; {}{}", list(known), hint(*nearest))]
     Unknown {
+        /// What kind of component.
+        kind: Kind,
         /// What is linked.
         known: Vec<&'static str>,
         /// The known name closest to the one asked for.
@@ -148,47 +478,61 @@ fn hint(nearest: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    const fn description(name: &'static str) -> SinkDescription {
-        SinkDescription {
+    const fn component<C: ?Sized>(name: &'static str) -> Component<C> {
+        Component::new(
             name,
-            version: "0.0.0",
-            description: "",
-            schema: || schemars::json_schema!({}),
-            parse: |_, _| Err(Vec::new()),
-            batch_limits: BatchLimits {
-                max_events: 1,
-                max_bytes: 1,
-            },
-            presets: Vec::new,
-        }
+            "",
+            || schemars::json_schema!({}),
+            |_, _| Err(Vec::new()),
+        )
     }
 
-    static ALPHA: SinkDescription = description("alpha");
-    static BETA: SinkDescription = description("beta");
-    static OTHER_ALPHA: SinkDescription = description("alpha");
+    static ALPHA: Component<dyn SinkConfig> = component("alpha");
+    static BETA: Component<dyn SinkConfig> = component("beta");
+    static OTHER_ALPHA: Component<dyn SinkConfig> = component("alpha");
+    static SOURCE_ALPHA: Component<dyn SourceConfig> = component("alpha");
+    static OLD: Component<dyn TransformConfig> = component("old").written_for(API_VERSION - 1);
 
     #[test]
-    fn sinks_are_listed_by_name() {
-        let registry = Registry::of([&BETA, &ALPHA]).expect("no name twice");
-        let names: Vec<_> = registry.iter().map(|sink| sink.name).collect();
+    fn components_are_listed_by_name() {
+        let registry = Registry::of([], [], [&BETA, &ALPHA]).expect("no name twice");
+        let names: Vec<_> = registry.sinks().map(Component::name).collect();
         assert_eq!(names, ["alpha", "beta"]);
     }
 
     #[test]
-    fn a_name_that_two_plugins_claim_is_refused() {
-        let error = Registry::of([&ALPHA, &BETA, &OTHER_ALPHA]).expect_err("alpha twice");
-        assert_eq!(error, RegistryError::Duplicate { name: "alpha" });
+    fn a_name_that_two_plugins_claim_is_refused_per_kind() {
+        let error = Registry::of([], [], [&ALPHA, &BETA, &OTHER_ALPHA]).expect_err("alpha twice");
+        let (kind, name) = (Kind::Sink, "alpha");
+        assert_eq!(error, RegistryError::Duplicate { kind, name });
+        // A source and a sink may share a name.
+        assert!(Registry::of([&SOURCE_ALPHA], [], [&ALPHA]).is_ok());
+    }
+
+    #[test]
+    fn a_component_of_another_contract_is_refused_when_the_registry_is_read() {
+        let error = Registry::of([], [&OLD], [])
+            .expect_err("an old one")
+            .to_string();
+        assert_eq!(
+            error,
+            format!(
+                "the transform `old` was written for version {} of the plugin contract, and this program has version \
+                 {API_VERSION}; link a release of the plugin for version {API_VERSION}",
+                API_VERSION - 1
+            )
+        );
     }
 
     #[test]
     fn an_unknown_type_lists_the_known_ones() {
-        let registry = Registry::of([&ALPHA, &BETA]).expect("no name twice");
-        let error = registry.find("alhpa").expect_err("misspelt").to_string();
+        let registry = Registry::of([], [], [&ALPHA, &BETA]).expect("no name twice");
+        let error = registry.sink("alhpa").expect_err("misspelt").to_string();
         assert_eq!(
             error,
             "no linked plugin registers a sink of this type; linked: `alpha`, `beta`; did you mean `alpha`?"
         );
-        let empty = Registry::of([]).expect("nothing").find("alpha");
-        assert!(empty.expect_err("nothing").to_string().contains("as _;"));
+        let error = registry.source("alpha").expect_err("no source").to_string();
+        assert!(error.contains("as _;"), "{error}");
     }
 }

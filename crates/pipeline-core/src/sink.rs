@@ -1,12 +1,14 @@
 //! The contract between a host and a sink.
 
-use crate::{Clock, Coverage, Encoded, Event, Outcome, Reason, Record, SystemClock};
+use crate::{Clock, Coverage, Encoded, Event, Explanation, Outcome, Reason, Record, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Options that have been read and found good; makes the running sink.
+/// Options of a sink that have been read and found good; makes the running sink.
+///
+/// Reading options opens nothing and reads no secret, so that a configuration can be checked on any machine.
 #[async_trait]
 pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// Makes the sink. Options are not validated again here; what can still fail is the machine.
@@ -29,6 +31,7 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
 
 /// What a host hands to a sink that is being built.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SinkContext {
     /// The sink's name in the pipeline file.
     pub name: String,
@@ -44,6 +47,13 @@ impl SinkContext {
             clock: Arc::new(SystemClock),
         }
     }
+
+    /// The same context with another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
 }
 
 /// A destination.
@@ -54,11 +64,11 @@ pub trait Sink: Send + Sync {
     fn encode(&self, event: &Event) -> Encoded;
 
     /// As [`encode`](Sink::encode), and says of every output field where it came from, and of every field left out why.
-    /// Slower. Names paths and rules, never a value.
+    /// Slower; a host calls it only for a person who asked. Names paths and rules, never a value.
     fn explain(&self, event: &Event) -> Explained {
         Explained {
             encoded: self.encode(event),
-            explain: serde_json::Value::Null,
+            explanation: Explanation::default(),
         }
     }
 
@@ -82,17 +92,54 @@ pub trait Sink: Send + Sync {
     }
 }
 
-/// An encoded event with the story of its fields.
+/// Every method forwarded, so that a sink can be wrapped: what wraps one holds an `Arc<dyn Sink>` and forwards what it does
+/// not change.
+#[async_trait]
+impl<S: Sink + ?Sized> Sink for Arc<S> {
+    fn encode(&self, event: &Event) -> Encoded {
+        (**self).encode(event)
+    }
+
+    fn explain(&self, event: &Event) -> Explained {
+        (**self).explain(event)
+    }
+
+    async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
+        (**self).deliver(batch).await
+    }
+
+    async fn healthcheck(&self) -> Result<(), HealthcheckError> {
+        (**self).healthcheck().await
+    }
+
+    fn coverage(&self) -> Option<Coverage> {
+        (**self).coverage()
+    }
+}
+
+/// An encoded event with an explanation of its fields.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Explained {
     /// What [`Sink::encode`] says of the same event.
     pub encoded: Encoded,
-    /// A JSON object that names, per output field, the source path and the rule, or why the field is absent.
-    pub explain: serde_json::Value,
+    /// Where each output field came from, and why others are absent.
+    pub explanation: Explanation,
+}
+
+impl Explained {
+    /// An encoded event with an explanation of its fields.
+    pub fn new(encoded: Encoded, explanation: Explanation) -> Self {
+        Self {
+            encoded,
+            explanation,
+        }
+    }
 }
 
 /// The largest batch a destination takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BatchLimits {
     /// Records.
     pub max_events: usize,
@@ -100,18 +147,31 @@ pub struct BatchLimits {
     pub max_bytes: usize,
 }
 
-/// Why a sink could not be made.
-#[derive(Debug, thiserror::Error)]
-#[error("sink `{sink}` could not be built: {problem}")]
-pub struct BuildError {
-    /// The sink's name in the pipeline file.
-    pub sink: String,
-    /// What went wrong and what was expected.
-    pub problem: String,
+impl BatchLimits {
+    /// So many records and payload bytes.
+    pub const fn new(max_events: usize, max_bytes: usize) -> Self {
+        Self {
+            max_events,
+            max_bytes,
+        }
+    }
+}
+
+/// Why a component could not be made. Says what went wrong and what was expected; the host adds the component's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(String);
+
+impl BuildError {
+    /// An error with this text: lower case, no full stop.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
 }
 
 /// Why a sink would not get anything through now.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum HealthcheckError {
     /// Nothing will be accepted until a person acts.
     #[error("{}", .0.detail)]

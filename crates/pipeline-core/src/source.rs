@@ -1,0 +1,103 @@
+//! The contract between a host and a source.
+
+use crate::options::Problem;
+use crate::{BuildError, Clock, Intake, Stop, SystemClock};
+use async_trait::async_trait;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Options of a source that have been read and found good; opens the running source.
+///
+/// Reading options opens nothing, so that a configuration can be checked on any machine.
+#[async_trait]
+pub trait SourceConfig: fmt::Debug + Send + Sync {
+    /// Takes hold of what the source reads, as far as something else could take it away: a port, a lock.
+    ///
+    /// # Errors
+    ///
+    /// When that is not possible: a port in use, a checkpoint that another process holds.
+    async fn open(&self, cx: SourceContext) -> Result<Box<dyn Source>, BuildError>;
+
+    /// What the source needs for itself alone, so that the host can refuse two sources that need the same.
+    fn resources(&self) -> Vec<Resource> {
+        Vec::new()
+    }
+
+    /// What would stop the source from reading on this machine now, such as a file that is missing. Paths are relative to
+    /// the source's options. Reads nothing but the state of the machine; called by `validate`.
+    fn check(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// A source that is ready to run.
+#[async_trait]
+pub trait Source: Send {
+    /// The address it listens on, if it does.
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// Reads and sends until the input ends or `stop` says so, and until it is known what became of everything that was
+    /// sent, or the deadline of `stop` has passed.
+    ///
+    /// # Errors
+    ///
+    /// When the source had to end before its input: the run is then incomplete. A panic is such an error too. What costs
+    /// only a part of the input is reported with [`Intake::report`].
+    async fn run(self: Box<Self>, to: Arc<dyn Intake>, stop: Stop) -> Result<(), SourceError>;
+}
+
+/// Something that one source needs for itself alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Resource {
+    /// The process's standard input.
+    Stdin,
+    /// An address to listen on. Port 0 is never shared.
+    Listen(SocketAddr),
+}
+
+/// What a host hands to a source that is being opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SourceContext {
+    /// The source's name in the pipeline file.
+    pub name: String,
+    /// The folder for what has to survive the process. It may not exist yet.
+    pub data_dir: PathBuf,
+    /// Where the source reads the time.
+    pub clock: Arc<dyn Clock>,
+    /// How long a client may be kept waiting for room in the buffers.
+    pub room_limit: Duration,
+}
+
+impl SourceContext {
+    /// How long a client waits for room unless the host says otherwise.
+    pub const ROOM_LIMIT: Duration = Duration::from_secs(5);
+
+    /// A context with the machine's clock.
+    pub fn new(name: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            data_dir: data_dir.into(),
+            clock: Arc::new(SystemClock),
+            room_limit: Self::ROOM_LIMIT,
+        }
+    }
+}
+
+/// Why a source could not read its input to the end. Says what, where, and what to do; never a piece of the input.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(String);
+
+impl SourceError {
+    /// An error with this text: lower case, no full stop.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
