@@ -139,6 +139,11 @@ impl Chunk {
         self.events().map(|event| event.raw().len()).sum()
     }
 
+    /// Adds the entries of another chunk that was made from the same inputs of the source.
+    pub fn append(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+    }
+
     /// Replaces every event by what `edit` makes of it, in order. What is not an event stays as it is.
     pub fn edit(&mut self, mut edit: impl FnMut(Event) -> Edit) {
         let mut edited = Vec::with_capacity(self.entries.len());

@@ -1,84 +1,55 @@
-//! Acknowledgement: how a source learns that what it read is safe.
+//! Acknowledgement inside the host: who still holds an event of a chunk, and how far the events have got.
 //!
-//! A source makes one [`Ack`] for everything it read at once and hands it on with the events. Whoever holds an event
-//! holds a clone, and says [`Ack::done`] when the event is on disk, delivered, filtered, or in the dead letters. When the
-//! last clone is gone, the source's [`Receipt`] says whether every event got that far.
+//! The host makes one [`Ack`] for each chunk and passes clones on with its events. The holder of a clone says
+//! [`Ack::done`] when its event is on disk, delivered, filtered, or in the dead letters. When the last clone is gone, the
+//! source's receipt settles.
 //!
-//! Invariant: a receipt says [`Settled::Safe`] only when no event that it stands for can be lost any more. A clone that is
-//! dropped without a word, because something failed, gives the whole up.
+//! Invariant: a receipt says [`AckStatus::Safe`] only when no event that it covers can be lost any more. A clone that is
+//! dropped without `done`, because something failed, fails the whole chunk.
 
-use std::sync::Arc;
+use pipeline_core::{AckLevel, AckStatus, Receipt, Settle, receipt};
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::oneshot;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A share in the fate of what one source read at once.
+/// A handle on one chunk; the chunk is acknowledged when every clone is done.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ack(Option<Arc<Shares>>);
 
-/// How far an event has to get before its source hears that it is safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Until {
-    /// A buffer has it, in memory or on disk.
-    Buffered,
-    /// It outlives the process: it is on disk, or has met its final fate.
-    Kept,
-    /// It has met its final fate: delivered or in the dead letters.
-    Final,
-}
-
 #[derive(Debug)]
 struct Shares {
-    until: Until,
+    level: AckLevel,
     given_up: AtomicBool,
-    settled: Option<oneshot::Sender<Settled>>,
+    settle: Mutex<Option<Settle>>,
 }
-
-/// What became of everything that one [`Ack`] stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// All of it is on disk, or has met its final fate.
-    Safe,
-    /// Some of it was given up; it has to be read again.
-    GivenUp,
-}
-
-/// The source's end of an [`Ack`].
-#[derive(Debug)]
-pub(crate) struct Receipt(oneshot::Receiver<Settled>);
 
 impl Ack {
-    /// An acknowledgement for a source that can read everything again: it waits until events are kept.
-    pub(crate) fn new() -> (Self, Receipt) {
-        Self::until(Until::Kept)
-    }
-
-    /// An acknowledgement that is waited for so long.
-    pub(crate) fn until(until: Until) -> (Self, Receipt) {
-        let (sender, receiver) = oneshot::channel();
+    /// An acknowledgement that is awaited until its events have got so far.
+    pub(crate) fn until(level: AckLevel) -> (Self, Receipt) {
+        let (settle, receipt) = receipt();
         let shares = Shares {
-            until,
+            level,
             given_up: AtomicBool::new(false),
-            settled: Some(sender),
+            settle: Mutex::new(Some(settle)),
         };
-        (Self(Some(Arc::new(shares))), Receipt(receiver))
+        (Self(Some(Arc::new(shares))), receipt)
     }
 
-    /// For sources that cannot read anything again: nobody waits.
+    /// For sources that cannot send an event again: no receipt waits for it.
     pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// Whether the source would read the event again.
+    /// Whether the source would send the event again.
     pub(crate) fn is_awaited(&self) -> bool {
         self.0.is_some()
     }
 
     /// The event has got so far; its source may not have to wait any longer.
-    pub(crate) fn reached(&mut self, reached: Until) {
+    pub(crate) fn reached(&mut self, reached: AckLevel) {
         if self
             .0
             .as_ref()
-            .is_some_and(|shares| shares.until <= reached)
+            .is_some_and(|shares| shares.level <= reached)
         {
             self.0 = None;
         }
@@ -100,30 +71,17 @@ impl Drop for Ack {
 
 impl Drop for Shares {
     fn drop(&mut self) {
-        let settled = if self.given_up.load(Ordering::Acquire) {
-            Settled::GivenUp
+        let status = if self.given_up.load(Ordering::Acquire) {
+            AckStatus::GivenUp
         } else {
-            Settled::Safe
+            AckStatus::Safe
         };
-        if let Some(sender) = self.settled.take() {
-            // Nobody listens where the source has ended already.
-            let _ = sender.send(settled);
-        }
-    }
-}
-
-impl Receipt {
-    /// Waits until the last share is gone.
-    pub(crate) async fn settled(&mut self) -> Settled {
-        (&mut self.0).await.unwrap_or(Settled::GivenUp)
-    }
-
-    /// What is known now.
-    pub(crate) fn now(&mut self) -> Option<Settled> {
-        match self.0.try_recv() {
-            Ok(settled) => Some(settled),
-            Err(oneshot::error::TryRecvError::Empty) => None,
-            Err(oneshot::error::TryRecvError::Closed) => Some(Settled::GivenUp),
+        let settle = self
+            .settle
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(settle) = settle.take() {
+            settle.settle(status);
         }
     }
 }
@@ -133,38 +91,38 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_receipt_waits_for_the_last_share() {
-        let (ack, mut receipt) = Ack::new();
+    async fn a_receipt_waits_for_the_last_clone() {
+        let (ack, mut receipt) = Ack::until(AckLevel::Stored);
         let other = ack.clone();
         ack.done();
         assert_eq!(receipt.now(), None);
         other.done();
-        assert_eq!(receipt.settled().await, Settled::Safe);
+        assert_eq!(receipt.settled().await, AckStatus::Safe);
     }
 
     #[tokio::test]
-    async fn a_share_is_kept_until_its_source_need_not_wait_any_longer() {
-        for (until, reached, safe) in [
-            (Until::Buffered, Until::Buffered, true),
-            (Until::Kept, Until::Buffered, false),
-            (Until::Kept, Until::Kept, true),
-            (Until::Final, Until::Kept, false),
-            (Until::Final, Until::Final, true),
+    async fn a_clone_is_kept_until_its_source_need_not_wait_any_longer() {
+        for (level, reached, safe) in [
+            (AckLevel::Buffered, AckLevel::Buffered, true),
+            (AckLevel::Stored, AckLevel::Buffered, false),
+            (AckLevel::Stored, AckLevel::Stored, true),
+            (AckLevel::Final, AckLevel::Stored, false),
+            (AckLevel::Final, AckLevel::Final, true),
         ] {
-            let (mut ack, mut receipt) = Ack::until(until);
+            let (mut ack, receipt) = Ack::until(level);
             ack.reached(reached);
             let now = receipt.now();
-            assert_eq!(now.is_some(), safe, "{until:?}, {reached:?}");
+            assert_eq!(now.is_some(), safe, "{level:?}, {reached:?}");
         }
     }
 
     #[tokio::test]
-    async fn one_share_that_is_dropped_gives_up_the_whole() {
-        let (ack, mut receipt) = Ack::new();
+    async fn one_clone_that_is_dropped_gives_up_the_whole() {
+        let (ack, receipt) = Ack::until(AckLevel::Stored);
         drop(ack.clone());
         assert_eq!(receipt.now(), None);
         ack.done();
-        assert_eq!(receipt.now(), Some(Settled::GivenUp));
+        assert_eq!(receipt.now(), Some(AckStatus::GivenUp));
         assert!(!Ack::none().is_awaited());
     }
 }

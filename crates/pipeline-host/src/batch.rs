@@ -2,8 +2,7 @@
 
 use crate::ack::Ack;
 use crate::dead_letter::Past;
-use crate::event::Position;
-use pipeline_core::Record;
+use pipeline_core::{Origin, Record};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,9 +20,9 @@ pub(crate) struct BatchLimit {
 
 /// What the host remembers of a record that waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Ticket {
+pub(crate) struct RecordMeta {
     /// Where the event stood.
-    pub(crate) position: Position,
+    pub(crate) origin: Origin,
     /// Attempts to deliver it so far.
     pub(crate) attempts: u32,
     /// When it came into the buffer.
@@ -49,9 +48,9 @@ pub(crate) struct Slot {
 
 /// A record that waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Held {
+pub(crate) struct Queued {
     pub(crate) record: Record,
-    pub(crate) ticket: Ticket,
+    pub(crate) meta: RecordMeta,
 }
 
 /// Records of one partition that are delivered together.
@@ -60,17 +59,17 @@ pub(crate) struct Batch {
     /// What the sink sees.
     pub(crate) records: Vec<Record>,
     /// What the host remembers of each, in the same order.
-    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) tickets: Vec<RecordMeta>,
 }
 
 impl Batch {
-    pub(crate) fn push(&mut self, held: Held) {
-        self.records.push(held.record);
-        self.tickets.push(held.ticket);
+    pub(crate) fn push(&mut self, queued: Queued) {
+        self.records.push(queued.record);
+        self.tickets.push(queued.meta);
     }
 
-    pub(crate) fn into_held(self) -> impl DoubleEndedIterator<Item = Held> {
+    pub(crate) fn into_queued(self) -> impl DoubleEndedIterator<Item = Queued> {
         let pairs = self.records.into_iter().zip(self.tickets);
-        pairs.map(|(record, ticket)| Held { record, ticket })
+        pairs.map(|(record, meta)| Queued { record, meta })
     }
 }

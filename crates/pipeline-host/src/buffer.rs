@@ -5,10 +5,10 @@
 mod disk;
 mod queue;
 
-use crate::ack::Until;
-use crate::batch::{Batch, BatchLimit, Held, Slot};
+use crate::batch::{Batch, BatchLimit, Queued, Slot};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub use disk::{DiskBufferError, MIN_DISK_BYTES};
+use pipeline_core::AckLevel;
 pub(crate) use queue::{Queue, QueueLimit};
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ pub(crate) enum Room<'a> {
 
 impl Room<'_> {
     /// Puts in the records that the room was made for. Gives them back where the buffer was closed.
-    pub(crate) fn fill(self, mut records: Vec<Held>) -> Result<(), Vec<Held>> {
+    pub(crate) fn fill(self, mut records: Vec<Queued>) -> Result<(), Vec<Queued>> {
         match self {
             Self::Memory(room) => {
                 buffered(&mut records);
@@ -50,10 +50,10 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    pub(crate) fn add(&mut self, held: &Held) {
+    pub(crate) fn add(&mut self, queued: &Queued) {
         self.events += 1;
-        self.bytes += held.record.size_bytes();
-        self.slots.extend(held.ticket.slot);
+        self.bytes += queued.record.size_bytes();
+        self.slots.extend(queued.meta.slot);
     }
 }
 
@@ -74,7 +74,7 @@ impl Buffer {
     }
 
     /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was closed did not take.
-    pub(crate) async fn push(&self, mut records: Vec<Held>) -> Result<(), Vec<Held>> {
+    pub(crate) async fn push(&self, mut records: Vec<Queued>) -> Result<(), Vec<Queued>> {
         match self {
             Self::Memory(queue) => {
                 buffered(&mut records);
@@ -85,7 +85,7 @@ impl Buffer {
     }
 
     /// Puts in what fits now, and gives back the rest.
-    pub(crate) fn try_push(&self, mut records: Vec<Held>) -> Vec<Held> {
+    pub(crate) fn try_push(&self, mut records: Vec<Queued>) -> Vec<Queued> {
         match self {
             Self::Memory(queue) => {
                 buffered(&mut records);
@@ -117,9 +117,9 @@ impl Buffer {
     }
 
     /// Puts records that are to be tried again in front of all others, in their order.
-    pub(crate) fn put_back(&self, records: Vec<Held>) {
+    pub(crate) fn put_back(&self, records: Vec<Queued>) {
         if let Self::Disk(disk) = self {
-            let tried = |held: &Held| Some((held.ticket.slot?, held.ticket.attempts));
+            let tried = |queued: &Queued| Some((queued.meta.slot?, queued.meta.attempts));
             disk.tried(records.iter().filter_map(tried));
         }
         self.queue().put_back(records.into_iter());
@@ -135,7 +135,15 @@ impl Buffer {
         self.queue().finish(done.events, done.bytes);
     }
 
-    /// One source of this sink has ended. After the last, batches no longer wait for more.
+    /// One more input has started.
+    pub(crate) fn add_input(&self) {
+        match self {
+            Self::Memory(queue) => queue.add_input(),
+            Self::Disk(disk) => disk.add_input(),
+        }
+    }
+
+    /// One input has ended. After the last, batches no longer wait for more.
     pub(crate) fn end_input(&self) {
         match self {
             Self::Memory(queue) => queue.end_input(),
@@ -158,7 +166,7 @@ impl Buffer {
 
     /// Takes no more records for sending, and hands over all that would be lost with the process. Records on disk stay
     /// there.
-    pub(crate) fn abandon(&self) -> Vec<Held> {
+    pub(crate) fn abandon(&self) -> Vec<Queued> {
         let left = self.queue().abandon();
         match self {
             Self::Memory(_) => left,
@@ -168,8 +176,8 @@ impl Buffer {
 }
 
 /// In memory, a source that waits for nothing more is told at once.
-fn buffered(records: &mut [Held]) {
-    for held in records {
-        held.ticket.ack.reached(Until::Buffered);
+fn buffered(records: &mut [Queued]) {
+    for queued in records {
+        queued.meta.ack.reached(AckLevel::Buffered);
     }
 }

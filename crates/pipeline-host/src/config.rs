@@ -1,45 +1,49 @@
 //! From a pipeline file to a [`Pipeline`] that can be started, or to every problem of the file at once.
 //!
-//! The file (YAML, TOML or JSON) becomes a value tree; `${VAR}` is expanded inside its strings; the tree is held
-//! against the schema; each sink's options go to its plugin; then meaning is checked: names, addresses, limits.
+//! The file (YAML, TOML or JSON) becomes a value tree; `${VAR}` is expanded inside its strings; the tree is checked against
+//! the schema; the options of each component go to its plugin; then meaning is checked: names, inputs, limits. Nothing is
+//! built or opened.
 //!
 //! Invariant: neither a problem nor an error holds a value of the file.
 
+mod component;
 mod file;
 mod fingerprint;
+mod inputs;
 mod interpolate;
 pub mod option;
 mod outline;
+mod plan;
 pub mod schema;
 mod sink;
 
-use crate::source::{SourcePlan, socket_address};
+use component::{Section, section_of};
 pub use file::MAX_CONFIG_BYTES;
 pub(crate) use fingerprint::Fingerprint;
 pub use interpolate::Environment;
-use option::{PipelineOptions, SinkOptions, WhenFull};
+use option::{PipelineOptions, SourceOptions, TransformOptions, seconds};
 pub use outline::load_dead_letters;
-use pipeline_core::options::{Problem, check, join, nearest};
-use pipeline_core::{Clock, ParseContext, Registry, SensitiveString};
-use serde_json::{Map, Value};
-pub(crate) use sink::BufferPlan;
-pub use sink::SinkPlan;
-use std::collections::BTreeSet;
+use pipeline_core::options::{Problem, check, join};
+use pipeline_core::{Kind, Registry, Resource};
+pub(crate) use plan::{BufferPlan, Written};
+pub use plan::{Pipeline, SinkPlan, SourcePlan, TransformPlan};
+use schema::ProgramSection;
+use serde_json::Value;
+pub(crate) use sink::{limits, name_problem as sink_name_problem};
+use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a pipeline file is read with.
 #[derive(Clone, Copy)]
 pub struct LoadContext<'a> {
-    /// The linked sinks.
+    /// The linked components.
     pub registry: &'a Registry,
     /// Where `${VAR}` is looked up.
     pub environment: Environment<'a>,
-    /// The clock that sinks are built with.
-    pub clock: &'a Arc<dyn Clock>,
+    /// The sections of the file that belong to the program.
+    pub sections: &'a [ProgramSection],
 }
 
 impl fmt::Debug for LoadContext<'_> {
@@ -62,9 +66,6 @@ pub enum ConfigError {
     /// The file says things that do not work.
     #[error("{} in the configuration", count(.0.len()))]
     Invalid(Vec<Problem>),
-    /// The options are good, but this machine lacks what the sink needs.
-    #[error(transparent)]
-    Build(#[from] pipeline_core::BuildError),
 }
 
 fn count(problems: usize) -> String {
@@ -74,45 +75,14 @@ fn count(problems: usize) -> String {
     }
 }
 
-/// A pipeline that is ready to start.
-#[derive(Debug)]
-pub struct Pipeline {
-    /// The folder of what must survive the process.
-    pub data_dir: PathBuf,
-    /// The stand-in to serve while the pipeline runs.
-    pub sandbox: Option<SandboxPlan>,
-    /// Where events come from.
-    pub sources: Vec<SourcePlan>,
-    /// Where events go.
-    pub sinks: Vec<SinkPlan>,
-    /// How long buffers may drain after a signal.
-    pub shutdown_limit: Duration,
-    /// The sections that cannot change while the pipeline runs, each with a digest of what was written.
-    pub(crate) fixed: Vec<(&'static str, Fingerprint)>,
-}
-
-/// The stand-in for the destination's API that a pipeline asks for.
-#[derive(Debug, Clone)]
-pub struct SandboxPlan {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// The only token it takes; any when there is none.
-    pub access_token: Option<SensitiveString>,
-}
-
-/// Reads a pipeline file and builds its sinks.
+/// Reads a pipeline file.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Unreadable`] for the file as such, [`ConfigError::Invalid`] with every problem of its content, sorted
-/// by place, and [`ConfigError::Build`] when a sink cannot be had on this machine.
-pub async fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigError> {
-    let value = file::read(path).map_err(|problem| ConfigError::Unreadable {
-        path: path.to_owned(),
-        problem,
-    })?;
-    let base_dir = path.parent().unwrap_or(Path::new("")).to_owned();
-    from_value(value, base_dir, cx).await
+/// [`ConfigError::Unreadable`] for the file as such, and [`ConfigError::Invalid`] with every problem of its content, sorted
+/// by place.
+pub fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigError> {
+    from_value(read(path)?, &folder_of(path), cx)
 }
 
 /// As [`load`], from a configuration that has been parsed already; relative paths start at `base_dir`.
@@ -120,54 +90,263 @@ pub async fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigEr
 /// # Errors
 ///
 /// As [`load`].
-pub async fn from_value(
-    mut value: Value,
-    base_dir: PathBuf,
+pub fn from_value(
+    raw: Value,
+    base_dir: &Path,
     cx: LoadContext<'_>,
 ) -> Result<Pipeline, ConfigError> {
     let mut problems = Vec::new();
+    let mut value = raw.clone();
     interpolate::expand(&mut value, cx.environment, "", &mut problems);
-    let checked = check(&schema::host(), &value);
+    let file = FileValue {
+        raw: &raw,
+        value: &value,
+        base_dir,
+    };
+    let pipeline = read_all(file, cx, &mut problems);
+    match pipeline {
+        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        _ => Err(ConfigError::Invalid(sorted(problems))),
+    }
+}
+
+/// What could be checked of a pipeline file without its environment.
+#[derive(Debug)]
+pub struct Unbound {
+    /// The pipeline, where every component could be read.
+    pub pipeline: Option<Pipeline>,
+    /// The places of the options whose values come from the environment and were not checked.
+    pub unchecked: Vec<String>,
+}
+
+/// Checks a pipeline file as far as that is possible without the values of environment variables.
+///
+/// # Errors
+///
+/// As [`load`], without the problems of options whose values come from the environment.
+pub fn load_without_environment(path: &Path, cx: LoadContext<'_>) -> Result<Unbound, ConfigError> {
+    let raw = read(path)?;
+    let mut problems = Vec::new();
+    let mut value = raw.clone();
+    let unchecked = interpolate::expand_defaults(&mut value, &mut problems);
+    let base_dir = folder_of(path);
+    let file = FileValue {
+        raw: &raw,
+        value: &value,
+        base_dir: &base_dir,
+    };
+    let pipeline = read_all(file, cx, &mut problems);
+    problems.retain(|problem| {
+        let is_below = |place: &String| problem.path == *place || is_part(&problem.path, place);
+        !unchecked.iter().any(is_below)
+    });
+    if problems.is_empty() {
+        let pipeline = pipeline.filter(|_| unchecked.is_empty());
+        return Ok(Unbound {
+            pipeline,
+            unchecked,
+        });
+    }
+    Err(ConfigError::Invalid(sorted(problems)))
+}
+
+/// Whether one place of the file is below another.
+fn is_part(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent)
+        .is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+fn read(path: &Path) -> Result<Value, ConfigError> {
+    file::read(path).map_err(|problem| ConfigError::Unreadable {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+/// A configuration as it was written, and with its variables expanded.
+#[derive(Clone, Copy)]
+struct FileValue<'a> {
+    raw: &'a Value,
+    value: &'a Value,
+    base_dir: &'a Path,
+}
+
+impl<'a> FileValue<'a> {
+    /// The components of one kind, in the order of the file, as far as the host's schema found them good.
+    fn sections(self, kind: Kind, checked: &'a Value) -> impl Iterator<Item = Section<'a>> {
+        let key = section_of(kind);
+        let entries = checked[key].as_object().into_iter().flatten();
+        entries.map(move |(name, options)| Section {
+            kind,
+            name,
+            options,
+            raw: &self.raw[key][name.as_str()],
+            base_dir: self.base_dir,
+        })
+    }
+}
+
+/// Reads every part of a configuration, and reports every problem. The pipeline is complete where there are no problems.
+fn read_all(
+    file: FileValue<'_>,
+    cx: LoadContext<'_>,
+    problems: &mut Vec<Problem>,
+) -> Option<Pipeline> {
+    let checked = check(&schema::host(cx.sections), file.value);
     problems.extend(checked.problems);
-    let parse = ParseContext { base_dir };
-    let mut parsed = Vec::new();
-    for (name, options) in checked.options["sinks"].as_object().into_iter().flatten() {
-        match sink::parse(name, options, &parse, cx.registry) {
-            Ok(sink) => parsed.push((name, sink)),
+    let options = &checked.options;
+    let sources = sources(file, options, cx.registry, problems);
+    let transforms = transforms(file, options, cx.registry, problems);
+    let mut sinks = Vec::new();
+    for section in file.sections(Kind::Sink, options) {
+        match read_sink(section, cx.registry) {
+            Ok(plan) => sinks.push(plan),
             Err(found) => problems.extend(found),
         }
     }
-    let sources = sources(&checked.options, &parse.base_dir, &mut problems);
-    inputs(&checked.options, &value, &mut problems);
-    if let Some(address) = checked.options["sandbox"]["address"].as_str() {
-        let problem = socket_address(address).err();
-        problems.extend(problem.map(|problem| problem.within("sandbox")));
-    }
-    if !problems.is_empty() {
-        return Err(ConfigError::Invalid(sorted(problems)));
-    }
-    let options: PipelineOptions = typed(&checked.options, "")?;
-    let mut sinks = Vec::new();
-    for (name, sink) in parsed {
-        let written = &value["sinks"][name.as_str()];
-        sinks.push(sink::build(name, sink, written, cx).await?);
-    }
-    let fixed = ["data_dir", "sandbox", "shutdown", "sources"]
-        .map(|section| (section, Fingerprint::of(&value[section], &[])));
-    let sandbox = options.sandbox.and_then(|sandbox| {
-        Some(SandboxPlan {
-            address: socket_address(&sandbox.address).ok()?,
-            access_token: sandbox.access_token,
-        })
+    inputs::check(options, file.value, problems);
+    let sections = cx.sections.iter().filter_map(|section| {
+        let written = options.get(section.name)?;
+        (!written.is_null()).then(|| (section.name.to_owned(), written.clone()))
     });
-    Ok(Pipeline {
-        data_dir: parse.base_dir.join(options.data_dir),
-        sandbox,
-        sources,
-        sinks,
-        shutdown_limit: seconds(options.shutdown.limit_secs),
-        fixed: fixed.to_vec(),
-    })
+    let sections = sections.collect();
+    if !problems.is_empty() {
+        return None;
+    }
+    let mut host = options.clone();
+    if let Some(map) = host.as_object_mut() {
+        map.retain(|key, _| cx.sections.iter().all(|section| section.name != key));
+    }
+    match typed::<PipelineOptions>(&host, "") {
+        Ok(options) => Some(Pipeline {
+            data_dir: file.base_dir.join(options.data_dir),
+            sources,
+            transforms,
+            sinks,
+            shutdown_limit: seconds(options.shutdown.limit_secs),
+            sections,
+        }),
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    }
+}
+
+fn read_sink(section: Section<'_>, registry: &Registry) -> Result<SinkPlan, Vec<Problem>> {
+    if let Some(problem) = sink::name_problem(section.name) {
+        return Err(vec![problem]);
+    }
+    let component = section
+        .component(registry.sinks(), |name| registry.sink(name))
+        .map_err(|problem| vec![problem])?;
+    sink::parse(section, component)
+}
+
+fn sources(
+    file: FileValue<'_>,
+    options: &Value,
+    registry: &Registry,
+    problems: &mut Vec<Problem>,
+) -> Vec<SourcePlan> {
+    let read = |section: Section<'_>| -> Result<SourcePlan, Vec<Problem>> {
+        let component = section
+            .component(registry.sources(), |name| registry.source(name))
+            .map_err(|problem| vec![problem])?;
+        let parsed = section.parse::<SourceOptions, _>(component);
+        let (_, config) = parsed.finish(&section.path())?;
+        let schema = schema::component::<SourceOptions, _>(component);
+        Ok(SourcePlan {
+            name: section.name.to_owned(),
+            kind: component.name().to_owned(),
+            config: Arc::from(config),
+            written: section.written(&schema, &[]),
+        })
+    };
+    let mut plans = Vec::new();
+    for section in file.sections(Kind::Source, options) {
+        match read(section) {
+            Ok(plan) => plans.push(plan),
+            Err(found) => problems.extend(found),
+        }
+    }
+    problems.extend(shared_resources(&plans));
+    plans
+}
+
+/// Two sources that need the same thing for themselves alone.
+fn shared_resources(sources: &[SourcePlan]) -> Vec<Problem> {
+    let mut taken: HashMap<Resource, &str> = HashMap::new();
+    let mut problems = Vec::new();
+    for source in sources {
+        for resource in source.config.resources() {
+            if matches!(resource, Resource::Listen(address) if address.port() == 0) {
+                continue;
+            }
+            let Some(first) = taken.insert(resource.clone(), &source.name) else {
+                continue;
+            };
+            let (problem, expected) = match resource {
+                Resource::Stdin => (
+                    format!("reads standard input, as `{first}` does"),
+                    "one source that reads standard input",
+                ),
+                Resource::Listen(address) => (
+                    format!("listens on {address}, as `{first}` does"),
+                    "an address and port of its own",
+                ),
+                _ => (
+                    format!("needs for itself what `{first}` needs"),
+                    "one of the two",
+                ),
+            };
+            problems.push(Problem::new(
+                join("sources", &source.name),
+                problem,
+                expected,
+            ));
+        }
+    }
+    problems
+}
+
+/// The transforms, each after all that it reads.
+fn transforms(
+    file: FileValue<'_>,
+    options: &Value,
+    registry: &Registry,
+    problems: &mut Vec<Problem>,
+) -> Vec<TransformPlan> {
+    let read = |section: Section<'_>| -> Result<TransformPlan, Vec<Problem>> {
+        let component = section
+            .component(registry.transforms(), |name| registry.transform(name))
+            .map_err(|problem| vec![problem])?;
+        let parsed = section.parse::<TransformOptions, _>(component);
+        let (host, config) = parsed.finish(&section.path())?;
+        let schema = schema::component::<TransformOptions, _>(component);
+        Ok(TransformPlan {
+            name: section.name.to_owned(),
+            kind: host.r#type,
+            inputs: host.inputs,
+            config: Arc::from(config),
+            written: section.written(&schema, &[]),
+        })
+    };
+    let mut plans = Vec::new();
+    for section in file.sections(Kind::Transform, options) {
+        match read(section) {
+            Ok(plan) => plans.push(plan),
+            Err(found) => problems.extend(found),
+        }
+    }
+    let names: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
+    let order = inputs::ordered(options, &names);
+    plans.sort_by_key(|plan| order.iter().position(|name| *name == plan.name));
+    plans
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -177,97 +356,10 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn sources(options: &Value, base_dir: &Path, problems: &mut Vec<Problem>) -> Vec<SourcePlan> {
-    let mut plans = Vec::new();
-    let mut stdin = None;
-    for (name, written) in options["sources"].as_object().into_iter().flatten() {
-        let path = join("sources", name);
-        let Ok(typed) = serde_json::from_value(written.clone()) else {
-            continue; // What made it unreadable has been reported.
-        };
-        match SourcePlan::new(name, &typed, base_dir) {
-            Ok(plan) => plans.push(plan),
-            Err(problem) => problems.push(problem.within(&path)),
-        }
-        if matches!(typed, option::SourceOptions::Stdin {})
-            && let Some(first) = stdin.replace(name)
-        {
-            let problem = format!("reads standard input, as `{first}` does");
-            problems.push(Problem::new(path, problem, "one source of type `stdin`"));
-        }
-    }
-    plans
-}
-
-/// Checks that every input names a source, and that every source is read.
-fn inputs(options: &Value, written: &Value, problems: &mut Vec<Problem>) {
-    for section in ["sources", "sinks"] {
-        if written[section].as_object().is_some_and(Map::is_empty) {
-            problems.push(Problem::new(section, "is empty", "at least one entry"));
-        }
-    }
-    // Names as written: a source with a problem of its own is still a source.
-    let names: Vec<&String> = written["sources"]
-        .as_object()
-        .into_iter()
-        .flat_map(Map::keys)
-        .collect();
-    let mut read = BTreeSet::new();
-    for (sink, sink_options) in options["sinks"].as_object().into_iter().flatten() {
-        for (index, input) in sink_options["inputs"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
-            let Some(input) = input.as_str() else {
-                continue;
-            };
-            let place = format!("{}.inputs[{index}]", join("sinks", sink));
-            if !names.iter().any(|name| *name == input) {
-                let hint = nearest(input, names.iter().map(|name| name.as_str()))
-                    .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-                let known: Vec<_> = names.iter().map(|name| name.as_str()).collect();
-                let expected = format!("one of `{}`", known.join("`, `"));
-                problems.push(Problem::new(
-                    place,
-                    format!("names no source{hint}"),
-                    expected,
-                ));
-            } else if !read.insert((sink, input)) {
-                problems.push(Problem::new(
-                    place,
-                    "names a source twice",
-                    "each source once",
-                ));
-            }
-        }
-    }
-    for name in names {
-        if !read.iter().any(|(_, input)| input == name) {
-            let place = join("sources", name);
-            problems.push(Problem::new(
-                place,
-                "is read by no sink",
-                "its name in the `inputs` of a sink",
-            ));
-        }
-    }
-}
-
-fn typed<T: serde::de::DeserializeOwned>(options: &Value, path: &str) -> Result<T, ConfigError> {
+fn typed<T: serde::de::DeserializeOwned>(options: &Value, path: &str) -> Result<T, Problem> {
     // The schema was made from this very type, so this is a second line of defence only.
     serde_json::from_value(options.clone()).map_err(|_| {
         let expected = "what `pipeline schema` describes";
-        ConfigError::Invalid(vec![Problem::new(path, "cannot be read", expected)])
+        Problem::new(path, "cannot be read", expected)
     })
-}
-
-/// Seconds whose range the schema has checked.
-pub(crate) fn seconds(secs: f64) -> Duration {
-    Duration::try_from_secs_f64(secs).unwrap_or(Duration::ZERO)
-}
-
-pub(crate) fn drops_newest(options: &SinkOptions) -> bool {
-    options.buffer.when_full == WhenFull::DropNewest
 }

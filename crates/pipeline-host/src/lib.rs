@@ -1,15 +1,16 @@
-//! A host for pipeline sinks: it reads a pipeline file, connects sources with sinks, and owns everything that a sink
-//! should not have to think about.
+//! A host for pipeline plugins: it connects sources, transforms and sinks, and owns everything that these should not have to
+//! think about.
 //!
 //! ```text
-//! source ──► outlet ─────────► buffer ──────► worker ───────────► outcome
-//! lines,     Sink::encode      one per sink,  batches, retries,   delivered, tried again, or
-//! HTTP       (many threads)    bounded        pauses, probes      in the dead letters
+//! source ──► intake ───────────────────────► buffer ──────► worker ───────────► outcome
+//!            transforms, Sink::encode        one per sink,  batches, retries,   delivered, tried again, or
+//!            (many threads)                  bounded        pauses, probes      in the dead letters
 //! ```
 //!
-//! [`config`] turns a file into a [`config::Pipeline`] or into every problem of the file; [`topology::start`] runs it;
-//! [`telemetry`] counts, and [`report`] shows the counts to people. The host knows no destination: sinks are found by
-//! the name under which they are registered.
+//! [`config`] turns a file into a [`Pipeline`], which is data, or into every problem of the file; [`Pipeline::builder`]
+//! makes one without a file; [`topology::start`] runs it, and [`topology::Reloader`] changes it while it runs;
+//! [`telemetry`] counts, and [`report`] shows the counts to people. The host knows no source, transform or sink by name:
+//! they are found in the registry, or handed over as values.
 //!
 //! Invariant: every event that is read is delivered, filtered, dropped by an explicit `drop_newest`, in the dead
 //! letters, or counted as held.
@@ -18,18 +19,23 @@ mod ack;
 mod backoff;
 mod batch;
 pub mod buffer;
+mod builder;
 mod concurrency;
 pub mod config;
 pub mod dead_letter;
-mod event;
-mod outlet;
-pub mod reload;
+mod handle;
+mod intake;
 pub mod replay;
 pub mod report;
-pub mod source;
+mod runtime;
+mod sink_input;
 mod stop;
 pub mod telemetry;
 pub mod topology;
 mod worker;
 
+pub use builder::{InvalidPipeline, PipelineBuilder, SinkSettings};
+pub use config::Pipeline;
+pub use handle::{Handle, SendError};
+pub use runtime::{Failure, StartOptions};
 pub use stop::StopHandle;

@@ -4,30 +4,50 @@
 //!
 //! Invariant: a letter is on the disk until its event was delivered or is a dead letter again, with its history.
 
-use crate::ack::{Ack, Receipt, Settled, Until};
-use crate::batch::{Held, Ticket};
+use crate::ack::Ack;
+use crate::batch::{Queued, RecordMeta};
 use crate::buffer::{Buffer, Queue};
 use crate::config::SinkPlan;
-use crate::dead_letter::{DeadLetterError, Filter, Replay, Segment, StoredLetter};
-use crate::event::{Place, Position};
-use crate::outlet::Outlet;
-use crate::stop::{Stop, StopHandle};
+use crate::dead_letter::{DeadLetterError, DeadLetters, Filter, Replay, Segment, StoredLetter};
+use crate::runtime::{Failure, Failures, StartOptions};
+use crate::sink_input::{InputGuard, SinkInput, SinkSettings};
+use crate::stop::{Phase, StopHandle};
 use crate::telemetry::{SinkSnapshot, SinkTelemetry, Telemetry};
-use crate::topology::StartOptions;
+use crate::topology::StartError;
 use crate::worker::Worker;
+use pipeline_core::{AckLevel, AckStatus, Origin, Receipt, SinkContext};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// A replay that is ready to run.
 pub struct Replaying {
-    outlet: Arc<Outlet>,
+    input: Arc<SinkInput>,
     worker: Worker,
     replay: Replay,
     filter: Filter,
     stop: StopHandle,
+    /// The input that this replay is.
+    open: InputGuard,
+    failures: Failures,
+    failed: mpsc::UnboundedReceiver<Failure>,
+}
+
+/// Why letters could not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The sink cannot be made on this machine.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The letters cannot be taken, read or put back.
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
+    /// A task of the host failed.
+    #[error("{0}")]
+    Failed(Failure),
 }
 
 /// How a replay ended.
@@ -48,32 +68,41 @@ struct Sent {
 }
 
 impl Replaying {
-    /// Takes the letters of a sink out, to send those that `filter` lets through.
+    /// Makes the sink and takes its letters out, to send those that `filter` lets through.
     ///
     /// # Errors
     ///
-    /// [`DeadLetterError::Replaying`] while another replay has them; otherwise when the disk refuses.
-    pub fn new(
+    /// [`ReplayError::Start`] when the sink cannot be made, [`DeadLetterError::Replaying`] while another replay has the
+    /// letters; otherwise when the disk refuses.
+    pub async fn new(
         mut plan: SinkPlan,
         data_dir: &Path,
         filter: Filter,
         limit: Duration,
         options: &StartOptions,
-    ) -> Result<Self, DeadLetterError> {
+    ) -> Result<Self, ReplayError> {
         // The time that an event may be tried has passed for most letters; who replays them gives them another chance.
         plan.options.retry.max_age_secs = None;
+        let cx = SinkContext::new(plan.name.clone()).with_clock(Arc::clone(&options.clock));
+        let sink = plan.make(cx).await?;
         let (stop, signal) = StopHandle::new(limit);
         // A running pipeline has the disk buffer, and the letters themselves outlive this process.
-        let queue = Queue::new(plan.buffer.limit, plan.batch, 1);
-        let outlet = Outlet::new(&plan, Buffer::Memory(queue), data_dir, options, &signal);
-        let outlet = Arc::new(outlet);
-        let replay = outlet.dead_letters.take_for_replay()?;
+        let buffer = Buffer::Memory(Queue::new(plan.buffer.limit, plan.batch));
+        let letters = DeadLetters::new(data_dir, &plan.name, plan.options.dead_letters.max_bytes);
+        let settings = SinkSettings::of(&plan, sink);
+        let input = SinkInput::new(&plan.name, settings, buffer, letters, options, signal);
+        let input = Arc::new(input);
+        let replay = input.dead_letters.take_for_replay()?;
+        let (failures, failed) = Failures::channel();
         Ok(Self {
-            worker: Worker::new(Arc::clone(&outlet), options.seed),
-            outlet,
+            worker: Worker::new(Arc::clone(&input), options.seed),
+            open: InputGuard::new(&input),
+            input,
             replay,
             filter,
             stop,
+            failures,
+            failed,
         })
     }
 
@@ -84,22 +113,23 @@ impl Replaying {
 
     /// The counters, which go on counting.
     pub fn telemetry(&self) -> Telemetry {
-        Telemetry {
-            sinks: vec![Arc::clone(&self.outlet.telemetry)],
-        }
+        let telemetry = Telemetry::default();
+        telemetry.add(Arc::clone(&self.input.telemetry));
+        telemetry
     }
 
     /// Sends everything, one segment after the other.
     ///
     /// # Errors
     ///
-    /// When the disk refuses. What has not been finished is replayed again next time.
-    pub async fn run(self) -> Result<Replayed, DeadLetterError> {
-        let worker = tokio::spawn(self.worker.run());
-        let outlet = self.outlet;
+    /// When the disk refuses, or a task fails. What has not been finished is replayed again next time.
+    pub async fn run(mut self) -> Result<Replayed, ReplayError> {
+        let task = format!("the worker of sink `{}`", self.input.name);
+        let (_, worker) = self.failures.spawn(task, self.worker.run());
+        let input = self.input;
         let mut untouched = 0;
         for segment in self.replay.segments() {
-            if outlet.stop.now() != Stop::Run {
+            if input.stop.now() != Phase::Run {
                 break;
             }
             let (fit, mut back): (Vec<_>, Vec<_>) = read(segment.clone())
@@ -107,22 +137,23 @@ impl Replaying {
                 .into_iter()
                 .partition(|letter| letter.record.is_some() && self.filter.fits(letter));
             untouched += back.len();
-            for mut sent in send(&outlet, fit).await {
-                if sent.receipt.settled().await == Settled::GivenUp {
+            for mut sent in send(&input, fit).await {
+                if sent.receipt.settled().await == AckStatus::GivenUp {
                     back.push(sent.letter);
                 }
             }
-            outlet.dead_letters.put_back(&back)?;
+            input.dead_letters.put_back(&back)?;
             self.replay.finish(segment)?;
         }
-        outlet.buffer.end_input();
-        if worker.await.is_err() {
-            tracing::error!("a worker of the host failed; please report it");
+        drop(self.open);
+        worker.ended().await;
+        if let Ok(failure) = self.failed.try_recv() {
+            return Err(ReplayError::Failed(failure));
         }
         Ok(Replayed {
-            sink: outlet.telemetry.snapshot(),
+            sink: input.telemetry.snapshot(),
             untouched,
-            folder: outlet.dead_letters.path().to_owned(),
+            folder: input.dead_letters.path().to_owned(),
         })
     }
 }
@@ -130,7 +161,7 @@ impl Replaying {
 impl fmt::Debug for Replaying {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replaying")
-            .field("sink", &self.outlet.name)
+            .field("sink", &self.input.name)
             .finish_non_exhaustive()
     }
 }
@@ -156,18 +187,15 @@ async fn read(segment: Segment) -> Result<Vec<StoredLetter>, DeadLetterError> {
 }
 
 /// Puts letters into the queue, as room is made.
-async fn send(outlet: &Outlet, letters: Vec<StoredLetter>) -> Vec<Sent> {
+async fn send(input: &SinkInput, letters: Vec<StoredLetter>) -> Vec<Sent> {
     let (mut records, mut sent) = (Vec::new(), Vec::new());
     for letter in letters {
         let Some(record) = letter.record.clone() else {
             continue;
         };
-        let (ack, receipt) = Ack::until(Until::Final);
-        let ticket = Ticket {
-            position: Position {
-                source: letter.source.as_str().into(),
-                place: Place::Replayed,
-            },
+        let (ack, receipt) = Ack::until(AckLevel::Final);
+        let meta = RecordMeta {
+            origin: Origin::whole(letter.source.as_str().into()),
             attempts: 0,
             since: Instant::now(),
             first_ms: letter.first_ms,
@@ -175,12 +203,12 @@ async fn send(outlet: &Outlet, letters: Vec<StoredLetter>) -> Vec<Sent> {
             ack,
             slot: None,
         };
-        records.push(Held { record, ticket });
+        records.push(Queued { record, meta });
         sent.push(Sent { letter, receipt });
     }
-    SinkTelemetry::add(&outlet.telemetry.received, records.len());
-    if let Err(refused) = outlet.buffer.push(records).await {
-        outlet.hold(refused).await;
+    SinkTelemetry::add(&input.telemetry.received, records.len());
+    if let Err(refused) = input.buffer.push(records).await {
+        input.hold(refused).await;
     }
     sent
 }

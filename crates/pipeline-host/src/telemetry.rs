@@ -2,8 +2,7 @@
 //!
 //! Counters only grow. What is held follows from the others, so an event that goes missing shows up as held.
 
-use crate::event::Position;
-use pipeline_core::Reason;
+use pipeline_core::{Origin, Reason};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +11,20 @@ use tokio::time::Instant;
 /// The counters of all sinks.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
-    pub(crate) sinks: Vec<Arc<SinkTelemetry>>,
+    sinks: Arc<Mutex<Vec<Arc<SinkTelemetry>>>>,
 }
 
 impl Telemetry {
-    /// The counters of all sinks as they are now, in the order of the pipeline file.
+    /// The counters of all sinks as they are now, in the order of the pipeline file; those of sinks that a reload has added
+    /// or removed stay where they are.
     pub fn snapshot(&self) -> Vec<SinkSnapshot> {
-        self.sinks.iter().map(|sink| sink.snapshot()).collect()
+        let sinks = lock(&self.sinks);
+        sinks.iter().map(|sink| sink.snapshot()).collect()
+    }
+
+    /// Adds the counters of a sink.
+    pub(crate) fn add(&self, sink: Arc<SinkTelemetry>) {
+        lock(&self.sinks).push(sink);
     }
 }
 
@@ -144,17 +150,17 @@ impl SinkTelemetry {
         }
     }
 
-    pub(crate) fn reject(&self, reason: &Reason, position: &Position) {
+    pub(crate) fn reject(&self, reason: &Reason, origin: &Origin) {
         let mut rejected = lock(&self.rejected);
         let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {
             count: 0,
-            place: position.to_string(),
+            place: origin.to_string(),
             detail: reason.detail.to_string(),
         });
         entry.count += 1;
     }
 
-    /// Counts events of which not even a dead letter is left.
+    /// Counts events lost to disk corruption, for which no dead letter exists.
     pub(crate) fn lose(&self, reason: &Reason, events: u64) {
         let mut rejected = lock(&self.rejected);
         let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {

@@ -1,167 +1,83 @@
-//! A running pipeline: sources, buffers and sinks, connected.
+//! A running pipeline: sources, transforms, buffers and sinks, connected.
 //!
-//! In: a [`Pipeline`]. Out: a [`Running`] one, with its counters, a way to stop it, and its end.
+//! In: a [`Pipeline`]. Out: a [`Running`] one, with its counters, a way to change it, a way to stop it, and its end. One
+//! task, the supervisor, owns everything that runs: it starts and changes it ([`apply`]), takes note of what fails, and
+//! waits for the end.
 
-use crate::buffer::{Buffer, DiskBuffer, DiskBufferError, DiskOptions, Queue};
-use crate::config::{BufferPlan, Pipeline, SinkPlan};
-use crate::outlet::{Feed, Outlet};
-use crate::reload::Reloader;
-use crate::source::{ROOM_LIMIT, SourceError};
+mod apply;
+mod diff;
+mod ending;
+mod error;
+mod part;
+mod supervisor;
+
+use crate::config::Pipeline;
+use crate::runtime::{Failure, StartOptions};
 use crate::stop::StopHandle;
-use crate::telemetry::{SinkSnapshot, Telemetry};
-use crate::worker::Worker;
-use pipeline_core::{Clock, Coverage, SystemClock};
+use crate::telemetry::Telemetry;
+pub use diff::{Change, Step};
+pub use ending::Ending;
+pub use error::{ReloadError, StartError};
+use part::Addresses;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::task::{JoinHandle, JoinSet};
-
-/// What a pipeline is started with, apart from its configuration.
-#[derive(Debug, Clone)]
-pub struct StartOptions {
-    /// Where the host reads the time.
-    pub clock: Arc<dyn Clock>,
-    /// The seed of all chance (the pauses between attempts).
-    pub seed: u64,
-    /// How long a request to an `http_server` waits for room in the buffers, and for its end when the pipeline stops.
-    pub room_limit: Duration,
-}
-
-impl Default for StartOptions {
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            seed: fastrand::u64(..),
-            room_limit: ROOM_LIMIT,
-        }
-    }
-}
-
-/// Why a pipeline could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A source cannot be opened.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A disk buffer cannot be used.
-    #[error(transparent)]
-    Buffer(#[from] DiskBufferError),
-}
+use std::sync::{Arc, PoisonError};
+use supervisor::{Reload, Supervisor};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// A pipeline that runs.
 pub struct Running {
-    sources: JoinSet<Vec<SourceError>>,
-    outlets: Vec<Arc<Outlet>>,
-    reloader: Arc<Reloader>,
-    workers: Vec<JoinHandle<()>>,
+    supervisor: JoinHandle<Ending>,
+    reloader: Reloader,
     telemetry: Telemetry,
     stop: StopHandle,
-    addresses: BTreeMap<String, SocketAddr>,
-    dead_letters: BTreeMap<String, PathBuf>,
+    addresses: Addresses,
 }
 
-/// How a pipeline ended.
-#[derive(Debug, Default)]
-pub struct Ending {
-    /// The final counters of every sink, in the order of the pipeline file.
-    pub sinks: Vec<SinkSnapshot>,
-    /// What sources could not read to its end.
-    pub failures: Vec<SourceError>,
-    /// The folder of every sink's dead letters, by the sink's name.
-    pub dead_letters: BTreeMap<String, PathBuf>,
-    /// Which identifiers the events of each sink carried, where it counts them.
-    pub coverage: Vec<(String, Coverage)>,
-}
+/// Changes a pipeline that runs.
+#[derive(Debug, Clone)]
+pub struct Reloader(mpsc::Sender<Reload>);
 
-impl Ending {
-    /// Whether everything was read, and nothing is held but what the next run goes on with.
-    pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.sinks.iter().all(|sink| sink.held == sink.kept)
-    }
-}
-
-/// Opens all sources, connects them with their sinks, and starts everything.
+/// Opens all sources, connects them with their sinks, and starts everything: the change from an empty pipeline to this one.
 ///
 /// # Errors
 ///
-/// When a source cannot be opened: a port in use. A file that cannot be read is not a reason to stop the others; it is
-/// one of the [`Ending::failures`].
+/// When a component cannot be made: a port in use, a disk buffer of another process. Nothing runs then. A file that cannot
+/// be read is no reason to stop the others; it is one of the [`Ending::failures`].
 pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running, StartError> {
-    let (handle, stop) = StopHandle::new(pipeline.shutdown_limit);
-    let mut opened = Vec::new();
-    for plan in pipeline.sources {
-        let name = plan.name.clone();
-        opened.push((name, plan.open(&options, &pipeline.data_dir).await?));
+    let (stop, signal) = StopHandle::new(pipeline.shutdown_limit);
+    let telemetry = Telemetry::default();
+    let addresses = Addresses::default();
+    let mut supervisor = Supervisor::new(
+        &pipeline,
+        options,
+        stop.clone(),
+        signal,
+        telemetry.clone(),
+        Arc::clone(&addresses),
+    );
+    match supervisor.apply(pipeline).await {
+        Ok(_) => {}
+        Err(ReloadError::Start(error)) => return Err(error),
+        // Nothing runs yet that could forbid a change.
+        Err(error) => return Err(StartError::Refused(error.to_string())),
     }
-    let mut reloader = Reloader::new(pipeline.fixed);
-    let mut running = Running {
-        sources: JoinSet::new(),
-        workers: Vec::new(),
-        outlets: Vec::new(),
-        reloader: Arc::new(Reloader::new(Vec::new())),
-        telemetry: Telemetry::default(),
-        stop: handle,
-        addresses: BTreeMap::new(),
-        dead_letters: BTreeMap::new(),
-    };
-    let mut outlets: Vec<(Vec<String>, Arc<Outlet>)> = Vec::new();
-    let mut random = fastrand::Rng::with_seed(options.seed);
-    for plan in pipeline.sinks {
-        let buffer = open_buffer(&plan, &pipeline.data_dir).await?;
-        let outlet = Outlet::new(&plan, buffer, &pipeline.data_dir, &options, &stop);
-        let outlet = Arc::new(outlet);
-        let path = outlet.dead_letters.path().to_owned();
-        running.telemetry.sinks.push(Arc::clone(&outlet.telemetry));
-        running.dead_letters.insert(plan.name.clone(), path);
-        let feeder = Arc::clone(&outlet);
-        tokio::spawn(async move { feeder.feed().await });
-        let worker = Worker::new(Arc::clone(&outlet), random.u64(..));
-        running.workers.push(tokio::spawn(worker.run()));
-        running.outlets.push(Arc::clone(&outlet));
-        reloader.add(&plan, Arc::clone(&outlet));
-        outlets.push((plan.inputs, outlet));
-    }
-    running.reloader = Arc::new(reloader);
-    for (name, source) in opened {
-        if let Some(address) = source.address() {
-            running.addresses.insert(name.clone(), address);
-        }
-        let readers = outlets.iter().filter(|(inputs, _)| inputs.contains(&name));
-        let feed = Feed {
-            outlets: readers.map(|(_, outlet)| Arc::clone(outlet)).collect(),
-        };
-        running.sources.spawn(source.run(feed, stop.clone()));
-    }
-    Ok(running)
-}
-
-/// Opens the buffer of a sink. One on disk blocks for a moment.
-async fn open_buffer(plan: &SinkPlan, data_dir: &Path) -> Result<Buffer, DiskBufferError> {
-    let BufferPlan { limit, sync } = plan.buffer;
-    let inputs = plan.inputs.len();
-    let Some(sync) = sync else {
-        return Ok(Buffer::Memory(Queue::new(limit, plan.batch, inputs)));
-    };
-    let options = DiskOptions {
-        name: plan.name.clone(),
-        folder: data_dir.join("buffer").join(&plan.name),
-        max_bytes: limit.max_bytes as u64,
-        sync,
-        batch: plan.batch,
-        inputs,
-    };
-    let opened = tokio::task::spawn_blocking(move || DiskBuffer::open(options)).await;
-    let opened = opened.map_err(|_| DiskBufferError::Refused("opening it failed".to_owned()))?;
-    opened.map(|disk| Buffer::Disk(Box::new(disk)))
+    let (sender, reloads) = mpsc::channel(1);
+    Ok(Running {
+        supervisor: tokio::spawn(supervisor.run(reloads)),
+        reloader: Reloader(sender),
+        telemetry,
+        stop,
+        addresses,
+    })
 }
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("addresses", &self.addresses)
+            .field("addresses", &self.addresses())
             .finish_non_exhaustive()
     }
 }
@@ -172,9 +88,9 @@ impl Running {
         self.telemetry.clone()
     }
 
-    /// A way to change the options of the pipeline.
-    pub fn reloader(&self) -> Arc<Reloader> {
-        Arc::clone(&self.reloader)
+    /// A way to change the pipeline.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// A way to stop the pipeline.
@@ -183,33 +99,33 @@ impl Running {
     }
 
     /// Where the sources listen, by name.
-    pub fn addresses(&self) -> &BTreeMap<String, SocketAddr> {
-        &self.addresses
+    pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        let addresses = self.addresses.lock();
+        addresses.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until every source has ended and every sink has finished.
-    pub async fn finish(mut self) -> Ending {
-        let mut failures = Vec::new();
-        while let Some(ended) = self.sources.join_next().await {
-            failures.extend(ended.unwrap_or_default());
-        }
-        for worker in self.workers {
-            // A worker that failed leaves its events counted as held.
-            if worker.await.is_err() {
-                tracing::error!("a worker of the host failed; please report it");
-            }
-        }
-        let mut coverage = Vec::new();
-        for outlet in self.outlets {
-            let covered = outlet.plan().sink.coverage();
-            coverage.extend(covered.map(|covered| (outlet.name.clone(), covered)));
-            outlet.close().await;
-        }
-        Ending {
-            sinks: self.telemetry.snapshot(),
-            failures,
-            dead_letters: self.dead_letters,
-            coverage,
-        }
+    pub async fn finish(self) -> Ending {
+        drop(self.reloader);
+        let telemetry = self.telemetry;
+        self.supervisor.await.unwrap_or_else(|_| Ending {
+            sinks: telemetry.snapshot(),
+            failures: vec![Failure::panicked("the supervisor of the pipeline")],
+            ..Ending::default()
+        })
+    }
+}
+
+impl Reloader {
+    /// Changes the running pipeline into this one; says what changed.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ReloadError`], and then nothing has changed.
+    pub async fn reload(&self, pipeline: Pipeline) -> Result<Vec<Change>, ReloadError> {
+        let (reply, answer) = oneshot::channel();
+        let reload = Reload { pipeline, reply };
+        self.0.send(reload).await.map_err(|_| ReloadError::Ending)?;
+        answer.await.map_err(|_| ReloadError::Ending)?
     }
 }

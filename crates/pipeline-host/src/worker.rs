@@ -1,19 +1,20 @@
 //! The far side of one sink's buffer: takes batches, delivers them, and acts on the outcome of every record.
 //!
-//! Invariant: a record that was taken is delivered, rejected, put back, or held at the end, also when the sink panics
+//! Invariant: a record that was taken is delivered, rejected, put back, or queued at the end, also when the sink panics
 //! or answers with the wrong number of outcomes.
 
 use crate::ack::Ack;
 use crate::backoff::Backoff;
-use crate::batch::{Batch, Held, Ticket};
+use crate::batch::{Batch, Queued, RecordMeta};
 use crate::buffer::Done;
 use crate::concurrency::Concurrency;
-use crate::config::{option::RetryOptions, seconds};
+use crate::config::option::{RetryOptions, seconds};
 use crate::dead_letter::Letter;
-use crate::outlet::Outlet;
-use crate::stop::Stop;
+use crate::runtime::watching;
+use crate::sink_input::SinkInput;
+use crate::stop::Phase;
 use crate::telemetry::{SinkState, SinkTelemetry};
-use pipeline_core::{HealthcheckError, Outcome, Reason, Sink};
+use pipeline_core::{HealthcheckError, Outcome, Reason, Settlement, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ type Probe = Result<(), HealthcheckError>;
 
 /// Delivers what is in one buffer.
 pub(crate) struct Worker {
-    outlet: Arc<Outlet>,
+    input: Arc<SinkInput>,
     concurrency: Concurrency,
     deliveries: JoinSet<Vec<Outcome>>,
     batches: HashMap<Id, Arc<Batch>>,
@@ -65,11 +66,11 @@ enum Step {
 }
 
 impl Worker {
-    pub(crate) fn new(outlet: Arc<Outlet>, seed: u64) -> Self {
-        let plan = outlet.plan();
+    pub(crate) fn new(input: Arc<SinkInput>, seed: u64) -> Self {
+        let plan = input.current();
         let (initial, max) = backoff_limits(&plan.retry);
         Self {
-            outlet,
+            input,
             concurrency: Concurrency::new(plan.concurrency),
             deliveries: JoinSet::new(),
             batches: HashMap::new(),
@@ -90,7 +91,7 @@ impl Worker {
                 Step::Send(batch) => self.send(batch).await,
                 Step::Resume => {
                     self.paused_until = None;
-                    self.outlet.telemetry.set_state(SinkState::Sending);
+                    self.input.telemetry.set_state(SinkState::Sending);
                 }
                 Step::Probe => self.start_probe(),
                 Step::Probed(result) => self.probed(result),
@@ -103,15 +104,15 @@ impl Worker {
     }
 
     async fn step(&mut self) -> Step {
-        let (mut stop, mut end) = (self.outlet.stop.clone(), self.outlet.stop.clone());
-        let stopping = stop.now() != Stop::Run;
-        let changed = self.outlet.changed.notified();
+        let (mut stop, mut end) = (self.input.stop.clone(), self.input.stop.clone());
+        let stopping = stop.now() != Phase::Run;
+        let changed = self.input.changed.notified();
         // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
-        let drained = self.outlet.buffer.is_drained();
+        let drained = self.input.buffer.is_drained();
         let nothing_left = self.deliveries.is_empty() && drained;
         // What is on disk need not be sent now, and draining into a destination that waits for a person is no use.
         let sends_no_more =
-            stopping && (self.blocked.is_some() || self.outlet.buffer.disk().is_some());
+            stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
         if nothing_left || (sends_no_more && self.deliveries.is_empty()) {
             return Step::End;
         }
@@ -145,7 +146,7 @@ impl Worker {
             () = at(paused) => Step::Resume,
             () = at(next_probe) => Step::Probe,
             () = at(next_reminder) => Step::Remind,
-            batch = self.outlet.buffer.next_batch(), if may_send && !drained => batch.map_or(Step::Look, Step::Send),
+            batch = self.input.buffer.next_batch(), if may_send && !drained => batch.map_or(Step::Look, Step::Send),
         }
     }
 
@@ -155,7 +156,7 @@ impl Worker {
             return;
         }
         let batch = Arc::new(batch);
-        let (sink, records) = (Arc::clone(&self.outlet.plan().sink), Arc::clone(&batch));
+        let (sink, records) = (Arc::clone(&self.input.current().sink), Arc::clone(&batch));
         let task = self.deliveries.spawn(async move {
             let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
             delivery
@@ -167,18 +168,18 @@ impl Worker {
 
     /// Takes out what the destination would refuse as too old by now.
     async fn without_expired(&self, batch: Batch) -> Batch {
-        let now = self.outlet.clock.now_ms() / 1000;
+        let now = self.input.clock.now_ms() / 1000;
         if batch.records.iter().all(|record| record.expires_at > now) {
             return batch;
         }
         let mut rest = Batch::default();
         let mut letters = Vec::new();
-        for held in batch.into_held() {
-            if held.record.expires_at > now {
-                rest.push(held);
+        for queued in batch.into_queued() {
+            if queued.record.expires_at > now {
+                rest.push(queued);
             } else {
                 let detail = "the event became too old for the destination while it waited";
-                letters.push((held, Reason::new("expired", detail)));
+                letters.push((queued, Reason::new("expired", detail)));
             }
         }
         self.reject(letters).await;
@@ -203,38 +204,48 @@ impl Worker {
 
     async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>) {
         let (mut delivered, mut done) = (0, Done::default());
-        let budget = Budget::of(&self.outlet.plan().retry, self.outlet.clock.now_ms());
+        let budget = Budget::of(&self.input.current().retry, self.input.clock.now_ms());
         let (mut again, mut rejected) = (Vec::new(), Vec::new());
         let mut retry: Option<(Option<Duration>, Reason)> = None;
         let mut blocked = None;
-        for (mut held, outcome) in batch.into_held().zip(outcomes) {
-            held.ticket.attempts += 1;
+        for (mut queued, outcome) in batch.into_queued().zip(outcomes) {
+            queued.meta.attempts += 1;
+            for observer in watching(&self.input.observers) {
+                let (origin, attempts) = (&queued.meta.origin, queued.meta.attempts);
+                let settlement = Settlement::new(&queued.record, origin, attempts, &outcome);
+                observer.attempted(&self.input.name, &settlement);
+            }
             match outcome {
                 Outcome::Delivered => {
                     delivered += 1;
-                    done.add(&held);
-                    held.ticket.ack.done();
+                    done.add(&queued);
+                    queued.meta.ack.done();
                 }
-                Outcome::Rejected { reason } => rejected.push((held, reason)),
+                Outcome::Rejected { reason } => rejected.push((queued, reason)),
                 Outcome::Retry { after, reason } => {
                     let longest = retry.map_or(after, |(longest, _)| longest.max(after));
-                    match budget.spent(&held.ticket, &reason) {
-                        Some(spent) => rejected.push((held, spent)),
-                        None => again.push(held),
+                    match budget.spent(&queued.meta, &reason) {
+                        Some(spent) => rejected.push((queued, spent)),
+                        None => again.push(queued),
                     }
                     retry = Some((longest, reason));
                 }
                 Outcome::Blocked { reason } => {
                     blocked = Some(reason);
-                    again.push(held);
+                    again.push(queued);
+                }
+                _ => {
+                    let detail = "the sink answered in a way that this host does not know";
+                    retry = Some((None, Reason::new("internal", detail)));
+                    again.push(queued);
                 }
             }
         }
-        let telemetry = &self.outlet.telemetry;
+        let telemetry = &self.input.telemetry;
         SinkTelemetry::add(&telemetry.delivered, delivered);
         SinkTelemetry::add(&telemetry.retried, again.len());
-        self.outlet.buffer.finish(&done);
-        self.outlet.buffer.put_back(again);
+        self.input.buffer.finish(&done);
+        self.input.buffer.put_back(again);
         let got_through = delivered > 0 || (retry.is_none() && !rejected.is_empty());
         if got_through {
             self.backoff.reset();
@@ -248,26 +259,26 @@ impl Worker {
         self.reject(rejected).await;
     }
 
-    async fn reject(&self, rejected: Vec<(Held, Reason)>) {
+    async fn reject(&self, rejected: Vec<(Queued, Reason)>) {
         let mut acks = Vec::with_capacity(rejected.len());
         let mut letters = Vec::with_capacity(rejected.len());
         let mut done = Done::default();
-        for (held, reason) in rejected {
-            done.add(&held);
+        for (queued, reason) in rejected {
+            done.add(&queued);
             letters.push(Letter {
                 reason,
-                position: held.ticket.position,
-                attempts: held.ticket.attempts,
-                first_ms: held.ticket.first_ms,
-                record: Some(held.record),
-                history: held.ticket.history,
+                origin: queued.meta.origin,
+                attempts: queued.meta.attempts,
+                first_ms: queued.meta.first_ms,
+                record: Some(queued.record),
+                history: queued.meta.history,
             });
-            acks.push(held.ticket.ack);
+            acks.push(queued.meta.ack);
         }
         // What is not there when the pipeline has to end stays on disk, or is read again.
-        if self.outlet.reject(letters).await {
+        if self.input.reject(letters).await {
             acks.into_iter().for_each(Ack::done);
-            self.outlet.buffer.finish(&done);
+            self.input.buffer.finish(&done);
         }
     }
 
@@ -284,11 +295,11 @@ impl Worker {
         self.paused_until = Some(until);
         if known.is_none() {
             let secs = until.duration_since(now).as_secs_f64();
-            let sink = &self.outlet.name;
+            let sink = &self.input.name;
             tracing::warn!(%sink, reason = reason.code, "delivery failed: {}; next attempt in {secs:.1} s", reason.detail);
         }
         if self.blocked.is_none() {
-            self.outlet.telemetry.set_state(SinkState::BackingOff {
+            self.input.telemetry.set_state(SinkState::BackingOff {
                 until,
                 reason: reason.code.to_owned(),
             });
@@ -312,15 +323,15 @@ impl Worker {
         if let Some(blocked) = &mut self.blocked {
             blocked.next_reminder = Instant::now() + REMINDER_PAUSE;
             let detail = &blocked.reason.detail;
-            tracing::error!(sink = %self.outlet.name, reason = blocked.reason.code, "sending has stopped: {detail}; nothing is lost, and it resumes by itself");
-            self.outlet.telemetry.set_state(SinkState::Blocked {
+            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "sending has stopped: {detail}; nothing is lost, and it resumes by itself");
+            self.input.telemetry.set_state(SinkState::Blocked {
                 reason: detail.to_string(),
             });
         }
     }
 
     fn start_probe(&mut self) {
-        let sink: Arc<dyn Sink> = Arc::clone(&self.outlet.plan().sink);
+        let sink: Arc<dyn Sink> = Arc::clone(&self.input.current().sink);
         self.probe.spawn(async move { sink.healthcheck().await });
     }
 
@@ -332,8 +343,8 @@ impl Worker {
             Ok(()) => {
                 self.blocked = None;
                 self.paused_until = None;
-                self.outlet.telemetry.set_state(SinkState::Sending);
-                tracing::info!(sink = %self.outlet.name, "sending resumes");
+                self.input.telemetry.set_state(SinkState::Sending);
+                tracing::info!(sink = %self.input.name, "sending resumes");
             }
             Err(error) => {
                 blocked.next_probe = Instant::now() + self.probe_backoff.limit();
@@ -346,7 +357,7 @@ impl Worker {
 
     /// The sink has other options now. They may be what it waited for.
     fn change(&mut self) {
-        let plan = self.outlet.plan();
+        let plan = self.input.current();
         let (initial, max) = backoff_limits(&plan.retry);
         self.backoff.set_limits(initial, max);
         self.concurrency.set_max(plan.concurrency);
@@ -354,7 +365,7 @@ impl Worker {
         self.probe_backoff.reset();
         match &mut self.blocked {
             Some(blocked) => blocked.next_probe = Instant::now(),
-            None => self.outlet.telemetry.set_state(SinkState::Sending),
+            None => self.input.telemetry.set_state(SinkState::Sending),
         }
     }
 
@@ -368,12 +379,12 @@ impl Worker {
             }
         }
         let given_up = std::mem::take(&mut self.batches).into_values();
-        let mut left: Vec<Held> = given_up
-            .flat_map(|batch| Arc::unwrap_or_clone(batch).into_held())
-            .filter(|held| held.ticket.slot.is_none())
+        let mut left: Vec<Queued> = given_up
+            .flat_map(|batch| Arc::unwrap_or_clone(batch).into_queued())
+            .filter(|queued| queued.meta.slot.is_none())
             .collect();
-        left.extend(self.outlet.buffer.abandon());
-        self.outlet.hold(left).await;
+        left.extend(self.input.buffer.abandon());
+        self.input.hold(left).await;
     }
 }
 
@@ -395,11 +406,9 @@ impl Budget {
     }
 
     /// Why the record is not tried again, where its budget is spent.
-    fn spent(&self, ticket: &Ticket, last: &Reason) -> Option<Reason> {
-        let often = self.attempts.is_some_and(|most| ticket.attempts >= most);
-        let long = self
-            .oldest_ms
-            .is_some_and(|oldest| ticket.first_ms <= oldest);
+    fn spent(&self, meta: &RecordMeta, last: &Reason) -> Option<Reason> {
+        let often = self.attempts.is_some_and(|most| meta.attempts >= most);
+        let long = self.oldest_ms.is_some_and(|oldest| meta.first_ms <= oldest);
         let limit = match (often, long) {
             (true, _) => "max_attempts",
             (_, true) => "max_age_secs",
@@ -407,10 +416,10 @@ impl Budget {
         };
         let detail = format!(
             "given up after {} attempts, because of `retry.{limit}`; the last failed: {}",
-            ticket.attempts, last.detail
+            meta.attempts, last.detail
         );
         let mut reason = Reason::new("retries_exhausted", detail);
-        reason.destination = last.destination;
+        reason.destination.clone_from(&last.destination);
         Some(reason)
     }
 }

@@ -18,7 +18,7 @@ mod tests;
 mod writer;
 
 use super::queue::{Queue, QueueLimit};
-use crate::batch::{BatchLimit, Held, Slot};
+use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,6 @@ const PIECE_BYTES: usize = 512 * 1024;
 const DONE: u32 = 0;
 
 /// How a disk buffer is opened.
-#[derive(Debug, Clone)]
 pub(crate) struct DiskOptions {
     /// The sink's name, for messages.
     pub(crate) name: String,
@@ -62,7 +61,21 @@ pub(crate) struct DiskOptions {
     pub(crate) max_bytes: u64,
     pub(crate) sync: Sync,
     pub(crate) batch: BatchLimit,
-    pub(crate) inputs: usize,
+    /// Called when the thread that writes panics.
+    pub(crate) writer_panicked: Box<dyn FnOnce() + Send>,
+}
+
+/// Closes the buffer when the writer's thread panics, so that no caller waits for it.
+struct WriterPanicked(Arc<Shared>, Box<dyn FnOnce() + Send>);
+
+impl Drop for WriterPanicked {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().closed = true;
+            self.0.room.notify_waiters();
+            std::mem::replace(&mut self.1, Box::new(|| {}))();
+        }
+    }
 }
 
 /// The disk buffer of one sink.
@@ -71,7 +84,7 @@ pub(crate) struct DiskBuffer {
     queue: Queue,
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-    writer: Mutex<Option<JoinHandle<Vec<Held>>>>,
+    writer: Mutex<Option<JoinHandle<Vec<Queued>>>>,
     /// Records that were there when it was opened.
     found: u64,
 }
@@ -96,7 +109,7 @@ struct State {
     events: u64,
     /// The number of the last chunk in the file.
     last: u64,
-    cached: BTreeMap<u64, Vec<Held>>,
+    cached: BTreeMap<u64, Vec<Queued>>,
     cached_bytes: usize,
     /// Chunks of which some records are in memory.
     open: BTreeMap<u64, Open>,
@@ -117,7 +130,7 @@ struct Open {
 }
 
 enum Next {
-    Chunk(u64, Vec<Held>),
+    Chunk(u64, Vec<Queued>),
     /// It has to be read, where there is one up to this number.
     Stored(u64),
     Later,
@@ -133,7 +146,7 @@ pub(crate) struct DiskRoom<'a> {
 
 impl DiskRoom<'_> {
     /// Puts in the records that the room was made for. Their acknowledgements speak once they are on disk.
-    pub(crate) fn fill(mut self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+    pub(crate) fn fill(mut self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
         let bytes = std::mem::take(&mut self.bytes);
         self.buffer.send(records, bytes)
     }
@@ -171,7 +184,7 @@ impl DiskBuffer {
                 touched: BTreeSet::new(),
                 finished: Vec::new(),
                 is_failing: false,
-                inputs: options.inputs,
+                inputs: 0,
                 closed: false,
             }),
             room: Notify::new(),
@@ -180,11 +193,18 @@ impl DiskBuffer {
         let (commands, receiver) = mpsc::channel();
         let writer = Writer::new(store, options.folder, Arc::clone(&shared), receiver);
         let thread = std::thread::Builder::new().name("disk-buffer".to_owned());
+        let failed = WriterPanicked(Arc::clone(&shared), options.writer_panicked);
         let thread = thread
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _failed = failed;
+                writer.run()
+            })
             .map_err(|error| DiskBufferError::Refused(error.to_string()))?;
+        let queue = Queue::new(window(&options.batch), options.batch);
+        // The feeder is its only input.
+        queue.add_input();
         Ok(Self {
-            queue: Queue::new(window(&options.batch), options.batch, 1),
+            queue,
             shared,
             commands,
             writer: Mutex::new(Some(thread)),
@@ -214,7 +234,7 @@ impl DiskBuffer {
 
     /// Hands records to the writer, waiting for room as often as needed. Gives back what a buffer that was closed did not
     /// take.
-    pub(crate) async fn push(&self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+    pub(crate) async fn push(&self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
         let mut rest = records.into_iter().peekable();
         while rest.peek().is_some() {
             let piece = piece(&mut rest);
@@ -232,7 +252,7 @@ impl DiskBuffer {
     }
 
     /// Hands over what fits now, and gives back the rest.
-    pub(crate) fn try_push(&self, records: Vec<Held>) -> Vec<Held> {
+    pub(crate) fn try_push(&self, records: Vec<Queued>) -> Vec<Queued> {
         let mut rest = records.into_iter().peekable();
         while rest.peek().is_some() {
             let piece = piece(&mut rest);
@@ -280,7 +300,7 @@ impl DiskBuffer {
         }
     }
 
-    fn send(&self, records: Vec<Held>, bytes: u64) -> Result<(), Vec<Held>> {
+    fn send(&self, records: Vec<Queued>, bytes: u64) -> Result<(), Vec<Queued>> {
         let command = Command::Append(Append { records, bytes });
         self.commands.send(command).map_err(|refused| {
             self.shared.lock().pending -= bytes;
@@ -364,14 +384,19 @@ impl DiskBuffer {
         let _ = self.commands.send(Command::Settle);
     }
 
-    /// One source of this sink has ended.
+    /// One more input has started.
+    pub(crate) fn add_input(&self) {
+        self.shared.lock().inputs += 1;
+    }
+
+    /// One input has ended.
     pub(crate) fn end_input(&self) {
         self.shared.lock().inputs -= 1;
         self.shared.arrived.notify_one();
     }
 
     /// Writes what was taken, and lets the store go. Gives back what the disk did not take. Blocks on the disk.
-    pub(crate) fn close(&self) -> Vec<Held> {
+    pub(crate) fn close(&self) -> Vec<Queued> {
         self.shared.lock().closed = true;
         self.shared.room.notify_waiters();
         let _ = self.commands.send(Command::Close);
@@ -398,7 +423,7 @@ impl Shared {
         found: Found,
         commands: &mpsc::Sender<Command>,
         damaged: &impl Fn(u64),
-    ) -> Vec<Held> {
+    ) -> Vec<Queued> {
         let marks: Option<Vec<u32>> = found
             .marks
             .as_deref()
@@ -422,10 +447,10 @@ impl Shared {
             .filter(|marks| marks.len() == records.len())
             .unwrap_or_else(|| vec![1; records.len()]);
         let mut left = Vec::with_capacity(records.len());
-        for (mut held, mark) in records.into_iter().zip(&marks) {
+        for (mut queued, mark) in records.into_iter().zip(&marks) {
             if *mark != DONE {
-                held.ticket.attempts = mark - 1;
-                left.push(held);
+                queued.meta.attempts = mark - 1;
+                left.push(queued);
             }
         }
         let open = Open {
@@ -463,7 +488,7 @@ impl State {
         };
         self.cached_bytes -= records
             .iter()
-            .map(|held| held.record.size_bytes())
+            .map(|queued| queued.record.size_bytes())
             .sum::<usize>();
         let open = Open {
             marks: vec![1; records.len()],
@@ -519,21 +544,21 @@ fn window(batch: &BatchLimit) -> QueueLimit {
     }
 }
 
-fn size(records: &[Held]) -> u64 {
+fn size(records: &[Queued]) -> u64 {
     records
         .iter()
-        .map(|held| held.record.size_bytes() as u64)
+        .map(|queued| queued.record.size_bytes() as u64)
         .sum()
 }
 
 /// The next records that go to the writer as one.
-fn piece(rest: &mut std::iter::Peekable<impl Iterator<Item = Held>>) -> Vec<Held> {
+fn piece(rest: &mut std::iter::Peekable<impl Iterator<Item = Queued>>) -> Vec<Queued> {
     let (mut records, mut bytes) = (Vec::new(), 0);
-    while let Some(held) =
-        rest.next_if(|held| bytes == 0 || bytes + held.record.size_bytes() <= PIECE_BYTES)
+    while let Some(queued) =
+        rest.next_if(|queued| bytes == 0 || bytes + queued.record.size_bytes() <= PIECE_BYTES)
     {
-        bytes += held.record.size_bytes();
-        records.push(held);
+        bytes += queued.record.size_bytes();
+        records.push(queued);
     }
     records
 }

@@ -5,7 +5,7 @@
 //!
 //! Invariant: a record that was taken in comes out as part of a batch, or of [`Queue::abandon`]; never neither.
 
-use crate::batch::{Batch, BatchLimit, Held};
+use crate::batch::{Batch, BatchLimit, Queued};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -43,7 +43,7 @@ struct State {
 #[derive(Debug)]
 struct Partition {
     key: Arc<str>,
-    queue: VecDeque<Held>,
+    queue: VecDeque<Queued>,
     payload_bytes: usize,
 }
 
@@ -57,14 +57,14 @@ pub(crate) struct Room<'a> {
 
 impl Room<'_> {
     /// Puts in the records that the room was made for.
-    pub(crate) fn fill(mut self, records: Vec<Held>) -> Result<(), Vec<Held>> {
+    pub(crate) fn fill(mut self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
         let mut state = self.queue.lock();
         if state.abandoned {
             return Err(records);
         }
         (self.events, self.bytes) = (0, 0);
-        for held in records {
-            state.queue(held);
+        for queued in records {
+            state.queue(queued);
         }
         drop(state);
         self.queue.work.notify_one();
@@ -87,7 +87,7 @@ enum Next {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: QueueLimit, batch: BatchLimit, inputs: usize) -> Self {
+    pub(crate) fn new(limit: QueueLimit, batch: BatchLimit) -> Self {
         Self {
             state: Mutex::new(State {
                 limit,
@@ -95,7 +95,7 @@ impl Queue {
                 partitions: VecDeque::new(),
                 events: 0,
                 bytes: 0,
-                inputs,
+                inputs: 0,
                 abandoned: false,
             }),
             work: Notify::new(),
@@ -104,8 +104,8 @@ impl Queue {
     }
 
     /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was abandoned did not take.
-    pub(crate) async fn push(&self, records: Vec<Held>) -> Result<(), Vec<Held>> {
-        let mut rest: VecDeque<Held> = records.into();
+    pub(crate) async fn push(&self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
+        let mut rest: VecDeque<Queued> = records.into();
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -126,8 +126,8 @@ impl Queue {
     }
 
     /// Puts in what fits now, and gives back the rest.
-    pub(crate) fn try_push(&self, records: Vec<Held>) -> Vec<Held> {
-        let mut rest: VecDeque<Held> = records.into();
+    pub(crate) fn try_push(&self, records: Vec<Queued>) -> Vec<Queued> {
+        let mut rest: VecDeque<Queued> = records.into();
         self.lock().queue_some(&mut rest);
         self.work.notify_one();
         rest.into()
@@ -179,10 +179,10 @@ impl Queue {
     }
 
     /// Puts records that are to be tried again in front of all others, in their order.
-    pub(crate) fn put_back(&self, records: impl DoubleEndedIterator<Item = Held>) {
+    pub(crate) fn put_back(&self, records: impl DoubleEndedIterator<Item = Queued>) {
         let mut state = self.lock();
-        for held in records.rev() {
-            state.queue_first(held);
+        for queued in records.rev() {
+            state.queue_first(queued);
         }
         drop(state);
         self.work.notify_one();
@@ -206,7 +206,12 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// One source of this sink has ended. After the last, batches no longer wait for more.
+    /// One more input has started.
+    pub(crate) fn add_input(&self) {
+        self.lock().inputs += 1;
+    }
+
+    /// One input has ended. After the last, batches no longer wait for more.
     pub(crate) fn end_input(&self) {
         self.lock().inputs -= 1;
         self.work.notify_one();
@@ -219,7 +224,7 @@ impl Queue {
     }
 
     /// Takes no more records, and hands over all that are queued.
-    pub(crate) fn abandon(&self) -> Vec<Held> {
+    pub(crate) fn abandon(&self) -> Vec<Queued> {
         let mut state = self.lock();
         state.abandoned = true;
         let left = std::mem::take(&mut state.partitions);
@@ -239,7 +244,7 @@ impl Queue {
             let Some(first) = partition.queue.front() else {
                 continue;
             };
-            let due = first.ticket.since + state.batch.timeout;
+            let due = first.meta.since + state.batch.timeout;
             let ready = due <= now
                 || state.inputs == 0
                 || partition.queue.len() >= state.batch.max_events
@@ -268,16 +273,16 @@ impl State {
                 && self.bytes + bytes <= self.limit.max_bytes)
     }
 
-    fn queue_some(&mut self, rest: &mut VecDeque<Held>) {
-        while let Some(held) = rest.front() {
-            let bytes = held.record.size_bytes();
+    fn queue_some(&mut self, rest: &mut VecDeque<Queued>) {
+        while let Some(queued) = rest.front() {
+            let bytes = queued.record.size_bytes();
             if self.abandoned || !self.fits(1, bytes) {
                 break;
             }
             self.events += 1;
             self.bytes += bytes;
-            if let Some(held) = rest.pop_front() {
-                self.queue(held);
+            if let Some(queued) = rest.pop_front() {
+                self.queue(queued);
             }
         }
     }
@@ -298,16 +303,16 @@ impl State {
         &mut self.partitions[index]
     }
 
-    fn queue(&mut self, held: Held) {
-        let partition = self.partition(&held.record.partition);
-        partition.payload_bytes += held.record.payload.len();
-        partition.queue.push_back(held);
+    fn queue(&mut self, queued: Queued) {
+        let partition = self.partition(&queued.record.partition);
+        partition.payload_bytes += queued.record.payload.len();
+        partition.queue.push_back(queued);
     }
 
-    fn queue_first(&mut self, held: Held) {
-        let partition = self.partition(&held.record.partition);
-        partition.payload_bytes += held.record.payload.len();
-        partition.queue.push_front(held);
+    fn queue_first(&mut self, queued: Queued) {
+        let partition = self.partition(&queued.record.partition);
+        partition.payload_bytes += queued.record.payload.len();
+        partition.queue.push_front(queued);
     }
 
     /// Takes a batch from one partition, and lets the others go first next time.
@@ -318,15 +323,15 @@ impl State {
             return batch;
         };
         let mut bytes = 0;
-        while let Some(held) = partition.queue.pop_front() {
-            let size = held.record.payload.len();
+        while let Some(queued) = partition.queue.pop_front() {
+            let size = queued.record.payload.len();
             let full = batch.records.len() >= limit.max_events || bytes + size > limit.max_bytes;
             if full && !batch.records.is_empty() {
-                partition.queue.push_front(held);
+                partition.queue.push_front(queued);
                 break;
             }
             bytes += size;
-            batch.push(held);
+            batch.push(queued);
         }
         partition.payload_bytes -= bytes;
         if !partition.queue.is_empty() {
@@ -340,8 +345,8 @@ impl State {
 mod tests {
     use super::*;
     use crate::ack::Ack;
-    use crate::batch::Ticket;
-    use crate::event::{Place, Position};
+    use crate::batch::RecordMeta;
+    use pipeline_core::Origin;
     use pipeline_core::Record;
     use std::time::Duration;
 
@@ -357,24 +362,19 @@ mod tests {
             max_bytes: 10_000,
             timeout: TIMEOUT,
         };
-        Queue::new(limit, batch, 1)
+        let queue = Queue::new(limit, batch);
+        queue.add_input();
+        queue
     }
 
-    fn held(id: &str) -> Held {
-        Held {
-            record: Record {
-                payload: "{}".into(),
-                partition: "one".into(),
-                event_time: 0,
-                expires_at: i64::MAX,
-                event_id: id.into(),
-                label: "a -> b".into(),
-            },
-            ticket: Ticket {
-                position: Position {
-                    source: "events".into(),
-                    place: Place::Line(1),
-                },
+    fn queued(id: &str) -> Queued {
+        Queued {
+            record: Record::new("{}", id)
+                .in_partition("one")
+                .at(0)
+                .labeled("a -> b"),
+            meta: RecordMeta {
+                origin: Origin::line("events".into(), 1),
                 attempts: 0,
                 since: Instant::now(),
                 first_ms: 0,
@@ -388,9 +388,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_partial_batch_goes_once_its_first_record_has_waited_long_enough() {
         let (queue, started) = (queue(), Instant::now());
-        queue.push(vec![held("a")]).await.unwrap();
+        queue.push(vec![queued("a")]).await.unwrap();
         tokio::time::sleep(TIMEOUT / 2).await;
-        queue.push(vec![held("b")]).await.unwrap();
+        queue.push(vec![queued("b")]).await.unwrap();
         let batch = queue.next_batch().await.unwrap();
         assert_eq!(batch.records.len(), 2);
         let waited = started.elapsed();
@@ -404,7 +404,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_batch_does_not_wait() {
         let (queue, started) = (queue(), Instant::now());
-        let records = ["a", "b", "c", "d", "e", "f"].map(held).into();
+        let records = ["a", "b", "c", "d", "e", "f"].map(queued).into();
         queue.push(records).await.unwrap();
         assert_eq!(queue.next_batch().await.unwrap().records.len(), 5);
         assert_eq!(started.elapsed(), Duration::ZERO);
@@ -413,17 +413,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn room_is_given_back_when_records_are_done_with_and_not_before() {
         let queue = queue();
-        let records = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(held);
+        let records = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(queued);
         let size = records[0].record.size_bytes();
         queue.push(records.into()).await.unwrap();
         let on_its_way = queue.next_batch().await.unwrap();
-        assert_eq!(queue.try_push(vec![held("k")]).len(), 1, "it is full");
+        assert_eq!(queue.try_push(vec![queued("k")]).len(), 1, "it is full");
         let soon = Instant::now() + Duration::from_secs(1);
         assert!(queue.reserve(1, size, soon).await.is_none());
         queue.finish(on_its_way.records.len(), 5 * size);
         let room = queue.reserve(5, 5 * size, soon).await.unwrap();
-        assert_eq!(queue.try_push(vec![held("k")]).len(), 1, "it is set aside");
+        assert_eq!(
+            queue.try_push(vec![queued("k")]).len(),
+            1,
+            "it is set aside"
+        );
         drop(room);
-        assert!(queue.try_push(vec![held("k")]).is_empty());
+        assert!(queue.try_push(vec![queued("k")]).is_empty());
     }
 }

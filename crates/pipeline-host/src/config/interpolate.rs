@@ -41,6 +41,50 @@ pub(crate) fn expand(
     }
 }
 
+/// Expands every string that needs no environment: variables with defaults get them. Says where the other strings are; they
+/// stay as they were written. What is wrong with a string as such is a problem.
+pub(crate) fn expand_defaults(value: &mut Value, problems: &mut Vec<Problem>) -> Vec<String> {
+    let mut unset = Vec::new();
+    visit(value, "", &mut |text, path| {
+        let expand = |environment: Environment<'_>| expand_text(text, environment);
+        match (expand(&|_| None), expand(&|_| Some("0".to_owned()))) {
+            (Ok(expanded), _) => Some(expanded),
+            // With every variable set, it would be good.
+            (Err(_), Ok(_)) => {
+                unset.push(path.to_owned());
+                None
+            }
+            (Err((problem, expected)), Err(_)) => {
+                problems.push(Problem::new(path, problem, expected));
+                None
+            }
+        }
+    });
+    unset
+}
+
+/// Calls `edit` for every string with a `$`, and takes what it returns in its place.
+fn visit(value: &mut Value, path: &str, edit: &mut impl FnMut(&str, &str) -> Option<String>) {
+    match value {
+        Value::String(text) if text.contains('$') => {
+            if let Some(edited) = edit(text, path) {
+                *text = edited;
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                visit(item, &format!("{path}[{index}]"), edit);
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map.iter_mut() {
+                visit(item, &join(path, key), edit);
+            }
+        }
+        _ => {}
+    }
+}
+
 type Failure = (String, String);
 
 fn expand_text(text: &str, environment: Environment<'_>) -> Result<String, Failure> {

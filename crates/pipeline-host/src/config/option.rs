@@ -3,15 +3,13 @@
 //! The doc comments below are the manual: `pipeline schema` prints them, and problems quote their first sentence.
 //! What belongs to a sink's plugin is not here; it is passed on to the plugin.
 
-use pipeline_core::SensitiveString;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-/// Largest request body an `http_server` takes unless told otherwise, in bytes.
-pub const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 /// Bytes that all dead letters of one sink may take unless told otherwise.
 pub const DEFAULT_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
 /// Records of a memory buffer unless told otherwise.
@@ -30,11 +28,11 @@ pub struct PipelineOptions {
     /// The folder that keeps dead letters and checkpoints, relative to the pipeline file. Default: `./data`. Example: `/var/lib/pipeline`.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
-    /// A stand-in for the destination's API, served by this process while the pipeline runs. Default: none. Example: `{ address: "127.0.0.1:8917", access_token: demo }`.
+    /// Where events come from, by name. Each has a `type` and the options of its plugin. Example: `{ events: { type: file, path: events.ndjson } }`.
+    pub sources: BTreeMap<String, Value>,
+    /// What changes, drops or multiplies events between sources and sinks, by name. Each has a `type`, its `inputs`, and the options of its plugin. Default: none.
     #[serde(default)]
-    pub sandbox: Option<SandboxOptions>,
-    /// Where events come from, by name. Example: `{ events: { type: file, path: events.ndjson } }`.
-    pub sources: BTreeMap<String, SourceOptions>,
+    pub transforms: BTreeMap<String, Value>,
     /// Where events go, by name. Each has a `type`, its `inputs`, and the options of its plugin.
     pub sinks: BTreeMap<String, Value>,
     /// How the pipeline stops.
@@ -42,88 +40,23 @@ pub struct PipelineOptions {
     pub shutdown: ShutdownOptions,
 }
 
-/// A stand-in for the destination's API.
+/// What the host reads of every source; the rest belongs to its plugin.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SandboxOptions {
-    /// The address it listens on. Default: `127.0.0.1:8917`.
-    #[serde(default = "default_sandbox_address")]
-    pub address: String,
-    /// The only access token it takes. Default: any. Example: `${META_ACCESS_TOKEN:-demo}`.
-    #[serde(default)]
-    pub access_token: Option<SensitiveString>,
+pub struct SourceOptions {
+    /// The type of the source.
+    pub r#type: String,
 }
 
-/// Where events come from.
+/// What the host reads of every transform; the rest belongs to its plugin.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum SourceOptions {
-    /// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends or waits for more.
-    File {
-        /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Example: `events/*.ndjson`.
-        path: OneOrMany,
-        /// Whether all times are moved so that the newest event of the files is now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC where it names no offset), or a number of seconds or milliseconds. Default: `false`.
-        #[serde(default)]
-        shift_times: bool,
-        /// Whether the next run goes on where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and moves on once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within its folder, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
-        #[serde(default)]
-        checkpoint: Option<bool>,
-        /// Whether reading goes on when everything has been read: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.
-        #[serde(default)]
-        follow: bool,
-    },
-    /// Reads one JSON event a line (NDJSON) from standard input, then ends.
-    Stdin {},
-    /// Takes events over HTTP: a JSON object, a JSON array, or one JSON event a line (NDJSON).
-    HttpServer {
-        /// The address to listen on. Default: `127.0.0.1:8080`. Example: `127.0.0.1:9000`.
-        #[serde(default = "default_http_address")]
-        address: String,
-        /// Whether `address` may be reachable from other machines; nothing here asks who is calling. Default: `false`.
-        #[serde(default)]
-        allow_non_loopback: bool,
-        /// The path that takes events. Default: `/v1/events`.
-        #[serde(default = "default_http_path")]
-        path: String,
-        /// The largest request body, in bytes. Default: 5242880 (5 MiB).
-        #[serde(default = "default_max_body_bytes")]
-        #[schemars(range(min = 1, max = 104_857_600))]
-        max_body_bytes: usize,
-        /// When a request is answered: `buffered` once its events are in the buffers (synced, where they are on disk), `end_to_end` once each is delivered, filtered or a dead letter. An answer that takes more than 60 seconds is 503 with `Retry-After`; the events are held all the same, and sending them again repeats their event ids. Default: `buffered`.
-        #[serde(default)]
-        acknowledgements: Acknowledgements,
-    },
-}
-
-/// When a request is answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Acknowledgements {
-    /// When its events are in the buffers.
-    #[default]
-    Buffered,
-    /// When every event has met its final fate.
-    EndToEnd,
-}
-
-/// One path or several.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany {
-    /// One path.
-    One(#[schemars(length(min = 1))] String),
-    /// Several paths.
-    Many(#[schemars(length(min = 1))] Vec<String>),
-}
-
-impl OneOrMany {
-    /// All paths, in order.
-    pub fn to_vec(&self) -> Vec<String> {
-        match self {
-            Self::One(one) => vec![one.clone()],
-            Self::Many(many) => many.clone(),
-        }
-    }
+#[serde(deny_unknown_fields)]
+pub struct TransformOptions {
+    /// The type of the transform.
+    pub r#type: String,
+    /// The sources and transforms that it reads.
+    #[schemars(length(min = 1))]
+    pub inputs: Vec<String>,
 }
 
 /// What the host does for every sink, whatever its type.
@@ -317,18 +250,7 @@ fn default_data_dir() -> PathBuf {
     "./data".into()
 }
 
-fn default_sandbox_address() -> String {
-    "127.0.0.1:8917".to_owned()
-}
-
-fn default_http_address() -> String {
-    "127.0.0.1:8080".to_owned()
-}
-
-fn default_http_path() -> String {
-    "/v1/events".to_owned()
-}
-
-fn default_max_body_bytes() -> usize {
-    DEFAULT_MAX_BODY_BYTES
+/// Seconds whose range the schema has checked.
+pub(crate) fn seconds(secs: f64) -> Duration {
+    Duration::try_from_secs_f64(secs).unwrap_or(Duration::ZERO)
 }

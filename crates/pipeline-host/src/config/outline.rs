@@ -29,7 +29,7 @@ pub fn load_dead_letters(
     let mut problems = Vec::new();
     let mut outline = outline(&written);
     interpolate::expand(&mut outline, environment, "", &mut problems);
-    let checked = check(&super::schema::host(), &outline);
+    let checked = check(&super::schema::host(&[]), &outline);
     problems.extend(checked.problems);
     let schema = schemars::schema_for!(DeadLetterOptions).to_value();
     let mut sinks = Vec::new();
@@ -50,13 +50,14 @@ pub fn load_dead_letters(
     if !problems.is_empty() {
         return Err(ConfigError::Invalid(sorted(problems)));
     }
-    let options: PipelineOptions = typed(&checked.options, "")?;
+    let invalid = |problem| ConfigError::Invalid(vec![problem]);
+    let options: PipelineOptions = typed(&checked.options, "").map_err(invalid)?;
     let data_dir = path
         .parent()
         .unwrap_or(Path::new(""))
         .join(options.data_dir);
     let sinks = sinks.into_iter().map(|(name, options)| {
-        let options: DeadLetterOptions = typed(&options, &join("sinks", name))?;
+        let options: DeadLetterOptions = typed(&options, &join("sinks", name)).map_err(invalid)?;
         let letters = DeadLetters::new(&data_dir, name, options.max_bytes);
         Ok((name.clone(), letters))
     });

@@ -1,20 +1,43 @@
-//! JSON Schemas of the pipeline file: the host's options joined with those of the linked sinks.
+//! JSON Schemas of the pipeline file: the host's options joined with those of the linked components.
 //!
 //! Invariant: a definition of a plugin (`$defs`) keeps apart from those of the host and of other plugins, because its
-//! name is prefixed with the sink's type.
+//! name is prefixed with the component's type.
 
-use super::option::{PipelineOptions, SinkOptions};
-use pipeline_core::{Registry, SinkDescription};
+use super::option::{PipelineOptions, SinkOptions, SourceOptions, TransformOptions};
+use pipeline_core::{Component, Registry};
+use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
-/// The schema of what the host itself reads from a pipeline file; sinks are left open.
-pub(crate) fn host() -> Value {
-    schemars::schema_for!(PipelineOptions).to_value()
+/// A section of the pipeline file that belongs to the program, not to the host.
+#[derive(Debug, Clone)]
+pub struct ProgramSection {
+    /// The key in the pipeline file.
+    pub name: &'static str,
+    /// The JSON Schema of what is below it, with a description.
+    pub schema: Value,
 }
 
-/// The options that the host reads from every sink.
-pub(crate) fn host_keys() -> Vec<String> {
-    let schema = schemars::schema_for!(SinkOptions).to_value();
+/// The schema of what the host itself reads from a pipeline file; components are left open.
+pub(crate) fn host(sections: &[ProgramSection]) -> Value {
+    let mut schema = schemars::schema_for!(PipelineOptions).to_value();
+    for section in sections {
+        let mut inner = section.schema.clone();
+        for (key, definition) in object(&mut inner, "$defs") {
+            schema["$defs"][key] = definition;
+        }
+        if let Some(map) = inner.as_object_mut() {
+            map.remove("$schema");
+            map.remove("$defs");
+            map.remove("title");
+        }
+        schema["properties"][section.name] = inner;
+    }
+    schema
+}
+
+/// The options that the host reads from every component of a kind.
+pub(crate) fn host_keys<H: JsonSchema>() -> Vec<String> {
+    let schema = schemars::schema_for!(H).to_value();
     schema["properties"]
         .as_object()
         .into_iter()
@@ -24,16 +47,31 @@ pub(crate) fn host_keys() -> Vec<String> {
 }
 
 /// The schema of a sink of this type: the host's options and the plugin's.
-pub fn sink(description: &SinkDescription) -> Value {
-    let mut schema = schemars::schema_for!(SinkOptions).to_value();
-    let mut plugin = (description.schema)().to_value();
-    prefix_references(&mut plugin, description.name);
-    let host = host_keys();
+pub fn sink(component: &Component<dyn pipeline_core::SinkConfig>) -> Value {
+    self::component::<SinkOptions, _>(component)
+}
 
-    schema["title"] = description.name.into();
-    schema["description"] = description.description.into();
+/// The schema of a source of this type: the host's options and the plugin's.
+pub fn source(component: &Component<dyn pipeline_core::SourceConfig>) -> Value {
+    self::component::<SourceOptions, _>(component)
+}
+
+/// The schema of a transform of this type: the host's options and the plugin's.
+pub fn transform(component: &Component<dyn pipeline_core::TransformConfig>) -> Value {
+    self::component::<TransformOptions, _>(component)
+}
+
+/// The schema of a component: the host's options `H` and the plugin's.
+pub(crate) fn component<H: JsonSchema, C: ?Sized>(component: &Component<C>) -> Value {
+    let mut schema = schemars::schema_for!(H).to_value();
+    let mut plugin = component.schema().to_value();
+    prefix_references(&mut plugin, component.name());
+    let host = host_keys::<H>();
+
+    schema["title"] = component.name().into();
+    schema["description"] = component.description().into();
     schema["properties"]["type"] = json!({
-        "description": "The sink's type.", "type": "string", "const": description.name
+        "description": schema["properties"]["type"]["description"], "type": "string", "const": component.name()
     });
     for (key, property) in object(&mut plugin, "properties") {
         if !host.contains(&key) {
@@ -41,7 +79,7 @@ pub fn sink(description: &SinkDescription) -> Value {
         }
     }
     for (key, definition) in object(&mut plugin, "$defs") {
-        schema["$defs"][format!("{}.{key}", description.name)] = definition;
+        schema["$defs"][format!("{}.{key}", component.name())] = definition;
     }
     if let (Some(all), Some(more)) = (
         schema["required"].as_array_mut(),
@@ -62,23 +100,32 @@ pub fn sink(description: &SinkDescription) -> Value {
     schema
 }
 
-/// The schema of a whole pipeline file with any of the linked sinks.
-pub fn pipeline(registry: &Registry) -> Value {
-    let mut root = host();
-    let mut branches = Vec::new();
-    for description in registry.iter() {
-        let mut branch = sink(description);
-        for (key, definition) in object(&mut branch, "$defs") {
+/// The schema of a whole pipeline file with any of the linked components.
+pub fn pipeline(registry: &Registry, sections: &[ProgramSection]) -> Value {
+    let mut root = host(sections);
+    let sources = registry.sources().map(source).collect();
+    let transforms = registry.transforms().map(transform).collect();
+    let sinks = registry.sinks().map(sink).collect();
+    branches(&mut root, "sources", sources);
+    branches(&mut root, "transforms", transforms);
+    branches(&mut root, "sinks", sinks);
+    root
+}
+
+/// Lets the entries of a section be any of these.
+fn branches(root: &mut Value, section: &str, mut branches: Vec<Value>) {
+    for branch in &mut branches {
+        for (key, definition) in object(branch, "$defs") {
             root["$defs"][key] = definition;
         }
         if let Some(map) = branch.as_object_mut() {
             map.remove("$schema");
             map.remove("$defs");
         }
-        branches.push(branch);
     }
-    root["properties"]["sinks"]["additionalProperties"] = json!({ "oneOf": branches });
-    root
+    if !branches.is_empty() {
+        root["properties"][section]["additionalProperties"] = json!({ "oneOf": branches });
+    }
 }
 
 fn object(schema: &mut Value, key: &str) -> Map<String, Value> {

@@ -1,140 +1,55 @@
-//! One sink of a pipeline file: its options are parted between host and plugin, checked, and made into a running sink.
-//!
-//! Invariant: every problem of a sink is reported, whichever side finds it.
+//! The limits of one sink of a pipeline file, checked against its destination and against one another.
 
-use super::fingerprint::Fingerprint;
+use super::component::{Parsed, Section};
 use super::option::{
     BufferOptions, BufferType, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
-    DEFAULT_MEMORY_EVENTS, SinkOptions, Sync,
+    DEFAULT_MEMORY_EVENTS, SinkOptions, Sync, seconds,
 };
-use super::{ConfigError, LoadContext, schema, seconds};
+use super::plan::{BufferPlan, SinkPlan};
+use super::schema;
 use crate::batch::BatchLimit;
 use crate::buffer::{MIN_DISK_BYTES, QueueLimit};
-use pipeline_core::options::{Problem, check, join};
-use pipeline_core::{BatchLimits, ParseContext, Registry, Sink, SinkConfig, SinkContext};
-use serde_json::{Map, Value};
-use std::fmt;
-use std::path::PathBuf;
+use pipeline_core::options::{Problem, join};
+use pipeline_core::{BatchLimits, Component, SinkConfig};
 use std::sync::Arc;
 
-/// One sink, built, with what the host does for it.
-pub struct SinkPlan {
-    /// Its name in the pipeline file.
-    pub name: String,
-    /// The sources it reads.
-    pub inputs: Vec<String>,
-    /// The sink.
-    pub sink: Arc<dyn Sink>,
-    /// What its plugin wants said at start.
-    pub notices: Vec<String>,
-    /// Files besides the pipeline file that the options were read from.
-    pub(crate) files: Vec<PathBuf>,
-    /// Tells these options from others.
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) batch: BatchLimit,
-    pub(crate) buffer: BufferPlan,
-    pub(crate) options: SinkOptions,
-}
-
-/// The buffer of one sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BufferPlan {
-    pub(crate) limit: QueueLimit,
-    /// Set for a buffer on disk.
-    pub(crate) sync: Option<Sync>,
-}
-
-impl SinkPlan {
-    /// The sink's type.
-    pub fn kind(&self) -> &str {
-        &self.options.r#type
-    }
-}
-
-impl fmt::Debug for SinkPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkPlan")
-            .field("name", &self.name)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Options that have been found good on both sides.
-pub(super) struct ParsedSink {
-    host: SinkOptions,
-    batch: BatchLimit,
-    buffer: BufferPlan,
-    plugin: Box<dyn SinkConfig>,
-}
-
-/// Reads the options of the sink of this name, or reports every problem of them.
+/// Reads the options of a sink, or reports every problem of them.
 pub(super) fn parse(
-    name: &str,
-    options: &Value,
-    cx: &ParseContext,
-    registry: &Registry,
-) -> Result<ParsedSink, Vec<Problem>> {
-    let path = join("sinks", name);
-    if let Some(problem) = name_problem(name) {
-        return Err(vec![problem]);
-    }
-    let Some(kind) = options["type"].as_str() else {
-        let linked: Vec<_> = registry.iter().map(|sink| sink.name).collect();
-        let expected = format!("the type of a linked sink: `{}`", linked.join("`, `"));
-        return Err(vec![Problem::new(
-            join(&path, "type"),
-            "is missing",
-            expected,
-        )]);
-    };
-    let description = registry.find(kind).map_err(|error| {
-        let problem = format!("is not known: {error}");
-        vec![Problem::new(
-            join(&path, "type"),
-            problem,
-            "the type of a linked sink",
-        )]
-    })?;
-    let checked = check(&schema::sink(description), options);
-    let mut problems = checked.problems;
-    let host_keys = schema::host_keys();
-    let (host, plugin): (Map<_, _>, Map<_, _>) = checked
-        .options
-        .as_object()
-        .cloned()
-        .unwrap_or_default()
-        .into_iter()
-        .partition(|(key, _)| host_keys.contains(key));
-    let plugin = (description.parse)(&Value::Object(plugin), cx)
-        .map_err(|found| problems.extend(found))
-        .ok();
-    let host = serde_json::from_value::<SinkOptions>(Value::Object(host)).ok();
-    let batch = host
+    section: Section<'_>,
+    component: &Component<dyn SinkConfig>,
+) -> Result<SinkPlan, Vec<Problem>> {
+    let mut parsed: Parsed<SinkOptions, _> = section.parse(component);
+    let limits = parsed
+        .host
         .as_ref()
-        .map(|host| batch_limit(host, description.batch_limits, &mut problems));
-    let buffer = host
-        .as_ref()
-        .zip(batch.as_ref())
-        .map(|(host, batch)| buffer_plan(&host.buffer, batch, &mut problems));
-    match (host, batch, buffer, plugin) {
-        (Some(host), Some(batch), Some(buffer), Some(plugin)) if problems.is_empty() => {
-            Ok(ParsedSink {
-                host,
-                batch,
-                buffer,
-                plugin,
-            })
-        }
-        _ => Err(problems
-            .into_iter()
-            .map(|problem| problem.within(&path))
-            .collect()),
-    }
+        .map(|host| limits(host, component.max_batch(), &mut parsed.problems));
+    let (options, config) = parsed.finish(&section.path())?;
+    let (batch, buffer) = limits.ok_or_else(Vec::new)?;
+    let schema = schema::component::<SinkOptions, _>(component);
+    Ok(SinkPlan {
+        name: section.name.to_owned(),
+        inputs: options.inputs.clone(),
+        written: section.written(&schema, &config.files()),
+        config: Arc::from(config),
+        batch,
+        buffer,
+        options,
+    })
+}
+
+/// The limits of batches and of the buffer.
+pub(crate) fn limits(
+    options: &SinkOptions,
+    most: BatchLimits,
+    problems: &mut Vec<Problem>,
+) -> (BatchLimit, BufferPlan) {
+    let batch = batch_limit(options, most, problems);
+    let buffer = buffer_plan(&options.buffer, &batch, problems);
+    (batch, buffer)
 }
 
 /// What is wrong with the name of a sink, if anything.
-pub(super) fn name_problem(name: &str) -> Option<Problem> {
+pub(crate) fn name_problem(name: &str) -> Option<Problem> {
     let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if !name.is_empty() && name.bytes().all(is_good) {
         return None;
@@ -147,7 +62,7 @@ pub(super) fn name_problem(name: &str) -> Option<Problem> {
     ))
 }
 
-/// Holds the host's limits against those of the destination, and against one another.
+/// Checks the host's limits against those of the destination, and against one another.
 fn batch_limit(
     options: &SinkOptions,
     most: BatchLimits,
@@ -186,7 +101,7 @@ fn batch_limit(
     batch
 }
 
-/// Holds the buffer's options against its type, and against the batches that it has to hold.
+/// Checks the buffer's options against its type, and against the batches that it has to hold.
 fn buffer_plan(
     options: &BufferOptions,
     batch: &BatchLimit,
@@ -201,13 +116,13 @@ fn buffer_plan(
     report(
         is_on_disk && options.max_events.is_some(),
         "max_events",
-        "counts in memory only",
+        "applies to memory buffers only",
         "`max_bytes`, which is what bounds a buffer on disk".to_owned(),
     );
     report(
         !is_on_disk && options.sync.is_some(),
         "sync",
-        "counts on disk only",
+        "applies to disk buffers only",
         "`type: disk`, or no `sync`".to_owned(),
     );
     let default_bytes = if is_on_disk {
@@ -244,31 +159,4 @@ fn buffer_plan(
         limit,
         sync: is_on_disk.then(|| options.sync.unwrap_or(Sync::Commit)),
     }
-}
-
-/// Builds a sink.
-pub(super) async fn build(
-    name: &str,
-    parsed: ParsedSink,
-    written: &Value,
-    cx: LoadContext<'_>,
-) -> Result<SinkPlan, ConfigError> {
-    let context = SinkContext {
-        name: name.to_owned(),
-        clock: Arc::clone(cx.clock),
-    };
-    let notices = parsed.plugin.notices();
-    let files = parsed.plugin.files();
-    let sink: Arc<dyn Sink> = parsed.plugin.build(context).await?.into();
-    Ok(SinkPlan {
-        name: name.to_owned(),
-        inputs: parsed.host.inputs.clone(),
-        sink,
-        notices,
-        fingerprint: Fingerprint::of(written, &files),
-        files,
-        batch: parsed.batch,
-        buffer: parsed.buffer,
-        options: parsed.host,
-    })
 }

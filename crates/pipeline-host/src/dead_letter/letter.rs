@@ -1,14 +1,16 @@
 //! One dead letter, and the line that it is on the disk.
 //!
-//! Lines of the first version had no `partition`, `expires_at`, `history` and destination codes; they are read as well.
+//! Lines of earlier versions are read as well: the first had no `partition`, `expires_at`, `history` and destination codes,
+//! the second had the destination's code as two integers.
 //!
 //! Invariant: a line ends with its newline, has no other, and its payload is byte for byte what the destination would
 //! have seen, also after it was read.
 
-use crate::event::Position;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use jiff::Timestamp;
-use pipeline_core::{DestinationCode, Reason, Record};
+use pipeline_core::{Origin, Reason, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -21,7 +23,7 @@ pub const MAX_HISTORY: usize = 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) reason: Reason,
-    pub(crate) position: Position,
+    pub(crate) origin: Origin,
     /// Attempts to deliver it, since it came in or was replayed.
     pub(crate) attempts: u32,
     /// When the event was first seen, in milliseconds since the Unix epoch.
@@ -37,7 +39,7 @@ pub struct Past {
     /// The reason's code.
     pub reason: Box<str>,
     /// The destination's own code, where it gave one.
-    pub destination: Option<DestinationCode>,
+    pub destination: Option<Box<str>>,
     /// Attempts to deliver it until then.
     pub attempts: u32,
     /// When it became a dead letter, in milliseconds since the Unix epoch.
@@ -52,7 +54,7 @@ pub struct StoredLetter {
     /// One sentence for people.
     pub detail: String,
     /// The destination's own code, where it gave one.
-    pub destination: Option<DestinationCode>,
+    pub destination: Option<Box<str>>,
     /// Attempts to deliver the event, since it came in or was replayed.
     pub attempts: u32,
     /// When the event was first seen, in milliseconds since the Unix epoch.
@@ -81,7 +83,10 @@ struct Line<'a> {
     reason: Cow<'a, str>,
     #[serde(borrow)]
     detail: Cow<'a, str>,
-    destination_code: Option<i64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    destination_code: Option<Code<'a>>,
+    /// Of earlier versions.
+    #[serde(skip_serializing)]
     destination_subcode: Option<i64>,
     attempts: u32,
     first_time: Option<Cow<'a, str>>,
@@ -96,13 +101,32 @@ struct Line<'a> {
     history: Vec<PastLine<'a>>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
+    /// A payload that is not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_base64: Option<Cow<'a, str>>,
+}
+
+/// The destination's own code: text, and in earlier versions an integer.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Code<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Number(i64),
+}
+
+impl<'a> Code<'a> {
+    fn of(code: Option<&'a str>) -> Option<Self> {
+        code.map(|code| Self::Text(code.into()))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct PastLine<'a> {
     #[serde(borrow)]
     reason: Cow<'a, str>,
-    destination_code: Option<i64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    destination_code: Option<Code<'a>>,
+    #[serde(default, skip_serializing)]
     destination_subcode: Option<i64>,
     attempts: u32,
     #[serde(borrow)]
@@ -119,13 +143,15 @@ impl Letter {
     ) -> serde_json::Result<()> {
         let record = self.record.as_ref();
         let now = iso(now_ms);
+        let payload: Option<&RawValue> =
+            record.and_then(|record| serde_json::from_slice(&record.payload).ok());
         let line = Line {
             time: now.as_str().into(),
             sink: sink.into(),
             reason: self.reason.code.into(),
             detail: (&*self.reason.detail).into(),
-            destination_code: self.reason.destination.map(|given| given.code),
-            destination_subcode: self.reason.destination.and_then(|given| given.subcode),
+            destination_code: Code::of(self.reason.destination.as_deref()),
+            destination_subcode: None,
             attempts: self.attempts,
             first_time: Some(iso(self.first_ms).into()),
             last_time: Some(now.as_str().into()),
@@ -134,9 +160,12 @@ impl Letter {
             expires_at: record.map(|record| record.expires_at),
             partition: record.map(|record| (&*record.partition).into()),
             label: record.map(|record| (&*record.label).into()),
-            source: self.position.to_string().into(),
+            source: self.origin.to_string().into(),
             history: latest(&self.history).iter().map(PastLine::of).collect(),
-            payload: record.and_then(|record| serde_json::from_slice(&record.payload).ok()),
+            payload,
+            payload_base64: record
+                .filter(|_| payload.is_none())
+                .map(|record| BASE64.encode(&record.payload).into()),
         };
         serde_json::to_writer(&mut *lines, &line)?;
         lines.push(b'\n');
@@ -148,8 +177,8 @@ impl<'a> PastLine<'a> {
     fn of(past: &'a Past) -> Self {
         Self {
             reason: (&*past.reason).into(),
-            destination_code: past.destination.map(|given| given.code),
-            destination_subcode: past.destination.and_then(|given| given.subcode),
+            destination_code: Code::of(past.destination.as_deref()),
+            destination_subcode: None,
             attempts: past.attempts,
             time: iso(past.time_ms).into(),
         }
@@ -169,23 +198,27 @@ impl StoredLetter {
         let past = |past: &PastLine<'_>| {
             Some(Past {
                 reason: (&*past.reason).into(),
-                destination: code(past.destination_code, past.destination_subcode),
+                destination: code(past.destination_code.as_ref(), past.destination_subcode),
                 attempts: past.attempts,
                 time_ms: milliseconds(&past.time)?,
             })
         };
         let history: Option<Vec<_>> = read.history.iter().map(past).collect();
-        let record = read.payload.map(|payload| Record {
-            payload: Bytes::copy_from_slice(payload.get().as_bytes()),
-            partition: read.partition.as_deref().unwrap_or_default().into(),
-            event_time: read.event_time.unwrap_or_default(),
-            // The destination still knows what is too old for it.
-            expires_at: read.expires_at.unwrap_or(i64::MAX),
-            event_id: read.event_id.as_deref().unwrap_or_default().into(),
-            label: read.label.as_deref().unwrap_or_default().into(),
+        let payload = match (read.payload, &read.payload_base64) {
+            (Some(payload), _) => Some(Bytes::copy_from_slice(payload.get().as_bytes())),
+            (None, Some(text)) => Some(BASE64.decode(text.as_bytes()).ok()?.into()),
+            (None, None) => None,
+        };
+        let record = payload.map(|payload| {
+            Record::new(payload, read.event_id.as_deref().unwrap_or_default())
+                .in_partition(read.partition.as_deref().unwrap_or_default())
+                .at(read.event_time.unwrap_or_default())
+                // The destination still knows what is too old for it.
+                .expiring_at(read.expires_at.unwrap_or(Record::NEVER_EXPIRES))
+                .labeled(read.label.as_deref().unwrap_or_default())
         });
         let letter = Self {
-            destination: code(read.destination_code, read.destination_subcode),
+            destination: code(read.destination_code.as_ref(), read.destination_subcode),
             reason: read.reason.into_owned(),
             detail: read.detail.into_owned(),
             attempts: read.attempts,
@@ -203,7 +236,7 @@ impl StoredLetter {
     pub fn history_when_replayed(&self) -> Arc<[Past]> {
         let this = Past {
             reason: self.reason.as_str().into(),
-            destination: self.destination,
+            destination: self.destination.clone(),
             attempts: self.attempts,
             time_ms: self.last_ms,
         };
@@ -212,8 +245,13 @@ impl StoredLetter {
     }
 }
 
-fn code(code: Option<i64>, subcode: Option<i64>) -> Option<DestinationCode> {
-    code.map(|code| DestinationCode { code, subcode })
+fn code(code: Option<&Code<'_>>, subcode: Option<i64>) -> Option<Box<str>> {
+    let text = match (code?, subcode) {
+        (Code::Text(text), _) => (**text).into(),
+        (Code::Number(code), Some(subcode)) => format!("{code}/{subcode}").into(),
+        (Code::Number(code), None) => code.to_string().into(),
+    };
+    Some(text)
 }
 
 fn milliseconds(time: &str) -> Option<i64> {
@@ -294,6 +332,40 @@ mod tests {
         let attempts: Vec<_> = letter.history.iter().map(|past| past.attempts).collect();
         assert_eq!(attempts, (9..19).collect::<Vec<_>>());
         assert_eq!(letter.history[0].time_ms, letter.last_ms);
+    }
+
+    #[test]
+    fn the_code_of_an_earlier_version_reads_as_text() {
+        for (extra, expected) in [
+            (
+                r#","destination_code":100,"destination_subcode":2804003"#,
+                Some("100/2804003"),
+            ),
+            (r#","destination_code":190"#, Some("190")),
+            (r#","destination_code":"100/33""#, Some("100/33")),
+            (r#","destination_code":null"#, None),
+        ] {
+            let letter = StoredLetter::read(line(extra).as_bytes()).unwrap();
+            assert_eq!(letter.destination.as_deref(), expected, "{extra}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_is_not_json_is_readable_and_comes_back_byte_for_byte() {
+        for payload in [&b"\x00\xffbinary\n"[..], b"plain text", b"{broken", b""] {
+            let letter = Letter {
+                reason: Reason::new("refused", "no"),
+                origin: Origin::line("events".into(), 1),
+                attempts: 1,
+                first_ms: 0,
+                record: Some(Record::new(payload.to_vec(), "a")),
+                history: Arc::default(),
+            };
+            let mut written = Vec::new();
+            letter.write_line("out", 0, &mut written).unwrap();
+            let read = StoredLetter::read(&written).unwrap();
+            assert_eq!(read.record.unwrap().payload, payload);
+        }
     }
 
     proptest::proptest! {

@@ -1,7 +1,6 @@
 //! What dead letters there are: counted by reason and the destination's own code.
 
 use super::{DeadLetterError, Letters, StoredLetter};
-use pipeline_core::DestinationCode;
 use std::collections::BTreeMap;
 
 /// Groups of one sink that are told apart; reasons come from a closed set, so only a tampered file has more.
@@ -26,7 +25,7 @@ pub struct GroupKey {
     /// The reason's code.
     pub reason: String,
     /// The destination's own code, where it gave one.
-    pub destination: Option<DestinationCode>,
+    pub destination: Option<Box<str>>,
 }
 
 /// Letters of one reason.

@@ -1,18 +1,14 @@
 //! What is written, bounded, kept through trouble, and shared by two writers.
 
 use super::*;
-use crate::event::{Place, Position};
-use pipeline_core::{DestinationCode, Reason, Record};
+use pipeline_core::{Origin, Reason, Record};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn letter() -> Letter {
     Letter {
         reason: Reason::new("too_old", "older than seven days"),
-        position: Position {
-            source: "events".into(),
-            place: Place::Line(17),
-        },
+        origin: Origin::line("events".into(), 17),
         attempts: 2,
         first_ms: 1_000,
         record: None,
@@ -21,14 +17,11 @@ fn letter() -> Letter {
 }
 
 fn record(id: &str) -> Record {
-    Record {
-        payload: format!("{{\"id\": \"{id}\",  \"n\": 1.50}}").into(),
-        partition: "42".into(),
-        event_time: 7,
-        expires_at: 9,
-        event_id: id.into(),
-        label: "a → b".into(),
-    }
+    Record::new(format!("{{\"id\": \"{id}\",  \"n\": 1.50}}"), id)
+        .in_partition("42")
+        .at(7)
+        .expiring_at(9)
+        .labeled("a → b")
 }
 
 /// Letters of a sink `meta`, in segments of this many bytes.
@@ -48,10 +41,7 @@ fn segment(letters: &DeadLetters, number: u32) -> String {
 fn a_line_says_everything_about_an_event_and_has_its_payload_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let letters = letters(&folder, 10_000, 10_000);
-    let code = DestinationCode {
-        code: 100,
-        subcode: Some(33),
-    };
+    let code = Some("100/33");
     let past = |attempts| Past {
         reason: "expired".into(),
         destination: None,
@@ -79,7 +69,7 @@ fn a_line_says_everything_about_an_event_and_has_its_payload_byte_for_byte() {
     assert_eq!(attempts, (2..12).collect::<Vec<_>>());
     let expected = json!({
         "time": "1970-01-01T00:01:01Z", "sink": "meta", "reason": "refused", "detail": "no",
-        "destination_code": 100, "destination_subcode": 33, "attempts": 2,
+        "destination_code": "100/33", "attempts": 2,
         "first_time": "1970-01-01T00:00:01Z", "last_time": "1970-01-01T00:01:01Z",
         "event_id": "a", "event_time": 7, "expires_at": 9, "partition": "42", "label": "a → b",
         "source": "events line 17", "history": null, "payload": {"id": "a", "n": 1.5},
@@ -287,13 +277,10 @@ fn all_ids(letters: &DeadLetters) -> Vec<String> {
 fn what_was_written_is_read_back_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let letters = letters(&folder, 100_000, 1);
-    let code = DestinationCode {
-        code: 100,
-        subcode: None,
-    };
+    let code = Some("100");
     let past = Past {
         reason: "expired".into(),
-        destination: Some(code),
+        destination: code.map(Into::into),
         attempts: 3,
         time_ms: 5_000,
     };
@@ -311,12 +298,12 @@ fn what_was_written_is_read_back_the_same() {
     assert_eq!(first.record, Some(record("a")));
     assert_eq!((first.first_ms, first.last_ms), (1_000, 61_000));
     assert_eq!(
-        (&*first.reason, &*first.detail, first.destination),
-        ("refused", "say \"no\"", Some(code))
+        (&*first.reason, &*first.detail, first.destination.as_deref()),
+        ("refused", "say \"no\"", code)
     );
     assert_eq!(&*first.history, [past]);
     assert_eq!((&*second.source, second.attempts), ("events line 17", 2));
-    assert_eq!((&second.record, second.destination), (&None, None));
+    assert_eq!((&second.record, &second.destination), (&None, &None));
     let text = segment(&letters, 1);
     assert_eq!(first.line, text.trim_end());
 }
@@ -566,13 +553,9 @@ fn a_line_too_long_for_a_letter_is_one_problem_and_survives_a_purge() {
 fn a_summary_groups_by_reason_and_code_and_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let letters = letters(&folder, 10_000_000, 10_000_000);
-    let refused = |code| Letter {
-        reason: Reason::new("refused", format!("because {code}")).with_destination(
-            DestinationCode {
-                code,
-                subcode: None,
-            },
-        ),
+    let refused = |code: i32| Letter {
+        reason: Reason::new("refused", format!("because {code}"))
+            .with_destination(Some(code.to_string())),
         ..letter()
     };
     letters
@@ -583,7 +566,7 @@ fn a_summary_groups_by_reason_and_code_and_is_bounded() {
     let groups: Vec<_> = summary.groups.iter().collect();
     assert_eq!((groups.len(), summary.letters), (3, 4));
     let (key, group) = groups[0];
-    assert_eq!(key.destination.map(|given| given.code), Some(1));
+    assert_eq!(key.destination.as_deref(), Some("1"));
     assert_eq!(
         (group.letters, group.first_ms, group.last_ms),
         (2, 1_000, 6_000)

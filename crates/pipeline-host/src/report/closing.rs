@@ -34,7 +34,7 @@ pub fn closing(ending: &Ending) -> String {
             };
             [sink.name.clone(), thousands(sink.kept), place.to_owned()]
         });
-    section(&mut text, "Held, and not lost:", kept.collect());
+    section(&mut text, "Queued, and not lost:", kept.collect());
     text
 }
 

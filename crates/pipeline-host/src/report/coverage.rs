@@ -18,15 +18,15 @@ pub fn coverage(sinks: &[(String, Coverage)]) -> String {
     };
     let mut known: Vec<(&str, &str)> = Vec::new();
     for row in sinks.iter().flat_map(|(_, coverage)| &coverage.rows) {
-        if !known.contains(&(row.name, row.strength)) {
-            known.push((row.name, row.strength));
+        if !known.contains(&(&*row.name, &*row.label)) {
+            known.push((&row.name, &row.label));
         }
     }
     let widest = known.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let rows: Vec<_> = known
         .into_iter()
-        .map(|(name, strength)| Row {
-            label: format!("  {name:<widest$}  {strength}"),
+        .map(|(name, label)| Row {
+            label: format!("  {name:<widest$}  {label}"),
             cells: sinks
                 .iter()
                 .map(|(_, coverage)| {
@@ -61,17 +61,11 @@ mod tests {
         events: u64,
         rows: &[(&'static str, u64, &'static str)],
     ) -> (String, Coverage) {
-        let rows = rows.iter().map(|(name, events, strength)| CoverageRow {
-            name,
-            events: *events,
-            strength,
-        });
-        let coverage = Coverage {
-            about: "an estimate".to_owned(),
-            events,
-            rows: rows.collect(),
-            notes: vec!["ph (high), looked for in traits.phone".to_owned()],
-        };
+        let rows = rows
+            .iter()
+            .map(|(name, events, label)| CoverageRow::new(*name, *events, *label));
+        let coverage = Coverage::new("an estimate", events, rows.collect())
+            .with_notes(vec!["ph (high), looked for in traits.phone".to_owned()]);
         (name.to_owned(), coverage)
     }
 

@@ -7,11 +7,11 @@
 //! were written are refused, never guessed at.
 
 use crate::ack::Ack;
-use crate::batch::{Held, Slot, Ticket};
+use crate::batch::{Queued, RecordMeta, Slot};
 use crate::dead_letter::Past;
-use crate::event::{Place, Position};
 use bytes::Bytes;
 use pipeline_core::Record;
+use pipeline_core::{Origin, Place};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -43,11 +43,13 @@ struct Stored<'a> {
     first_ms: i64,
 }
 
+/// A place as it is stored: by the number of its variant, so that new ones are added at the end only.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 enum StoredPlace {
     Line(u64),
     Request { request: u64, event: usize },
-    Replayed,
+    Whole,
+    Offset { partition: u64, offset: u64 },
 }
 
 /// Bytes that are not a chunk.
@@ -56,27 +58,30 @@ enum StoredPlace {
 pub(super) struct Damaged;
 
 /// Writes records as one chunk.
-pub(super) fn encode(records: &[Held]) -> Vec<u8> {
+pub(super) fn encode(records: &[Queued]) -> Vec<u8> {
     let mut names = Vec::new();
     let stored = records
         .iter()
-        .map(|Held { record, ticket }| Stored {
+        .map(|Queued { record, meta }| Stored {
             payload: &record.payload,
             event_id: &record.event_id,
             partition: name(&mut names, &record.partition),
             label: name(&mut names, &record.label),
-            source: name(&mut names, &ticket.position.source),
-            place: ticket.position.place.into(),
+            source: name(&mut names, meta.origin.source()),
+            place: meta.origin.place().into(),
             event_time: record.event_time,
             expires_at: record.expires_at,
-            first_ms: ticket.first_ms,
+            first_ms: meta.first_ms,
         })
         .collect();
     let chunk = Chunk {
         names,
         records: stored,
     };
-    let room = records.iter().map(|held| held.record.size_bytes()).sum();
+    let room = records
+        .iter()
+        .map(|queued| queued.record.size_bytes())
+        .sum();
     let mut bytes = Vec::with_capacity(room);
     bytes.extend_from_slice(&[0; CHECKSUM_BYTES]);
     // Writing to memory fails for no value of these types; bytes without a chunk would be found damaged when read.
@@ -101,7 +106,7 @@ fn name<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
 }
 
 /// Reads the records of the chunk of this number. Payloads are slices of `bytes`.
-pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Held>, Damaged> {
+pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Queued>, Damaged> {
     let (checksum, body) = bytes.split_at_checked(CHECKSUM_BYTES).ok_or(Damaged)?;
     if crc32fast::hash(body).to_le_bytes() != *checksum {
         return Err(Damaged);
@@ -110,21 +115,15 @@ pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Held>, Damaged> {
     let names: Vec<Arc<str>> = chunk.names.iter().map(|name| Arc::from(*name)).collect();
     let name = |index: usize| names.get(index).cloned().ok_or(Damaged);
     let (since, history) = (Instant::now(), Arc::<[Past]>::default());
-    let held = |(index, stored): (usize, Stored<'_>)| {
-        Ok(Held {
-            record: Record {
-                payload: bytes.slice_ref(stored.payload),
-                partition: name(stored.partition)?,
-                event_time: stored.event_time,
-                expires_at: stored.expires_at,
-                event_id: stored.event_id.into(),
-                label: name(stored.label)?,
-            },
-            ticket: Ticket {
-                position: Position {
-                    source: name(stored.source)?,
-                    place: stored.place.into(),
-                },
+    let queued = |(index, stored): (usize, Stored<'_>)| {
+        Ok(Queued {
+            record: Record::new(bytes.slice_ref(stored.payload), stored.event_id)
+                .in_partition(name(stored.partition)?)
+                .at(stored.event_time)
+                .expiring_at(stored.expires_at)
+                .labeled(name(stored.label)?),
+            meta: RecordMeta {
+                origin: Origin::new(name(stored.source)?, stored.place.into()),
                 attempts: 0,
                 since,
                 first_ms: stored.first_ms,
@@ -137,7 +136,7 @@ pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Held>, Damaged> {
             },
         })
     };
-    chunk.records.into_iter().enumerate().map(held).collect()
+    chunk.records.into_iter().enumerate().map(queued).collect()
 }
 
 impl From<Place> for StoredPlace {
@@ -145,7 +144,9 @@ impl From<Place> for StoredPlace {
         match place {
             Place::Line(line) => Self::Line(line),
             Place::Request { request, event } => Self::Request { request, event },
-            Place::Replayed => Self::Replayed,
+            Place::Offset { partition, offset } => Self::Offset { partition, offset },
+            // A kind of place that this version does not store: the name of the source remains.
+            _ => Self::Whole,
         }
     }
 }
@@ -155,7 +156,8 @@ impl From<StoredPlace> for Place {
         match place {
             StoredPlace::Line(line) => Self::Line(line),
             StoredPlace::Request { request, event } => Self::Request { request, event },
-            StoredPlace::Replayed => Self::Replayed,
+            StoredPlace::Whole => Self::Whole,
+            StoredPlace::Offset { partition, offset } => Self::Offset { partition, offset },
         }
     }
 }

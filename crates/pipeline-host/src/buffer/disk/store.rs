@@ -108,11 +108,11 @@ pub(super) struct Store {
     sync: Sync,
     syncing: bool,
     reserve: Reserve,
-    /// Held as long as the store is.
+    /// Queued as long as the store is.
     _lock: File,
 }
 
-/// What a store held when it was opened.
+/// What a store queued when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Inventory {
     pub(super) events: u64,
@@ -123,10 +123,10 @@ pub(super) struct Inventory {
 }
 
 impl Store {
-    /// Opens the store of this folder, which is made where it is missing. Its lock is held until the store is dropped.
+    /// Opens the store of this folder, which is made where it is missing. Its lock is queued until the store is dropped.
     ///
     /// The log is brought into the file whenever it has `log_bytes`. Pages that were written anew until then, because what
-    /// they held is done, are brought there once only: the larger the log, the less is written.
+    /// they queued is done, are brought there once only: the larger the log, the less is written.
     pub(super) fn open(
         folder: &Path,
         sync: Sync,

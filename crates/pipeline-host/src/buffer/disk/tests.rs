@@ -2,11 +2,10 @@
 
 use super::store::{Change, PAGE_BYTES, Row, behind_whole_pages};
 use super::*;
-use crate::ack::{Ack, Receipt, Settled};
-use crate::batch::Ticket;
-use crate::event::{Place, Position};
+use crate::ack::Ack;
+use crate::batch::RecordMeta;
 use crate::stop::StopHandle;
-use pipeline_core::Record;
+use pipeline_core::{AckLevel, AckStatus, Origin, Receipt, Record};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -46,8 +45,9 @@ impl Rig {
                 max_bytes: 1024 * 1024,
                 timeout: Duration::ZERO,
             },
-            inputs: 1,
+            writer_panicked: Box::new(|| {}),
         })?);
+        buffer.add_input();
         let (stop, signal) = StopHandle::new(Duration::ZERO);
         let damaged = Arc::new(AtomicU64::new(0));
         let feeder = tokio::spawn({
@@ -69,34 +69,43 @@ impl Rig {
 
     /// Puts records in and waits until they are on disk.
     async fn push(&self, ids: &[String], bytes: usize) {
-        let (ack, receipt) = Ack::new();
-        let records = ids.iter().map(|id| held(id, bytes, ack.clone())).collect();
+        let (ack, receipt) = Ack::until(AckLevel::Stored);
+        let records = ids
+            .iter()
+            .map(|id| queued(id, bytes, ack.clone()))
+            .collect();
         self.buffer.push(records).await.unwrap();
         ack.done();
-        assert_eq!(safe(receipt).await, Settled::Safe);
+        assert_eq!(safe(receipt).await, AckStatus::Safe);
     }
 
-    async fn next(&self) -> Vec<Held> {
+    async fn next(&self) -> Vec<Queued> {
         let batch = self.buffer.queue().next_batch();
         let batch = tokio::time::timeout(PATIENCE, batch).await;
         let batch = batch.unwrap_or_else(|_| panic!("nothing comes: {:?}", self.buffer.shared));
-        batch.unwrap().into_held().collect()
+        batch.unwrap().into_queued().collect()
     }
 
     /// What a delivery does to the records that went through.
-    fn finish(&self, records: &[Held]) {
-        let slots: Vec<_> = records.iter().filter_map(|held| held.ticket.slot).collect();
+    fn finish(&self, records: &[Queued]) {
+        let slots: Vec<_> = records
+            .iter()
+            .filter_map(|queued| queued.meta.slot)
+            .collect();
         self.buffer.finish(&slots);
-        let bytes = records.iter().map(|held| held.record.size_bytes()).sum();
+        let bytes = records
+            .iter()
+            .map(|queued| queued.record.size_bytes())
+            .sum();
         self.buffer.queue().finish(records.len(), bytes);
     }
 
     /// What a delivery does to the records that are to be tried again.
-    fn put_back(&self, mut records: Vec<Held>) {
-        for held in &mut records {
-            held.ticket.attempts += 1;
+    fn put_back(&self, mut records: Vec<Queued>) {
+        for queued in &mut records {
+            queued.meta.attempts += 1;
         }
-        let tried = |held: &Held| Some((held.ticket.slot?, held.ticket.attempts));
+        let tried = |queued: &Queued| Some((queued.meta.slot?, queued.meta.attempts));
         self.buffer.tried(records.iter().filter_map(tried));
         self.buffer.queue().put_back(records.into_iter());
     }
@@ -120,10 +129,10 @@ impl Rig {
         self.buffer.end_input();
         let mut left = BTreeMap::new();
         while let Some(batch) = self.buffer.queue().next_batch().await {
-            let records: Vec<_> = batch.into_held().collect();
-            for held in &records {
-                let id = held.record.event_id.to_string();
-                assert_eq!(left.insert(id, held.ticket.attempts), None, "once only");
+            let records: Vec<_> = batch.into_queued().collect();
+            for queued in &records {
+                let id = queued.record.event_id.to_string();
+                assert_eq!(left.insert(id, queued.meta.attempts), None, "once only");
             }
             self.finish(&records);
         }
@@ -132,25 +141,18 @@ impl Rig {
     }
 }
 
-async fn safe(mut receipt: Receipt) -> Settled {
+async fn safe(mut receipt: Receipt) -> AckStatus {
     receipt.settled().await
 }
 
-fn held(id: &str, bytes: usize, ack: Ack) -> Held {
-    Held {
-        record: Record {
-            payload: vec![b'x'; bytes].into(),
-            partition: "1234567890123456".into(),
-            event_time: 1,
-            expires_at: i64::MAX,
-            event_id: id.into(),
-            label: "Order Completed -> Purchase".into(),
-        },
-        ticket: Ticket {
-            position: Position {
-                source: "events".into(),
-                place: Place::Line(1),
-            },
+fn queued(id: &str, bytes: usize, ack: Ack) -> Queued {
+    Queued {
+        record: Record::new(vec![b'x'; bytes], id)
+            .in_partition("1234567890123456")
+            .at(1)
+            .labeled("Order Completed -> Purchase"),
+        meta: RecordMeta {
+            origin: Origin::line("events".into(), 1),
             attempts: 0,
             since: Instant::now(),
             first_ms: 1,
@@ -227,15 +229,15 @@ proptest! {
                             .into_iter()
                             .enumerate()
                             .partition(|(index, _)| through >> (index % 64) & 1 == 1);
-                        let through: Vec<_> = through.into_iter().map(|(_, held)| held).collect();
-                        let again: Vec<_> = again.into_iter().map(|(_, held)| held).collect();
-                        for held in &through {
-                            let id = held.record.event_id.to_string();
+                        let through: Vec<_> = through.into_iter().map(|(_, queued)| queued).collect();
+                        let again: Vec<_> = again.into_iter().map(|(_, queued)| queued).collect();
+                        for queued in &through {
+                            let id = queued.record.event_id.to_string();
                             assert!(model.remove(&id).is_some() || done.contains(&id));
                             done.push(id);
                         }
-                        for held in &again {
-                            *model.entry(held.record.event_id.to_string()).or_default() = held.ticket.attempts + 1;
+                        for queued in &again {
+                            *model.entry(queued.record.event_id.to_string()).or_default() = queued.meta.attempts + 1;
                         }
                         rig.finish(&through);
                         rig.put_back(again);
@@ -412,7 +414,7 @@ async fn fill(rig: &Rig, folder: &Path, bytes: usize) -> (u64, u64) {
     loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let records = (0..at_once(bytes))
-            .map(|index| held(&format!("{bytes}-{number}-{index}"), bytes, Ack::none()));
+            .map(|index| queued(&format!("{bytes}-{number}-{index}"), bytes, Ack::none()));
         let is_at_rest = rig.buffer.shared.lock().pending == 0;
         let rest = rig.buffer.try_push(records.collect());
         tokio::task::yield_now().await;

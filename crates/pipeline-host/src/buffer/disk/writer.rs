@@ -3,12 +3,12 @@
 //! While one commit waits for the disk, the next ones gather. When the disk refuses, what was to be written is kept and
 //! tried again, no more room is given out, and records that are done still leave the store.
 //!
-//! Invariant: an acknowledgement hears [`Until::Kept`] only after the commit that holds its record.
+//! Invariant: an acknowledgement hears [`AckLevel::Stored`] only after the commit that holds its record.
 
 use super::store::{Change, DiskBufferError, Found, Row, Store};
 use super::{CACHED_BYTES, Shared, chunk};
-use crate::ack::Until;
-use crate::batch::{Held, Slot};
+use crate::batch::{Queued, Slot};
+use pipeline_core::AckLevel;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,14 +64,14 @@ pub(super) type Reading = Result<Option<Found>, DiskBufferError>;
 /// Records to be written, and the room that was set aside for them.
 #[derive(Debug)]
 pub(super) struct Append {
-    pub(super) records: Vec<Held>,
+    pub(super) records: Vec<Queued>,
     pub(super) bytes: u64,
 }
 
 /// Chunks of one commit, as records and as bytes.
 #[derive(Debug, Default)]
 struct Group {
-    chunks: Vec<Vec<Held>>,
+    chunks: Vec<Vec<Queued>>,
     rows: Vec<Row>,
     bytes: u64,
 }
@@ -126,7 +126,7 @@ impl Writer {
     }
 
     /// Runs until it is told to close; gives back what the disk did not take.
-    pub(super) fn run(mut self) -> Vec<Held> {
+    pub(super) fn run(mut self) -> Vec<Queued> {
         loop {
             self.receive();
             let is_due = self.due_at().is_none_or(|at| at <= Instant::now()) || self.closing;
@@ -238,7 +238,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is done where nothing else finds room, and lets the disk have the room that it held. Says whether the
+    /// Writes what is done where nothing else finds room, and lets the disk have the room that it queued. Says whether the
     /// disk took it.
     fn make_room(&mut self, settled: Settled) -> bool {
         self.store.make_room();
@@ -288,7 +288,7 @@ impl Writer {
         group
     }
 
-    fn add(&self, group: &mut Group, records: Vec<Held>) {
+    fn add(&self, group: &mut Group, records: Vec<Queued>) {
         if records.is_empty() {
             return;
         }
@@ -309,14 +309,17 @@ impl Writer {
         state.pending -= group.bytes;
         state.used = used.unwrap_or(state.used);
         for (row, mut records) in group.rows.iter().zip(group.chunks) {
-            for (index, held) in records.iter_mut().enumerate() {
-                held.ticket.ack.reached(Until::Kept);
+            for (index, queued) in records.iter_mut().enumerate() {
+                queued.meta.ack.reached(AckLevel::Stored);
                 let chunk = row.id;
-                held.ticket.slot = Some(Slot { chunk, index });
+                queued.meta.slot = Some(Slot { chunk, index });
             }
             state.events += row.events;
             state.last = row.id;
-            let bytes: usize = records.iter().map(|held| held.record.size_bytes()).sum();
+            let bytes: usize = records
+                .iter()
+                .map(|queued| queued.record.size_bytes())
+                .sum();
             // What finds no place is read again when its turn comes. Whoever waits for its final fate is told to come again.
             if state.cached_bytes + bytes <= CACHED_BYTES {
                 state.cached_bytes += bytes;
@@ -374,7 +377,7 @@ impl Writer {
     }
 
     /// What was not written, at the end.
-    fn refused(self) -> Vec<Held> {
+    fn refused(self) -> Vec<Queued> {
         let group = self.group.into_iter().flat_map(|group| group.chunks);
         let waiting = self.waiting.into_iter().map(|append| append.records);
         group.chain(waiting).flatten().collect()

@@ -2,19 +2,20 @@
 //!
 //! One JSON object a line in, one out, in the same order, in bounded memory.
 
-use super::{Failure, load, system_clock};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::line::{self, Line, MAX_LINE_BYTES};
 use jiff::Timestamp;
-use pipeline_core::{Clock, Encoded, Event, Explained, ManualClock, Registry, Sink};
+use pipeline_core::{Clock, Encoded, Event, ManualClock, Reason, Sink, SinkContext, SystemClock};
 use pipeline_host::config::SinkPlan;
-use pipeline_host::source::{Line, LineReader, too_large};
-use serde_json::{Value, json};
-use std::io::{self, BufRead, Write};
+use serde_json::json;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The pipeline file (.yaml, .yml, .toml or .json)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -29,13 +30,16 @@ pub(super) struct Arguments {
     now: Option<Timestamp>,
 }
 
-pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
     let clock: Arc<dyn Clock> = match arguments.now {
         Some(now) => Arc::new(ManualClock::at(now.as_millisecond())),
-        None => system_clock(),
+        None => Arc::new(SystemClock),
     };
-    let pipeline = load(&arguments.config, registry, &clock).await?;
-    let sink = Arc::clone(&choose(&pipeline.sinks, arguments.sink.as_deref())?.sink);
+    let pipeline = cx.load(&arguments.config)?;
+    let plan = choose(&pipeline.sinks, arguments.sink.as_deref())?;
+    let sink = plan
+        .make(SinkContext::new(plan.name.clone()).with_clock(Arc::clone(&clock)))
+        .await?;
     let explain = arguments.explain;
     let mapping = tokio::task::spawn_blocking(move || {
         map(
@@ -73,42 +77,58 @@ fn map(
     sink: &dyn Sink,
     clock: &dyn Clock,
     explain: bool,
-    input: impl BufRead,
+    input: impl Read,
     output: impl Write,
 ) -> io::Result<()> {
-    let mut lines = LineReader::new(input);
+    let mut input = BufReader::new(input);
     let mut output = io::BufWriter::new(output);
-    while let Some(line) = lines.next_line()? {
-        let event = match line {
+    skip_byte_order_mark(&mut input)?;
+    let (mut line, mut number) = (Vec::new(), 0);
+    while let Some(found) = line::next(&mut input, &mut line)? {
+        number += 1;
+        let event = match found {
             Line::Empty => continue,
             Line::TooLong => Err(too_large()),
             Line::Whole(bytes) => Ok(Event::new(bytes.to_vec(), clock.now_ms())),
         };
         match event {
             Ok(event) if explain => {
-                let Explained { encoded, explain } = sink.explain(&event);
-                write_object(&mut output, lines.number(), encoded, Some(&explain))?;
+                let explained = sink.explain(&event);
+                let explanation = explained.explanation.to_json();
+                write_object(&mut output, number, explained.encoded, Some(&explanation))?;
             }
-            Ok(event) => write_object(&mut output, lines.number(), sink.encode(&event), None)?,
+            Ok(event) => write_object(&mut output, number, sink.encode(&event), None)?,
             Err(reason) => {
-                let line = lines.number();
-                let object = json!({"outcome": "rejected", "reason": reason.code, "detail": reason.detail, "line": line});
+                let object = json!({"outcome": "rejected", "reason": reason.code, "detail": reason.detail, "line": number});
                 writeln!(output, "{object}")?;
             }
         }
-        // Somebody may be waiting for this answer before typing the next event.
-        if !lines.has_more_at_hand() {
+        // A person may wait for this answer before typing the next event.
+        if !input.buffer().contains(&b'\n') {
             output.flush()?;
         }
     }
     output.flush()
 }
 
+fn skip_byte_order_mark(input: &mut impl BufRead) -> io::Result<()> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if input.fill_buf()?.starts_with(MARK) {
+        input.consume(MARK.len());
+    }
+    Ok(())
+}
+
+fn too_large() -> Reason {
+    let detail = format!("the line is longer than {MAX_LINE_BYTES} bytes");
+    Reason::new("too_large", detail)
+}
+
 fn write_object(
     output: &mut impl Write,
     line: u64,
     encoded: Encoded,
-    explain: Option<&Value>,
+    explain: Option<&serde_json::Value>,
 ) -> io::Result<()> {
     match encoded {
         Encoded::Record(record) => {
@@ -135,6 +155,7 @@ fn write_object(
                 "{{\"outcome\":\"rejected\",\"reason\":{code},\"detail\":{detail},\"line\":{line}"
             )?;
         }
+        _ => output.write_all(b"{\"outcome\":\"unknown\"")?,
     }
     if let Some(explain) = explain {
         write!(output, ",\"explain\":{explain}")?;

@@ -1,18 +1,22 @@
 //! `pipeline presets [NAME]`: the presets of the linked sinks, or the mapping table of one.
 
-use super::{Failure, print};
-use pipeline_core::{PresetDescription, Registry};
+use crate::failure::Failure;
+use crate::output::print;
+use pipeline_core::{Component, PresetDescription, Registry};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// A preset's name
     name: Option<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
-    let presets: Vec<_> = registry.iter().flat_map(|sink| (sink.presets)()).collect();
+pub(crate) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
+    let presets: Vec<_> = registry
+        .sinks()
+        .flat_map(Component::preset_descriptions)
+        .collect();
     let Some(name) = &arguments.name else {
         let lines = presets
             .iter()

@@ -1,13 +1,11 @@
-//! Lines for people on standard error, and the line of progress that stays below them.
-//!
-//! On a terminal that line is refreshed in place and cut at the right edge; elsewhere each second is a line of its own.
-//!
-//! Invariant: whatever else is written goes above the line of progress, never into it.
+//! The line of progress: on a terminal it is refreshed in place and cut at the right edge; elsewhere each second is a line of
+//! its own.
 
+use crate::output::{CLEAR, SHOWN, print_line};
 use pipeline_host::report;
 use pipeline_host::telemetry::Telemetry;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -15,12 +13,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Columns of a terminal that does not say how many it has.
 const USUAL_WIDTH: usize = 80;
-/// Goes to the start of the terminal's line and empties it.
-const CLEAR: &str = "\r\x1b[K";
-
-/// Whether the last line of the terminal is one of progress.
-static SHOWN: AtomicBool = AtomicBool::new(false);
-
 /// Shows progress once a second, for ever.
 pub(super) async fn show(telemetry: Telemetry) {
     let in_place = io::stderr().is_terminal();
@@ -53,36 +45,6 @@ fn cut(line: &str, width: usize) -> String {
     }
     let kept = line.chars().take(width.saturating_sub(2));
     kept.chain(['…']).collect()
-}
-
-/// Writes a line for people to standard error. When nobody listens there, the pipeline goes on.
-pub(super) fn print_line(text: &str) {
-    let _ = Above.write_all(format!("{text}\n").as_bytes());
-}
-
-/// Takes the line of progress away.
-pub(super) fn clear() {
-    let _ = Above.write(b"");
-}
-
-/// Standard error, above the line of progress.
-#[derive(Debug)]
-pub(super) struct Above;
-
-impl Write for Above {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        // The lock keeps a new line of progress from coming in between.
-        let mut stderr = io::stderr().lock();
-        if SHOWN.swap(false, Ordering::AcqRel) {
-            stderr.write_all(CLEAR.as_bytes())?;
-        }
-        stderr.write_all(text)?;
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,19 @@
 //! All but `replay` need the pipeline file for the places and names only: no token, no source and no destination. All work
 //! beside a running pipeline.
 
-use super::run::{Signals, readable, stop_on_signals};
-use super::{FAILED, Failure, load, print, system_clock};
+use crate::context::Context;
+use crate::failure::{FAILED, Failure};
+use crate::output::print;
+use crate::run::{readable, stop_on_signals};
+use crate::signals::Signals;
 use clap::{Args, Subcommand};
-use pipeline_core::Registry;
+use pipeline_core::{Clock as _, SystemClock};
 use pipeline_host::config::{self, SinkPlan};
 use pipeline_host::dead_letter::{DeadLetters, Filter, Summary};
 use pipeline_host::replay::Replaying;
-use pipeline_host::report;
 use pipeline_host::telemetry::SinkSnapshot;
-use pipeline_host::topology::{Ending, StartOptions};
+use pipeline_host::topology::Ending;
+use pipeline_host::{StartOptions, report};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -54,7 +57,7 @@ What is purged is gone; `show` keeps a copy. What a replay is sending at the tim
 
 #[derive(Debug, Args)]
 #[command(about = "Show, replay and delete what could not be delivered", long_about = ABOUT, after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
@@ -122,11 +125,11 @@ struct Purge {
     all: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::List(place) => list(&place.sinks()?),
         Command::Show(show) => show.run(&show.place.sinks()?),
-        Command::Replay(replay) => replay.run(registry).await,
+        Command::Replay(replay) => replay.run(cx).await,
         Command::Purge(purge) => purge.run(&purge.place.sinks()?),
     }
 }
@@ -165,10 +168,10 @@ fn list(sinks: &Sinks) -> Result<ExitCode, Failure> {
 }
 
 impl Replay {
-    async fn run(&self, registry: &Registry) -> Result<ExitCode, Failure> {
+    async fn run(&self, cx: &Context<'_>) -> Result<ExitCode, Failure> {
         // Says which sinks there are, where `--sink` names none of them.
         self.place.sinks()?;
-        let mut pipeline = load(&self.place.config, registry, &system_clock()).await?;
+        let mut pipeline = cx.load(&self.place.config)?;
         let wanted = |plan: &SinkPlan| {
             self.place
                 .sink
@@ -186,7 +189,8 @@ impl Replay {
             };
             let options = StartOptions::default();
             let limit = pipeline.shutdown_limit;
-            let replaying = Replaying::new(plan, &pipeline.data_dir, filter, limit, &options)?;
+            let replaying =
+                Replaying::new(plan, &pipeline.data_dir, filter, limit, &options).await?;
             let signals = Signals::new()?;
             let stopping = tokio::spawn(stop_on_signals(
                 signals,
@@ -249,7 +253,7 @@ impl Show {
 
 impl Purge {
     fn run(&self, sinks: &Sinks) -> Result<ExitCode, Failure> {
-        let now_ms = system_clock().now_ms();
+        let now_ms = SystemClock.now_ms();
         let filter = Filter {
             reason: self.reason.clone(),
             before_ms: self

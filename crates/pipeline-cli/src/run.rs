@@ -1,13 +1,16 @@
 //! `pipeline run FILE`: runs a pipeline, shows its progress, and ends with the closing table.
 
-use super::progress::{self, print_line};
-use super::{FAILED, Failure, When, load, print, sandbox, system_clock};
-use pipeline_core::Registry;
-use pipeline_host::StopHandle;
-use pipeline_host::reload::Reloader;
-use pipeline_host::report;
+use crate::context::Context;
+use crate::extension::Companion;
+use crate::failure::{FAILED, Failure, problems};
+use crate::output::{self, print, print_line};
+use crate::progress;
+use crate::signals::Signals;
+use clap::ValueEnum;
+use pipeline_host::config::ConfigError;
 use pipeline_host::telemetry::Telemetry;
-use pipeline_host::topology::{self, StartOptions};
+use pipeline_host::topology::{self, Reloader};
+use pipeline_host::{Pipeline, StartOptions, StopHandle, report};
 use std::convert::Infallible;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -22,40 +25,49 @@ const WATCH_PAUSE: Duration = Duration::from_secs(1);
 const REMAINING_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The pipeline file (.yaml, .yml, .toml or .json)
     file: PathBuf,
     /// When to show progress on standard error, once a second
     #[arg(long, value_enum, default_value = "auto")]
     progress: When,
-    /// Reload the pipeline file when it changes, as SIGHUP does: sinks whose options changed go on with the new ones
+    /// Reload the pipeline file when it changes, as SIGHUP does: what was added, changed or removed in it takes effect
     #[arg(long)]
     watch_config: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode, Failure> {
+/// When something is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// Always, also into a file.
+    Always,
+    /// On a terminal.
+    Auto,
+    /// Never.
+    Never,
+}
+
+pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
     let signals = Signals::new()?;
-    let pipeline = load(&arguments.file, registry, &system_clock()).await?;
+    let pipeline = cx.load(&arguments.file)?;
     for sink in &pipeline.sinks {
-        for notice in &sink.notices {
+        for notice in sink.notices() {
             tracing::warn!(sink = %sink.name, "{notice}");
         }
     }
-    let sandbox = match &pipeline.sandbox {
-        Some(plan) => Some(sandbox::start(plan).await?),
-        None => None,
-    };
+    let companions = start_companions(&pipeline, cx).await?;
+    let files = pipeline.files();
     let running = topology::start(pipeline, StartOptions::default()).await?;
     for (source, address) in running.addresses() {
         tracing::info!(%source, %address, "listening");
     }
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
-    let reloader = running.reloader();
     let reloading = Reloading {
         arguments,
-        registry,
-        reloader: &reloader,
+        cx,
+        reloader: running.reloader(),
+        files,
         hangup: signal(SignalKind::hangup())?,
     };
     let shows_progress = match arguments.progress {
@@ -73,7 +85,7 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         progress.abort();
         // Only once it has ended can it no longer write a line.
         let _ = progress.await;
-        progress::clear();
+        output::clear();
     }
     for path in ending.dead_letters.values_mut() {
         *path = readable(path);
@@ -84,10 +96,10 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
         table.push('\n');
         table.push_str(&coverage);
     }
-    if let Some(sandbox) = sandbox {
+    for companion in companions {
         table.push('\n');
-        table.push_str(&sandbox::describe(&sandbox.summary()));
-        sandbox.stop().await;
+        table.push_str(&companion.describe());
+        companion.stop().await;
     }
     print(&table)?;
     Ok(if ending.is_complete() {
@@ -97,8 +109,25 @@ pub(super) async fn run(arguments: &Arguments, registry: &Registry) -> Result<Ex
     })
 }
 
+/// Starts what the sections of the program ask for.
+async fn start_companions(
+    pipeline: &Pipeline,
+    cx: &Context<'_>,
+) -> Result<Vec<Box<dyn Companion>>, Failure> {
+    let mut companions = Vec::new();
+    for extension in cx.extensions {
+        let Some(section) = extension.section() else {
+            continue;
+        };
+        if let Some(options) = pipeline.sections.get(section.name) {
+            companions.extend(extension.start(options).await?);
+        }
+    }
+    Ok(companions)
+}
+
 /// Stops a pipeline at the first signal, and ends it at the second. Says meanwhile what is left.
-pub(super) async fn stop_on_signals(mut signals: Signals, stop: StopHandle, telemetry: Telemetry) {
+pub(crate) async fn stop_on_signals(mut signals: Signals, stop: StopHandle, telemetry: Telemetry) {
     signals.next().await;
     print_line(
         "stopping: no more is read, requests on their way finish, memory buffers drain, disk buffers stay; a second \
@@ -120,11 +149,13 @@ pub(super) async fn stop_on_signals(mut signals: Signals, stop: StopHandle, tele
     stop.quit();
 }
 
-/// Takes up a changed pipeline file while the pipeline runs.
+/// Applies a changed pipeline file while the pipeline runs.
 struct Reloading<'a> {
     arguments: &'a Arguments,
-    registry: &'a Registry,
-    reloader: &'a Reloader,
+    cx: &'a Context<'a>,
+    reloader: Reloader,
+    /// Files besides the pipeline file that options were read from.
+    files: Vec<PathBuf>,
     hangup: Signal,
 }
 
@@ -149,31 +180,35 @@ impl Reloading<'_> {
         }
     }
 
-    async fn reload(&self) {
-        let loaded = load(&self.arguments.file, self.registry, &system_clock()).await;
-        let changed = loaded.and_then(|pipeline| Ok(self.reloader.reload(&pipeline)?));
-        match changed {
-            Ok(changed) if changed.is_empty() => {
-                tracing::info!("the configuration was read again; no sink has changed");
-            }
-            Ok(changed) => tracing::info!(
-                sinks = changed.join(", "),
-                "the configuration was read again; these sinks go on with their new options"
-            ),
+    async fn reload(&mut self) {
+        let pipeline = match self.cx.load(&self.arguments.file) {
+            Ok(pipeline) => pipeline,
             Err(failure) => {
-                tracing::error!(
-                    "the new configuration is not used, and the pipeline goes on with the old one: {failure}"
-                );
-                for problem in failure.problems() {
-                    tracing::error!("{problem}");
+                refused(&failure);
+                if let Failure::Config(error) = &failure {
+                    list_problems(error);
+                }
+                return;
+            }
+        };
+        let files = pipeline.files();
+        match self.reloader.reload(pipeline).await {
+            Ok(changes) => {
+                self.files = files;
+                for change in &changes {
+                    tracing::info!("{change}");
+                }
+                if changes.is_empty() {
+                    tracing::info!("the configuration was read again; nothing has changed");
                 }
             }
+            Err(error) => refused(&error),
         }
     }
 
     /// The files that the options come from, with what tells a change.
     fn files(&self) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
-        let mut files = self.reloader.files();
+        let mut files = self.files.clone();
         files.push(self.arguments.file.clone());
         let state = |file: &Path| {
             let metadata = file.metadata().ok()?;
@@ -186,8 +221,20 @@ impl Reloading<'_> {
     }
 }
 
+fn refused(error: &dyn std::error::Error) {
+    tracing::error!(
+        "the new configuration is not used, and the pipeline continues with the old one: {error}"
+    );
+}
+
+fn list_problems(error: &ConfigError) {
+    for problem in problems(error) {
+        tracing::error!("{problem}");
+    }
+}
+
 /// The path as one would type it: without detours, and from the current folder where it lies below.
-pub(super) fn readable(path: &Path) -> PathBuf {
+pub(crate) fn readable(path: &Path) -> PathBuf {
     let Ok(full) = path.canonicalize() else {
         return path.to_owned();
     };
@@ -196,27 +243,4 @@ pub(super) fn readable(path: &Path) -> PathBuf {
         .ok()
         .and_then(|folder| full.strip_prefix(folder).ok().map(Path::to_owned));
     below.unwrap_or(full)
-}
-
-/// The signals that ask a process to stop.
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

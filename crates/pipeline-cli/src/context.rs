@@ -1,0 +1,71 @@
+//! What every command works with: the linked components, and what the program adds.
+
+use crate::extension::Extension;
+use crate::failure::Failure;
+use pipeline_core::Registry;
+use pipeline_host::Pipeline;
+use pipeline_host::config::schema::ProgramSection;
+use pipeline_host::config::{self, ConfigError, LoadContext, Unbound};
+use std::path::Path;
+
+/// What every command works with.
+pub(crate) struct Context<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) extensions: &'a [&'a dyn Extension],
+    pub(crate) sections: Vec<ProgramSection>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(registry: &'a Registry, extensions: &'a [&'a dyn Extension]) -> Self {
+        let sections = extensions
+            .iter()
+            .filter_map(|extension| extension.section());
+        Self {
+            registry,
+            extensions,
+            sections: sections.collect(),
+        }
+    }
+
+    /// Reads a pipeline file with the environment of the process.
+    pub(crate) fn load(&self, path: &Path) -> Result<Pipeline, Failure> {
+        let pipeline = config::load(path, self.with(&|name| std::env::var(name).ok()))?;
+        self.check_sections(&pipeline)?;
+        Ok(pipeline)
+    }
+
+    /// Checks a pipeline file as far as that is possible without the environment.
+    pub(crate) fn load_without_environment(&self, path: &Path) -> Result<Unbound, Failure> {
+        let unbound = config::load_without_environment(path, self.with(&|_| None))?;
+        if let Some(pipeline) = &unbound.pipeline {
+            self.check_sections(pipeline)?;
+        }
+        Ok(unbound)
+    }
+
+    fn with<'c>(&'c self, environment: config::Environment<'c>) -> LoadContext<'c> {
+        LoadContext {
+            registry: self.registry,
+            environment,
+            sections: &self.sections,
+        }
+    }
+
+    /// Checks what the sections of the program say beyond their schemas.
+    fn check_sections(&self, pipeline: &Pipeline) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        for extension in self.extensions {
+            let Some(section) = extension.section() else {
+                continue;
+            };
+            if let Some(options) = pipeline.sections.get(section.name) {
+                let found = extension.check(options).into_iter();
+                problems.extend(found.map(|problem| problem.within(section.name)));
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid(problems))
+    }
+}

@@ -1,0 +1,55 @@
+//! What a program adds to the command: a subcommand, and something that runs beside a pipeline because its file asks for it.
+
+use crate::Failure;
+use async_trait::async_trait;
+use clap::{ArgMatches, Command};
+pub use pipeline_host::config::schema::ProgramSection;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// Something that a program adds to the command.
+#[async_trait]
+pub trait Extension: Sync {
+    /// A subcommand.
+    fn command(&self) -> Option<Command> {
+        None
+    }
+
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed; the exit code follows from it.
+    async fn run(&self, _matches: &ArgMatches) -> Result<ExitCode, Failure> {
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A section of the pipeline file.
+    fn section(&self) -> Option<ProgramSection> {
+        None
+    }
+
+    /// What is wrong with the options of the section, beyond what its schema says.
+    fn check(&self, _options: &Value) -> Vec<pipeline_core::options::Problem> {
+        Vec::new()
+    }
+
+    /// Starts what the section asks for, before the pipeline starts.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be started; the pipeline does not start then.
+    async fn start(&self, _options: &Value) -> Result<Option<Box<dyn Companion>>, Failure> {
+        Ok(None)
+    }
+}
+
+/// Something that runs beside a pipeline.
+#[async_trait]
+pub trait Companion: Send {
+    /// What it did, for the end of the run; a text that ends with a newline.
+    fn describe(&self) -> String;
+
+    /// Stops it.
+    async fn stop(self: Box<Self>);
+}

@@ -1,0 +1,86 @@
+//! Why a command failed, and the exit code that follows from it.
+
+use pipeline_core::RegistryError;
+use pipeline_core::options::Problem;
+use pipeline_host::config::ConfigError;
+use pipeline_host::dead_letter::DeadLetterError;
+use pipeline_host::replay::ReplayError;
+use pipeline_host::topology::StartError;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The run could not be made, or something is still held.
+pub(crate) const FAILED: u8 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 64;
+/// The configuration is wrong.
+const CONFIGURATION: u8 = 78;
+
+/// Why a command failed. Decides the exit code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The pipeline file cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A component cannot be made on this machine.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The program was linked in a way that does not work.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Dead letters cannot be read or removed.
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
+    /// Dead letters cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The command could not do its work.
+    #[error("{0}")]
+    Run(String),
+    /// Input or output failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Failure {
+    /// Every problem of a configuration that has some.
+    pub(crate) fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Config(error) => problems(error),
+            _ => &[],
+        }
+    }
+}
+
+/// Every problem of a configuration that has some.
+pub(crate) fn problems(error: &ConfigError) -> &[Problem] {
+    match error {
+        ConfigError::Invalid(problems) => problems,
+        _ => &[],
+    }
+}
+
+/// Says why a command failed; its exit code.
+pub(crate) fn report(failure: &Failure) -> ExitCode {
+    let code = match failure {
+        Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
+        Failure::Usage(_) => USAGE,
+        Failure::Config(_) => CONFIGURATION,
+        _ => FAILED,
+    };
+    let mut text = format!("error: {failure}\n");
+    for problem in failure.problems() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {problem}");
+    }
+    // When standard error is gone, the exit code still says it.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(code)
+}

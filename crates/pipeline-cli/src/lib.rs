@@ -1,0 +1,160 @@
+//! The `pipeline` command as a library: a program names the plugins that it links, and calls [`main`].
+//!
+//! ```no_run
+//! // use my_sink as _;            what the program links
+//! fn main() -> std::process::ExitCode {
+//!     pipeline_cli::main(&[])
+//! }
+//! ```
+//!
+//! One file a command. Invariant: results go to standard output, everything said about them to standard error, and a reader
+//! that goes away early (a broken pipe) is not an error.
+
+mod context;
+mod dead_letters;
+mod extension;
+mod failure;
+mod line;
+mod list;
+mod map;
+mod output;
+mod presets;
+mod progress;
+mod run;
+mod schema;
+mod signals;
+mod validate;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use context::Context;
+pub use extension::{Companion, Extension, ProgramSection};
+pub use failure::Failure;
+use failure::{USAGE, report};
+pub use output::{print, print_line};
+use pipeline_core::Registry;
+pub use signals::Signals;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+
+/// How long threads that still read may keep the process at its end.
+const EXIT_GRACE: Duration = Duration::from_millis(200);
+
+const ABOUT: &str = "Reads events, maps and delivers them with the sinks that are linked in.
+
+A pipeline file says where events come from and where they go:
+
+    sources:
+      events: { type: file, path: events.ndjson }
+    sinks:
+      meta: { type: meta_conversions, inputs: [events], ... }
+
+Try it in this order:
+
+    pipeline list                                         the sinks there are
+    pipeline schema meta_conversions                      the options of one
+    pipeline validate pipeline.yaml                       every problem of a file
+    pipeline map --config pipeline.yaml < events.ndjson   what would be sent
+    pipeline run pipeline.yaml                            send it
+    pipeline dead-letters list --config pipeline.yaml     what could not be delivered, and why";
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done: every event was delivered, filtered, rejected, or dropped as configured
+  1   the run could not be made, or events are still held (they are in the dead letters, or read again by the next run)
+  64  the command line is wrong
+  78  the configuration is wrong";
+
+#[derive(Debug, Parser)]
+#[command(name = "pipeline", version, about = "Runs event pipelines", long_about = ABOUT, after_help = EXIT_CODES)]
+struct Arguments {
+    /// What the log shows: off, error, warn, info, debug or trace [default: $PIPELINE_LOG, else info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<LevelFilter>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a pipeline until its input ends or it is told to stop (SIGINT, SIGTERM; a second one quits at once)
+    Run(run::Arguments),
+    /// Report every problem of a pipeline file
+    Validate(validate::Arguments),
+    /// List the linked sources, transforms and sinks
+    List,
+    /// Print the JSON Schema of the pipeline file, or of one component
+    Schema(schema::Arguments),
+    /// Show the presets of the linked sinks, or one preset's mapping table
+    Presets(presets::Arguments),
+    /// Show what would be sent for the events on standard input, one JSON object a line; nothing is sent
+    Map(map::Arguments),
+    DeadLetters(dead_letters::Arguments),
+}
+
+/// Runs the command that the process was started with. `extensions` are the commands and sections that the program adds.
+pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
+    let mut command = Arguments::command();
+    for extension in extensions {
+        command = command.subcommands(extension.command());
+    }
+    let matches = match command.try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version come this way too. When even this cannot be written, there is no reader.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    let level: Option<LevelFilter> = matches.get_one("log_level").copied();
+    let from_environment = std::env::var("PIPELINE_LOG")
+        .ok()
+        .and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.or(from_environment).unwrap_or(LevelFilter::INFO))
+        .with_target(false)
+        .with_writer(|| output::Above)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::Io(error)),
+    };
+    let result = runtime.block_on(execute(&matches, extensions));
+    runtime.shutdown_timeout(EXIT_GRACE);
+    match result {
+        Ok(code) => code,
+        Err(failure) => report(&failure),
+    }
+}
+
+async fn execute(
+    matches: &clap::ArgMatches,
+    extensions: &[&dyn Extension],
+) -> Result<ExitCode, Failure> {
+    if let Some((name, matches)) = matches.subcommand() {
+        let extension = extensions.iter().find(|extension| {
+            let command = extension.command();
+            command.is_some_and(|command| command.get_name() == name)
+        });
+        if let Some(extension) = extension {
+            return extension.run(matches).await;
+        }
+    }
+    let arguments =
+        Arguments::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let registry = Registry::linked()?;
+    let cx = Context::new(&registry, extensions);
+    match arguments.command {
+        Command::Run(arguments) => run::run(&arguments, &cx).await,
+        Command::Validate(arguments) => validate::run(&arguments, &cx),
+        Command::List => list::run(&registry),
+        Command::Schema(arguments) => schema::run(&arguments, &cx),
+        Command::Presets(arguments) => presets::run(&arguments, &registry),
+        Command::Map(arguments) => map::run(&arguments, &cx).await,
+        Command::DeadLetters(arguments) => dead_letters::run(&arguments, &cx).await,
+    }
+}

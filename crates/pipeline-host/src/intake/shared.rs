@@ -1,0 +1,196 @@
+//! What the calls of one source share: a chunk goes through the transforms, is encoded for every sink, and is accepted.
+
+use super::routes::Routes;
+use super::turn::{Turn, Turns};
+use crate::ack::Ack;
+use crate::runtime::{Failure, Failures};
+use crate::sink_input::{EncodeOutcome, Encoding};
+use pipeline_core::{Chunk, Refused, Verdict};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// What the calls of one source share.
+pub(crate) struct Shared {
+    /// The source's name.
+    name: String,
+    routes: Mutex<Arc<Routes>>,
+    turns: Turns,
+    failures: Failures,
+    has_failed: AtomicBool,
+}
+
+/// A chunk as every sink sees it.
+pub(super) struct Prepared {
+    routes: Arc<Routes>,
+    /// What each sink of the routes made of it.
+    encodings: Vec<Encoding>,
+}
+
+impl Shared {
+    pub(super) fn new(name: &str, routes: Routes, failures: Failures) -> Self {
+        Self {
+            name: name.to_owned(),
+            routes: Mutex::new(Arc::new(routes)),
+            turns: Turns::default(),
+            failures,
+            has_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// The source's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.routes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes what reads the source. Chunks that are on their way end where they were going.
+    pub(crate) fn set_routes(&self, routes: Routes) {
+        *self.routes.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+    }
+
+    /// Takes a turn for a chunk of this partition, where a transform asks for the order of the calls.
+    pub(super) fn turn(&self, routes: &Routes, partition: u64) -> Option<Turn> {
+        routes.is_ordered().then(|| self.turns.take(partition))
+    }
+
+    /// Runs the transforms on a chunk and encodes what they leave for every sink.
+    pub(super) async fn prepare(
+        self: Arc<Self>,
+        routes: Arc<Routes>,
+        turn: Option<Turn>,
+        chunk: Chunk,
+        ack: Ack,
+        in_place: bool,
+    ) -> Result<Prepared, Failure> {
+        if let Some(turn) = &turn {
+            turn.comes().await;
+        }
+        if self.has_failed.load(Ordering::Acquire) {
+            let task = format!("the intake of source `{}`", self.name);
+            return Err(Failure::task(task, "takes no more events"));
+        }
+        let chunks = match routes.transform(chunk).await {
+            Ok(chunks) => chunks,
+            Err(failure) => {
+                self.fail(failure.clone());
+                return Err(failure);
+            }
+        };
+        drop(turn);
+        let encode = {
+            let routes = Arc::clone(&routes);
+            move || {
+                let encodings = routes.encode(&chunks, &ack);
+                ack.done();
+                encodings
+            }
+        };
+        let encodings = if in_place {
+            encode()
+        } else {
+            let encoded = tokio::task::spawn_blocking(encode).await;
+            encoded.map_err(|_| {
+                let failure = Failure::panicked(format!("the encoding of source `{}`", self.name));
+                self.fail(failure.clone());
+                failure
+            })?
+        };
+        Ok(Prepared { routes, encodings })
+    }
+
+    /// No more events are taken: a transform or a task of the host has failed.
+    pub(super) fn fail(&self, failure: Failure) {
+        if !self.has_failed.swap(true, Ordering::AcqRel) {
+            self.failures.report(failure);
+        }
+    }
+
+    /// Reports what the source could not read.
+    pub(super) fn report(&self, failure: Failure) {
+        self.failures.report(failure);
+    }
+
+    /// Finds room in every buffer first, and only then counts and keeps anything.
+    pub(super) async fn accept_all(
+        &self,
+        prepared: Prepared,
+        ack: Ack,
+        deadline: Instant,
+    ) -> Result<(), Refused> {
+        let Prepared { routes, encodings } = prepared;
+        let mut rooms = Vec::with_capacity(encodings.len());
+        for (sink, encoding) in routes.sinks().zip(&encodings) {
+            let takes_what_fits = sink.current().drops_newest || encoding.records.is_empty();
+            rooms.push(if takes_what_fits {
+                None
+            } else {
+                let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
+                let room = sink.buffer.reserve(events, bytes, deadline).await;
+                Some(room.ok_or(Refused::Full)?)
+            });
+        }
+        let mut kept = true;
+        for ((sink, encoding), room) in routes.sinks().zip(encodings).zip(rooms) {
+            let Some(room) = room else {
+                kept &= sink.accept(encoding).await;
+                continue;
+            };
+            let (records, letters) = sink.count(encoding);
+            if let Err(rest) = room.fill(records) {
+                sink.hold(rest).await;
+            }
+            kept &= sink.reject(letters).await;
+        }
+        if kept {
+            ack.done();
+        }
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// Hands encoded events on, waiting for room. Once it returns, what will not be sent is in the dead letters; what will
+    /// be sent holds clones of its own of `ack`.
+    pub(super) async fn accept(self, ack: Ack) {
+        let mut kept = true;
+        for (sink, encoding) in self.routes.sinks().zip(self.encodings) {
+            kept &= sink.accept(encoding).await;
+        }
+        if kept {
+            ack.done();
+        }
+    }
+
+    /// What became of each input of the source: the best of the answers of all sinks.
+    pub(super) fn verdicts(&self, inputs: usize) -> Vec<Verdict> {
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; inputs];
+        for encoding in &self.encodings {
+            for (input, outcome) in &encoding.outcomes {
+                let Some(verdict) = verdicts.get_mut(*input) else {
+                    continue;
+                };
+                let better = match (outcome, &*verdict) {
+                    (EncodeOutcome::Accepted, _) => Some(Verdict::Accepted),
+                    (EncodeOutcome::Rejected(letter), None | Some(Verdict::Filtered { .. })) => {
+                        let letter = encoding.letters.get(*letter);
+                        letter.map(|letter| Verdict::Rejected(letter.reason.clone()))
+                    }
+                    (EncodeOutcome::Filtered(code), None) => Some(Verdict::Filtered { code }),
+                    _ => None,
+                };
+                if better.is_some() {
+                    *verdict = better;
+                }
+            }
+        }
+        let unread = Verdict::Filtered { code: "not_read" };
+        let verdicts = verdicts.into_iter();
+        verdicts
+            .map(|verdict| verdict.unwrap_or_else(|| unread.clone()))
+            .collect()
+    }
+}

@@ -1,0 +1,329 @@
+//! The way into one sink: encode, count, buffer, and dead letters for what the sink will not send.
+//!
+//! Invariant: an event that comes in is filtered, becomes a dead letter, is dropped by `drop_newest`, or is in the buffer.
+
+use crate::ack::Ack;
+use crate::batch::{BatchLimit, Queued, RecordMeta};
+use crate::buffer::{Buffer, DiskBuffer, QueueLimit};
+use crate::config::option::RetryOptions;
+use crate::dead_letter::{DeadLetters, Letter, Past};
+use crate::runtime::{StartOptions, watching};
+use crate::stop::StopSignal;
+use crate::telemetry::SinkTelemetry;
+use pipeline_core::{
+    Chunk, Clock, Encoded, Event, Item, Observer, Origin, Reason, Rejection, Sink,
+};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long to wait before a dead letter that could not be written is tried again.
+const DEAD_LETTER_RETRY: Duration = Duration::from_secs(5);
+
+/// What is between the sources and one sink.
+pub(crate) struct SinkInput {
+    pub(crate) name: String,
+    pub(crate) buffer: Buffer,
+    /// Notified when the sink's options change.
+    pub(crate) changed: Notify,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) telemetry: Arc<SinkTelemetry>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) stop: StopSignal,
+    current: Mutex<Arc<SinkSettings>>,
+}
+
+/// What can change about a sink while it runs.
+pub(crate) struct SinkSettings {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) drops_newest: bool,
+    pub(crate) concurrency: usize,
+    pub(crate) retry: RetryOptions,
+}
+
+/// What a sink made of a chunk.
+#[derive(Debug, Default)]
+pub(crate) struct Encoding {
+    pub(crate) records: Vec<Queued>,
+    pub(crate) letters: Vec<Letter>,
+    pub(crate) filtered: BTreeMap<&'static str, u64>,
+    /// What became of each entry of the chunk, in order, with the source's input that it was made from.
+    pub(crate) outcomes: Vec<(usize, EncodeOutcome)>,
+}
+
+/// What a sink made of one entry of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EncodeOutcome {
+    /// On its way.
+    Accepted,
+    /// Not meant for the destination, for the reason of this code.
+    Filtered(&'static str),
+    /// The letter of this index says why.
+    Rejected(usize),
+}
+
+impl Encoding {
+    /// Bytes that the records take in a buffer.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.records
+            .iter()
+            .map(|queued| queued.record.size_bytes())
+            .sum()
+    }
+
+    fn reject(&mut self, reason: Reason, origin: Origin, first_ms: i64) -> EncodeOutcome {
+        self.reject_letter(Letter {
+            reason,
+            origin,
+            attempts: 0,
+            first_ms,
+            record: None,
+            history: Arc::default(),
+        })
+    }
+
+    fn reject_letter(&mut self, letter: Letter) -> EncodeOutcome {
+        self.letters.push(letter);
+        EncodeOutcome::Rejected(self.letters.len() - 1)
+    }
+
+    fn filter(&mut self, code: &'static str) -> EncodeOutcome {
+        *self.filtered.entry(code).or_default() += 1;
+        EncodeOutcome::Filtered(code)
+    }
+}
+
+/// Keeps a sink open: while it has inputs, batches wait for more records. Ends its input when dropped.
+pub(crate) struct InputGuard(Arc<SinkInput>);
+
+impl InputGuard {
+    pub(crate) fn new(input: &Arc<SinkInput>) -> Self {
+        input.buffer.add_input();
+        Self(Arc::clone(input))
+    }
+
+    pub(crate) fn sink(&self) -> &Arc<SinkInput> {
+        &self.0
+    }
+}
+
+impl Drop for InputGuard {
+    fn drop(&mut self) {
+        self.0.buffer.end_input();
+    }
+}
+
+impl SinkInput {
+    pub(crate) fn new(
+        name: &str,
+        settings: SinkSettings,
+        buffer: Buffer,
+        dead_letters: DeadLetters,
+        options: &StartOptions,
+        stop: StopSignal,
+    ) -> Self {
+        let found = buffer.disk().map(DiskBuffer::found);
+        Self {
+            name: name.to_owned(),
+            buffer,
+            changed: Notify::new(),
+            dead_letters: Arc::new(dead_letters),
+            telemetry: Arc::new(SinkTelemetry::new(name, found)),
+            clock: Arc::clone(&options.clock),
+            observers: options.observers.clone(),
+            stop,
+            current: Mutex::new(Arc::new(settings)),
+        }
+    }
+
+    /// The sink as it is configured now.
+    pub(crate) fn current(&self) -> Arc<SinkSettings> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the options. Records that wait stay as they are.
+    pub(crate) fn change(&self, settings: SinkSettings, limit: QueueLimit, batch: BatchLimit) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.buffer.set_limits(limit, batch);
+        self.changed.notify_one();
+    }
+
+    /// Moves what is on disk into memory, as there is room, until nothing more comes.
+    pub(crate) async fn feed(&self) {
+        if let Some(disk) = self.buffer.disk() {
+            let damaged = |events| {
+                let detail = "the disk buffer's checksum does not match; what is left of it was set aside in the buffer's folder";
+                self.telemetry.lose(&Reason::new("damaged", detail), events);
+            };
+            disk.feed(self.stop.clone(), damaged).await;
+        }
+    }
+
+    /// Turns the entries of a chunk into records, each with a clone of `ack`. Changes nothing.
+    pub(crate) fn encode(&self, chunk: &Chunk, ack: &Ack) -> Encoding {
+        let entries = chunk.entries();
+        let mut encoding = Encoding::default();
+        encoding.records.reserve(entries.len());
+        encoding.outcomes.reserve(entries.len());
+        let since = Instant::now();
+        let first_ms = self.clock.now_ms();
+        let history: Arc<[Past]> = Arc::default();
+        let settings = self.current();
+        for entry in entries {
+            let outcome = match &entry.item {
+                Item::Event(event) => match self.encode_one(&settings, event) {
+                    Encoded::Record(record) => {
+                        let meta = RecordMeta {
+                            origin: event.origin().clone(),
+                            attempts: 0,
+                            since,
+                            first_ms,
+                            history: Arc::clone(&history),
+                            ack: ack.clone(),
+                            slot: None,
+                        };
+                        encoding.records.push(Queued { record, meta });
+                        EncodeOutcome::Accepted
+                    }
+                    Encoded::Filtered(reason) => encoding.filter(reason.code),
+                    Encoded::Rejected(rejection) => encoding.reject_letter(Letter {
+                        reason: rejection.reason,
+                        origin: event.origin().clone(),
+                        attempts: 0,
+                        first_ms,
+                        record: rejection.record.map(|record| *record),
+                        history: Arc::clone(&history),
+                    }),
+                    _ => {
+                        let detail = "the sink answered in a way that this host does not know";
+                        let reason = Reason::new("internal", detail);
+                        encoding.reject(reason, event.origin().clone(), first_ms)
+                    }
+                },
+                Item::Rejected { origin, reason } => {
+                    encoding.reject(reason.clone(), origin.clone(), first_ms)
+                }
+                Item::Dropped { reason } => encoding.filter(reason.code),
+                _ => encoding.filter("dropped"),
+            };
+            encoding.outcomes.push((entry.input, outcome));
+        }
+        encoding
+    }
+
+    /// Encodes one event. A panic of a plugin costs the one event that causes it.
+    fn encode_one(&self, settings: &SinkSettings, event: &Event) -> Encoded {
+        let encode = AssertUnwindSafe(|| settings.sink.encode(event));
+        let encoded = catch_unwind(encode).unwrap_or_else(|_| {
+            let detail = "the sink failed on this event; please report it";
+            Encoded::Rejected(Rejection::new(Reason::new("internal", detail)))
+        });
+        for observer in watching(&self.observers) {
+            observer.encoded(&self.name, event, &encoded);
+        }
+        encoded
+    }
+
+    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the dead letters. Says
+    /// whether the letters are there; for the records their acknowledgement speaks.
+    pub(crate) async fn accept(&self, encoding: Encoding) -> bool {
+        let (records, letters) = self.count(encoding);
+        let kept = self.reject(letters).await;
+        if self.current().drops_newest {
+            let rest = self.buffer.try_push(records);
+            if !rest.is_empty() {
+                tracing::debug!(sink = %self.name, events = rest.len(), reason = "buffer_full", "events dropped");
+                self.telemetry.drop_newest(rest.len());
+                rest.into_iter()
+                    .map(|queued| queued.meta.ack)
+                    .for_each(Ack::done);
+            }
+        } else if let Err(rest) = self.buffer.push(records).await {
+            self.hold(rest).await;
+        }
+        kept
+    }
+
+    /// Counts what came in, and hands over what has to go somewhere.
+    pub(crate) fn count(&self, encoding: Encoding) -> (Vec<Queued>, Vec<Letter>) {
+        SinkTelemetry::add(&self.telemetry.received, encoding.outcomes.len());
+        self.telemetry.filter(&encoding.filtered);
+        (encoding.records, encoding.letters)
+    }
+
+    /// Writes rejected events to the dead letters, and counts them. Says whether they are there: they are not when the
+    /// pipeline had to end first.
+    pub(crate) async fn reject(&self, letters: Vec<Letter>) -> bool {
+        let Some(letters) = self.write(letters).await else {
+            return false;
+        };
+        for letter in letters.iter() {
+            self.telemetry.reject(&letter.reason, &letter.origin);
+            for observer in watching(&self.observers) {
+                observer.rejected(&self.name, &letter.origin, &letter.reason);
+            }
+        }
+        true
+    }
+
+    /// The end for what is left. What its source would read again is given up; the rest goes to the dead letters. All of it
+    /// stays counted as queued.
+    pub(crate) async fn hold(&self, records: Vec<Queued>) {
+        let (again, lost): (Vec<_>, Vec<_>) = records
+            .into_iter()
+            .partition(|queued| queued.meta.ack.is_awaited());
+        SinkTelemetry::add(&self.telemetry.given_up, again.len());
+        drop(again);
+        let letters = lost.into_iter().map(|queued| Letter {
+            reason: Reason::new(
+                "held_at_shutdown",
+                "the pipeline stopped before the event was delivered",
+            ),
+            origin: queued.meta.origin,
+            attempts: queued.meta.attempts,
+            first_ms: queued.meta.first_ms,
+            record: Some(queued.record),
+            history: queued.meta.history,
+        });
+        self.write(letters.collect()).await;
+    }
+
+    /// Lets go of what is on disk, after the last record was sent.
+    pub(crate) async fn close(self: Arc<Self>) {
+        let input = Arc::clone(&self);
+        let closed =
+            tokio::task::spawn_blocking(move || input.buffer.disk().map(DiskBuffer::close));
+        // What the disk did not take in time.
+        if let Ok(Some(refused)) = closed.await {
+            self.hold(refused).await;
+        }
+    }
+
+    /// Writes letters, again and again until the disk takes them or the pipeline must end.
+    async fn write(&self, letters: Vec<Letter>) -> Option<Arc<Vec<Letter>>> {
+        let letters = Arc::new(letters);
+        if letters.is_empty() {
+            return Some(letters);
+        }
+        loop {
+            let (file, batch) = (Arc::clone(&self.dead_letters), Arc::clone(&letters));
+            let now_ms = self.clock.now_ms();
+            let written = tokio::task::spawn_blocking(move || file.append(&batch, now_ms)).await;
+            let problem = match written {
+                Ok(Ok(())) => return Some(letters),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the writer of dead letters failed".to_owned(),
+            };
+            tracing::error!(sink = %self.name, events = letters.len(), "{problem}");
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                () = tokio::time::sleep(DEAD_LETTER_RETRY) => {}
+                () = stop.deadline() => return None,
+            }
+        }
+    }
+}

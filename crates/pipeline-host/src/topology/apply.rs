@@ -1,0 +1,347 @@
+//! One pipeline into another: everything that can fail happens first, so that all of a change is made, or nothing of it.
+//!
+//! ```text
+//! check ─► make transforms and sinks, open buffers ─► open added sources ─► replace changed sources ─► switch over
+//!          (nothing runs yet: a failure leaves no trace)                    (undone where one fails)   (cannot fail)
+//! ```
+
+use super::diff::{Change, Step, diff, fixed};
+use super::error::{ReloadError, StartError};
+use super::part::{RunningSink, RunningSource, SOURCE_STOP_LIMIT};
+use super::supervisor::Supervisor;
+use crate::config::{Pipeline, SinkPlan, SourcePlan, TransformPlan};
+use crate::intake::{Routes, TransformNode};
+use crate::sink_input::{SinkInput, SinkSettings};
+use crate::stop::StopHandle;
+use pipeline_core::{Kind, Sink, SinkContext, Source, SourceContext, Transform, TransformContext};
+use std::sync::{Arc, PoisonError};
+
+/// Everything new that a change needs, made but not running.
+#[derive(Default)]
+struct Prepared {
+    transforms: Vec<Arc<TransformNode>>,
+    /// New sinks for running inputs.
+    changed: Vec<(SinkPlan, Arc<dyn Sink>)>,
+    added: Vec<(SinkPlan, Arc<SinkInput>, StopHandle)>,
+    sources: Vec<(SourcePlan, Box<dyn Source>)>,
+}
+
+impl Supervisor {
+    /// Changes what runs into this pipeline, and says what changed.
+    pub(super) async fn apply(&mut self, new: Pipeline) -> Result<Vec<Change>, ReloadError> {
+        let changes = diff(&self.pipeline, &new);
+        self.check(&new, &changes)?;
+        let mut prepared = self.prepare(&new, &changes).await?;
+        self.replace_sources(&new, &changes, &mut prepared).await?;
+        self.switch_over(new, &changes, prepared);
+        Ok(changes)
+    }
+
+    /// Refuses what cannot change while the pipeline runs.
+    fn check(&self, new: &Pipeline, changes: &[Change]) -> Result<(), ReloadError> {
+        let old = &self.pipeline;
+        let mut fixed_parts = Vec::new();
+        if old.data_dir != new.data_dir {
+            fixed_parts.push("data_dir".to_owned());
+        }
+        if old.shutdown_limit != new.shutdown_limit {
+            fixed_parts.push("shutdown".to_owned());
+        }
+        let names = old.sections.keys().chain(new.sections.keys());
+        let differing = names.filter(|name| old.sections.get(*name) != new.sections.get(*name));
+        for name in differing {
+            if !fixed_parts.contains(name) {
+                fixed_parts.push(name.clone());
+            }
+        }
+        if !fixed_parts.is_empty() {
+            return Err(ReloadError::NeedsRestart(fixed_parts));
+        }
+        for sink in &new.sinks {
+            if self.draining_names.contains(&sink.name) {
+                return Err(ReloadError::StillDraining(sink.name.clone()));
+            }
+        }
+        for change in of(changes, Kind::Sink, |step| {
+            matches!(step, Step::Change { .. })
+        }) {
+            let olds = old.sinks.iter().find(|sink| sink.name == change.name);
+            let news = new.sinks.iter().find(|sink| sink.name == change.name);
+            let options = olds.zip(news).map(|(old, new)| fixed(old, new));
+            if let Some(options) = options.filter(|options| !options.is_empty()) {
+                let sink = change.name.clone();
+                return Err(ReloadError::StoredEvents { sink, options });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything that is new. What is dropped on an error leaves no trace.
+    async fn prepare(
+        &mut self,
+        new: &Pipeline,
+        changes: &[Change],
+    ) -> Result<Prepared, ReloadError> {
+        let is_new = |kind, name: &str| {
+            of(changes, kind, |step| *step != Step::Remove).any(|change| change.name == name)
+        };
+        let mut prepared = Prepared::default();
+        for plan in &new.transforms {
+            let running = self.transforms.iter().find(|node| node.name == plan.name);
+            let node = match running.filter(|_| !is_new(Kind::Transform, &plan.name)) {
+                Some(running) => Arc::clone(running),
+                None => self.make_transform(plan, new).await?,
+            };
+            prepared.transforms.push(node);
+        }
+        for plan in new
+            .sinks
+            .iter()
+            .filter(|plan| is_new(Kind::Sink, &plan.name))
+        {
+            let sink = self.make_sink(plan).await?;
+            if self.sinks.iter().any(|sink| sink.plan.name == plan.name) {
+                prepared.changed.push((plan.clone(), sink));
+                continue;
+            }
+            let (stop, signal) = self.signal.part(new.shutdown_limit);
+            let (options, failures) = (&self.options, &self.failures);
+            let input =
+                RunningSink::prepare(plan, sink, &new.data_dir, options, failures, signal).await;
+            let input = input.map_err(StartError::from)?;
+            prepared.added.push((plan.clone(), input, stop));
+        }
+        for change in of(changes, Kind::Source, |step| *step == Step::Add) {
+            if let Some(plan) = new.sources.iter().find(|plan| plan.name == change.name) {
+                let source = self.open(plan, new).await?;
+                prepared.sources.push((plan.clone(), source));
+            }
+        }
+        Ok(prepared)
+    }
+
+    async fn make_transform(
+        &self,
+        plan: &TransformPlan,
+        new: &Pipeline,
+    ) -> Result<Arc<TransformNode>, StartError> {
+        let mut cx = TransformContext::new(plan.name.clone(), new.data_dir.clone());
+        cx.clock = Arc::clone(&self.options.clock);
+        let made = plan.config.build(cx).await;
+        let transform: Arc<dyn Transform> = made
+            .map_err(|error| StartError::Build {
+                kind: Kind::Transform,
+                name: plan.name.clone(),
+                error,
+            })?
+            .into();
+        let name = plan.name.clone();
+        Ok(Arc::new(TransformNode { name, transform }))
+    }
+
+    async fn make_sink(&self, plan: &SinkPlan) -> Result<Arc<dyn Sink>, StartError> {
+        let clock = Arc::clone(&self.options.clock);
+        plan.make(SinkContext::new(plan.name.clone()).with_clock(clock))
+            .await
+    }
+
+    async fn open(
+        &self,
+        plan: &SourcePlan,
+        pipeline: &Pipeline,
+    ) -> Result<Box<dyn Source>, StartError> {
+        let mut cx = SourceContext::new(plan.name.clone(), pipeline.data_dir.clone());
+        cx.clock = Arc::clone(&self.options.clock);
+        cx.room_limit = self.options.room_limit;
+        plan.config
+            .open(cx)
+            .await
+            .map_err(|error| StartError::Build {
+                kind: Kind::Source,
+                name: plan.name.clone(),
+                error,
+            })
+    }
+
+    /// Stops every source that has changed and opens the new one, which may need the same port or checkpoint. Where that
+    /// fails, the old ones are opened again.
+    async fn replace_sources(
+        &mut self,
+        new: &Pipeline,
+        changes: &[Change],
+        prepared: &mut Prepared,
+    ) -> Result<(), ReloadError> {
+        let changed = of(changes, Kind::Source, |step| {
+            matches!(step, Step::Change { .. })
+        });
+        let mut stopped: Vec<SourcePlan> = Vec::new();
+        let opened = prepared.sources.len();
+        for change in changed {
+            let Some(plan) = new.sources.iter().find(|plan| plan.name == change.name) else {
+                continue;
+            };
+            stopped.extend(self.stop_source(&change.name).await);
+            match self.open(plan, new).await {
+                Ok(source) => prepared.sources.push((plan.clone(), source)),
+                Err(error) => {
+                    // Lets go of what the new ones hold.
+                    prepared.sources.truncate(opened);
+                    self.restart(stopped).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops one source and waits until it has ended; its plan, where it ran.
+    async fn stop_source(&mut self, name: &str) -> Option<SourcePlan> {
+        let at = self
+            .sources
+            .iter()
+            .position(|source| source.plan.name == name)?;
+        let source = self.sources.remove(at);
+        source.stop.drain();
+        let plan = source.plan.clone();
+        if tokio::time::timeout(SOURCE_STOP_LIMIT, source.ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!(source = %plan.name, "the source did not stop in time");
+        }
+        Some(plan)
+    }
+
+    /// Undoes a change: opens sources that were stopped for it.
+    async fn restart(&mut self, plans: Vec<SourcePlan>) {
+        for plan in plans {
+            let pipeline = self.pipeline.clone();
+            match self.open(&plan, &pipeline).await {
+                Ok(source) => {
+                    let routes = self.routes(&plan.name, &pipeline);
+                    self.start_source(plan, source, routes);
+                }
+                Err(error) => self.failures.report(crate::runtime::Failure::task(
+                    format!("source `{}`", plan.name),
+                    format!("could not be opened again after a failed change: {error}"),
+                )),
+            }
+        }
+    }
+
+    /// Puts the new pipeline in the place of the old one. Nothing here can fail.
+    fn switch_over(&mut self, new: Pipeline, changes: &[Change], prepared: Prepared) {
+        self.transforms = prepared.transforms;
+        for (plan, sink) in prepared.changed {
+            if let Some(running) = self
+                .sinks
+                .iter_mut()
+                .find(|sink| sink.plan.name == plan.name)
+            {
+                let settings = SinkSettings::of(&plan, sink);
+                running
+                    .input
+                    .change(settings, plan.buffer.limit, plan.batch);
+                running.plan = plan;
+            }
+        }
+        for (plan, input, stop) in prepared.added {
+            self.telemetry.add(Arc::clone(&input.telemetry));
+            let folder = input.dead_letters.path().to_owned();
+            self.dead_letters.insert(plan.name.clone(), folder);
+            let seed = self.random.u64(..);
+            let sink = RunningSink::start(plan, input, stop, seed, &self.failures);
+            self.sinks.push(sink);
+        }
+        for source in &self.sources {
+            if new.sources.iter().any(|plan| plan.name == source.plan.name) {
+                source
+                    .intake
+                    .set_routes(self.routes(&source.plan.name, &new));
+            }
+        }
+        for (plan, source) in prepared.sources {
+            let routes = self.routes(&plan.name, &new);
+            self.start_source(plan, source, routes);
+        }
+        for change in of(changes, Kind::Source, |step| *step == Step::Remove) {
+            if let Some(source) = self.sources.iter().find(|s| s.plan.name == change.name) {
+                source.stop.drain();
+                self.addresses().remove(&change.name);
+            }
+        }
+        for change in of(changes, Kind::Sink, |step| *step == Step::Remove) {
+            self.remove_sink(&change.name);
+        }
+        // In the order of the file, as the first start has it.
+        self.pipeline = new;
+    }
+
+    /// Lets a sink deliver what it holds, within the limit of a shutdown.
+    fn remove_sink(&mut self, name: &str) {
+        let Some(at) = self.sinks.iter().position(|sink| sink.plan.name == name) else {
+            return;
+        };
+        let mut sink = self.sinks.remove(at);
+        sink.let_end();
+        if sink.input.buffer.disk().is_some() {
+            tracing::info!(sink = %name, "the removed sink sends no more; its events stay in the disk buffer");
+        }
+        sink.stop.drain();
+        let name = name.to_owned();
+        self.draining_names.push(name.clone());
+        self.draining
+            .spawn(async move { (name, sink.ended().await) });
+    }
+
+    fn start_source(&mut self, plan: SourcePlan, source: Box<dyn Source>, routes: Routes) {
+        if let Some(address) = source.address() {
+            self.addresses().insert(plan.name.clone(), address);
+        }
+        let (stop, signal) = self.signal.part(self.pipeline.shutdown_limit);
+        let source = RunningSource::start(
+            plan,
+            source,
+            routes,
+            &self.failures,
+            (stop, &signal),
+            self.ends.clone(),
+        );
+        self.sources.push(source);
+    }
+
+    fn addresses(
+        &self,
+    ) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<String, std::net::SocketAddr>> {
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What reads the source of this name in this pipeline.
+    fn routes(&self, source: &str, pipeline: &Pipeline) -> Routes {
+        let mut routes = Routes::default();
+        for plan in &pipeline.transforms {
+            if let Some(node) = self.transforms.iter().find(|node| node.name == plan.name) {
+                routes.add_transform(source, &plan.inputs, node);
+            }
+        }
+        for plan in &pipeline.sinks {
+            if let Some(sink) = self.sinks.iter().find(|sink| sink.plan.name == plan.name) {
+                routes.add_sink(source, &plan.inputs, &sink.input);
+            }
+        }
+        routes
+    }
+}
+
+/// The changes of one kind of component with such a step.
+fn of(
+    changes: &[Change],
+    kind: Kind,
+    step: impl Fn(&Step) -> bool,
+) -> impl Iterator<Item = &Change> {
+    changes
+        .iter()
+        .filter(move |change| change.kind == kind && step(&change.step))
+}
