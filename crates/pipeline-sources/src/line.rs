@@ -129,7 +129,7 @@ impl<R: BufRead> LineReader<R> {
             self.taken = 0;
             std::mem::swap(&mut self.line, &mut self.last);
             let too_long = std::mem::take(&mut self.too_long);
-            // An open line of which only the end was missing has been read before.
+            // An open line that only lacked its end has been read before.
             if !is_known {
                 return Ok(Some(self.last_line(too_long)));
             }

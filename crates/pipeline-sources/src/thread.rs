@@ -286,7 +286,7 @@ mod tests {
         let read = numbers(COUNT, End::Whole);
         assert_eq!(run_to_end(read, None, &intake).await, Ok(()));
         assert_eq!(intake.inputs(), expected);
-        // Nobody follows the receipts, so none is asked for.
+        // No receipt is followed, so none is asked for.
         assert!(intake.chunks().iter().all(|(_, ack)| ack.is_none()));
 
         let intake = TestIntake::new([]);
@@ -398,7 +398,7 @@ mod tests {
         let (unblock, blocked) = std::sync::mpsc::channel::<()>();
         let read = move |output: &Output<u32>| {
             output.send(vec![Event::new("1", 0).into()], None)?;
-            // As a read from a terminal at which nobody types.
+            // Like a read from a terminal without input.
             let _ = blocked.recv();
             Ok(())
         };

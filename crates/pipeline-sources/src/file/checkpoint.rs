@@ -47,7 +47,7 @@ pub(super) enum Change {
     Forget(u64),
 }
 
-/// Why there is no checkpoint.
+/// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckpointError {
     /// The folder or the file cannot be used.

@@ -103,8 +103,8 @@ impl Found {
         head(&file, is_gzip(&file)?)
     }
 
-    /// Whether what has been read is in this file. Of a compressed one only the start is looked at; opening it at the
-    /// place looks at the rest.
+    /// Whether what has been read is in this file. Of a compressed one only the start is compared; opening it at the
+    /// place compares the rest.
     pub(super) fn holds(&self, entry: &Entry) -> io::Result<bool> {
         let file = File::open(&self.path)?;
         let compressed = is_gzip(&file)?;

@@ -527,7 +527,7 @@ mod tests {
             queue,
         };
         reader.read(&output).unwrap();
-        let (mut lines, mut forgotten, mut said) = (0, Vec::new(), Vec::new());
+        let (mut lines, mut forgotten, mut reports) = (0, Vec::new(), Vec::new());
         while let Ok(read) = batches.try_recv() {
             match read {
                 Ok(batch) => {
@@ -536,10 +536,10 @@ mod tests {
                         forgotten.push(id);
                     }
                 }
-                Err(error) => said.push(error.to_string()),
+                Err(error) => reports.push(error.to_string()),
             }
         }
-        (lines, forgotten, said)
+        (lines, forgotten, reports)
     }
 
     #[test]
@@ -549,11 +549,11 @@ mod tests {
             std::fs::write(folder.path().join(name), "{}\n").unwrap();
         }
         assert_eq!(read(folder.path(), Entries::new(), 3), (3, vec![], vec![]));
-        let (lines, _, said) = read(folder.path(), Entries::new(), 2);
+        let (lines, _, reports) = read(folder.path(), Entries::new(), 2);
         let expected = "c.log` cannot be read: it is one of more than 2 files; name fewer";
         assert!(
-            lines == 2 && said.len() == 1 && said[0].ends_with(expected),
-            "{said:?}"
+            lines == 2 && reports.len() == 1 && reports[0].ends_with(expected),
+            "{reports:?}"
         );
         // A file that is away makes room.
         let away = Entry {

@@ -78,7 +78,7 @@ pub(super) fn has_files(entry: &Entry) -> bool {
     listed.is_some_and(|mut listed| listed.any(|listed| listed.is_ok()))
 }
 
-/// The regular files beside a file, as far as they can be looked at.
+/// The regular files beside a file, as far as their metadata can be read.
 pub(super) fn siblings(folder: PathBuf) -> Vec<Found> {
     let Ok(listed) = std::fs::read_dir(folder) else {
         return Vec::new();

@@ -177,7 +177,8 @@ mod tests {
             let stop = Stop::new(Arc::new(PanickingDeadline));
             let mut source = source(folder.path(), true, false, 0);
             source.reader = source.reader.following(follow);
-            let ended = source.run(intake, stop).await;
+            // The receipt stays open as long as the intake is there, so the committer has to wait.
+            let ended = source.run(Arc::<TestIntake>::clone(&intake), stop).await;
             assert_eq!(
                 ended.unwrap_err().to_string(),
                 "source `events`: the checkpoint committer panicked; please report it"

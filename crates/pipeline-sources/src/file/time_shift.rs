@@ -180,7 +180,7 @@ impl Time {
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "saturates, and then it is no possible time"
+        reason = "saturates, and the result is then out of range"
     )]
     fn of_number(number: f64) -> (i64, Form) {
         if number < LEAST_MILLISECONDS {

@@ -89,7 +89,7 @@ impl Format {
         }
     }
 
-    /// Every event of the body, or the reason why a line is none.
+    /// Every event of the body, or the reason why a line cannot be an event.
     pub(super) fn split(self, body: &Bytes) -> Result<Vec<Result<Bytes, Reason>>, Refusal> {
         let text = body
             .strip_prefix(b"\xef\xbb\xbf")
