@@ -6,7 +6,7 @@
 //! Invariant: at every moment the file holds one whole checkpoint, the old or the new one; and nothing of what files say,
 //! only lengths and checksums.
 
-use crate::source::mark::{Fingerprint, Mark};
+use crate::mark::{Fingerprint, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -17,30 +17,39 @@ use std::path::{Path, PathBuf};
 /// The version that is written.
 const VERSION: u64 = 1;
 /// Files that one source remembers at most.
-pub(crate) const MAX_FILES: usize = 10_000;
+pub(super) const MAX_FILES: usize = 10_000;
 /// Largest checkpoint that is read, in bytes: [`MAX_FILES`] with long paths.
 const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How far one file has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(super) struct Entry {
     /// Where it was; it may have been renamed since.
     #[serde(serialize_with = "as_text")]
-    pub(crate) path: PathBuf,
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
+    pub(super) path: PathBuf,
+    pub(super) device: u64,
+    pub(super) inode: u64,
     /// Its first bytes, because an inode is used again when a file is gone.
-    pub(crate) start: Fingerprint,
+    pub(super) start: Fingerprint,
     #[serde(flatten)]
-    pub(crate) mark: Mark,
+    pub(super) mark: Mark,
 }
 
-/// The files by a number that holds during one run, in the order in which they were met.
-pub(crate) type Entries = BTreeMap<u64, Entry>;
+/// The files by a number that is valid during one run, in the order in which they were found.
+pub(super) type Entries = BTreeMap<u64, Entry>;
 
-/// Why there is no checkpoint.
+/// What one batch of lines changes in a checkpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The file of this number has been read so far.
+    Read(u64, Entry),
+    /// The file of this number is gone.
+    Forget(u64),
+}
+
+/// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
+pub(super) enum CheckpointError {
     /// The folder or the file cannot be used.
     #[error("cannot be used: {0}; make it readable and writable, or set `checkpoint: false`")]
     Io(#[from] io::Error),
@@ -79,19 +88,19 @@ fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S:
 
 /// The checkpoint file of one source, held by this process alone.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(super) struct Store {
     path: PathBuf,
     folder: PathBuf,
     _lock: File,
 }
 
 impl Store {
-    pub(crate) fn path_of(data_dir: &Path, source: &str) -> PathBuf {
+    pub(super) fn path_of(data_dir: &Path, source: &str) -> PathBuf {
         data_dir.join("checkpoints").join(format!("{source}.json"))
     }
 
-    /// Takes hold of a source's checkpoint.
-    pub(crate) fn open(data_dir: &Path, source: &str) -> Result<Self, CheckpointError> {
+    /// Locks a source's checkpoint.
+    pub(super) fn open(data_dir: &Path, source: &str) -> Result<Self, CheckpointError> {
         let path = Self::path_of(data_dir, source);
         let folder = data_dir.join("checkpoints");
         std::fs::create_dir_all(data_dir)?;
@@ -112,12 +121,12 @@ impl Store {
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was saved last; nothing where there is nothing. What cannot be understood is set aside as `.bad`.
-    pub(crate) fn load(&self) -> Result<Entries, CheckpointError> {
+    /// What was saved last; empty if nothing was. A file that cannot be parsed is renamed to `.bad`.
+    pub(super) fn load(&self) -> Result<Entries, CheckpointError> {
         let mut bytes = Vec::new();
         match File::open(&self.path) {
             Ok(file) => file.take(MAX_CHECKPOINT_BYTES).read_to_end(&mut bytes)?,
@@ -135,7 +144,7 @@ impl Store {
         {
             return Ok((0..).zip(document.files).collect());
         }
-        // It is only ever replaced as a whole, so this is no trace of a crash but of a disk or a hand.
+        // Writes are atomic, so this is disk corruption or a manual edit.
         let aside = self.path.with_extension("json.bad");
         std::fs::rename(&self.path, &aside)?;
         tracing::error!(
@@ -148,7 +157,7 @@ impl Store {
     }
 
     /// Replaces what was saved. Blocks on the disk.
-    pub(crate) fn save(&self, entries: &Entries) -> io::Result<()> {
+    pub(super) fn save(&self, entries: &Entries) -> io::Result<()> {
         let document = Document {
             version: VERSION,
             files: entries.values().collect::<Vec<_>>(),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a line longer than [`MAX_LINE_BYTES`] is never held in memory, and is reported in its place.
 
-use super::mark::{Fingerprint, Mark};
+use crate::mark::{Fingerprint, Mark};
 use pipeline_core::Reason;
 use std::io::{self, BufRead};
 
@@ -41,7 +41,7 @@ pub struct LineReader<R> {
     /// The line that was read last.
     last: Vec<u8>,
     number: u64,
-    /// Where it went on from; counts until a line has been read.
+    /// Where reading resumed; set until a line has been read.
     resumed: Option<Mark>,
     offset: u64,
     open_bytes: u64,
@@ -53,7 +53,7 @@ impl<R: BufRead> LineReader<R> {
         Self::resume(reader, Mark::default())
     }
 
-    /// Lines of a stream that goes on at the offset of `mark`.
+    /// Lines of a stream that starts at the offset of `mark`.
     pub(crate) fn resume(reader: R, mark: Mark) -> Self {
         Self {
             reader,
@@ -70,7 +70,7 @@ impl<R: BufRead> LineReader<R> {
         }
     }
 
-    /// Does not give out a line before its end has come; at the end of the stream more may come.
+    /// Returns a line only once its end has arrived; the end of the stream may not be the last.
     pub(crate) fn waiting(mut self) -> Self {
         self.waits = true;
         self
@@ -91,7 +91,7 @@ impl<R: BufRead> LineReader<R> {
         self.number
     }
 
-    /// The place behind the line that was read last.
+    /// The place after the line that was read last.
     pub(crate) fn mark(&self) -> Mark {
         if let Some(mark) = self.resumed {
             return mark;
@@ -129,7 +129,7 @@ impl<R: BufRead> LineReader<R> {
             self.taken = 0;
             std::mem::swap(&mut self.line, &mut self.last);
             let too_long = std::mem::take(&mut self.too_long);
-            // An open line that has only got its end is not news.
+            // An open line that only lacked its end has been read before.
             if !is_known {
                 return Ok(Some(self.last_line(too_long)));
             }
@@ -137,7 +137,7 @@ impl<R: BufRead> LineReader<R> {
         Ok(None)
     }
 
-    /// Reads on to the end of the next line, and says whether it had one; `None` where there is no line to give out.
+    /// Reads to the end of the next line and returns whether it had one; `None` if there is no line to return.
     fn read_line(&mut self) -> io::Result<Option<bool>> {
         // An open line is the last one.
         if self.open_bytes > 0 {
@@ -223,7 +223,7 @@ mod tests {
     type Growth = (&'static str, &'static str, &'static [(u64, &'static str)]);
 
     #[test]
-    fn a_stream_goes_on_behind_what_was_read() {
+    fn a_resumed_stream_starts_after_what_was_read() {
         let cases: [Growth; 9] = [
             ("a\nb\n", "a\nb\n", &[]),
             (
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_waits_gives_out_a_line_when_its_end_has_come() {
+    fn a_reader_that_waits_returns_a_line_when_its_end_has_arrived() {
         /// A stream that ends again and again.
         struct Parts(Vec<&'static [u8]>, usize);
         impl io::Read for Parts {

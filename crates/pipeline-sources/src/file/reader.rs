@@ -2,25 +2,24 @@
 //!
 //! Invariant: a file is one file whatever its name, so a rotation neither skips a line nor reads one twice.
 
-use super::checkpoint::{Entries, MAX_FILES};
-use super::keeper::Change;
-use super::opened::{Found, Stat};
+use super::checkpoint::{Change, Entries, Entry, MAX_FILES};
+use super::opened::{Found, Opened, Stat};
+use super::pattern::{Located, Patterns};
 use super::recall::{Recalled, Resumed, folder, is_copy, recall, siblings};
 use super::time_shift::shift_ms;
 use super::tracked::Tracked;
-use super::{Files, Located};
-use crate::source::SourceError;
-use crate::source::chunk::{Output, Stopped};
+use crate::thread::{self, Stopped};
+use pipeline_core::SourceError;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often files that are followed are looked at.
+/// How often followed files are checked for changes.
 const POLL_PAUSE: Duration = Duration::from_millis(250);
-/// Chunks that are read from one file before it is another's turn.
-const TURN_CHUNKS: usize = 64;
+/// Batches that are read from one file before the next file gets its turn.
+const TURN_BATCHES: usize = 64;
 /// Files that are kept open while they are followed. Those beyond are opened again when they grow.
 const MAX_OPEN_FILES: usize = 64;
 /// When a file that could not be read is tried again, unless it changes before.
@@ -28,26 +27,58 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// How long a new file that starts like a known one may be a copy that a rotation is making.
 const COPY_PAUSE: Duration = Duration::from_secs(5);
 
+/// The thread's end of the queue.
+type Output = thread::Output<Change>;
+
 /// Reads the files of one source.
-pub(crate) struct FileReader {
-    files: Files,
+pub(super) struct FileReader {
+    settings: Settings,
     checkpoint: Option<(PathBuf, Entries)>,
+}
+
+/// What is read, and how.
+struct Settings {
+    patterns: Patterns,
+    shift_times: bool,
+    follow: bool,
     max_files: usize,
 }
 
 impl FileReader {
-    /// A reader that goes on from a checkpoint, if there is one.
-    pub(crate) fn new(files: Files, checkpoint: Option<(PathBuf, Entries)>) -> Self {
+    /// A reader of all lines of these files, to their ends.
+    pub(super) fn new(patterns: Patterns) -> Self {
         Self {
-            files,
-            checkpoint,
-            max_files: MAX_FILES,
+            settings: Settings {
+                patterns,
+                shift_times: false,
+                follow: false,
+                max_files: MAX_FILES,
+            },
+            checkpoint: None,
         }
     }
 
-    /// Reads everything, or for ever, or until nobody listens.
-    pub(crate) fn read(self, output: &Output) -> Result<(), Stopped> {
-        let follows = self.files.follow;
+    /// The same reader; `shift_times` says whether all times are shifted so that the newest is now.
+    pub(super) fn shifting_times(mut self, shift_times: bool) -> Self {
+        self.settings.shift_times = shift_times;
+        self
+    }
+
+    /// The same reader; `follow` says whether it continues to read as files grow.
+    pub(super) fn following(mut self, follow: bool) -> Self {
+        self.settings.follow = follow;
+        self
+    }
+
+    /// The same reader, resuming from the checkpoint at `path` with these entries.
+    pub(super) fn resuming(mut self, path: PathBuf, entries: Entries) -> Self {
+        self.checkpoint = Some((path, entries));
+        self
+    }
+
+    /// Reads everything, or when following, until the pipeline stops.
+    pub(super) fn read(self, output: &Output) -> Result<(), Stopped> {
+        let follows = self.settings.follow;
         let reading = Reading::start(self, output)?;
         if follows {
             reading.follow()
@@ -58,22 +89,21 @@ impl FileReader {
 }
 
 struct Reading<'a> {
-    files: Files,
+    settings: Settings,
     output: &'a Output,
     checkpoint: Option<PathBuf>,
-    max_files: usize,
     tracked: Vec<Tracked>,
     /// The files that are being read.
     ids: HashSet<(u64, u64)>,
-    /// Files that may come back.
+    /// Files whose folder is missing or empty; they may come back.
     away: Entries,
     next_id: u64,
     has_several: bool,
     shift_ms: i64,
-    /// Whether there were events.
+    /// Whether any event has been read.
     read_any: bool,
-    /// Whether it has been said that there are too many files.
-    said_too_many: bool,
+    /// Whether it has been reported that there are too many files.
+    reported_too_many: bool,
     /// New files that may be copies, and since when they are known.
     suspects: HashMap<(u64, u64), Instant>,
 }
@@ -81,21 +111,22 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Finds the files, and those of the last run among them.
     fn start(reader: FileReader, output: &'a Output) -> Result<Self, Stopped> {
-        let files = reader.files;
-        let located = files.expand();
-        let has_several = located.len() > 1 || (files.follow && files.may_be_several());
+        let settings = reader.settings;
+        let located = settings.patterns.expand();
+        let may_be_several = settings.follow && settings.patterns.may_be_several();
+        let has_several = located.len() > 1 || may_be_several;
         let mut found = Vec::new();
         for located in located {
             match look(located) {
                 Ok(file) => found.push(file),
-                Err((path, error)) if files.follow => {
+                Err((path, error)) if settings.follow => {
                     let (source, path) = (&output.source, path.display());
                     tracing::warn!(%source, "`{path}` cannot be read yet: {error}; it is read as soon as it can be");
                 }
-                Err((path, error)) => output.fail(file_error(output, path, error))?,
+                Err((path, error)) => output.report(file_error(output, &path, &error))?,
             }
         }
-        let shift_ms = if files.shift_times {
+        let shift_ms = if settings.shift_times {
             let paths = found.iter().map(|found| found.path.as_path());
             shift_ms(paths, output.clock.now_ms())
         } else {
@@ -111,24 +142,23 @@ impl<'a> Reading<'a> {
         } = recall(entries, found, HashSet::new());
         let mut reading = Self {
             has_several: has_several || resumed.len() > 1,
-            files,
+            settings,
             output,
             checkpoint,
-            max_files: reader.max_files,
             tracked: Vec::new(),
             ids: HashSet::new(),
             away,
             next_id,
             shift_ms,
             read_any: false,
-            said_too_many: false,
+            reported_too_many: false,
             suspects: HashMap::new(),
         };
         reading.track_all(resumed, gone)?;
         Ok(reading)
     }
 
-    /// Forgets files that are gone, and takes up those that were found.
+    /// Forgets files that are gone, and adds those that were found.
     fn track_all(&mut self, resumed: Vec<Resumed>, gone: Entries) -> Result<(), Stopped> {
         for (id, entry) in gone {
             let (source, path) = (&self.output.source, entry.path.display());
@@ -140,19 +170,19 @@ impl<'a> Reading<'a> {
             self.forget(id)?;
         }
         for file in resumed {
-            self.track(file.found, file.known, file.is_asked_for)?;
+            self.track(file.found, file.known, file.is_configured)?;
         }
         Ok(())
     }
 
-    /// Reads every file to its end. One that cannot be read costs no other.
+    /// Reads every file to its end. A file that cannot be read does not affect the others.
     fn read_once(mut self) -> Result<(), Stopped> {
         let is_resumed = self.tracked.iter().any(|file| file.mark.end() > 0);
         while !self.tracked.is_empty() {
             for mut file in self.take_tracked() {
                 if let Err(error) = self.read_file(&mut file)? {
-                    let error = file_error(self.output, file.found.path, error);
-                    self.output.fail(error)?;
+                    let error = file_error(self.output, file.path(), &error);
+                    self.output.report(error)?;
                 }
             }
         }
@@ -163,7 +193,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Takes the files out to be read; meanwhile more may be found.
+    /// Takes the files out to be read; more may be found meanwhile.
     fn take_tracked(&mut self) -> Vec<Tracked> {
         self.ids = self
             .tracked
@@ -178,7 +208,7 @@ impl<'a> Reading<'a> {
             return Ok(Err(error));
         }
         loop {
-            let (any, more) = file.read_chunk(self.output, self.shift_ms)?;
+            let (any, more) = file.read_batch(self.output, self.shift_ms)?;
             self.read_any |= any;
             match more {
                 Ok(true) => {}
@@ -190,9 +220,9 @@ impl<'a> Reading<'a> {
         Ok(Ok(()))
     }
 
-    /// Opens a file where it goes on, or at its start when it no longer holds what was read.
+    /// Opens a file where the next line starts, or at its start if it no longer holds what was read.
     fn open(&mut self, file: &mut Tracked) -> Result<io::Result<()>, Stopped> {
-        let follows = self.files.follow;
+        let follows = self.settings.follow;
         match file.open(follows) {
             Ok(true) => Ok(Ok(())),
             Ok(false) => {
@@ -207,10 +237,10 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads whatever comes, until nobody listens.
+    /// Reads whatever is appended, until the pipeline stops.
     fn follow(mut self) -> Result<(), Stopped> {
         let mut looked = Instant::now();
-        let mut has_said = false;
+        let mut has_logged = false;
         loop {
             let mut any = false;
             let mut tracked = self.take_tracked();
@@ -225,9 +255,9 @@ impl<'a> Reading<'a> {
                 return Err(Stopped);
             }
             if !any {
-                if !has_said {
-                    tracing::info!(source = %self.output.source, "all that is there has been read; waiting for more lines");
-                    has_said = true;
+                if !has_logged {
+                    tracing::info!(source = %self.output.source, "everything has been read; waiting for more lines");
+                    has_logged = true;
                 }
                 std::thread::sleep(POLL_PAUSE);
             }
@@ -238,13 +268,14 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads what has come to a file; says whether there was anything. What goes wrong is said once and tried again.
+    /// Reads what was appended to a file; returns whether there was anything. An error is logged once, and the file is
+    /// tried again.
     fn turn(&mut self, file: &mut Tracked) -> Result<bool, Stopped> {
         let turned = self.try_turn(file)?;
         turned.or_else(|error| {
             if file.retry_at.is_none() {
                 let (source, path) = (&self.output.source, file.path().display());
-                tracing::warn!(%source, "`{path}` cannot be read: {error}; it is tried again");
+                tracing::warn!(%source, "`{path}` cannot be read: {error}; trying again");
             }
             file.opened = None;
             file.read_at = Some(file.found.stat);
@@ -256,7 +287,7 @@ impl<'a> Reading<'a> {
     fn try_turn(&mut self, file: &mut Tracked) -> Result<io::Result<bool>, Stopped> {
         let stat = match file.look() {
             Ok(stat) if stat.id() == file.found.stat.id() => stat,
-            // Whether it is gone or renamed shows when the folder is looked at.
+            // `look_around` finds out whether it is gone or renamed.
             Ok(_) => return Ok(Ok(false)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(false)),
             Err(error) => return Ok(Err(error)),
@@ -269,14 +300,14 @@ impl<'a> Reading<'a> {
                 }
                 return Ok(Ok(false));
             }
-            match file.opened.as_mut().map(super::opened::Opened::goes_on) {
+            match file.opened.as_mut().map(Opened::can_continue) {
                 Some(Ok(true)) | None => {}
                 Some(Ok(false)) => file.opened = None,
                 Some(Err(error)) => return Ok(Err(error)),
             }
         }
         if stat.is_regular && stat.length == 0 && file.mark.end() == 0 {
-            // Whether it will be compressed shows with its first bytes.
+            // Its first bytes will tell whether it is compressed.
             file.read_at = Some(stat);
             return Ok(Ok(false));
         }
@@ -286,13 +317,13 @@ impl<'a> Reading<'a> {
             return Ok(Err(error));
         }
         let mut any = false;
-        let turn = if file.is_asked_for {
-            TURN_CHUNKS
+        let turn = if file.is_configured {
+            TURN_BATCHES
         } else {
             usize::MAX
         };
         for _ in 0..turn {
-            let (events, more) = file.read_chunk(self.output, self.shift_ms)?;
+            let (events, more) = file.read_batch(self.output, self.shift_ms)?;
             any |= events;
             match more {
                 Ok(true) => {}
@@ -307,11 +338,11 @@ impl<'a> Reading<'a> {
         Ok(Ok(true))
     }
 
-    /// The end of a file that has been deleted: a last line will not get its end any more.
+    /// Ends a file that has been deleted: its last line will not be completed any more.
     fn finish(&mut self, file: &mut Tracked) -> Result<(), Stopped> {
         if let Some(opened) = &mut file.opened {
             opened.lines.stop_waiting();
-            let (_, read) = file.read_chunk(self.output, self.shift_ms)?;
+            let (_, read) = file.read_batch(self.output, self.shift_ms)?;
             if let Err(error) = read {
                 let (source, path) = (&self.output.source, file.path().display());
                 tracing::warn!(%source, "the last line of `{path}` cannot be read: {error}");
@@ -321,9 +352,9 @@ impl<'a> Reading<'a> {
         self.forget(file.id)
     }
 
-    /// Looks for new files, and for those that have been renamed or deleted.
+    /// Looks for new files, and for files that have been renamed or deleted.
     fn look_around(&mut self) -> Result<(), Stopped> {
-        let located = self.files.expand().into_iter();
+        let located = self.settings.patterns.expand().into_iter();
         let found = located.filter_map(|located| look(located).ok());
         let tracked: HashMap<_, _> = (0..)
             .zip(&self.tracked)
@@ -341,8 +372,11 @@ impl<'a> Reading<'a> {
             }
         }
         for file in &mut self.tracked {
-            file.is_asked_for = ids.contains(&file.found.stat.id());
-            if !file.is_asked_for && file.opened.is_none() && !file.is_at_path() && !file.relocate()
+            file.is_configured = ids.contains(&file.found.stat.id());
+            if !file.is_configured
+                && file.opened.is_none()
+                && !file.is_at_path()
+                && !file.relocate()
             {
                 file.is_gone = true;
                 self.away.insert(file.id, file.entry());
@@ -357,8 +391,8 @@ impl<'a> Reading<'a> {
         self.track_all(recalled.files, recalled.gone)
     }
 
-    /// Whether a new file starts like one that is followed. If a rotation is copying that one, it is truncated in a
-    /// moment, and then the new file goes on where it stood.
+    /// Whether a new file starts like one that is followed. If a rotation is copying that one, it will be truncated in a
+    /// moment, and then reading resumes in the new file.
     fn may_be_copy(&mut self, found: &Found) -> bool {
         let Ok(head) = found.head() else {
             return false;
@@ -371,7 +405,7 @@ impl<'a> Reading<'a> {
         since.or_insert_with(Instant::now).elapsed() < COPY_PAUSE
     }
 
-    /// Reads what is left of a file that was truncated in its copy, if its folder holds one.
+    /// If a file was copied and truncated, reads the rest from the copy in its folder.
     fn track_copy(&mut self, file: &Tracked) -> Result<(), Stopped> {
         let entry = file.entry();
         let copy = folder(&entry)
@@ -382,7 +416,7 @@ impl<'a> Reading<'a> {
         let id = self.next_id;
         self.next_id += 1;
         self.track(found, Some((id, entry)), false)?;
-        // Before the checkpoint learns that the first is at its start again.
+        // Before the checkpoint records that the first is at its start again.
         if let Some(mut copy) = self.tracked.pop() {
             self.send_change(&mut copy)?;
             self.tracked.push(copy);
@@ -393,17 +427,17 @@ impl<'a> Reading<'a> {
     fn track(
         &mut self,
         found: Found,
-        known: Option<(u64, super::checkpoint::Entry)>,
-        is_asked_for: bool,
+        known: Option<(u64, Entry)>,
+        is_configured: bool,
     ) -> Result<(), Stopped> {
-        if self.tracked.len() + self.away.len() >= self.max_files && !self.forget_one()? {
-            if !std::mem::replace(&mut self.said_too_many, true) {
+        if self.tracked.len() + self.away.len() >= self.settings.max_files && !self.forget_one()? {
+            if !std::mem::replace(&mut self.reported_too_many, true) {
                 let text = format!(
                     "it is one of more than {} files; name fewer",
-                    self.max_files
+                    self.settings.max_files
                 );
-                let error = file_error(self.output, found.path, io::Error::other(text));
-                self.output.fail(error)?;
+                let error = file_error(self.output, &found.path, &io::Error::other(text));
+                self.output.report(error)?;
             }
             return Ok(());
         }
@@ -417,19 +451,19 @@ impl<'a> Reading<'a> {
         let id = id.unwrap_or(self.next_id);
         self.next_id = self.next_id.max(id + 1);
         let mut file = Tracked::new(id, found, label, known);
-        file.is_asked_for = is_asked_for;
+        file.is_configured = is_configured;
         self.tracked.push(file);
         Ok(())
     }
 
-    /// Forgets a file that is away, or else was rotated and has been read, to make room for another.
+    /// Forgets a file whose folder is missing, or one that was rotated and has been read, to make room for another.
     fn forget_one(&mut self) -> Result<bool, Stopped> {
         if let Some((id, _)) = self.away.pop_first() {
             self.forget(id)?;
             return Ok(true);
         }
-        let is_over = |file: &Tracked| !file.is_asked_for && file.is_complete();
-        let Some(index) = self.tracked.iter().position(is_over) else {
+        let is_finished = |file: &Tracked| !file.is_configured && file.is_complete();
+        let Some(index) = self.tracked.iter().position(is_finished) else {
             return Ok(false);
         };
         let file = self.tracked.remove(index);
@@ -446,7 +480,7 @@ impl<'a> Reading<'a> {
         self.output.send(Vec::new(), file.change())
     }
 
-    /// Closes files that have been read to their ends, those met first before the others.
+    /// Closes files that have been read to their ends, oldest first.
     fn close_some(&mut self) {
         let opened = self.tracked.iter().filter(|file| file.opened.is_some());
         let mut excess = opened.count().saturating_sub(MAX_OPEN_FILES);
@@ -464,54 +498,48 @@ fn look(located: Located<PathBuf>) -> Located<Found> {
     Found::at(&path).map_err(|error| (path, error))
 }
 
-fn file_error(output: &Output, path: PathBuf, error: io::Error) -> SourceError {
-    SourceError::File {
-        name: output.source.clone(),
-        path,
-        error,
-    }
+fn file_error(output: &Output, path: &Path, error: &io::Error) -> SourceError {
+    let (source, path) = (&output.source, path.display());
+    SourceError::new(format!(
+        "source `{source}`: `{path}` cannot be read: {error}"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::checkpoint::Entry;
     use super::*;
-    use crate::source::mark::Mark;
+    use crate::mark::{Fingerprint, Mark};
     use pipeline_core::ManualClock;
-    use std::path::Path;
     use tokio::sync::mpsc;
 
     /// What one run reads, which files it forgets, and what it complains about.
     fn read(folder: &Path, entries: Entries, max_files: usize) -> (usize, Vec<u64>, Vec<String>) {
-        let files = Files {
-            paths: vec!["*.log".into()],
+        let patterns = Patterns {
+            written: vec!["*.log".into()],
             base_dir: folder.to_owned(),
-            shift_times: false,
-            checkpoint: true,
-            follow: false,
         };
-        let mut reader = FileReader::new(files, Some((folder.join("checkpoint"), entries)));
-        reader.max_files = max_files;
-        let (chunks, mut read) = mpsc::channel(100);
+        let mut reader = FileReader::new(patterns).resuming(folder.join("checkpoint"), entries);
+        reader.settings.max_files = max_files;
+        let (queue, mut batches) = mpsc::channel(100);
         let output = Output {
             source: "events".to_owned(),
             clock: Arc::new(ManualClock::at(0)),
-            chunks,
+            queue,
         };
         reader.read(&output).unwrap();
-        let (mut lines, mut forgotten, mut said) = (0, Vec::new(), Vec::new());
-        while let Ok(read) = read.try_recv() {
+        let (mut lines, mut forgotten, mut reports) = (0, Vec::new(), Vec::new());
+        while let Ok(read) = batches.try_recv() {
             match read {
-                Ok(chunk) => {
-                    lines += chunk.inputs.len();
-                    if let Some(Change::Forget(id)) = chunk.change {
+                Ok(batch) => {
+                    lines += batch.inputs.len();
+                    if let Some(Change::Forget(id)) = batch.progress {
                         forgotten.push(id);
                     }
                 }
-                Err(error) => said.push(error.to_string()),
+                Err(error) => reports.push(error.to_string()),
             }
         }
-        (lines, forgotten, said)
+        (lines, forgotten, reports)
     }
 
     #[test]
@@ -521,18 +549,18 @@ mod tests {
             std::fs::write(folder.path().join(name), "{}\n").unwrap();
         }
         assert_eq!(read(folder.path(), Entries::new(), 3), (3, vec![], vec![]));
-        let (lines, _, said) = read(folder.path(), Entries::new(), 2);
+        let (lines, _, reports) = read(folder.path(), Entries::new(), 2);
         let expected = "c.log` cannot be read: it is one of more than 2 files; name fewer";
         assert!(
-            lines == 2 && said.len() == 1 && said[0].ends_with(expected),
-            "{said:?}"
+            lines == 2 && reports.len() == 1 && reports[0].ends_with(expected),
+            "{reports:?}"
         );
         // A file that is away makes room.
         let away = Entry {
             path: "/a/folder/that/is/missing/a.log".into(),
             device: 1,
             inode: 1,
-            start: crate::source::mark::Fingerprint::of_start(b"x"),
+            start: Fingerprint::of_start(b"x"),
             mark: Mark::default(),
         };
         let entries = Entries::from([(7, away)]);

@@ -1,4 +1,4 @@
-//! How far a file has been read, in a form that can be kept and found again.
+//! How far a file has been read, in a form that can be saved and checked against the file.
 //!
 //! Invariant: nothing here can be read as text; of what a file says only lengths and 32-bit checksums are kept.
 
@@ -18,18 +18,18 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// That of the first bytes.
+    /// The fingerprint of the first bytes.
     pub(crate) fn of_start(bytes: &[u8]) -> Self {
         Self::new(&bytes[..bytes.len().min(FINGERPRINT_BYTES)], b"")
     }
 
-    /// That of the last bytes of `bytes` and `end` together.
+    /// The fingerprint of the last bytes of `bytes` and `end` together.
     pub(crate) fn of_end(bytes: &[u8], end: &[u8]) -> Self {
         let kept = bytes.len().min(FINGERPRINT_BYTES - end.len());
         Self::new(&bytes[bytes.len() - kept..], end)
     }
 
-    /// Whether what starts with `head` starts with the bytes that this one was made of.
+    /// Whether `head` starts with the bytes that this fingerprint was made of.
     pub(crate) fn is_start_of(self, head: &[u8]) -> bool {
         let covered = head.get(..usize::from(self.bytes));
         covered.is_some_and(|covered| Self::new(covered, b"") == self)

@@ -1,16 +1,20 @@
-//! A file that is open at a place, and what tells it from others.
+//! A file that is open at a place, and what identifies it.
 //!
-//! Invariant: a file is opened behind its start only where its first bytes and those before the place are what they were.
+//! Invariant: a file is opened after its start only if its first bytes and those before the place are unchanged.
 
 use super::checkpoint::Entry;
-use super::{GZIP_MAGIC, READ_BYTES, stream};
-use crate::source::line::LineReader;
-use crate::source::mark::{FINGERPRINT_BYTES, Fingerprint, Mark};
+use crate::line::LineReader;
+use crate::mark::{FINGERPRINT_BYTES, Fingerprint, Mark};
 use flate2::read::MultiGzDecoder;
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+
+/// The first bytes of every gzip file.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Read from a file at a time, in bytes.
+const READ_BYTES: usize = 256 * 1024;
 
 /// What the system says about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +62,8 @@ impl Stat {
         !self.is_linked
     }
 
-    /// Whether this may be the file of `entry`. Device numbers may change when a machine starts anew, so a long start
-    /// speaks for the file as well.
+    /// Whether this may be the file of `entry`. Device numbers may change when a machine reboots, so a long start that
+    /// matches is enough.
     pub(super) fn may_be(&self, entry: &Entry) -> bool {
         self.is_regular
             && self.inode == entry.inode
@@ -68,7 +72,7 @@ impl Stat {
 
     pub(super) fn entry(&self, path: &Path, start: Fingerprint, mark: Mark) -> Entry {
         Entry {
-            // Where the system does not know the current folder, the name will do.
+            // Without a current folder, the path as it is.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             device: self.device,
             inode: self.inode,
@@ -99,8 +103,8 @@ impl Found {
         head(&file, is_gzip(&file)?)
     }
 
-    /// Whether what has been read is in this file. Of a compressed one only the start is looked at; opening it at the
-    /// place looks at the rest.
+    /// Whether what has been read is in this file. Of a compressed one only the start is compared; opening it at the
+    /// place compares the rest.
     pub(super) fn holds(&self, entry: &Entry) -> io::Result<bool> {
         let file = File::open(&self.path)?;
         let compressed = is_gzip(&file)?;
@@ -118,7 +122,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Opens a file where the next line starts; `None` where the file is not what it was.
+    /// Opens a file where the next line starts; `None` if the file no longer holds what was read.
     pub(super) fn at(path: &Path, start: Fingerprint, mark: Mark) -> io::Result<Option<Self>> {
         let mut file = File::open(path)?;
         if !file.metadata()?.is_file() {
@@ -166,18 +170,36 @@ impl Opened {
         Ok(Stat::new(&self.file.metadata()?))
     }
 
-    /// Whether more can be read through the same handle after the file has grown; looks at its start anew.
-    pub(super) fn goes_on(&mut self) -> io::Result<bool> {
+    /// Whether more can be read through the same handle after the file has grown; reads its start again.
+    pub(super) fn can_continue(&mut self) -> io::Result<bool> {
         if self.is_gzip {
             return Ok(false);
         }
         let head = head(&self.file, false)?;
-        let goes_on = self.start.is_start_of(&head) && ends_so(&self.file, self.lines.mark())?;
-        if goes_on {
+        let can_continue = self.start.is_start_of(&head) && ends_so(&self.file, self.lines.mark())?;
+        if can_continue {
             self.start = Fingerprint::of_start(&head);
         }
-        Ok(goes_on)
+        Ok(can_continue)
     }
+}
+
+/// Opens a file at its start; a compressed one is recognized by its first bytes, whatever its name.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    stream(file)
+}
+
+fn stream(file: File) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut reader = BufReader::with_capacity(READ_BYTES, file);
+    if reader.fill_buf()?.starts_with(&GZIP_MAGIC) {
+        let plain = MultiGzDecoder::new(reader);
+        return Ok(Box::new(BufReader::with_capacity(READ_BYTES, plain)));
+    }
+    Ok(Box::new(reader))
 }
 
 fn is_gzip(file: &File) -> io::Result<bool> {
@@ -191,7 +213,7 @@ fn head(file: &File, compressed: bool) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(FINGERPRINT_BYTES);
     if compressed {
         let plain = plain(file)?;
-        // What is damaged is reported when it is read.
+        // Damage is reported when the file is read.
         let _ = plain.take(FINGERPRINT_BYTES as u64).read_to_end(&mut bytes);
         return Ok(bytes);
     }
@@ -209,7 +231,7 @@ fn head(file: &File, compressed: bool) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether the bytes before the place are what they were.
+/// Whether the bytes before the place are unchanged.
 fn ends_so(file: &File, mark: Mark) -> io::Result<bool> {
     let mut bytes = vec![0; usize::from(mark.last.bytes)];
     match file.read_exact_at(&mut bytes, mark.last_start()) {
@@ -229,7 +251,7 @@ fn plain(file: &File) -> io::Result<Plain> {
     Ok(BufReader::with_capacity(READ_BYTES, decoder))
 }
 
-/// The plain bytes of a compressed file from the place on, if those before it are what they were.
+/// The plain bytes of a compressed file from the place on, if those before it are unchanged.
 fn plain_at(file: &File, mark: Mark) -> io::Result<Option<Plain>> {
     let mut reader = plain(file)?;
     let mut bytes = vec![0; usize::from(mark.last.bytes)];

@@ -1,15 +1,13 @@
-//! What moves a checkpoint: the receipts of what was read, in the order of reading.
+//! Moves a checkpoint as the receipts of what was read settle, in the order of reading.
 //!
 //! In: receipts, each with how far the source had come. Out: the checkpoint on disk, not more often than
 //! [`CHECKPOINT_PAUSE`] allows and once at the end.
 //!
-//! Invariant: the checkpoint passes an event only when that event and all before it are safe; once one has been given up
-//! it stays where it is.
+//! Invariant: the checkpoint passes an event only when that event and all before it are safe; once one has been given up,
+//! the checkpoint does not move any more.
 
-use super::checkpoint::{CheckpointError, Entries, Entry, Store};
-use crate::ack::{Receipt, Settled};
-use crate::source::SourceError;
-use crate::stop::{Stop, StopSignal};
+use super::checkpoint::{Change, CheckpointError, Entries, Store};
+use pipeline_core::{AckStatus, Receipt, SourceError, Stop};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,28 +16,19 @@ use tokio::time::Instant;
 
 /// The pause between two writes of a checkpoint.
 const CHECKPOINT_PAUSE: Duration = Duration::from_millis(200);
-/// Chunks of lines that are not safe yet, at most; then reading pauses.
-pub(crate) const MAX_OPEN_CHUNKS: usize = 4096;
+/// Batches of lines that are not safe yet, at most; then reading pauses.
+pub(super) const MAX_OPEN_BATCHES: usize = 4096;
 /// How long after a failed write the next is tried.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often writes that fail are reported.
 const REMINDER_PAUSE: Duration = Duration::from_secs(60);
 /// Writes that are tried at the end.
 const LAST_TRIES: usize = 3;
-/// How long sinks may take to say what became of events once the pipeline has to end.
+/// How long receipts may take to settle after the deadline.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What one chunk changes in a checkpoint.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// The file of this number has been read so far.
-    Read(u64, Entry),
-    /// The file of this number is gone.
-    Forget(u64),
-}
-
-/// Keeps the checkpoint of one source.
-pub(crate) struct Keeper {
+/// Commits the checkpoint of one source.
+pub(super) struct Committer {
     source: String,
     store: Arc<Store>,
     entries: Entries,
@@ -48,8 +37,8 @@ pub(crate) struct Keeper {
     next_reminder: Instant,
 }
 
-impl Keeper {
-    pub(crate) fn new(source: String, store: Store, entries: Entries) -> Self {
+impl Committer {
+    pub(super) fn new(source: String, store: Store, entries: Entries) -> Self {
         let now = Instant::now();
         Self {
             source,
@@ -61,13 +50,17 @@ impl Keeper {
         }
     }
 
-    /// Follows receipts until the last has settled or the pipeline has to end; returns why the end could not be saved.
-    pub(crate) async fn run(
+    /// Follows receipts until the last has settled or the deadline has passed.
+    ///
+    /// # Errors
+    ///
+    /// When the last progress could not be saved.
+    pub(super) async fn run(
         mut self,
         mut receipts: mpsc::Receiver<(Receipt, Change)>,
-        stop: StopSignal,
-    ) -> Option<SourceError> {
-        let mut end = stop.clone();
+        stop: Stop,
+    ) -> Result<(), SourceError> {
+        let end = stop.clone();
         let end = async move {
             end.deadline().await;
             tokio::time::sleep(SETTLE_LIMIT).await;
@@ -77,7 +70,7 @@ impl Keeper {
         let mut advances = true;
         loop {
             if self.changed && Instant::now() >= self.next_save {
-                // It has been said, and is tried again.
+                // An error has been logged, and saving is tried again.
                 let _ = self.save().await;
             }
             let settled = tokio::select! {
@@ -86,20 +79,20 @@ impl Keeper {
                 settled = next(&mut first, &mut receipts) => settled,
             };
             match settled {
-                Some((Settled::Safe, change)) if advances => self.apply(change),
-                Some((Settled::GivenUp, _)) if advances => {
+                Some((AckStatus::Safe, change)) if advances => self.apply(change),
+                Some(_) if advances => {
                     advances = false;
-                    self.say_given_up(&stop);
+                    self.log_given_up(&stop);
                 }
                 Some(_) => {}
                 None => return self.save_last().await,
             }
         }
-        // The time is up: what is safe by now still counts.
+        // The deadline has passed; what is safe by now still counts.
         while advances
-            && let Some((mut receipt, change)) = first.take().or_else(|| receipts.try_recv().ok())
+            && let Some((receipt, change)) = first.take().or_else(|| receipts.try_recv().ok())
         {
-            advances = receipt.now() == Some(Settled::Safe);
+            advances = receipt.now() == Some(AckStatus::Safe);
             if advances {
                 self.apply(change);
             }
@@ -107,12 +100,12 @@ impl Keeper {
         self.save_last().await
     }
 
-    fn say_given_up(&self, stop: &StopSignal) {
+    fn log_given_up(&self, stop: &Stop) {
         let source = &self.source;
-        if stop.now() == Stop::Run {
-            tracing::warn!(%source, "events were given up: they and all that follow are read again after the next start");
+        if stop.is_stopping() {
+            tracing::info!(%source, "stopped before everything was delivered; the next run resumes from there");
         } else {
-            tracing::info!(%source, "stopped before everything was delivered: the next run reads on from there");
+            tracing::warn!(%source, "some events were not delivered; the next start reads again from the first of them");
         }
     }
 
@@ -139,31 +132,30 @@ impl Keeper {
                 if now >= self.next_reminder {
                     self.next_reminder = now + REMINDER_PAUSE;
                     let path = self.store.path().display();
-                    tracing::error!(source = %self.source, "the checkpoint `{path}` cannot be written: {error}; nothing is lost, and it is tried again");
+                    tracing::error!(source = %self.source, "the checkpoint `{path}` cannot be written: {error}; no event is lost, trying again");
                 }
             }
         }
         saved
     }
 
-    /// Saves what has not been saved, and says so if it cannot be.
-    async fn save_last(mut self) -> Option<SourceError> {
+    /// Saves what has not been saved.
+    async fn save_last(mut self) -> Result<(), SourceError> {
         let mut tries = 1;
         while self.changed {
             match self.save().await {
                 Err(error) if tries == LAST_TRIES => {
-                    return Some(SourceError::Checkpoint {
-                        name: self.source,
-                        path: self.store.path().to_owned(),
-                        error: CheckpointError::Unsaved(error),
-                    });
+                    let (source, path) = (&self.source, self.store.path().display());
+                    let error = CheckpointError::Unsaved(error);
+                    let text = format!("source `{source}`: the checkpoint `{path}` {error}");
+                    return Err(SourceError::new(text));
                 }
                 Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
                 Ok(()) => {}
             }
             tries += 1;
         }
-        None
+        Ok(())
     }
 }
 
@@ -171,7 +163,7 @@ impl Keeper {
 async fn next(
     first: &mut Option<(Receipt, Change)>,
     receipts: &mut mpsc::Receiver<(Receipt, Change)>,
-) -> Option<(Settled, Change)> {
+) -> Option<(AckStatus, Change)> {
     if first.is_none() {
         *first = receipts.recv().await;
     }
@@ -182,9 +174,10 @@ async fn next(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ack::Ack;
-    use crate::source::mark::{Fingerprint, Mark};
-    use crate::stop::StopHandle;
+    use crate::file::checkpoint::Entry;
+    use crate::mark::{Fingerprint, Mark};
+    use crate::test_intake::StopHandle;
+    use pipeline_core::receipt;
     use std::path::PathBuf;
 
     fn read(line: u64) -> Change {
@@ -201,7 +194,7 @@ mod tests {
         Change::Read(0, entry)
     }
 
-    /// What becomes of a chunk.
+    /// What becomes of a batch.
     #[derive(Clone, Copy)]
     enum Fate {
         Safe,
@@ -223,24 +216,24 @@ mod tests {
         for (fates, expected) in cases {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(folder.path(), "events").unwrap();
-            let keeper = Keeper::new("events".to_owned(), store, Entries::new());
+            let committer = Committer::new("events".to_owned(), store, Entries::new());
             let (handle, stop) = StopHandle::new(Duration::from_secs(5));
-            let (sender, receipts) = mpsc::channel(MAX_OPEN_CHUNKS);
-            let running = tokio::spawn(keeper.run(receipts, stop));
+            let (sender, receipts) = mpsc::channel(MAX_OPEN_BATCHES);
+            let running = tokio::spawn(committer.run(receipts, stop));
             let mut open = Vec::new();
             for (line, fate) in (1..).zip(fates) {
-                let (ack, receipt) = Ack::new();
+                let (settle, receipt) = receipt();
                 sender.send((receipt, read(line))).await.unwrap();
                 match fate {
-                    Safe => ack.done(),
-                    GivenUp => drop(ack),
-                    Open => open.push(ack),
+                    Safe => settle.settle(AckStatus::Safe),
+                    GivenUp => drop(settle),
+                    Open => open.push(settle),
                 }
             }
             drop(sender);
             // Only where something stays open, this is what ends it.
-            handle.drain();
-            assert!(running.await.unwrap().is_none());
+            handle.stop();
+            running.await.unwrap().unwrap();
             let store = Store::open(folder.path(), "events").unwrap();
             let kept = store.load().unwrap().remove(&0);
             assert_eq!(kept.map(|entry| entry.mark.line), expected);

@@ -1,14 +1,17 @@
 //! The events of a request's body, cut out without looking inside them.
 
-use super::{MAX_EVENTS_PER_REQUEST, Refusal};
-use crate::source::{Line, LineReader, too_large};
+use super::answer::Refusal;
+use crate::line::{Line, LineReader, too_large};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use pipeline_core::Reason;
 use serde_json::value::RawValue;
 use std::io::Read as _;
 
-/// How a body was packed for its way.
+/// Events of one request.
+pub const MAX_EVENTS_PER_REQUEST: usize = 10_000;
+
+/// How a body was packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Plain,
@@ -86,7 +89,7 @@ impl Format {
         }
     }
 
-    /// Every event of the body; a line that is too long stands as its reason.
+    /// Every event of the body, or the reason why a line cannot be an event.
     pub(super) fn split(self, body: &Bytes) -> Result<Vec<Result<Bytes, Reason>>, Refusal> {
         let text = body
             .strip_prefix(b"\xef\xbb\xbf")

@@ -1,13 +1,13 @@
 //! One file that a source reads: which it is, how far it has been read, and what of that is known to the checkpoint.
 //!
-//! Invariant: the place only moves over lines that have been handed on.
+//! Invariant: the place only moves past lines that have been queued for the intake.
 
-use super::checkpoint::Entry;
-use super::keeper::Change;
+use super::checkpoint::{Change, Entry};
 use super::opened::{Found, Opened, Stat};
 use super::recall::siblings;
-use crate::source::chunk::{Output, Stopped};
-use crate::source::mark::{Fingerprint, Mark};
+use super::time_shift::shift_events;
+use crate::mark::{Fingerprint, Mark};
+use crate::thread::{self, Stopped};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use std::time::Instant;
 pub(super) struct Tracked {
     pub(super) id: u64,
     pub(super) found: Found,
-    /// Whether it is one of the files that the source was told to read, and not only where one of those has gone.
-    pub(super) is_asked_for: bool,
+    /// Whether the source's `path` names it. If not, it is a renamed or copied file that the source has not read to the end.
+    pub(super) is_configured: bool,
     pub(super) label: Arc<str>,
     pub(super) start: Fingerprint,
     pub(super) mark: Mark,
     pub(super) opened: Option<Opened>,
-    /// How it was when it was last read to its end.
+    /// Its state when it was last read to its end.
     pub(super) read_at: Option<Stat>,
     /// When a file that could not be read is tried again.
     pub(super) retry_at: Option<Instant>,
     pub(super) is_gone: bool,
-    /// The line behind which it goes on, until that has been said.
-    resumed_behind: Option<u64>,
+    /// The line after which it resumes, until that has been logged.
+    resumed_after: Option<u64>,
     sent: Option<Entry>,
 }
 
@@ -42,7 +42,7 @@ impl Tracked {
         Self {
             id,
             found,
-            is_asked_for: true,
+            is_configured: true,
             label,
             start,
             mark,
@@ -50,7 +50,7 @@ impl Tracked {
             read_at: None,
             retry_at: None,
             is_gone: false,
-            resumed_behind: (mark.end() > 0).then_some(mark.line),
+            resumed_after: (mark.end() > 0).then_some(mark.line),
             sent: known,
         }
     }
@@ -64,7 +64,7 @@ impl Tracked {
         self.found.stat.entry(path, self.start, self.mark)
     }
 
-    /// What the checkpoint has to learn; nothing of what cannot be read twice.
+    /// What changes in the checkpoint; nothing for a pipe or device, which cannot be read twice.
     pub(super) fn change(&mut self) -> Option<Change> {
         let entry = self.entry();
         let is_known = self.sent.as_ref() == Some(&entry);
@@ -81,7 +81,7 @@ impl Tracked {
         self.read_at.is_some() && self.found.stat.length == self.mark.end()
     }
 
-    /// Opens it where the next line starts; says whether it still holds what has been read.
+    /// Opens it where the next line starts; returns whether it still holds what has been read.
     pub(super) fn open(&mut self, follows: bool) -> io::Result<bool> {
         if self.found.stat.is_regular && !self.is_at_path() && !self.relocate() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it is gone"));
@@ -99,37 +99,37 @@ impl Tracked {
         Ok(true)
     }
 
-    /// Begins at the start, because what was read is no longer there.
+    /// Restarts at the first line, because what was read is no longer there.
     pub(super) fn restart(&mut self) {
         self.opened = None;
         self.start = Fingerprint::default();
         self.mark = Mark::default();
-        self.resumed_behind = None;
+        self.resumed_after = None;
     }
 
-    /// Hands the next chunk on; says whether there were events, and whether there is more.
-    pub(super) fn read_chunk(
+    /// Queues the next batch; returns whether there were events, and whether there is more.
+    pub(super) fn read_batch(
         &mut self,
-        output: &Output,
+        output: &thread::Output<Change>,
         shift_ms: i64,
     ) -> Result<(bool, io::Result<bool>), Stopped> {
         let Some(opened) = &mut self.opened else {
             return Ok((false, Ok(false)));
         };
-        let (inputs, more) = output.cut(&mut opened.lines, &self.label, shift_ms);
+        let (inputs, more) = output.cut(&mut opened.lines, &self.label);
         self.mark = opened.lines.mark();
         self.start = opened.start;
         let any = !inputs.is_empty();
-        if any && let Some(line) = self.resumed_behind.take() {
+        if any && let Some(line) = self.resumed_after.take() {
             let (source, path) = (&output.source, self.found.path.display());
-            tracing::info!(%source, "`{path}` goes on behind line {line}");
+            tracing::info!(%source, "resuming `{path}` after line {line}");
         }
         let change = self.change();
-        output.send(inputs, change)?;
+        output.send(shift_events(inputs, shift_ms), change)?;
         Ok((any, more))
     }
 
-    /// Looks at it through its handle where it is open, else under its name.
+    /// Its state: through its handle if it is open, else by its name.
     pub(super) fn look(&mut self) -> io::Result<Stat> {
         let stat = match &self.opened {
             Some(opened) => opened.stat()?,
@@ -141,7 +141,7 @@ impl Tracked {
         Ok(stat)
     }
 
-    /// Whether its name leads to it.
+    /// Whether its path still leads to it.
     pub(super) fn is_at_path(&self) -> bool {
         Stat::of(self.path()).is_ok_and(|stat| stat.id() == self.found.stat.id())
     }

@@ -1,10 +1,10 @@
 //! Files of an earlier run, found again: under their name, renamed by a rotation, or copied by one.
 //!
-//! Invariant: a file goes on from a checkpoint only where it holds what the checkpoint says has been read.
+//! Invariant: a file resumes from a checkpoint only if it holds what the checkpoint says has been read.
 
 use super::checkpoint::{Entries, Entry};
 use super::opened::Found;
-use crate::source::mark::Fingerprint;
+use crate::mark::Fingerprint;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,8 @@ const MAX_FOLDER_FILES: usize = 10_000;
 pub(super) struct Resumed {
     pub(super) found: Found,
     pub(super) known: Option<(u64, Entry)>,
-    /// Whether it is one of the files that the source was told to read.
-    pub(super) is_asked_for: bool,
+    /// Whether the source's `path` names it.
+    pub(super) is_configured: bool,
 }
 
 /// What became of the files of an earlier run.
@@ -38,7 +38,7 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, 
         ..Pool::default()
     };
     pool.extend(found);
-    let asked_for = pool.files.len();
+    let configured = pool.files.len();
     let missing = pool.claim(entries, Pool::same);
     let folders: HashSet<_> = missing.values().filter_map(folder).collect();
     pool.extend(folders.into_iter().flat_map(siblings));
@@ -51,7 +51,7 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, 
     let (mut files, mut later) = (Vec::new(), Vec::new());
     for (index, found) in pool.files.into_iter().enumerate() {
         let known = pool.claims.remove(&index);
-        let is_asked_for = index < asked_for;
+        let is_configured = index < configured;
         let was_there = known.as_ref().is_none_or(|(_, entry)| {
             let now = std::path::absolute(&found.path);
             now.is_ok_and(|now| now == entry.path)
@@ -59,9 +59,9 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, 
         let resumed = Resumed {
             found,
             known,
-            is_asked_for,
+            is_configured,
         };
-        match (&resumed.known, is_asked_for) {
+        match (&resumed.known, is_configured) {
             (Some(_), _) if !was_there => files.push(resumed),
             (Some(_), _) | (None, true) => later.push(resumed),
             (None, false) => {}
@@ -78,7 +78,7 @@ pub(super) fn has_files(entry: &Entry) -> bool {
     listed.is_some_and(|mut listed| listed.any(|listed| listed.is_ok()))
 }
 
-/// The regular files beside a file, as far as they can be looked at.
+/// The regular files beside a file, as far as their metadata can be read.
 pub(super) fn siblings(folder: PathBuf) -> Vec<Found> {
     let Ok(listed) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -114,7 +114,7 @@ impl Pool {
     fn extend(&mut self, files: impl IntoIterator<Item = Found>) {
         for found in files {
             let (id, index) = (found.stat.id(), self.files.len());
-            // What is no regular file cannot be told from others.
+            // Pipes and devices have no identity that can be compared.
             if !found.stat.is_regular || self.ids.insert(id) {
                 self.by_inode.entry(id.1).or_default().push(index);
                 self.files.push(found);
@@ -142,7 +142,7 @@ impl Pool {
         let candidates = self.by_inode.get(&entry.inode)?;
         candidates.iter().copied().find(|index| {
             let found = &self.files[*index];
-            // One that cannot be looked at now is not forgotten for that; the reading says what is wrong.
+            // A file that cannot be read now is kept; reading it reports the error.
             self.is_free(*index) && found.stat.may_be(entry) && found.holds(entry).unwrap_or(true)
         })
     }
