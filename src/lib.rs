@@ -37,7 +37,7 @@ mod validate;
 mod words;
 
 pub use reference::{ParameterReference, SourceReference, reference};
-pub use sink::DESCRIPTION;
+pub use sink::COMPONENT;
 
 #[doc = include_str!("../MAPPING.md")]
 pub mod mapping_page {}
@@ -47,4 +47,4 @@ pub fn preset_schema() -> schemars::Schema {
     schemars::schema_for!(preset::Preset)
 }
 
-pipeline_core::inventory::submit!(DESCRIPTION);
+pipeline_core::inventory::submit! { COMPONENT }

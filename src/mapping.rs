@@ -103,7 +103,7 @@ impl Mapping {
             Ok(record) => Encoded::Record(record),
             Err(Unsent::Filtered(reason)) => Encoded::Filtered(reason),
             Err(Unsent::Rejected(reason, record)) => {
-                Encoded::Rejected(Rejection { reason, record })
+                Encoded::Rejected(Rejection::new(reason).with_record(record))
             }
         }
     }
@@ -146,14 +146,14 @@ impl Mapping {
         } = draft;
         let payload = Bytes::copy_from_slice(&out);
         Spare { out, scratch }.keep();
-        let record = Record {
+        let record = Record::from_parts(
             payload,
-            partition: Arc::clone(&self.rules.pixel_id),
-            event_time: facts.event_time,
-            expires_at: facts.expires_at(),
-            event_id: std::mem::take(&mut facts.event_id),
-            label: Arc::clone(&plan.label),
-        };
+            std::mem::take(&mut facts.event_id),
+            Arc::clone(&self.rules.pixel_id),
+            Arc::clone(&plan.label),
+            facts.event_time,
+            facts.expires_at(),
+        );
         match validate::check(name, &facts, now_ms) {
             None => {
                 trace.passed(facts.identifiers);

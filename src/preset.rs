@@ -196,18 +196,17 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
 pub(crate) fn describe() -> Vec<PresetDescription> {
     shipped()
         .iter()
-        .map(|preset| PresetDescription {
-            name: preset.name.clone(),
-            title: preset.title.clone(),
-            description: preset.description.clone(),
-            rows: preset
+        .map(|preset| {
+            let rows = preset
                 .events
                 .iter()
-                .map(|event| PresetRow {
-                    from: event.from.clone(),
-                    to: event.to.clone(),
-                })
-                .collect(),
+                .map(|event| PresetRow::new(event.from.clone(), event.to.clone()));
+            PresetDescription::new(
+                preset.name.clone(),
+                preset.title.clone(),
+                preset.description.clone(),
+                rows.collect(),
+            )
         })
         .collect()
 }

@@ -164,19 +164,13 @@ pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -
     let rows = counted
         .iter()
         .filter(|(identifier, carried)| *carried > 0 || identifier.can_be_missed())
-        .map(|(identifier, carried)| CoverageRow {
-            name: identifier.parameter().key,
-            events: *carried,
-            strength: identifier.strength.word(),
+        .map(|(identifier, carried)| {
+            let strength = identifier.strength.word();
+            CoverageRow::new(identifier.parameter().key, *carried, strength)
         })
         .collect();
-    Coverage {
-        about: "an estimate of coverage, not Meta's score; strength as Meta publishes it"
-            .to_owned(),
-        events,
-        rows,
-        notes,
-    }
+    let about = "an estimate of coverage, not Meta's score; strength as Meta publishes it";
+    Coverage::new(about, events, rows).with_notes(notes)
 }
 
 fn note(identifier: Identifier, looked_in: &[String]) -> String {
@@ -208,10 +202,10 @@ mod tests {
         tally
     }
 
-    fn shown(coverage: &Coverage) -> Vec<(&'static str, u64, &'static str)> {
+    fn shown(coverage: &Coverage) -> Vec<(&str, u64, &str)> {
         let rows = coverage.rows.iter();
         rows.filter(|row| row.events > 0)
-            .map(|row| (row.name, row.events, row.strength))
+            .map(|row| (&*row.name, row.events, &*row.label))
             .collect()
     }
 

@@ -4,7 +4,7 @@
 //! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localised and
 //! may quote personal data, stay out. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
 
-use pipeline_core::{DestinationCode, Reason};
+use pipeline_core::Reason;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -50,7 +50,7 @@ struct GraphError<'a> {
     code: i64,
     subcode: Option<i64>,
     /// The two as Meta gave them; `None` where `code` is only what the error amounts to.
-    given: Option<DestinationCode>,
+    given: Option<Box<str>>,
     is_transient: bool,
     texts: [Option<&'a str>; 2],
     trace: Option<&'a str>,
@@ -67,11 +67,19 @@ impl<'a> GraphError<'a> {
             // An error that may pass is read as such even where its code cannot be.
             code: code.or(is_transient.then_some(UNKNOWN_ERROR))?,
             subcode,
-            given: code.map(|code| DestinationCode { code, subcode }),
+            given: code.map(|code| destination_code(code, subcode)),
             is_transient,
             texts: [text("error_user_msg"), text("message")],
             trace: text("fbtrace_id"),
         })
+    }
+}
+
+/// The codes as people look them up: `100/2804019`, `190`.
+fn destination_code(code: i64, subcode: Option<i64>) -> Box<str> {
+    match subcode {
+        Some(subcode) => format!("{code}/{subcode}").into(),
+        None => code.to_string().into(),
     }
 }
 
@@ -101,7 +109,7 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
 }
 
 /// A page that is not Meta's word costs no event: only 401 and 403 mean more than "try again".
-fn read_status(status: u16, headers: &HeaderMap, given: Option<DestinationCode>) -> Answer {
+fn read_status(status: u16, headers: &HeaderMap, given: Option<&str>) -> Answer {
     let code = match status {
         401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(given)),
         403 => return Answer::Blocked(Code::PermissionMissing.reason().with_destination(given)),
@@ -129,13 +137,13 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
         None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
             Code::RefusedInvalid
         }
-        _ => return read_status(status, headers, error.given),
+        _ => return read_status(status, headers, error.given.as_deref()),
     };
     let located = error.texts.iter().flatten().find_map(|text| locate(text));
     let path = located.as_ref().map_or("", |(_, path)| path);
     let reason = code
         .because(explain(code, error, path))
-        .with_destination(error.given);
+        .with_destination(error.given.as_deref());
     match code.class() {
         Class::Transient | Class::Throttle => Answer::Retry {
             after: throttle(headers),

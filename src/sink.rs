@@ -10,8 +10,8 @@ use crate::token::AccessToken;
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Coverage, Encoded, Event, Explained, HealthcheckError, Outcome,
-    ParseContext, Record, Sink, SinkConfig, SinkContext, SinkDescription,
+    BatchLimits, BuildError, Clock, Component, Coverage, Encoded, Event, Explained,
+    HealthcheckError, Outcome, ParseContext, Record, Sink, SinkConfig, SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,19 +21,20 @@ const MAX_BATCH_EVENTS: usize = 1_000;
 /// Payload bytes in one request. Meta documents no limit; this one keeps a request well within its timeout.
 const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
+/// The version of the plugin contract that this sink is written for, as `plugin.toml` has it.
+const WRITTEN_FOR: u32 = 2;
+
 /// What the registry holds of this sink.
-pub static DESCRIPTION: SinkDescription = SinkDescription {
-    name: "meta_conversions",
-    version: env!("CARGO_PKG_VERSION"),
-    description: "Maps analytics events to Meta server events, hashes identity, and delivers to the Conversions API.",
-    schema: config::schema,
+pub const COMPONENT: Component<dyn SinkConfig> = Component::new(
+    "meta_conversions",
+    "Maps analytics events to Meta server events, hashes identity, and delivers to the Conversions API.",
+    config::schema,
     parse,
-    batch_limits: BatchLimits {
-        max_events: MAX_BATCH_EVENTS,
-        max_bytes: MAX_BATCH_BYTES,
-    },
-    presets: preset::describe,
-};
+)
+.version(env!("CARGO_PKG_VERSION"))
+.written_for(WRITTEN_FOR)
+.batch_limits(BatchLimits::new(MAX_BATCH_EVENTS, MAX_BATCH_BYTES))
+.presets(preset::describe);
 
 fn parse(
     options: &serde_json::Value,
@@ -61,10 +62,7 @@ impl SinkConfig for MetaConversionsConfig {
         let delivery = token
             .map_err(|_| DeliveryError::Token)
             .and_then(|token| Delivery::new(target, token, Arc::clone(&cx.clock)))
-            .map_err(|problem| BuildError {
-                sink: cx.name,
-                problem: problem.to_string(),
-            })?;
+            .map_err(|problem| BuildError::new(problem.to_string()))?;
         Ok(Box::new(MetaConversions {
             settings,
             delivery,
@@ -115,10 +113,7 @@ impl Sink for MetaConversions {
         let encoded = self
             .mapping()
             .encode(event, self.clock.now_ms(), &mut story);
-        Explained {
-            encoded,
-            explain: story.into_json(),
-        }
+        Explained::new(encoded, story.into_explanation())
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

@@ -9,8 +9,10 @@ pub(crate) fn sink() -> Box<dyn Sink> {
     let options =
         json!({ "preset": "retail", "pixel_id": "1234567890123456", "access_token": "none" });
     let registry = Registry::linked().expect("no name twice");
-    let description = registry.find("meta_conversions").expect("linked");
-    let config = (description.parse)(&options, &ParseContext::default()).expect("good options");
+    let description = registry.sink("meta_conversions").expect("linked");
+    let config = description
+        .parse(&options, &ParseContext::default())
+        .expect("good options");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");

@@ -17,8 +17,8 @@ const NOW_MS: i64 = 1_768_478_400_000;
 /// One sink for each preset, and one with every option that lets more through.
 static SINKS: LazyLock<Vec<Box<dyn Sink>>> = LazyLock::new(|| {
     let registry = Registry::linked().expect("no name twice");
-    let description = registry.find("meta_conversions").expect("linked");
-    let presets = (description.presets)();
+    let description = registry.sink("meta_conversions").expect("linked");
+    let presets = description.preset_descriptions();
     let plain = presets
         .iter()
         .map(|preset| json!({ "preset": preset.name, "consent": { "when_absent": "allow" } }));
@@ -38,8 +38,8 @@ fn sink(mut options: Value) -> Box<dyn Sink> {
     options["pixel_id"] = "1234567890123456".into();
     options["access_token"] = "fuzz".into();
     let registry = Registry::linked().expect("no name twice");
-    let description = registry.find("meta_conversions").expect("linked");
-    let config = (description.parse)(&options, &ParseContext::default()).expect("good options");
+    let description = registry.sink("meta_conversions").expect("linked");
+    let config = description.parse(&options, &ParseContext::default()).expect("good options");
     let cx = SinkContext {
         name: "fuzz".to_owned(),
         clock: Arc::new(ManualClock::at(NOW_MS)),

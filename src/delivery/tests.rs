@@ -42,16 +42,11 @@ async fn answer(
 }
 
 fn record(id: usize, bad: bool, named: bool) -> Record {
-    Record {
-        payload: json!({"id": id, "bad": bad, "named": named})
-            .to_string()
-            .into(),
-        partition: "1".into(),
-        event_time: 0,
-        expires_at: 100,
-        event_id: id.to_string().into(),
-        label: "a → b".into(),
-    }
+    let payload = json!({"id": id, "bad": bad, "named": named}).to_string();
+    Record::new(payload, id.to_string())
+        .in_partition("1")
+        .expiring_at(100)
+        .labeled("a → b")
 }
 
 /// The server and a client of it, alive for many batches.

@@ -178,7 +178,7 @@ impl<'m, 'f, 'a, T: Trace> Draft<'m, 'f, 'a, '_, T> {
                 self.text(itoa::Buffer::new().format(count));
             }
             Kind::EventTime => {
-                let millis = value::time_ms(raw)?.saturating_add(self.event.time_shift_ms());
+                let millis = value::time_ms(raw)?;
                 self.integer(millis.div_euclid(1_000));
             }
             Kind::Currency => self.quoted(value::currency(raw)?),

@@ -38,7 +38,7 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         let read = field.and_then(|field| {
             let (time, origin) = self.first(Scope::Event, field, value::time_ms)?;
             self.sent(Scope::Event, field, origin, rule(Kind::EventTime));
-            Some(time.saturating_add(self.event.time_shift_ms()))
+            Some(time)
         });
         let mut millis = read.unwrap_or_else(|| {
             if let Some(field) = field {

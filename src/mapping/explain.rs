@@ -6,7 +6,7 @@
 use super::value::LeftOut;
 use crate::quality;
 use crate::validate::Identifiers;
-use serde_json::{Map, Value, json};
+use pipeline_core::{Explanation, Field, FieldFate};
 use std::collections::BTreeMap;
 
 /// Listens to a mapping at work. Whoever wants to hear only some of it leaves the rest out.
@@ -31,38 +31,45 @@ pub(crate) trait Trace {
 /// Keeps everything.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
-    sent: Map<String, Value>,
-    left_out: Map<String, Value>,
+    sent: Vec<(String, Vec<String>, String)>,
+    left_out: Vec<Field>,
     looked_in: BTreeMap<String, Vec<String>>,
 }
 
 impl Story {
-    /// The story as JSON: `{"sent": {field: {from, rule}}, "left_out": {field: {why, …}}, "identifiers": {…}}`; the
-    /// last where the event came as far as being written.
-    pub(crate) fn into_json(self) -> Value {
+    /// The story as an explanation; with identifiers where the event came as far as being written.
+    pub(crate) fn into_explanation(self) -> Explanation {
         let identifiers = (!self.sent.is_empty()).then(|| self.identifiers());
-        let mut story = json!({ "sent": self.sent, "left_out": self.left_out });
-        if let Some(identifiers) = identifiers {
-            story["identifiers"] = identifiers;
+        let sent = self
+            .sent
+            .into_iter()
+            .map(|(name, from, rule)| Field::new(name, FieldFate::Sent { from, rule }));
+        let explanation = Explanation::new(sent.chain(self.left_out).collect());
+        match identifiers {
+            Some(identifiers) => explanation.with_identifiers(identifiers),
+            None => explanation,
         }
-        story
     }
 
     /// Which identifiers the event carries, each with its strength, and which strong ones it lacks.
-    fn identifiers(&self) -> Value {
-        let (mut carried, mut absent) = (Map::new(), Map::new());
+    fn identifiers(&self) -> pipeline_core::Identifiers {
+        let (mut carried, mut absent) = (Vec::new(), Vec::new());
         for identifier in quality::identifiers() {
             let parameter = identifier.parameter();
             let strength = identifier.strength.word();
-            if self.sent.contains_key(parameter.name) {
-                carried.insert(parameter.key.to_owned(), strength.into());
+            if self.sent.iter().any(|(name, ..)| name == parameter.name) {
+                carried.push((parameter.key.to_owned(), strength.into()));
             } else if identifier.can_be_missed() && identifier.strength.is_strong() {
                 let looked_in = self.looked_in.get(parameter.name);
-                let told = json!({ "strength": strength, "looked_in": looked_in.map_or(&[][..], Vec::as_slice) });
-                absent.insert(parameter.key.to_owned(), told);
+                let looked_in = looked_in.cloned().unwrap_or_default();
+                absent.push((parameter.key.to_owned(), strength.into(), looked_in));
             }
         }
-        json!({ "carried": carried, "absent": absent })
+        pipeline_core::Identifiers::new(carried, absent)
+    }
+
+    fn is_left_out(&self, field: &str) -> bool {
+        self.left_out.iter().any(|told| told.name == field)
     }
 }
 
@@ -70,25 +77,12 @@ impl Trace for Story {
     const HEARS_OF_ABSENT: bool = true;
 
     fn sent(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, rule: &str) {
-        let field = field();
-        let from = from();
-        match self
-            .sent
-            .get_mut(&field)
-            .and_then(|told| told.get_mut("from"))
-        {
+        let (field, from) = (field(), from());
+        match self.sent.iter_mut().find(|(name, ..)| *name == field) {
             // One field from several values: all their paths.
-            Some(Value::Array(paths)) => paths.push(from.into()),
-            Some(Value::String(first)) if *first != from => {
-                let first = std::mem::take(first);
-                self.sent
-                    .insert(field, json!({ "from": [first, from], "rule": rule }));
-            }
+            Some((_, paths, _)) if paths.len() > 1 || paths[0] != from => paths.push(from),
             Some(_) => {}
-            None => {
-                self.sent
-                    .insert(field, json!({ "from": from, "rule": rule }));
-            }
+            None => self.sent.push((field, vec![from], rule.to_owned())),
         }
     }
 
@@ -98,20 +92,25 @@ impl Trace for Story {
         from: impl FnOnce() -> String,
         why: LeftOut,
     ) {
+        let name = field();
         // Of several values of a field, the one that was looked for first says most.
-        self.left_out
-            .entry(field())
-            .or_insert_with(|| json!({ "from": from(), "why": why.code, "detail": why.sentence }));
+        if !self.is_left_out(&name) {
+            let fate = FieldFate::Omitted {
+                from: from(),
+                code: why.code.into(),
+                detail: why.sentence.into(),
+            };
+            self.left_out.push(Field::new(name, fate));
+        }
     }
 
     fn absent(&mut self, field: impl FnOnce() -> String, looked_in: impl FnOnce() -> Vec<String>) {
-        let (field, looked_in) = (field(), looked_in());
-        if !self.left_out.contains_key(&field) {
-            self.left_out.insert(
-                field.clone(),
-                json!({ "why": "not_given", "looked_in": looked_in }),
-            );
+        let (name, looked_in) = (field(), looked_in());
+        if !self.is_left_out(&name) {
+            let looked_in = looked_in.clone();
+            let fate = FieldFate::Absent { looked_in };
+            self.left_out.push(Field::new(name.clone(), fate));
         }
-        self.looked_in.insert(field, looked_in);
+        self.looked_in.insert(name, looked_in);
     }
 }

@@ -268,14 +268,12 @@ impl<'m, 'a, T: Trace> Draft<'m, '_, 'a, '_, T> {
         let Some(mut origin) = of_cookie.or(of_click) else {
             return false;
         };
-        // The times inside click ids are not shifted, so they are compared with the event's time as it was written.
-        let event_ms = self.facts.event_ms - self.event.time_shift_ms();
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let chosen = browser_id::choose(
             cookie.as_ref().and_then(|(cookie, _)| cookie.fbc()),
             click.as_ref().map(|(click, _)| &**click),
-            event_ms,
+            self.facts.event_ms,
             &mut scratch,
         );
         match chosen {

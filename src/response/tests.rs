@@ -64,16 +64,19 @@ fn every_answer_means_what_its_fixture_says() {
 
 #[test]
 fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
-    let number = |value: &Value| match value {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_i64(),
+    let number = |value: &Value| -> Option<i64> {
+        match value {
+            Value::String(text) => text.parse().ok(),
+            other => other.as_i64(),
+        }
     };
     let mut carried = 0;
     for (name, case) in cases() {
         let error = &case["body"]["error"];
-        let given = number(&error["code"]).map(|code| DestinationCode {
-            code,
-            subcode: number(&error["error_subcode"]),
+        let given: Option<i64> = number(&error["code"]);
+        let given = given.map(|code| match number(&error["error_subcode"]) {
+            Some(subcode) => format!("{code}/{subcode}"),
+            None => code.to_string(),
         });
         let destination = match answer(&case) {
             Answer::Received(_) => continue,
@@ -81,7 +84,7 @@ fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
             | Answer::Blocked(reason)
             | Answer::Invalid { reason, .. } => reason.destination,
         };
-        assert_eq!(destination, given, "{name}");
+        assert_eq!(destination.as_deref(), given.as_deref(), "{name}");
         carried += usize::from(given.is_some());
     }
     assert!(carried > 50, "{carried}");

@@ -218,7 +218,7 @@ async fn a_value_that_does_not_belong_costs_itself_and_nothing_else() {
                 }
                 if action_source == "app"
                     && source.parameter != "messaging_channel"
-                    && !says(&explained.explain, source, &value)
+                    && !says(&explained.explanation.to_json(), source, &value)
                 {
                     wrong.push(format!("{}: not explained", told()));
                 }

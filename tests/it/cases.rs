@@ -33,7 +33,7 @@ async fn every_case_comes_out_as_expected() {
             file.display()
         );
         if case["expected"].get("explain").is_some() {
-            actual["explain"] = explained.explain;
+            actual["explain"] = explained.explanation.to_json();
         }
         if case["expected"] == actual {
             continue;

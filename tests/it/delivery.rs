@@ -90,6 +90,7 @@ fn told(outcome: &Outcome) -> (&'static str, &'static str, Option<Duration>) {
         Outcome::Retry { after, reason } => ("retry", reason.code, *after),
         Outcome::Rejected { reason } => ("rejected", reason.code, None),
         Outcome::Blocked { reason } => ("blocked", reason.code, None),
+        other => panic!("unknown: {other:?}"),
     }
 }
 
@@ -99,6 +100,7 @@ fn detail(outcome: &Outcome) -> &str {
         Outcome::Retry { reason, .. }
         | Outcome::Rejected { reason }
         | Outcome::Blocked { reason } => &reason.detail,
+        other => panic!("unknown: {other:?}"),
     }
 }
 

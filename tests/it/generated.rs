@@ -4,14 +4,14 @@
 
 use crate::root;
 use pipeline_core::options::KEYWORDS;
-use pipeline_core::{API_VERSION, Registry, SinkDescription};
+use pipeline_core::{API_VERSION, Component, Registry, SinkConfig};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 
-fn description() -> &'static SinkDescription {
+fn description() -> &'static Component<dyn SinkConfig> {
     let registry = Registry::linked().expect("no name twice");
-    registry.find("meta_conversions").expect("linked")
+    registry.sink("meta_conversions").expect("linked")
 }
 
 /// Holds a file equal to `expected`, or writes it.
@@ -35,7 +35,7 @@ fn pretty(schema: &schemars::Schema) -> String {
 fn the_schema_files_are_those_of_the_code() {
     assert_file(
         "schema/meta_conversions.schema.json",
-        &pretty(&(description().schema)()),
+        &pretty(&description().schema()),
     );
     assert_file(
         "schema/preset.schema.json",
@@ -45,7 +45,7 @@ fn the_schema_files_are_those_of_the_code() {
 
 #[test]
 fn every_option_says_what_it_is_with_default_and_example() {
-    let schema = (description().schema)();
+    let schema = description().schema();
     let properties = schema.as_value()["properties"]
         .as_object()
         .expect("properties");
@@ -90,7 +90,7 @@ fn the_options_check_understands_every_keyword_of_the_schemas() {
             _ => {}
         }
     }
-    walk((description().schema)().as_value(), true);
+    walk(description().schema().as_value(), true);
     walk(meta_conversions::preset_schema().as_value(), true);
 }
 
@@ -100,12 +100,15 @@ fn the_manifest_says_what_the_code_says() {
     let manifest: toml::Table = text.parse().expect("TOML");
     let description = description();
     let plugin = &manifest["plugin"];
-    assert_eq!(plugin["name"].as_str(), Some(description.name));
+    assert_eq!(plugin["name"].as_str(), Some(description.name()));
     assert_eq!(plugin["kind"].as_str(), Some("sink"));
-    assert_eq!(plugin["version"].as_str(), Some(description.version));
+    assert_eq!(
+        plugin["version"].as_str(),
+        Some(description.plugin_version())
+    );
     assert_eq!(
         plugin["description"].as_str(),
-        Some(description.description)
+        Some(description.description())
     );
     assert_eq!(
         plugin["api_version"].as_integer(),
@@ -124,7 +127,7 @@ fn the_manifest_says_what_the_code_says() {
         assert!(root().join(path).exists(), "{path}");
     }
     let listed = manifest["presets"]["names"].as_array().expect("a list");
-    let presets = (description.presets)();
+    let presets = description.preset_descriptions();
     let names: Vec<_> = presets.iter().map(|preset| preset.name.as_str()).collect();
     let listed: Vec<_> = listed.iter().filter_map(toml::Value::as_str).collect();
     assert_eq!(listed, names);
@@ -222,7 +225,7 @@ fn theirs(libraries: &Value) -> String {
 
 /// One row per Meta event, one column per preset.
 fn preset_table() -> String {
-    let presets = (description().presets)();
+    let presets = description().preset_descriptions();
     let mut meta_events: Vec<&str> = Vec::new();
     for row in presets.iter().flat_map(|preset| &preset.rows) {
         if !meta_events.contains(&row.to.as_str()) {

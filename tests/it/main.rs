@@ -42,9 +42,9 @@ fn options(over: &Value) -> Value {
 
 fn parse(options: &Value) -> Result<Box<dyn SinkConfig>, Vec<Problem>> {
     let registry = Registry::linked().expect("no name twice");
-    let description = registry.find("meta_conversions").expect("linked");
+    let description = registry.sink("meta_conversions").expect("linked");
     let base_dir: PathBuf = root().join("fixtures");
-    (description.parse)(options, &ParseContext { base_dir })
+    description.parse(options, &ParseContext::new("meta", base_dir))
 }
 
 async fn build(over: &Value) -> Box<dyn Sink> {
@@ -69,5 +69,6 @@ fn outcome(encoded: &Encoded) -> Value {
         Encoded::Rejected(rejection) => {
             json!({ "outcome": "rejected", "reason": rejection.reason.code })
         }
+        other => panic!("unknown: {other:?}"),
     }
 }

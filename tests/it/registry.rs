@@ -15,14 +15,16 @@ async fn a_host_of_thirty_lines_delivers_an_event() {
     let now_ms = SystemClock.now_ms();
 
     let registry = Registry::linked().expect("no name twice");
-    let description = registry.find("meta_conversions").expect("linked");
+    let description = registry.sink("meta_conversions").expect("linked");
     let options = json!({
         "preset": "retail",
         "pixel_id": "1234567890123456",
         "access_token": "any",
         "endpoint": sandbox.url(),
     });
-    let config = (description.parse)(&options, &ParseContext::default()).expect("good options");
+    let config = description
+        .parse(&options, &ParseContext::default())
+        .expect("good options");
     let sink = config
         .build(SinkContext::new("meta"))
         .await
@@ -50,8 +52,8 @@ async fn a_host_of_thirty_lines_delivers_an_event() {
 fn the_registry_holds_the_sink_exactly_once() {
     let names: Vec<_> = Registry::linked()
         .expect("no name twice")
-        .iter()
-        .map(|sink| sink.name)
+        .sinks()
+        .map(|sink| sink.name())
         .collect();
     assert_eq!(names, ["meta_conversions"]);
 }

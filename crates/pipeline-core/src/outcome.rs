@@ -74,10 +74,10 @@ impl Rejection {
         }
     }
 
-    /// The same rejection with the event as it would have been sent.
+    /// The same rejection with the event as it would have been sent, where it came that far.
     #[must_use]
-    pub fn with_record(mut self, record: Record) -> Self {
-        self.record = Some(Box::new(record));
+    pub fn with_record(mut self, record: Option<Box<Record>>) -> Self {
+        self.record = record;
         self
     }
 }

@@ -40,6 +40,25 @@ impl Record {
         }
     }
 
+    /// A record of all its parts, for sinks that encode many: it makes no defaults first.
+    pub fn from_parts(
+        payload: Bytes,
+        event_id: Box<str>,
+        partition: Arc<str>,
+        label: Arc<str>,
+        event_time: i64,
+        expires_at: i64,
+    ) -> Self {
+        Self {
+            payload,
+            partition,
+            event_time,
+            expires_at,
+            event_id,
+            label,
+        }
+    }
+
     /// The same record, sent with those of this partition.
     #[must_use]
     pub fn in_partition(mut self, partition: impl Into<Arc<str>>) -> Self {

@@ -117,11 +117,14 @@ pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Queued>, Damaged>
     let (since, history) = (Instant::now(), Arc::<[Past]>::default());
     let queued = |(index, stored): (usize, Stored<'_>)| {
         Ok(Queued {
-            record: Record::new(bytes.slice_ref(stored.payload), stored.event_id)
-                .in_partition(name(stored.partition)?)
-                .at(stored.event_time)
-                .expiring_at(stored.expires_at)
-                .labeled(name(stored.label)?),
+            record: Record::from_parts(
+                bytes.slice_ref(stored.payload),
+                stored.event_id.into(),
+                name(stored.partition)?,
+                name(stored.label)?,
+                stored.event_time,
+                stored.expires_at,
+            ),
             meta: RecordMeta {
                 origin: Origin::new(name(stored.source)?, stored.place.into()),
                 attempts: 0,
