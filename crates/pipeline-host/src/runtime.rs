@@ -134,9 +134,4 @@ impl<T> Watched<T> {
         // The task that watches does nothing that can panic.
         self.0.await.ok().flatten()
     }
-
-    /// Whether it has ended.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.0.is_finished()
-    }
 }

@@ -139,7 +139,8 @@ impl pipeline_core::StopSignal for StopSignal {
     }
 
     async fn deadline(&self) {
-        self.clone().deadline().await;
+        // By its path: a call on the value would find this method itself.
+        Self::deadline(&mut self.clone()).await;
     }
 }
 

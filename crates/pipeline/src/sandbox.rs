@@ -77,7 +77,7 @@ impl Extension for SandboxExtension {
     fn section(&self) -> Option<ProgramSection> {
         Some(ProgramSection {
             name: NAME,
-            schema: schemars::schema_for!(Option<SectionOptions>).to_value(),
+            schema: schemars::schema_for!(SectionOptions).to_value(),
         })
     }
 
@@ -86,7 +86,8 @@ impl Extension for SandboxExtension {
     }
 
     async fn start(&self, options: &Value) -> Result<Option<Box<dyn Companion>>, Failure> {
-        let (address, token) = read(options).map_err(|problem| Failure::Run(problem.to_string()))?;
+        let (address, token) =
+            read(options).map_err(|problem| Failure::Run(problem.to_string()))?;
         let sandbox = serve(self::options(address, token.as_ref())).await?;
         Ok(Some(Box::new(Running(sandbox))))
     }

@@ -30,7 +30,12 @@ pub(crate) fn host(sections: &[ProgramSection]) -> Value {
             map.remove("$defs");
             map.remove("title");
         }
-        schema["properties"][section.name] = inner;
+        let description = inner.get("description").cloned();
+        let mut property = json!({ "anyOf": [inner, { "type": "null" }], "default": null });
+        if let Some(description) = description {
+            property["description"] = description;
+        }
+        schema["properties"][section.name] = property;
     }
     schema
 }

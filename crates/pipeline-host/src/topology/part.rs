@@ -12,6 +12,7 @@ use pipeline_core::{Coverage, Sink, Source};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,7 +26,8 @@ pub(super) struct RunningSource {
     /// What changes its routes.
     pub(super) intake: Arc<Shared>,
     pub(super) stop: StopHandle,
-    /// Ends when the source and its intake have ended.
+    /// Set when the source and its intake have ended, before the supervisor is told.
+    has_ended: Arc<AtomicBool>,
     ended: Watched<()>,
 }
 
@@ -64,9 +66,12 @@ impl RunningSource {
         });
         let forwarding = format!("the intake of source `{name}`");
         let (_, forwarding) = failures.spawn(forwarding, forwarder.run(signal.clone()));
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&has_ended);
         let ended = async move {
             running.ended().await;
             forwarding.ended().await;
+            flag.store(true, Ordering::Release);
             // The supervisor waits for it as long as there are sources.
             let _ = ends.send(());
         };
@@ -75,12 +80,13 @@ impl RunningSource {
             plan,
             intake: shared,
             stop,
+            has_ended,
             ended,
         }
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.is_finished()
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Waits until the source has read and sent everything, and is told so much.

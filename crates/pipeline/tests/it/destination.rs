@@ -1,14 +1,15 @@
 //! A sink that keeps what it is sent and answers as a test has told it, and a pipeline around it.
 
-use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Encoded, Event, HealthcheckError, ManualClock, Outcome, Reason,
-    Record, Registry, Rejection, Sink, SinkConfig, SinkContext, SinkDescription, inventory,
+    BatchLimits, BuildError, Component, Encoded, Event, HealthcheckError, ManualClock, Outcome,
+    Reason, Record, Registry, Rejection, Sink, SinkConfig, SinkContext, async_trait, inventory,
+    schemars,
 };
+use pipeline_host::StartOptions;
 use pipeline_host::config::{ConfigError, LoadContext, Pipeline, from_value};
 use pipeline_host::telemetry::SinkSnapshot;
-use pipeline_host::topology::{Running, StartOptions, start};
+use pipeline_host::topology::{Running, start};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -47,26 +48,21 @@ static DESTINATIONS: LazyLock<Mutex<HashMap<String, Arc<Destination>>>> =
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 inventory::submit! {
-    SinkDescription {
-        name: "scripted",
-        version: "0.0.0",
-        description: "Answers as a test has told it.",
-        schema: || schemars::json_schema!({
+    Component::<dyn SinkConfig>::new(
+        "scripted",
+        "Answers as a test has told it.",
+        || schemars::json_schema!({
             "type": "object",
             "properties": { "destination": { "type": "string", "description": "The destination of the test." } },
             "required": ["destination"],
             "additionalProperties": false
         }),
-        parse: |options, _| match options["destination"].as_str() {
+        |options, _| match options["destination"].as_str() {
             Some(name) => Ok(Box::new(Config(name.to_owned()))),
             None => Err(vec![Problem::new("destination", "is missing", "a name")]),
         },
-        batch_limits: BatchLimits {
-            max_events: MOST_EVENTS,
-            max_bytes: 1000,
-        },
-        presets: Vec::new,
-    }
+    )
+    .batch_limits(BatchLimits::new(MOST_EVENTS, 1000))
 }
 
 #[derive(Debug)]
@@ -85,13 +81,7 @@ struct Scripted(Arc<Destination>);
 #[async_trait]
 impl Sink for Scripted {
     fn encode(&self, event: &Event) -> Encoded {
-        let rejected = |code| {
-            let reason = Reason::new(code, "a sentence");
-            Encoded::Rejected(Rejection {
-                reason,
-                record: None,
-            })
-        };
+        let rejected = |code| Encoded::Rejected(Rejection::new(Reason::new(code, "a sentence")));
         let Ok(value) = serde_json::from_slice::<Value>(event.raw()) else {
             return rejected("malformed_json");
         };
@@ -102,14 +92,12 @@ impl Sink for Scripted {
                 _ => rejected("no_id"),
             };
         };
-        Encoded::Record(Record {
-            payload: format!("{{\"id\":\"{id}\"}}").into(),
-            partition: value["partition"].as_str().unwrap_or("one").into(),
-            event_time: event.time_shift_ms(),
-            expires_at: value["expires_at"].as_i64().unwrap_or(i64::MAX),
-            event_id: id.into(),
-            label: "a -> b".into(),
-        })
+        let record = Record::new(format!("{{\"id\":\"{id}\"}}"), id)
+            .in_partition(value["partition"].as_str().unwrap_or("one"))
+            .at(value["timestamp"].as_i64().unwrap_or(0))
+            .expiring_at(value["expires_at"].as_i64().unwrap_or(i64::MAX))
+            .labeled("a -> b");
+        Encoded::Record(record)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
@@ -178,20 +166,15 @@ pub(crate) struct Case {
     name: String,
 }
 
-/// Reads a pipeline with the sinks that are linked, on that clock.
-pub(crate) async fn load(
-    config: Value,
-    folder: &Path,
-    clock: &Arc<ManualClock>,
-) -> Result<Pipeline, ConfigError> {
+/// Reads a pipeline with the components that are linked.
+pub(crate) fn load(config: Value, folder: &Path) -> Result<Pipeline, ConfigError> {
     let registry = Registry::linked().unwrap();
-    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
     let cx = LoadContext {
         registry: &registry,
         environment: &|_| None,
-        clock: &clock,
+        sections: &[],
     };
-    from_value(config, folder.to_owned(), cx).await
+    from_value(config, folder, cx)
 }
 
 impl Case {
@@ -233,21 +216,15 @@ impl Case {
         json!({"sources": {"events": self.source}, "sinks": {"out": self.sink("events", sink)}})
     }
 
-    pub(crate) async fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
-        load(config, self.folder.path(), &self.clock).await
+    pub(crate) fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
+        load(config, self.folder.path())
     }
 
     pub(crate) async fn start(&self, config: Value) -> Running {
         let pipeline = self
             .load(config)
-            .await
             .unwrap_or_else(|error| panic!("{error:?}"));
-        let options = StartOptions {
-            clock: Arc::<ManualClock>::clone(&self.clock),
-            seed: 7,
-            room_limit: self.room_limit,
-        };
-        start(pipeline, options)
+        start(pipeline, self.start_options())
             .await
             .unwrap_or_else(|error| panic!("{error}"))
     }
@@ -256,6 +233,14 @@ impl Case {
     pub(crate) async fn start_lines(&self, lines: &str, sink: &Value) -> Running {
         std::fs::write(self.folder.path().join("in.ndjson"), lines).unwrap();
         self.start(self.config(sink)).await
+    }
+
+    pub(crate) fn start_options(&self) -> StartOptions {
+        let mut options = StartOptions::default();
+        options.clock = Arc::<ManualClock>::clone(&self.clock);
+        options.seed = 7;
+        options.room_limit = self.room_limit;
+        options
     }
 
     /// Runs a pipeline over these lines to its end.

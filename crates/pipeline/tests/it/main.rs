@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::format_collect, reason = "short inputs, built once")]
 
+use pipeline_sources as _;
+
 mod checkpoint;
 mod command;
 mod crash;

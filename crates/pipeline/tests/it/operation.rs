@@ -211,12 +211,21 @@ async fn a_reload_changes_the_sinks_that_changed_and_a_bad_file_changes_nothing(
     );
 
     bench.pipeline = good.clone();
-    bench.pipeline["sources"]["web"]["path"] = json!("/v2/events");
+    bench.pipeline["data_dir"] = json!("elsewhere");
     bench.write();
     process.signal("HUP");
     let refused = process.says("the new configuration is not used").await;
     assert!(
-        refused.contains("`sources` cannot change while the pipeline runs"),
+        refused.contains("`data_dir` cannot change while the pipeline runs"),
+        "{refused}"
+    );
+    bench.pipeline = good.clone();
+    bench.sink(&json!({"buffer": {"type": "disk"}}));
+    bench.write();
+    process.signal("HUP");
+    let refused = process.says("the new configuration is not used").await;
+    assert!(
+        refused.contains("`sinks.meta.buffer.type` cannot change while sink `meta` runs"),
         "{refused}"
     );
 
@@ -224,16 +233,21 @@ async fn a_reload_changes_the_sinks_that_changed_and_a_bad_file_changes_nothing(
     bench.sink(&json!({"access_token": TOKEN}));
     bench.write();
     process.signal("HUP");
-    process.says("go on with their new options").await;
+    let said = process.says("reloaded sink meta: ").await;
+    assert!(
+        said.contains("access_token") && !said.contains(TOKEN),
+        "{said}"
+    );
     process.says("sending resumes").await;
     bench.delivered(1).await;
 
     process.signal("HUP");
-    process.says("no sink has changed").await;
+    process.says("nothing has changed").await;
     bench.sink(&json!({"event_mappings": {"Product Added": "Lead"}}));
     bench.write();
     process.signal("HUP");
-    process.says("go on with their new options").await;
+    let said = process.says("reloaded sink meta: ").await;
+    assert!(said.contains("event_mappings"), "{said}");
     assert_eq!(post(&url, &["two"]).await, 200);
     bench.delivered(2).await;
     assert!(bench.sandbox.accepted()[1].contains("\"Lead\""));
@@ -261,10 +275,10 @@ async fn a_watched_file_is_taken_up_when_it_changes_and_so_is_the_preset_that_it
     process.says("sending has stopped").await;
     bench.sink(&json!({"access_token": TOKEN}));
     bench.write();
-    process.says("go on with their new options").await;
+    process.says("reloaded sink meta: access_token").await;
     bench.delivered(1).await;
     std::fs::write(&preset, mapping("AddToWishlist")).unwrap();
-    process.says("go on with their new options").await;
+    process.says("reloaded sink meta: a value from").await;
     assert_eq!(post(&url, &["two"]).await, 200);
     bench.delivered(2).await;
     assert!(bench.sandbox.accepted()[1].contains("\"AddToWishlist\""));

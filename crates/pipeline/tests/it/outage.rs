@@ -6,7 +6,8 @@ use crate::tally::{Bench, DEADLINE, Log, events_url, eventually, personal, serve
 use graph_sandbox::SandboxOptions;
 use meta_conversions as _;
 use pipeline_core::{Clock as _, ManualClock};
-use pipeline_host::topology::{Ending, Running, StartOptions, start};
+use pipeline_host::StartOptions;
+use pipeline_host::topology::{Ending, Running, start};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -65,12 +66,10 @@ impl Outage {
 
     async fn open(&self) -> Running {
         let config = self.bench.pipeline.clone();
-        let pipeline = load(config, self.bench.folder.path(), &self.clock).await;
-        let options = StartOptions {
-            clock: Arc::<ManualClock>::clone(&self.clock),
-            seed: 7,
-            ..StartOptions::default()
-        };
+        let pipeline = load(config, self.bench.folder.path());
+        let mut options = StartOptions::default();
+        options.clock = Arc::<ManualClock>::clone(&self.clock);
+        options.seed = 7;
         start(pipeline.unwrap(), options).await.unwrap()
     }
 
