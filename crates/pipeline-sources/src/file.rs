@@ -8,6 +8,7 @@
 mod checkpoint;
 mod committer;
 mod config;
+mod cookie_time;
 mod opened;
 mod pattern;
 mod reader;

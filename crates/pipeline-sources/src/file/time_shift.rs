@@ -1,10 +1,11 @@
 //! Shifts the times of events, for `shift_times`: finds the newest time of files, and rewrites the times in each event.
 //!
-//! In: lines of JSON. Out: the same bytes, but for the top-level times of [`Key`]. Text becomes RFC 3339 in UTC with
+//! In: lines of JSON. Out: the same bytes, but for the top-level times of [`Key`] and the times inside cookie values. Text becomes RFC 3339 in UTC with
 //! milliseconds; a number stays a number of seconds or milliseconds.
 //!
 //! Invariant: a rewritten time reads as the old time plus the shift, and every other byte of an event is unchanged.
 
+use super::cookie_time;
 use super::opened::open;
 use crate::line::{Line, LineReader};
 use jiff::Timestamp;
@@ -50,7 +51,7 @@ pub(super) fn shift_events(mut inputs: Vec<Input>, shift_ms: i64) -> Vec<Input> 
     if shift_ms != 0 {
         for input in &mut inputs {
             if let Input::Event(event) = input
-                && let Some(raw) = shifted(event.raw(), shift_ms)
+                && let Some(raw) = shifted_with_cookies(event.raw(), shift_ms)
             {
                 let old = std::mem::replace(event, Event::new("", 0));
                 *event = old.with_raw(raw);
@@ -58,6 +59,15 @@ pub(super) fn shift_events(mut inputs: Vec<Input>, shift_ms: i64) -> Vec<Input> 
         }
     }
     inputs
+}
+
+/// The bytes of an event with its times and those of its cookies shifted; `None` if there is nothing to shift.
+fn shifted_with_cookies(event: &[u8], shift_ms: i64) -> Option<Vec<u8>> {
+    let mut shifted = shifted(event, shift_ms)?;
+    if let Some(event_ms) = time_ms(event) {
+        cookie_time::shift(&mut shifted, event_ms, shift_ms);
+    }
+    Some(shifted)
 }
 
 /// The bytes of an event with its times shifted; `None` if there is nothing to shift.
