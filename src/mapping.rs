@@ -119,9 +119,7 @@ impl Mapping {
         let found = self.paths.read(text)?;
         let mut spare = Spare::take();
         let (plan, own_name) = self.plan(&found, &mut spare.scratch)?;
-        if !self.consent.granted(&found) {
-            return Err(Unsent::Filtered(reason::consent()));
-        }
+        self.consent.check(&found).map_err(Unsent::Filtered)?;
         let name = plan.meta_name.as_deref().unwrap_or(&own_name);
         let mut draft = Draft {
             mapping: self,
