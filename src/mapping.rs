@@ -176,6 +176,11 @@ impl Mapping {
         paths
     }
 
+    /// How many events the fallback parser read: see [`Paths::fallback_reads`].
+    pub(crate) fn fallback_reads(&self) -> u64 {
+        self.paths.fallback_reads()
+    }
+
     /// The plan for an event, and the event's own name. `key` is overwritten.
     fn plan<'a>(
         &self,
