@@ -2,7 +2,7 @@
 
 use crate::extract::{Paths, Readings};
 use crate::path::Path;
-use crate::response::{self, Answer};
+use crate::response::{self, Answer, Code};
 use reqwest::header::{HeaderMap, HeaderValue};
 
 /// Reads an answer with `header` in every header that counts, and gives what people would see of it.
@@ -24,6 +24,7 @@ pub fn read_answer(status: u16, header: &[u8], body: &[u8]) -> String {
             reason.detail.into_owned()
         }
         Answer::Blocked(reason) | Answer::Invalid { reason, .. } => reason.detail.into_owned(),
+        Answer::Refused(refusal) => refusal.because(Code::RefusedInvalid).detail.into_owned(),
     }
 }
 
@@ -54,7 +55,7 @@ pub fn read_sequence(texts: &[&str]) {
     } = &readings;
     assert_eq!(in_sequence, stateless, "memory changes what is found");
     assert_eq!(
-        alone, by_serde_json,
+        stateless, by_serde_json,
         "the walk finds other things than serde_json"
     );
     assert_eq!(*fallback_reads, 0, "the walk rejected JSON");
