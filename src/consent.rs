@@ -1,16 +1,28 @@
 //! May this event leave? Reads what the visitor agreed to; pure.
 //!
-//! Two shapes are in use: the canonical view (`context.consent.canonical.marketing`) and the older flat one
-//! (`context.consent.marketing`, where `advertising` says the same). The canonical one counts first. The consent
-//! platform's own codes (`context.consent.categories.C0004`) count where the configuration says what they mean.
+//! A grant is read at two places:
 //!
-//! Invariant: only the JSON value `true` is a grant. Not `"true"`, not `1`.
+//! * `context.consent`, in the canonical view (`canonical.marketing`), in the older flat one (`marketing`, where `advertising` says the
+//!   same), and by the consent platform's own codes (`categories.C0004`) where the options say what they mean. The canonical view
+//!   decides alone where it names a category. Of several codes with one meaning, one grant is enough.
+//! * `context.consentManagement`, as `RudderStack` writes it: codes in `allowedConsentIds` and `deniedConsentIds`.
+//!
+//! A refusal is `false`, or one of the words `"false"` and `"denied"`. It outweighs a grant at any other place, and is read at the
+//! further places where senders put consent ([`PARENTS`], [`KEYS`]) as well.
+//!
+//! What is given at one of these places and cannot be read is never silence: the event is filtered, because it may be a refusal. Data
+//! of free form, such as properties, can have a form's field of that name; there, a grant that is read elsewhere is enough.
+//!
+//! Invariant: only the JSON value `true` is a grant, and an id in the list of those allowed. Not `"true"`, not `1`, not `"granted"`.
 
-use crate::extract::{Found, Paths, Slot};
+use crate::extract::{Cells, Found, Paths, Slot, SlotBits};
 use crate::mapping::value;
 use crate::path::Path;
+use crate::reason;
+use pipeline_core::Reason;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A purpose a visitor can agree to.
@@ -32,7 +44,7 @@ pub(crate) enum ConsentCategory {
 }
 
 impl ConsentCategory {
-    /// The names under which the flat shape holds it, in the order in which they count.
+    /// The names under which the flat shape holds it. The canonical view knows the first of them.
     fn flat_names(self) -> &'static [&'static str] {
         match self {
             Self::Essential => &["essential"],
@@ -59,25 +71,93 @@ pub(crate) enum WhenAbsent {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ConsentOptions {
-    /// What happens to an event that says nothing about consent (default: `drop`). Example: `allow`.
+    /// What happens to an event that says nothing about consent (default: `drop`); what it says and cannot be read is never taken for nothing. Example: `allow`.
     pub(crate) when_absent: WhenAbsent,
-    /// What the consent platform's own codes mean, by code (default: none count). Example: `{ C0004: marketing }`.
+    /// What the consent platform's own codes mean, by code, in `context.consent.categories` and in the lists of `context.consentManagement` (default: none count). Example: `{ C0004: marketing }`.
     pub(crate) categories: BTreeMap<String, ConsentCategory>,
 }
+
+/// Where consent is given, inside of each of [`PARENTS`].
+const KEYS: [&str; 7] = [
+    "consent",
+    "consentManagement",
+    "consent_management",
+    "consentCategories",
+    "consent_categories",
+    "consentMode",
+    "consent_mode",
+];
+
+/// What holds [`KEYS`], and whether people can put there what they like.
+const PARENTS: [(&str, bool); 5] = [
+    ("context.", false),
+    ("", false),
+    ("properties.", true),
+    ("traits.", true),
+    ("context.traits.", true),
+];
+
+const _: () = assert!(
+    KEYS.len() * PARENTS.len() <= u64::BITS as usize,
+    "each place has a bit"
+);
+
+/// Where grants are read.
+const CONSENT: &str = "context.consent";
+const CONSENT_MANAGEMENT: &str = "context.consentManagement";
 
 /// The rule, compiled.
 #[derive(Debug)]
 pub(crate) struct Consent {
-    anything: Slot,
     when_absent: WhenAbsent,
     needed: Vec<Needed>,
+    places: Vec<Place>,
+    /// The bit of each place, by the place in `places`.
+    given: SlotBits,
 }
 
-/// Where one needed category may stand: the first of `named` that holds anything decides, else any of `codes`.
+/// A place where consent can be given.
+#[derive(Debug)]
+struct Place {
+    path: Path,
+    slot: Slot,
+    shape: Shape,
+}
+
+/// What can be read at a place.
+#[derive(Debug)]
+enum Shape {
+    /// Grants and refusals, by category.
+    Categories,
+    /// Grants and refusals, as lists of codes.
+    Ids {
+        allowed: Option<Slot>,
+        denied: Option<Slot>,
+    },
+    /// Refusals.
+    Other { is_free_form: bool },
+}
+
+/// A category that must be granted, and where [`CONSENT`] says it.
 #[derive(Debug)]
 struct Needed {
-    named: Vec<Slot>,
-    codes: Vec<Slot>,
+    names: &'static [&'static str],
+    /// The consent platform's codes for it.
+    codes: Vec<Box<str>>,
+    canonical: Option<Slot>,
+    flat: Vec<Slot>,
+    categories: Vec<Slot>,
+    /// Segment's name for `categories`, of which refusals are read.
+    preferences: Vec<Slot>,
+}
+
+/// What is said of one category, in the order of weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Nothing,
+    Granted,
+    Unreadable,
+    Refused,
 }
 
 impl Consent {
@@ -87,139 +167,281 @@ impl Consent {
         options: &ConsentOptions,
         paths: &mut Paths,
     ) -> Self {
-        let mut slot = |keys: &[&str]| {
-            let written = keys.iter().fold("context.consent".to_owned(), |path, key| {
-                format!("{path}[\"{key}\"]")
-            });
-            Path::parse(&written).ok().map(|path| paths.slot(&path))
-        };
-        let needed = categories
-            .iter()
-            .filter(|category| **category != ConsentCategory::Essential)
-            .map(|category| {
-                let names = category.flat_names();
-                let canonical = slot(&["canonical", names[0]]);
-                let flat: Vec<_> = names.iter().filter_map(|name| slot(&[name])).collect();
-                let codes = options
-                    .categories
-                    .iter()
-                    .filter(|(_, meaning)| meaning.flat_names() == names)
-                    .filter_map(|(code, _)| slot(&["categories", code]))
-                    .collect();
-                Needed {
-                    named: canonical.into_iter().chain(flat).collect(),
-                    codes,
-                }
-            })
-            .collect();
-        #[expect(clippy::expect_used, reason = "a constant path")]
-        let anything = Path::parse("context.consent").expect("a good path");
-        Self {
-            anything: paths.slot(&anything),
+        let mut needed: Vec<Needed> = Vec::new();
+        for category in categories {
+            let names = category.flat_names();
+            let is_known = needed.iter().any(|known| known.names == names);
+            if *category != ConsentCategory::Essential && !is_known {
+                needed.push(Needed::compile(names, options, paths));
+            }
+        }
+        let mut rule = Self {
             when_absent: options.when_absent,
             needed,
+            places: Vec::new(),
+            given: SlotBits::default(),
+        };
+        for (parent, is_free_form) in PARENTS {
+            for key in KEYS {
+                rule.add_place(&format!("{parent}{key}"), is_free_form, paths);
+            }
         }
+        rule
+    }
+
+    fn add_place(&mut self, written: &str, is_free_form: bool, paths: &mut Paths) {
+        let Ok(path) = Path::parse(written) else {
+            return;
+        };
+        let slot = paths.slot(&path);
+        let mut list = |key| slot_at(&format!("{written}.{key}"), paths);
+        let shape = match written {
+            CONSENT => Shape::Categories,
+            CONSENT_MANAGEMENT => Shape::Ids {
+                allowed: list("allowedConsentIds"),
+                denied: list("deniedConsentIds"),
+            },
+            _ => Shape::Other { is_free_form },
+        };
+        self.given.add(slot, 1 << self.places.len());
+        self.places.push(Place { path, slot, shape });
     }
 
     /// Whether the event may be sent.
-    pub(crate) fn granted(&self, found: &Found<'_>) -> bool {
-        let given = |slot: &Slot| found.get(*slot).filter(|raw| *raw != "null");
-        if given(&self.anything).is_none_or(value::is_empty) {
-            return self.needed.is_empty() || self.when_absent == WhenAbsent::Allow;
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(crate) fn check(&self, found: &Found<'_>) -> Result<(), Reason> {
+        if self.needed.is_empty() {
+            return Ok(());
         }
-        self.needed
-            .iter()
-            .all(|needed| match needed.named.iter().find_map(given) {
-                Some(decision) => decision == "true",
-                None => needed
-                    .codes
-                    .iter()
-                    .any(|slot| found.get(*slot) == Some("true")),
-            })
+        let cells = found.cells();
+        let (mut granted, mut is_silent) = (0_u64, true);
+        let (mut unreadable, mut unreadable_free_form) = (None, None);
+        let mut left = cells.bits_of(&self.given);
+        while left != 0 {
+            let place = &self.places[left.trailing_zeros() as usize];
+            left &= left - 1;
+            let Some(raw) = cells.get(place.slot).filter(|raw| !value::is_empty(raw)) else {
+                continue;
+            };
+            is_silent = false;
+            let (most, granted_here) = self.read(place, raw, cells);
+            granted |= granted_here;
+            match (most, &place.shape) {
+                (Said::Refused, _) => return Err(reason::consent()),
+                (Said::Granted, _) => {}
+                (_, Shape::Other { is_free_form: true }) => {
+                    unreadable_free_form = unreadable_free_form.or(Some(place));
+                }
+                _ => unreadable = unreadable.or(Some(place)),
+            }
+        }
+        let is_granted = granted == (1 << self.needed.len()) - 1;
+        let unreadable = unreadable.or(unreadable_free_form.filter(|_| !is_granted));
+        match unreadable {
+            Some(place) => Err(self.unreadable(place)),
+            None if is_granted || is_silent && self.when_absent == WhenAbsent::Allow => Ok(()),
+            None => Err(reason::consent()),
+        }
     }
+
+    /// The weightiest thing that a place says of any needed category, and a bit for each category that it grants.
+    fn read(&self, place: &Place, raw: &str, cells: Cells<'_, '_>) -> (Said, u64) {
+        if is_refusal(raw) {
+            return (Said::Refused, 0);
+        }
+        let lists = match place.shape {
+            Shape::Categories => None,
+            Shape::Ids { allowed, denied } => Some(Lists::read(allowed, denied, cells)),
+            Shape::Other { .. } => return (self.read_refusals(raw), 0),
+        };
+        let (mut most, mut granted) = (Said::Nothing, 0);
+        for (place, needed) in self.needed.iter().enumerate() {
+            let said = match &lists {
+                None => needed.said(cells),
+                Some(lists) => lists.say_of(needed),
+            };
+            granted |= u64::from(said == Said::Granted) << place;
+            most = most.max(said);
+        }
+        (most, granted)
+    }
+
+    /// Whether what is given at an unusual place refuses a needed category, in any of the shapes that are known.
+    #[cold]
+    fn read_refusals(&self, raw: &str) -> Said {
+        let given: Value = serde_json::from_str(raw).unwrap_or_default();
+        if self
+            .needed
+            .iter()
+            .any(|needed| needed.is_refused_in(&given))
+        {
+            Said::Refused
+        } else {
+            Said::Nothing
+        }
+    }
+
+    /// The reason for filtering an event that gives something at a place which cannot be read.
+    #[cold]
+    fn unreadable(&self, place: &Place) -> Reason {
+        let names: Vec<_> = self.needed.iter().map(|needed| needed.names[0]).collect();
+        let expected = match place.shape {
+            Shape::Categories => {
+                "true or false under this name at `context.consent.canonical` or `context.consent`, or under a code of the option `consent.categories` at `context.consent.categories`"
+            }
+            Shape::Ids { .. } => {
+                "a code of the option `consent.categories` in `allowedConsentIds` or `deniedConsentIds`"
+            }
+            Shape::Other { .. } => "consent at `context.consent`",
+        };
+        reason::consent_unreadable(&place.path, &names.join("` and `"), expected)
+    }
+}
+
+impl Needed {
+    fn compile(
+        names: &'static [&'static str],
+        options: &ConsentOptions,
+        paths: &mut Paths,
+    ) -> Self {
+        let codes = options.categories.iter();
+        let codes: Vec<Box<str>> = codes
+            .filter(|(_, meaning)| meaning.flat_names() == names)
+            .map(|(code, _)| code.as_str().into())
+            .collect();
+        let mut slots = |parent: &str, keys: &[&str]| -> Vec<Slot> {
+            let written = keys
+                .iter()
+                .map(|key| format!("{CONSENT}{parent}[\"{key}\"]"));
+            written
+                .filter_map(|written| slot_at(&written, paths))
+                .collect()
+        };
+        let as_keys: Vec<&str> = codes.iter().map(AsRef::as_ref).collect();
+        Self {
+            names,
+            canonical: slots(".canonical", &names[..1]).pop(),
+            flat: slots("", names),
+            categories: slots(".categories", &as_keys),
+            preferences: slots(".categoryPreferences", &as_keys),
+            codes,
+        }
+    }
+
+    /// What [`CONSENT`] says of it.
+    fn said(&self, cells: Cells<'_, '_>) -> Said {
+        let said = |slot: &Slot| {
+            let raw = cells.get(*slot).filter(|raw| *raw != "null");
+            raw.map_or(Said::Nothing, Said::of)
+        };
+        if let Some(canonical) = self.canonical.as_ref().map(said)
+            && canonical != Said::Nothing
+        {
+            return canonical;
+        }
+        let flat = self.flat.iter().map(said).max();
+        let is_one_granted = |said: &Said| *said == Said::Granted;
+        let codes = self.categories.iter().map(said);
+        let of_codes = codes.clone().find(is_one_granted).or(codes.max());
+        let preferences = self.preferences.iter().map(said);
+        let refused = preferences.filter(|said| *said == Said::Refused).max();
+        flat.max(of_codes).max(refused).unwrap_or(Said::Nothing)
+    }
+
+    /// Whether denying an id denies it.
+    fn is_denied_by(&self, id: &str) -> bool {
+        self.codes
+            .iter()
+            .any(|code| code.eq_ignore_ascii_case(id.trim()))
+    }
+
+    /// Whether a value refuses it, in any of the shapes that are known.
+    fn is_refused_in(&self, given: &Value) -> bool {
+        let refuses = |value: Option<&Value>| match value {
+            Some(Value::Bool(granted)) => !granted,
+            Some(Value::String(word)) => is_no(word),
+            _ => false,
+        };
+        let refuses_code = |by_code: &Value| {
+            let mut codes = self.codes.iter();
+            codes.any(|code| refuses(by_code.get(&**code)))
+        };
+        let denied = given["deniedConsentIds"].as_array();
+        let mut denied = denied.into_iter().flatten().filter_map(Value::as_str);
+        refuses(given["canonical"].get(self.names[0]))
+            || self.names.iter().any(|name| refuses(given.get(name)))
+            || refuses_code(&given["categories"])
+            || refuses_code(&given["categoryPreferences"])
+            || denied.any(|id| self.is_denied_by(id))
+    }
+}
+
+impl Said {
+    /// What a value says of the category under which it stands.
+    fn of(raw: &str) -> Self {
+        match raw {
+            "true" => Self::Granted,
+            raw if is_refusal(raw) => Self::Refused,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+/// Codes that were allowed and denied, as they stand in the event.
+struct Lists<'a> {
+    allowed: Option<&'a str>,
+    denied: Option<&'a str>,
+}
+
+impl<'a> Lists<'a> {
+    fn read(allowed: Option<Slot>, denied: Option<Slot>, cells: Cells<'_, 'a>) -> Self {
+        let list = |slot: Option<Slot>| cells.get(slot?).filter(|raw| !value::is_empty(raw));
+        Self {
+            allowed: list(allowed),
+            denied: list(denied),
+        }
+    }
+
+    /// What the lists say of a category. What is denied and is no code in a list may be any code.
+    fn say_of(&self, needed: &Needed) -> Said {
+        let said_of_denied = |list: &str, raw| match value::text(raw) {
+            Ok(id) if needed.is_denied_by(&id) => Said::Refused,
+            Ok(_) if list.starts_with('[') => Said::Nothing,
+            _ => Said::Unreadable,
+        };
+        let denied = self.denied.and_then(|list| {
+            let entries = value::elements(list);
+            entries.map(|raw| said_of_denied(list, raw)).max()
+        });
+        let lists = self.allowed.filter(|list| list.starts_with('['));
+        let allowed = lists.into_iter().flat_map(value::elements);
+        let mut ids = allowed.filter_map(|raw| value::text(raw).ok());
+        let granted = ids.any(|id| needed.codes.iter().any(|code| **code == *id));
+        denied
+            .max(granted.then_some(Said::Granted))
+            .unwrap_or(Said::Nothing)
+    }
+}
+
+/// Whether a value says no, in JSON or in a word.
+fn is_refusal(raw: &str) -> bool {
+    raw == "false" || raw.starts_with('"') && value::text(raw).is_ok_and(|text| is_no(&text))
+}
+
+/// Whether a text is a word for no.
+fn is_no(text: &str) -> bool {
+    const WORDS: [&str; 2] = ["false", "denied"];
+    WORDS
+        .iter()
+        .any(|word| text.trim().eq_ignore_ascii_case(word))
+}
+
+fn slot_at(written: &str, paths: &mut Paths) -> Option<Slot> {
+    Path::parse(written).ok().map(|path| paths.slot(&path))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn granted(categories: &[ConsentCategory], options: &ConsentOptions, consent: &str) -> bool {
-        let mut paths = Paths::default();
-        let rule = Consent::compile(categories, options, &mut paths);
-        let text = format!(r#"{{"context":{{"consent":{consent}}}}}"#);
-        rule.granted(&paths.read(&text).expect("JSON"))
-    }
-
-    #[test]
-    fn only_a_grant_lets_an_event_leave() {
-        let marketing = &[ConsentCategory::Marketing];
-        let strict = ConsentOptions::default();
-        for (consent, expected) in [
-            (r#"{"canonical":{"marketing":true}}"#, true),
-            (r#"{"canonical":{"marketing":false}}"#, false),
-            (r#"{"canonical":{"marketing":"true"}}"#, false),
-            (r#"{"canonical":{"marketing":1}}"#, false),
-            (r#"{"canonical":{"analytics":true}}"#, false),
-            (r#"{"marketing":true}"#, true),
-            (r#"{"advertising":true}"#, true),
-            (r#"{"marketing":false,"advertising":true}"#, false),
-            (
-                r#"{"canonical":{"marketing":false},"marketing":true}"#,
-                false,
-            ),
-            (
-                r#"{"canonical":{"marketing":true},"marketing":false}"#,
-                true,
-            ),
-            (r#"{"canonical":{"analytics":true},"marketing":true}"#, true),
-            (r#"{"categories":{"C0004":true}}"#, false),
-            (r#"{"canonical":"marketing"}"#, false),
-            (r#""granted""#, false),
-            ("true", false),
-            ("null", false),
-            ("{}", false),
-        ] {
-            assert_eq!(granted(marketing, &strict, consent), expected, "{consent}");
-        }
-    }
-
-    #[test]
-    fn silence_counts_as_configured() {
-        let marketing = &[ConsentCategory::Marketing];
-        let allow = ConsentOptions {
-            when_absent: WhenAbsent::Allow,
-            ..ConsentOptions::default()
-        };
-        assert!(granted(marketing, &allow, "null"));
-        assert!(granted(marketing, &allow, "{}"));
-        assert!(!granted(marketing, &allow, r#"{"analytics":true}"#));
-        assert!(granted(&[], &ConsentOptions::default(), "null"));
-    }
-
-    #[test]
-    fn all_needed_categories_must_be_granted_and_codes_count_where_configured() {
-        let both = &[ConsentCategory::Advertising, ConsentCategory::Analytics];
-        let options = ConsentOptions {
-            categories: [
-                ("C0004".to_owned(), ConsentCategory::Marketing),
-                ("C9".to_owned(), ConsentCategory::Marketing),
-            ]
-            .into(),
-            ..ConsentOptions::default()
-        };
-        for (consent, expected) in [
-            (r#"{"categories":{"C0004":true},"analytics":true}"#, true),
-            (
-                r#"{"categories":{"C0004":false,"C9":true},"analytics":true}"#,
-                true,
-            ),
-            (r#"{"categories":{"C0004":true}}"#, false),
-            (
-                r#"{"categories":{"C0004":true},"marketing":false,"analytics":true}"#,
-                false,
-            ),
-        ] {
-            assert_eq!(granted(both, &options, consent), expected, "{consent}");
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,10 @@
 //! else by halves. One bad event among n costs at most 2·log₂(n) + 1 extra requests, k of them at most k times that, and
 //! never more than [`MAX_REQUESTS`] in all; what is left then is retried without the events already decided.
 //!
+//! A refusal that does not say whether an event is to blame, by a place in the request or a subcode of its own, costs an
+//! event only where Meta did something else with the batch as well: took another event, say. Where nothing passes, `blame`
+//! decides whether it is the configuration; nothing is rejected for that, and few requests are made to find it out.
+//!
 //! A count below what was sent does not say which events are missing, so that batch is taken apart as well, and some
 //! events arrive twice under one id; an event sent alone and counted as none is rejected. Where the count is missing or
 //! too high, sending parts would teach nothing: the events are retried, at the longest until they expire.
@@ -12,13 +16,17 @@
 //! take it when it stood alone; and an error never shows a URL or a token.
 
 use crate::request::Target;
-use crate::response::{self, Answer, Code};
+use crate::response::{self, Answer, Code, Refusal};
 use crate::token::AccessToken;
+use blame::{MAX_LONE_ATTEMPTS, Memory, Suspects};
 use bytes::Bytes;
-use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
+use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, redirect};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+mod blame;
 
 /// Bytes of an answer that are read; Meta's are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
@@ -35,6 +43,7 @@ pub(crate) struct Delivery {
     client: Client,
     clock: Arc<dyn Clock>,
     spare: SpareBodies,
+    memory: Mutex<Memory>,
 }
 
 /// The memory of bodies that have been sent, for the next ones. Memory of that size goes back to the system when it is
@@ -106,80 +115,49 @@ impl Delivery {
             client,
             clock,
             spare: SpareBodies::default(),
+            memory: Mutex::default(),
         })
     }
 
     pub(crate) async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
         let now = self.clock.now_ms().div_euclid(1000);
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        let mut attempt = Attempt::new(&self.memory, batch.len());
         let mut live = Vec::with_capacity(batch.len());
         for (position, record) in batch.iter().enumerate() {
             if record.expires_at <= now {
-                let reason = Code::Expired.reason();
-                outcomes[position] = Some(Outcome::Rejected { reason });
+                attempt.reject(position, Code::Expired.reason());
             } else {
                 live.push(position);
             }
         }
-        let rest = self.take_apart(batch, live, &mut outcomes).await;
-        let decided = outcomes
-            .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(|| rest.clone()));
-        decided.collect()
+        attempt.parts.push(live, false);
+        let ended = self.take_apart(batch, &mut attempt).await;
+        let judged = attempt.judge(batch);
+        let rest = match ended.or(judged) {
+            Some(Outcome::Blocked { reason }) => Outcome::Blocked {
+                reason: self.token.explain(reason),
+            },
+            Some(outcome) => outcome,
+            None => retry(Code::ManyRefused.reason()),
+        };
+        let decided = attempt.outcomes.into_iter();
+        decided
+            .map(|outcome| outcome.unwrap_or_else(|| rest.clone()))
+            .collect()
     }
 
-    /// Sends until all is decided, or nothing more can be now; gives the outcome of what is left undecided.
-    async fn take_apart(
-        &self,
-        batch: &[Record],
-        live: Vec<usize>,
-        outcomes: &mut [Option<Outcome>],
-    ) -> Outcome {
+    /// Sends until nothing is left to be sent, or something ends the attempt; gives the outcome of what is undecided in
+    /// that case.
+    async fn take_apart(&self, batch: &[Record], attempt: &mut Attempt<'_>) -> Option<Outcome> {
         let bearer = self.token.header();
-        let mut parts = Parts::default();
-        parts.push(live, false);
         for _ in 0..MAX_REQUESTS {
-            let Some(mut part) = parts.0.pop() else { break };
-            let (index, reason, refused) = match self.send(&bearer, batch, &part.positions).await {
-                Answer::Received(Some(count)) if count == part.positions.len() as u64 => {
-                    for position in part.positions {
-                        outcomes[position] = Some(Outcome::Delivered);
-                    }
-                    if part.left_of_refused
-                        && let Some(right) = parts.0.pop()
-                    {
-                        parts.halve(right.positions, true);
-                    }
-                    continue;
-                }
-                Answer::Received(Some(count)) if count < part.positions.len() as u64 => {
-                    (None, Code::NotConfirmed.reason(), false)
-                }
-                Answer::Received(_) => {
-                    return retry(Code::NotConfirmed);
-                }
-                Answer::Invalid { index, reason } => (index, reason, true),
-                Answer::Retry { after, reason } => {
-                    return Outcome::Retry { after, reason };
-                }
-                Answer::Blocked(reason) => {
-                    let reason = self.token.explain(reason);
-                    return Outcome::Blocked { reason };
-                }
-            };
-            let bad = if part.positions.len() == 1 {
-                Some(0)
-            } else {
-                index.filter(|index| *index < part.positions.len())
-            };
-            if let Some(bad) = bad {
-                outcomes[part.positions.remove(bad)] = Some(Outcome::Rejected { reason });
-                parts.push(part.positions, false);
-            } else {
-                parts.halve(part.positions, refused);
+            let part = attempt.next()?;
+            let answer = self.send(&bearer, batch, &part.positions).await;
+            if let ControlFlow::Break(outcome) = attempt.learn(part, answer) {
+                return Some(outcome);
             }
         }
-        retry(Code::ManyRefused)
+        Some(retry(Code::ManyRefused.reason()))
     }
 
     async fn send(&self, bearer: &HeaderValue, batch: &[Record], part: &[usize]) -> Answer {
@@ -206,11 +184,173 @@ impl Delivery {
         match exchange(request.header(header::AUTHORIZATION, bearer)).await {
             Answer::Received(_) => Ok(()),
             Answer::Blocked(reason) => Err(HealthcheckError::Blocked(self.token.explain(reason))),
+            // No event was sent, so none is to blame.
+            Answer::Refused(refusal) => Err(HealthcheckError::Blocked(
+                self.token.explain(refusal.because(Code::AllRefused)),
+            )),
             Answer::Retry { reason, .. } | Answer::Invalid { reason, .. } => {
                 Err(HealthcheckError::Unavailable(reason))
             }
         }
     }
+}
+
+/// One batch on its way to its outcomes.
+struct Attempt<'m> {
+    memory: &'m Mutex<Memory>,
+    outcomes: Vec<Option<Outcome>>,
+    parts: Parts,
+    suspects: Suspects,
+    /// Which of the events still to be sent are sent alone, once the configuration is suspected; the next is the last.
+    samples: Option<Vec<usize>>,
+}
+
+impl<'m> Attempt<'m> {
+    fn new(memory: &'m Mutex<Memory>, events: usize) -> Self {
+        Self {
+            memory,
+            outcomes: vec![None; events],
+            parts: Parts::default(),
+            suspects: Suspects::default(),
+            samples: None,
+        }
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn memory(&self) -> MutexGuard<'m, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reject(&mut self, position: usize, reason: Reason) {
+        self.outcomes[position] = Some(Outcome::Rejected { reason });
+    }
+
+    /// What is to be sent next; nothing once the configuration is to blame.
+    fn next(&mut self) -> Option<Part> {
+        let Some(missing) = self.suspects.missing() else {
+            return self.parts.0.pop();
+        };
+        if self.samples.is_none() {
+            let turn = self.memory().turn();
+            self.samples = Some(spread(missing, self.parts.merge(), turn));
+        }
+        let sample = self.samples.as_mut()?.pop()?;
+        self.parts.take(sample)
+    }
+
+    /// Takes in what Meta said to a part; breaks with an outcome where nothing more can be sent now.
+    fn learn(&mut self, part: Part, answer: Answer) -> ControlFlow<Outcome> {
+        let sent = part.positions.len() as u64;
+        match answer {
+            Answer::Received(Some(count)) if count == sent => {
+                self.clear();
+                self.deliver(part);
+            }
+            Answer::Received(Some(count)) if count < sent => {
+                self.clear();
+                self.split(part, None, Code::NotConfirmed.reason(), false);
+            }
+            Answer::Received(_) => {
+                return ControlFlow::Break(retry(Code::NotConfirmed.reason()));
+            }
+            Answer::Invalid { index, reason } => {
+                self.clear();
+                self.split(part, index, reason, true);
+            }
+            Answer::Refused(refusal) => match part.positions[..] {
+                [position] => self.suspect(position, refusal),
+                _ => self.parts.halve(part.positions, true),
+            },
+            Answer::Retry { after, reason } => {
+                return ControlFlow::Break(Outcome::Retry { after, reason });
+            }
+            Answer::Blocked(reason) => {
+                return ControlFlow::Break(Outcome::Blocked { reason });
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn deliver(&mut self, part: Part) {
+        for position in part.positions {
+            self.outcomes[position] = Some(Outcome::Delivered);
+        }
+        if part.left_of_refused
+            && let Some(right) = self.parts.0.pop()
+        {
+            self.parts.halve(right.positions, true);
+        }
+    }
+
+    /// Rejects the event that is bad, where it is known; else halves the part.
+    fn split(&mut self, mut part: Part, index: Option<usize>, reason: Reason, refused: bool) {
+        let bad = if part.positions.len() == 1 {
+            Some(0)
+        } else {
+            index.filter(|index| *index < part.positions.len())
+        };
+        if let Some(bad) = bad {
+            self.reject(part.positions.remove(bad), reason);
+            self.parts.push(part.positions, false);
+        } else {
+            self.parts.halve(part.positions, refused);
+        }
+    }
+
+    /// An event was refused alone, and Meta did not say that the event is to blame.
+    fn suspect(&mut self, position: usize, refusal: Refusal) {
+        if self.suspects.are_like(&refusal) {
+            self.suspects.add(position, refusal);
+        } else {
+            self.clear();
+            self.reject(position, refusal.because(Code::RefusedInvalid));
+        }
+    }
+
+    /// Meta reads events, so that those refused alone are unfit.
+    fn clear(&mut self) {
+        self.memory().forget();
+        for (position, refusal) in self.suspects.clear() {
+            self.reject(position, refusal.because(Code::RefusedInvalid));
+        }
+    }
+
+    /// What follows for a batch that Meta refused throughout without saying why: suspects that have no attempts left are
+    /// rejected, and the outcome of all others is given.
+    fn judge(&mut self, batch: &[Record]) -> Option<Outcome> {
+        let suspects = std::mem::take(&mut self.suspects).into_refused();
+        let (_, first) = suspects.first()?;
+        let mut memory = self.memory();
+        memory.next_turn();
+        let record = |(position, refusal): &(usize, Refusal)| {
+            memory.record(refusal.given, &batch[*position].payload)
+        };
+        let attempts: Vec<u32> = suspects.iter().map(record).collect();
+        let (is_proven, is_single) = (memory.is_proven(), memory.is_single());
+        drop(memory);
+        for ((position, refusal), attempts) in suspects.iter().zip(attempts) {
+            if !is_proven && attempts >= MAX_LONE_ATTEMPTS {
+                self.reject(*position, refusal.because(Code::RefusedInvalid));
+            }
+        }
+        Some(if is_single {
+            retry(first.because(Code::RefusedUnclear))
+        } else {
+            let reason = first.because(Code::AllRefused);
+            Outcome::Blocked { reason }
+        })
+    }
+}
+
+/// `count` of the numbers below `all`, evenly spread and ascending. Each turn gives others, until every number had its
+/// turn.
+fn spread(count: usize, all: usize, turn: usize) -> Vec<usize> {
+    let count = count.min(all);
+    let mut numbers: Vec<usize> = (0..count)
+        .map(|n| (n * all / count + turn % all) % all)
+        .collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// What is still to be sent, as positions in the batch; the next part is the last.
@@ -240,12 +380,32 @@ impl Parts {
         self.push(right, false);
         self.push(left, refused);
     }
+
+    /// Makes one part of all, in order; gives its length.
+    fn merge(&mut self) -> usize {
+        let parts = std::mem::take(&mut self.0).into_iter().rev();
+        let positions: Vec<usize> = parts.flat_map(|part| part.positions).collect();
+        let length = positions.len();
+        self.push(positions, false);
+        length
+    }
+
+    /// Takes one event out of the next part, to be sent alone.
+    fn take(&mut self, index: usize) -> Option<Part> {
+        let mut part = self.0.pop()?;
+        let position = part.positions.remove(index);
+        self.push(part.positions, part.left_of_refused);
+        Some(Part {
+            positions: vec![position],
+            left_of_refused: false,
+        })
+    }
 }
 
-fn retry(code: Code) -> Outcome {
+fn retry(reason: Reason) -> Outcome {
     Outcome::Retry {
         after: None,
-        reason: code.reason(),
+        reason,
     }
 }
 

@@ -3,19 +3,28 @@
 //! All paths a preset names are compiled into one tree ([`Paths`]). Reading an event walks the text once along that
 //! tree: what no path names is skipped without being looked at, and what a path names is kept as a slice of the text,
 //! undecoded ([`Found`]). No tree of values is built, and nothing is copied. The walk is our own ([`scan`]) because it is
-//! where the time of an event goes; what it does not take for JSON is shown to serde_json, which says where and why.
+//! where the time of an event goes. A text that the walk rejects is passed to serde_json, which says where and why; if
+//! serde_json accepts it, [`fallback`] reads the event without the walk's short cuts, and counts it.
 //!
-//! Invariant: whatever JSON comes in, a value of an unexpected kind is simply not found; only text that is not JSON is
-//! an error.
+//! Invariants: whatever JSON comes in, a value of an unexpected kind is simply not found; only text that is not JSON is
+//! an error. What is found in a text does not depend on the texts that were read before it ([`Guesses`]).
 
+mod fallback;
+#[cfg(test)]
+pub(crate) mod fault;
 mod keys;
 mod scan;
+#[cfg(any(test, fuzzing))]
+mod seen;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use keys::Keys;
+#[cfg(fuzzing)]
+pub(crate) use seen::Readings;
 
 use crate::path::{Path, Segment};
 use scan::{Broken, Glue, Key, Scanner};
-use serde::de::IgnoredAny;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +50,8 @@ pub(crate) struct Paths {
     /// What is looked for in the elements of each list. Lists within lists are not.
     lists: Vec<Paths>,
     known: Vec<Path>,
+    /// Texts that the walk rejected although they are JSON, and that the fallback parser read.
+    fallback_reads: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +71,7 @@ impl Default for Paths {
             slots: 0,
             lists: Vec::new(),
             known: Vec::new(),
+            fallback_reads: AtomicU64::new(0),
         }
     }
 }
@@ -109,19 +121,32 @@ impl Paths {
                 column: u32::MAX as usize,
             });
         };
-        let mut found = Found::new(text, self);
-        let scanner = Scanner::new(text).token();
-        let mut sheet = Sheet {
-            paths: self,
-            length: text.len(),
-            row: found.marks.values.start(0, self.slots),
-            guesses: &mut found.marks.guesses,
-            lists: &mut found.marks.lists,
-        };
-        match sheet.value(scanner, 0).map(|end| end.token().rest()) {
-            Ok([]) if scanner.byte() == b'{' => Ok(found),
-            Ok([]) => Err(Unreadable::NotAnObject),
-            Ok(_) | Err(Broken) => Err(fault(text)),
+        let read = self.walk(text, Memory::Kept);
+        let found = read.or_else(|Broken| fallback::read(self, text))?;
+        if is_object(text) {
+            Ok(found)
+        } else {
+            Err(Unreadable::NotAnObject)
+        }
+    }
+
+    /// How many texts the walk rejected although they are JSON, so that the fallback parser read them. Each is a fault of
+    /// the walk.
+    pub(crate) fn fallback_reads(&self) -> u64 {
+        self.fallback_reads.load(Ordering::Relaxed)
+    }
+
+    /// Walks one JSON text.
+    #[inline]
+    fn walk<'a>(&self, text: &'a str, memory: Memory) -> Result<Found<'a>, Broken> {
+        let mut found = Found::new(text, self, memory);
+        let mut sheet = found.sheet(self);
+        let end = sheet.value(Scanner::new(text).token(), 0)?;
+        #[cfg(test)]
+        fault::fail_if_told(memory)?;
+        match end.token().rest() {
+            [] => Ok(found),
+            _ => Err(Broken),
         }
     }
 
@@ -185,6 +210,15 @@ impl Span {
     }
 }
 
+/// Whether a walk uses and learns guesses ([`Guesses`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Memory {
+    #[default]
+    Kept,
+    /// Nothing is learned, so nothing is guessed.
+    Off,
+}
+
 /// Which key came after which, and how they were written.
 ///
 /// Events of one origin have their keys in one order, with the same white space. So what stood between two values the last
@@ -193,11 +227,22 @@ impl Span {
 ///
 /// Each guess has a place: by a key's node, what comes after it; behind those, by an object's node, what comes first in it;
 /// behind those, what comes after keys that lead nowhere.
+///
+/// Why a matching guess gives the same result as reading:
+///
+/// * A guess is learned only from a separator and a key that were read at its place, never from another guess.
+/// * A place belongs to one object of one tree of paths, so its key is always looked up among the same keys. All guesses
+///   are discarded when another tree is read.
+/// * A guess contains every byte from the end of the previous value (or from the opening brace) to the colon, so equal
+///   bytes mean the same key. Only the white space after the colon can be longer than in the guess;
+///   [`Scanner::glue`] passes the rest of it, so that the position is the same as after reading.
+/// * A guess never closes an object or a list; closing brackets are always read.
 #[derive(Debug, Default)]
 struct Guesses {
     /// The paths that the nodes are of, and how many these are.
     of: (u64, usize),
     all: Vec<Guess>,
+    memory: Memory,
 }
 
 /// A key that may come next.
@@ -219,10 +264,10 @@ const NOWHERE: usize = 0;
 const MAX_UNKNOWN: usize = 256;
 
 impl Guesses {
-    fn start(&mut self, paths: &Paths) {
+    fn start(&mut self, paths: &Paths, memory: Memory) {
         let of = (paths.id, paths.nodes.len());
-        if self.of != of {
-            self.of = of;
+        if self.of != of || self.memory != memory {
+            (self.of, self.memory) = (of, memory);
             self.all.clear();
             self.all.resize(2 * of.1, Guess::default());
         }
@@ -246,7 +291,7 @@ impl Guesses {
 
     /// Remembers what has come, for the next time.
     fn learn(&mut self, place: usize, child: usize, glue: Glue) {
-        if place == NOWHERE {
+        if place == NOWHERE || self.memory == Memory::Off {
             return;
         }
         let end = self.all.len();
@@ -403,7 +448,7 @@ thread_local! {
         Cell::new(Marks {
             values: Values { spans: Vec::new(), found: Vec::new() },
             slots: 0,
-            guesses: Guesses { of: (0, 0), all: Vec::new() },
+            guesses: Guesses { of: (0, 0), all: Vec::new(), memory: Memory::Kept },
             lists: Vec::new(),
         })
     };
@@ -438,6 +483,30 @@ impl Rows {
         (self.count, self.cut, self.is_other) = (0, false, false);
     }
 
+    /// Prepares for the elements of another list.
+    fn start(&mut self, paths: &Paths, memory: Memory) {
+        self.clear();
+        self.slots = paths.slots;
+        self.guesses.start(paths, memory);
+    }
+
+    /// The sheet for the next element; `None` at [`MAX_ELEMENTS`], where the list is cut.
+    fn next<'m>(&'m mut self, paths: &'m Paths, length: usize) -> Option<Sheet<'m, 'm>> {
+        if self.count == MAX_ELEMENTS {
+            self.cut = true;
+            return None;
+        }
+        let row = self.values.start(self.count, self.slots);
+        self.count += 1;
+        Some(Sheet {
+            paths,
+            length,
+            row,
+            guesses: &mut self.guesses,
+            lists: &mut [],
+        })
+    }
+
     /// Reads the elements of a list. An element that is no object becomes an empty row, so that places keep their
     /// numbers.
     fn read<'a>(
@@ -445,25 +514,14 @@ impl Rows {
         paths: &Paths,
         start: Scanner<'a>,
         length: usize,
+        memory: Memory,
     ) -> Result<Scanner<'a>, Broken> {
-        self.clear();
-        self.slots = paths.slots;
-        self.guesses.start(paths);
+        self.start(paths, memory);
         let (mut here, mut is_over) = start.open(b']');
         while !is_over {
-            let end = if self.count < MAX_ELEMENTS {
-                let mut sheet = Sheet {
-                    paths,
-                    length,
-                    row: self.values.start(self.count, self.slots),
-                    guesses: &mut self.guesses,
-                    lists: &mut [],
-                };
-                self.count += 1;
-                sheet.value(here, 0)?
-            } else {
-                self.cut = true;
-                here.value()?
+            let end = match self.next(paths, length) {
+                Some(mut sheet) => sheet.value(here, 0)?,
+                None => here.value()?,
             };
             (here, is_over) = end.after_element(b']')?;
         }
@@ -472,13 +530,25 @@ impl Rows {
 }
 
 impl<'a> Found<'a> {
-    fn new(text: &'a str, paths: &Paths) -> Self {
+    fn new(text: &'a str, paths: &Paths, memory: Memory) -> Self {
         let mut marks = SPARE.try_with(Cell::take).unwrap_or_default();
         marks.slots = paths.slots;
-        marks.guesses.start(paths);
+        marks.guesses.start(paths, memory);
         marks.lists.iter_mut().for_each(Rows::clear);
         marks.lists.resize_with(paths.lists.len(), Rows::default);
         Self { text, marks }
+    }
+
+    /// The sheet for the event itself.
+    #[inline]
+    fn sheet<'m>(&'m mut self, paths: &'m Paths) -> Sheet<'m, 'm> {
+        Sheet {
+            paths,
+            length: self.text.len(),
+            row: self.marks.values.start(0, paths.slots),
+            guesses: &mut self.marks.guesses,
+            lists: &mut self.marks.lists,
+        }
     }
 
     /// The JSON text at this slot's path.
@@ -533,16 +603,6 @@ impl From<serde_json::Error> for Unreadable {
             Self::Malformed { column }
         }
     }
-}
-
-/// Why and where a text is not JSON, in the words of serde_json. What it skips without a word holds a key or a number that
-/// it cannot read.
-#[cold]
-fn fault(text: &str) -> Unreadable {
-    let skipped = serde_json::from_str::<IgnoredAny>(text).map(drop);
-    let fault = skipped.and_then(|()| serde_json::from_str::<serde_json::Value>(text).map(drop));
-    let column = text.len();
-    fault.map_or_else(Unreadable::from, |()| Unreadable::Malformed { column })
 }
 
 /// Where a walk along one tree of paths notes what it finds.
@@ -640,7 +700,9 @@ impl<'p> Sheet<'p, '_> {
             end = self.places(start, &node.places)?;
         }
         if let Some(list) = node.list {
-            end = self.lists[list.0].read(&self.paths.lists[list.0], start, self.length)?;
+            let memory = self.guesses.memory;
+            let paths = &self.paths.lists[list.0];
+            end = self.lists[list.0].read(paths, start, self.length, memory)?;
         }
         Ok(end)
     }
@@ -664,6 +726,11 @@ impl<'p> Sheet<'p, '_> {
     }
 }
 
+/// Whether a text that is JSON is an object.
+fn is_object(text: &str) -> bool {
+    Scanner::new(text).token().byte() == b'{'
+}
+
 /// Whether a number is one that a double can hold.
 fn is_finite(number: &[u8]) -> bool {
     let digits = std::str::from_utf8(number).unwrap_or_default();
@@ -677,237 +744,4 @@ fn child(keys: &Keys, key: Key<'_>) -> Result<Option<usize>, Broken> {
         return Ok(keys.find_text(&key.decoded().ok_or(Broken)?));
     }
     Ok(keys.find(key.name, key.head))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::Value;
-
-    fn path(written: &str) -> Path {
-        Path::parse(written).expect("good path")
-    }
-
-    fn get<'a>(written: &str, text: &'a str) -> Option<&'a str> {
-        let mut paths = Paths::default();
-        let slot = paths.slot(&path(written));
-        paths.read(text).expect("JSON object").get(slot)
-    }
-
-    #[test]
-    fn a_value_is_found_as_it_was_written() {
-        let text = r#"{"a": {"b": [1, {"c": "x\n"}], "d": 1.50}, "e":true}"#;
-        assert_eq!(get("a.d", text), Some("1.50"));
-        assert_eq!(get("a.b[1].c", text), Some(r#""x\n""#));
-        assert_eq!(get("e", text), Some("true"));
-        assert_eq!(get("a.b", text), Some(r#"[1, {"c": "x\n"}]"#));
-        for absent in ["x", "a.x", "e.x", "a.b.c", "a.b[7]", "a.d[0]"] {
-            assert_eq!(get(absent, text), None, "{absent}");
-        }
-    }
-
-    #[test]
-    fn a_value_and_something_inside_it_can_both_be_wanted() {
-        let mut paths = Paths::default();
-        let outer = paths.slot(&path("m"));
-        let inner = paths.slot(&path("m.value"));
-        let found = paths.read(r#"{"m":{"value":3}}"#).expect("JSON");
-        assert_eq!(
-            (found.get(outer), found.get(inner)),
-            (Some(r#"{"value":3}"#), Some("3"))
-        );
-        let found = paths.read(r#"{"m":7}"#).expect("JSON");
-        assert_eq!((found.get(outer), found.get(inner)), (Some("7"), None));
-    }
-
-    #[test]
-    fn a_list_gives_rows_and_an_element_that_is_no_object_an_empty_one() {
-        let mut paths = Paths::default();
-        let (list, item) = paths.list(&path("items"));
-        let (id, price) = (item.slot(&path("id")), item.slot(&path("price")));
-        let found = paths
-            .read(r#"{"items":[{"price":2,"id":"a"}, 5, {"id":"b"}]}"#)
-            .expect("JSON");
-        assert_eq!(found.rows(list), (3, false));
-        assert_eq!(found.element(list, 0).get(price), Some("2"));
-        assert_eq!(found.element(list, 1).get(id), None);
-        assert_eq!(found.element(list, 2).get(id), Some(r#""b""#));
-        assert_eq!(found.element(list, 2).get(price), None);
-        assert_eq!(
-            paths
-                .read(r#"{"items":{"id":"a"}}"#)
-                .expect("JSON")
-                .rows(list),
-            (0, false)
-        );
-    }
-
-    #[test]
-    fn a_list_can_be_read_by_places_as_well() {
-        let mut paths = Paths::default();
-        let (list, item) = paths.list(&path("items"));
-        let id = item.slot(&path("id"));
-        let second = paths.slot(&path("items[1].id"));
-        let found = paths
-            .read(r#"{"items":[{"id":1},{"id":2}]}"#)
-            .expect("JSON");
-        assert_eq!(found.get(second), Some("2"));
-        assert_eq!(
-            (found.rows(list), found.element(list, 0).get(id)),
-            ((2, false), Some("1"))
-        );
-    }
-
-    #[test]
-    fn a_list_is_cut_at_its_bound() {
-        let mut paths = Paths::default();
-        let (list, item) = paths.list(&path("items"));
-        item.slot(&path("id"));
-        for (length, expected) in [(MAX_ELEMENTS, false), (MAX_ELEMENTS + 1, true)] {
-            let text = format!(r#"{{"items":[{}]}}"#, vec!["{}"; length].join(","));
-            let found = paths.read(&text).expect("JSON");
-            assert_eq!(found.rows(list), (MAX_ELEMENTS, expected));
-        }
-    }
-
-    #[test]
-    fn the_last_of_two_equal_keys_counts() {
-        assert_eq!(get("a.b", r#"{"a":{"b":1},"a":{"b":2}}"#), Some("2"));
-    }
-
-    #[test]
-    fn what_other_texts_and_other_paths_held_changes_nothing() {
-        let mut paths = Paths::default();
-        let slots = ["a.x", "a.y", "b.x", "b.z", "x"].map(|written| paths.slot(&path(written)));
-        let mut others = Paths::default();
-        for written in ["z", "x.a", "x.y", "x.x"] {
-            others.slot(&path(written));
-        }
-        let texts = [
-            r#"{"a":{"x":1,"y":2},"b":{"x":3,"z":4},"x":5}"#,
-            r#"{"x":5,"b":{"z":4,"x":3},"a":{"y":2,"x":1}}"#,
-            r#"{"b" : {"x":3, "u":{"x":9}, "z":4}, "u":0, "a":{"x":1,"y":2}, "x":5}"#,
-            r#"{"a":{"x":0,"y":2,"x":1},"b":{"x":3,"z":4},"x":5}"#,
-        ];
-        for text in texts.iter().chain(texts.iter().rev()) {
-            let found = paths.read(text).expect("JSON");
-            assert_eq!(
-                slots.map(|slot| found.get(slot)),
-                ["1", "2", "3", "4", "5"].map(Some),
-                "{text}"
-            );
-            drop(found);
-            others.read(text).expect("JSON");
-        }
-    }
-
-    #[test]
-    fn what_another_text_began_with_may_not_stand_in_the_middle() {
-        let mut paths = Paths::default();
-        let slot = paths.slot(&path("a.x"));
-        for text in [r#"{"a":{"x":1}}"#, r#"{"u":0,"a":{"u":0,"x":1}}"#] {
-            let padded = format!("{text}{}", " ".repeat(64));
-            assert_eq!(paths.read(&padded).expect("JSON").get(slot), Some("1"));
-            for broken in [
-                r#"{"a":{"u":9{"x":1}}"#,
-                r#"{"u":9{"a":{"x":1}}"#,
-                r#"{,"a":{"x":1}}"#,
-                r#"{"a":{,"x":1}}"#,
-            ] {
-                let padded = format!("{broken}{}", " ".repeat(64));
-                assert!(paths.read(&padded).is_err(), "{broken}");
-            }
-        }
-    }
-
-    /// An object with some of a few keys, known and unknown, in any order, with objects inside, and spaces here and there.
-    fn object() -> impl Strategy<Value = String> {
-        let scalar = prop::sample::select(vec!["1", "\"x\"", "true", "null", "[{\"a\":1}]", "{}"]);
-        let leaf = scalar.prop_map(str::to_owned).boxed();
-        leaf.prop_recursive(3, 24, 6, |inner| {
-            let key = prop::sample::select(vec![
-                "a",
-                "b",
-                "c",
-                "u",
-                "v",
-                "a key that is longer than any glue",
-            ]);
-            let space = prop::sample::select(vec!["", " "]);
-            let entry = (key, space, inner);
-            prop::collection::vec(entry, 1..6).prop_map(|entries| {
-                let entries: Vec<_> = entries
-                    .iter()
-                    .map(|(key, space, value)| format!("\"{key}\"{space}:{space}{value}"))
-                    .collect();
-                format!("{{{}}}", entries.join(","))
-            })
-        })
-        .prop_filter("an object", |text| text.starts_with('{'))
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn what_is_found_does_not_depend_on_what_was_found_before(texts in prop::collection::vec(object(), 1..8)) {
-            let written = ["a", "b", "a.a", "a.b", "b.a", "b.c", "a.b.c", "a.a.a"];
-            let mut paths = Paths::default();
-            let slots = written.map(|written| paths.slot(&path(written)));
-            for text in texts.iter().chain(&texts) {
-                // Guesses are made where the text goes on for a while.
-                let text = format!("{text}{}", " ".repeat(40));
-                let found = paths.read(&text).expect("JSON");
-                let expected: Value = serde_json::from_str(&text).expect("JSON");
-                for (slot, written) in slots.iter().zip(written) {
-                    let pointer = format!("/{}", written.replace('.', "/"));
-                    let found = found.get(*slot).map(|raw| serde_json::from_str::<Value>(raw).expect("JSON"));
-                    if is_single(&text) {
-                        prop_assert_eq!(found.as_ref(), expected.pointer(&pointer), "{} in {}", written, &text);
-                    }
-                }
-                for end in 1..text.trim_end().len() {
-                    let cut = format!("{}{}", &text[..end], " ".repeat(40));
-                    prop_assert!(paths.read(&cut).is_err(), "{}", cut);
-                }
-            }
-        }
-    }
-
-    /// Whether no object of it has a key twice: of two, serde_json keeps the last whole, and a walk both of their insides.
-    fn is_single(text: &str) -> bool {
-        let value: Value = serde_json::from_str(text).expect("JSON");
-        let dense = |text: &str| text.chars().filter(|c| *c != ' ').count();
-        dense(&value.to_string()) == dense(text)
-    }
-
-    #[test]
-    fn keys_with_escapes_are_compared_decoded() {
-        assert_eq!(get("ä.b", "{\"\\u00e4\":{\"b\":1}}"), Some("1"));
-    }
-
-    #[test]
-    fn what_is_not_an_object_or_not_json_is_said_without_quoting_it() {
-        let paths = Paths::default();
-        for (text, expected) in [
-            ("[1]", Unreadable::NotAnObject),
-            ("null", Unreadable::NotAnObject),
-            ("\"EAAB\"", Unreadable::NotAnObject),
-            ("{\"a\":", Unreadable::Cut { column: 5 }),
-            ("", Unreadable::Cut { column: 0 }),
-            ("{\"a\":1} x", Unreadable::Malformed { column: 9 }),
-            ("{'a':1}", Unreadable::Malformed { column: 2 }),
-        ] {
-            assert_eq!(paths.read(text).expect_err(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn deep_nesting_is_skipped_without_recursion() {
-        let deep = 2_500_000;
-        let text = format!(r#"{{"x":{}{},"a":1}}"#, "[".repeat(deep), "]".repeat(deep));
-        assert_eq!(get("a", &text), Some("1"));
-        assert_eq!(get("x[0][0]", &text).map(str::len), Some(2 * (deep - 2)));
-    }
 }

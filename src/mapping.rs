@@ -119,9 +119,7 @@ impl Mapping {
         let found = self.paths.read(text)?;
         let mut spare = Spare::take();
         let (plan, own_name) = self.plan(&found, &mut spare.scratch)?;
-        if !self.consent.granted(&found) {
-            return Err(Unsent::Filtered(reason::consent()));
-        }
+        self.consent.check(&found).map_err(Unsent::Filtered)?;
         let name = plan.meta_name.as_deref().unwrap_or(&own_name);
         let mut draft = Draft {
             mapping: self,
@@ -176,6 +174,11 @@ impl Mapping {
             }
         }
         paths
+    }
+
+    /// How many events the fallback parser read: see [`Paths::fallback_reads`].
+    pub(crate) fn fallback_reads(&self) -> u64 {
+        self.paths.fallback_reads()
     }
 
     /// The plan for an event, and the event's own name. `key` is overwritten.

@@ -3,6 +3,7 @@
 //! What delivery adds to the set stands in `response/table.rs`.
 
 use crate::extract::Unreadable;
+use crate::path::Path;
 use pipeline_core::Reason;
 
 macro_rules! reasons {
@@ -28,6 +29,16 @@ reasons! {
     messaging_event_not_allowed = "Meta does not take this event from a conversation; map it to one that it takes, such as Purchase or LeadSubmitted";
     missing_messaging_ids = "the ids of the conversation are missing: `page_id` and `page_scoped_user_id` for messenger, `ctwa_clid` and `whatsapp_business_account_id` (or `page_id`) for whatsapp, `ig_account_id` and `ig_sid` for instagram";
     weak_identity = "what is known of the person is too little for Meta to match; an e-mail, a phone number, an id, an IP address or a browser id would do";
+}
+
+/// Something is given at a place of consent, and nothing there can be read as consent to what the sink needs.
+pub(crate) fn consent_unreadable(place: &Path, categories: &str, expected: &str) -> Reason {
+    Reason::new(
+        "consent_unreadable",
+        format!(
+            "what `{place}` holds cannot be read as consent to `{categories}`, and it may be a refusal; expected is {expected}"
+        ),
+    )
 }
 
 pub(crate) fn malformed_json(why: Unreadable) -> Reason {

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
-use table::{Class, INVALID_PARAMETER, SUBCODES, find};
+use table::{Class, EVENT_SUBCODES, INVALID_PARAMETER, SUBCODES, find};
 
 mod table;
 
@@ -25,6 +25,8 @@ const MAX_NAME_CHARS: usize = 40;
 const MAX_PATH_STEPS: usize = 6;
 /// Graph's code for an unknown error that may pass.
 const UNKNOWN_ERROR: i64 = 1;
+/// What a place in the request begins with in Meta's texts.
+const PLACE: &str = "$['data'][";
 
 /// What a response means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,25 @@ pub(crate) enum Answer {
         index: Option<usize>,
         reason: Reason,
     },
+    /// The request was refused, and Meta does not say whether an event or the configuration is to blame.
+    Refused(Refusal),
+}
+
+/// A refusal that means something else depending on what becomes of other requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Meta's codes for it. Refusals with the same ones are alike.
+    pub(crate) given: Option<DestinationCode>,
+    /// The codes and the trace id, for the end of a sentence.
+    codes: String,
+}
+
+impl Refusal {
+    /// This refusal as a reason of that code.
+    pub(crate) fn because(&self, code: Code) -> Reason {
+        code.because(format!("{}{}", code.sentence(), self.codes))
+            .with_destination(self.given)
+    }
 }
 
 /// The parts of Graph's error that are read, each on its own: an odd one is as good as none.
@@ -72,6 +93,44 @@ impl<'a> GraphError<'a> {
             texts: [text("error_user_msg"), text("message")],
             trace: text("fbtrace_id"),
         })
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.texts.into_iter().flatten()
+    }
+
+    fn is_invalid_parameter(&self) -> bool {
+        self.code == INVALID_PARAMETER
+    }
+
+    /// Whether Meta asks for `appsecret_proof`. Only the text says so.
+    fn asks_for_proof(&self) -> bool {
+        self.is_invalid_parameter()
+            && self.subcode.is_none()
+            && !self.blames_event()
+            && self.texts().any(asks_for_proof)
+    }
+
+    /// Whether Meta says that an event is to blame, by a subcode or by a place in the request.
+    fn blames_event(&self) -> bool {
+        let has_subcode = self
+            .subcode
+            .is_some_and(|subcode| EVENT_SUBCODES.contains(&subcode));
+        (self.is_invalid_parameter() && has_subcode)
+            || self.texts().any(|text| text.contains(PLACE))
+    }
+
+    /// ` (code 100, subcode 2804009, fbtrace_id A1)`.
+    fn codes(&self) -> String {
+        let mut text = format!(" (code {}", self.code);
+        if let Some(subcode) = self.subcode {
+            let _ = write!(text, ", subcode {subcode}");
+        }
+        if let Some(trace) = self.trace.filter(|id| is_name(id)) {
+            let _ = write!(text, ", fbtrace_id {trace}");
+        }
+        text.push(')');
+        text
     }
 }
 
@@ -126,7 +185,12 @@ fn read_status(status: u16, headers: &HeaderMap, given: Option<&str>) -> Answer 
 }
 
 fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
-    let code = match find(error.code, error.subcode).map(|row| row.code) {
+    let known = if error.asks_for_proof() {
+        Some(Code::AppSecretRequired)
+    } else {
+        find(error.code, error.subcode).map(|row| row.code)
+    };
+    let code = match known {
         Some(code)
             if !error.is_transient || matches!(code, Code::Throttled | Code::PolicyBlock) =>
         {
@@ -139,7 +203,7 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
         }
         _ => return read_status(status, headers, error.given.as_deref()),
     };
-    let located = error.texts.iter().flatten().find_map(|text| locate(text));
+    let located = error.texts().find_map(locate);
     let path = located.as_ref().map_or("", |(_, path)| path);
     let reason = code
         .because(explain(code, error, path))
@@ -154,6 +218,10 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
             reason,
         },
         Class::Blocked => Answer::Blocked(reason),
+        Class::InvalidData if !error.blames_event() => Answer::Refused(Refusal {
+            given: error.given,
+            codes: error.codes(),
+        }),
         Class::InvalidData => Answer::Invalid {
             index: located.map(|(index, _)| index),
             reason,
@@ -165,24 +233,28 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
 fn explain(code: Code, error: &GraphError, path: &str) -> String {
     let words = SUBCODES
         .iter()
-        .find(|(subcode, _)| error.code == INVALID_PARAMETER && error.subcode == Some(*subcode))
+        .find(|(subcode, _)| error.is_invalid_parameter() && error.subcode == Some(*subcode))
         .filter(|_| code == Code::RefusedInvalid);
     let mut text = words.map_or_else(
         || code.sentence().to_owned(),
         |(_, words)| format!("Meta refused the event: {words}"),
     );
-    let _ = write!(text, " (code {}", error.code);
-    if let Some(subcode) = error.subcode {
-        let _ = write!(text, ", subcode {subcode}");
-    }
-    if let Some(trace) = error.trace.filter(|id| is_name(id)) {
-        let _ = write!(text, ", fbtrace_id {trace}");
-    }
-    text.push(')');
+    text.push_str(&error.codes());
     if !path.is_empty() {
         let _ = write!(text, " at {path}");
     }
     text
+}
+
+/// Whether a text says in Meta's own words that `appsecret_proof` is missing or wrong.
+///
+/// Meta may quote an event's values, and a visitor who gets this name into one must not stop a sink. Only words may stand
+/// before the name, and no quotation mark or path.
+fn asks_for_proof(text: &str) -> bool {
+    let words = text.strip_prefix("(#100)").unwrap_or(text);
+    words
+        .split_once("appsecret_proof")
+        .is_some_and(|(before, _)| before.chars().all(|c| c.is_alphabetic() || c == ' '))
 }
 
 /// The position and the field that `$['data'][3]['user_data']['em']` names: `(3, "user_data.em")`.
@@ -190,7 +262,7 @@ fn explain(code: Code, error: &GraphError, path: &str) -> String {
 /// Meta may quote an event's values. A text that names two positions, one of which a visitor could have written, names
 /// none.
 fn locate(text: &str) -> Option<(usize, String)> {
-    let mut named = text.split("$['data'][").skip(1).map(|rest| {
+    let mut named = text.split(PLACE).skip(1).map(|rest| {
         let (index, steps) = rest.split_once(']')?;
         Some((index.parse().ok()?, field(steps)))
     });

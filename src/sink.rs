@@ -126,6 +126,104 @@ impl Sink for MetaConversions {
 
     fn coverage(&self) -> Option<Coverage> {
         let looked_in = |name: &str| self.mapping().looked_in(name);
-        Some(quality::coverage(&self.tally, looked_in))
+        let mut coverage = quality::coverage(&self.tally, looked_in);
+        let fallback_reads = fallback_note(self.mapping().fallback_reads());
+        coverage.notes.splice(0..0, fallback_reads);
+        Some(coverage)
+    }
+}
+
+/// The note about events that the fallback parser read; `None` without such events.
+fn fallback_note(fallback_reads: u64) -> Option<String> {
+    let events = match fallback_reads {
+        0 => return None,
+        1 => "1 event was".to_owned(),
+        _ => format!("{fallback_reads} events were"),
+    };
+    Some(format!(
+        "{events} read by the slow fallback parser, because the fast parser rejected valid JSON; no event is lost, but \
+         please report this"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::fault::{Failing, with};
+    use pipeline_core::ManualClock;
+    use serde_json::json;
+
+    /// 2026-01-15T12:00:00Z.
+    const NOW_MS: i64 = 1_768_478_400_000;
+
+    async fn sink() -> Box<dyn Sink> {
+        let options = json!({
+            "preset": "retail",
+            "pixel_id": "1234567890123456",
+            "access_token": "EAAB-test-token",
+            "consent": { "when_absent": "allow" },
+        });
+        let config = (DESCRIPTION.parse)(&options, &ParseContext::default()).expect("good options");
+        let mut cx = SinkContext::new("meta");
+        cx.clock = Arc::new(ManualClock::at(NOW_MS));
+        config.build(cx).await.expect("a sink")
+    }
+
+    fn event() -> Event {
+        let event = json!({
+            "type": "track", "event": "Product Added", "messageId": "m", "userId": "u-1",
+            "timestamp": "2026-01-15T11:00:00Z", "traits": { "email": "mary@example.com" },
+            "properties": { "products": [{ "product_id": "sku-1", "price": 2.5 }] },
+        });
+        Event::new(event.to_string(), NOW_MS)
+    }
+
+    /// The note about fallback reads, which comes first if there is one.
+    fn note(sink: &dyn Sink) -> Option<String> {
+        let notes = sink.coverage().expect("counted").notes;
+        let place = notes
+            .iter()
+            .position(|note| note.contains("fallback parser"))?;
+        assert_eq!(place, 0, "{notes:?}");
+        notes.into_iter().next()
+    }
+
+    #[tokio::test]
+    async fn an_event_that_the_walk_rejects_by_mistake_is_encoded_as_usual_and_noted() {
+        let sink = sink().await;
+        let expected = sink.encode(&event());
+        assert!(matches!(expected, Encoded::Record(_)), "{expected:?}");
+        assert_eq!(note(sink.as_ref()), None);
+        for (failing, counted) in [
+            (Failing::WithMemory, "1 event was "),
+            (Failing::All, "2 events were "),
+        ] {
+            assert_eq!(with(failing, || sink.encode(&event())), expected);
+            let note = note(sink.as_ref()).expect("a note");
+            assert!(note.starts_with(counted), "{note}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_sink_notes_only_its_own_events() {
+        let (one, other) = (sink().await, sink().await);
+        with(Failing::WithMemory, || one.encode(&event()));
+        other.encode(&event());
+        assert!(note(one.as_ref()).is_some());
+        assert_eq!(note(other.as_ref()), None);
+    }
+
+    #[tokio::test]
+    async fn text_that_is_not_json_is_rejected_as_usual_and_not_noted() {
+        let sink = sink().await;
+        for text in ["{\"type\":\"track\"", "{\"type\":track}", "[]", "\u{0}"] {
+            let event = Event::new(text, NOW_MS);
+            let expected = sink.encode(&event);
+            assert!(matches!(expected, Encoded::Rejected(_)), "{text}");
+            for failing in [Failing::WithMemory, Failing::All] {
+                assert_eq!(with(failing, || sink.encode(&event)), expected, "{text}");
+            }
+        }
+        assert_eq!(note(sink.as_ref()), None);
     }
 }

@@ -8,10 +8,14 @@ use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::time::Duration;
 
+mod unclear;
+
 #[derive(Default)]
 struct Seen {
     requests: usize,
     accepted: Vec<u64>,
+    /// Graph's error that every request meets, where one is set.
+    refuse_all: Option<Value>,
 }
 
 type Ledger = Arc<Mutex<Seen>>;
@@ -22,7 +26,17 @@ async fn answer(
 ) -> (StatusCode, Json<Value>) {
     let mut seen = ledger.lock().unwrap();
     seen.requests += 1;
+    if let Some(error) = &seen.refuse_all {
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": error })));
+    }
     let data = body["data"].as_array().unwrap();
+    if let Some(index) = data.iter().position(|event| event["error"].is_object()) {
+        let mut error = data[index]["error"].clone();
+        if data[index]["named"] == true {
+            error["message"] = format!("at $['data'][{index}]['x']").into();
+        }
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": error })));
+    }
     if let Some(index) = data.iter().position(|event| event["bad"] == true) {
         let text = if data[index]["named"] == true {
             format!("at $['data'][{index}]['x']")
@@ -39,6 +53,13 @@ async fn answer(
     seen.accepted
         .extend(data.iter().map(|event| event["id"].as_u64().unwrap()));
     (StatusCode::OK, Json(json!({"events_received": data.len()})))
+}
+
+async fn probe(State(ledger): State<Ledger>) -> (StatusCode, Json<Value>) {
+    match &ledger.lock().unwrap().refuse_all {
+        Some(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))),
+        None => (StatusCode::OK, Json(json!({ "id": "1" }))),
+    }
 }
 
 fn record(id: usize, bad: bool, named: bool) -> Record {
@@ -68,6 +89,7 @@ impl Bench {
             let endpoint = format!("http://{}", listener.local_addr().unwrap());
             let app = Router::new()
                 .route("/v25.0/1/events", any(answer))
+                .route("/v25.0/1", any(probe))
                 .with_state(ledger.clone());
             tokio::spawn(async { axum::serve(listener, app).await });
             Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(50_000))).unwrap()
@@ -81,8 +103,13 @@ impl Bench {
 
     fn run(&self, batch: &[Record]) -> (Vec<Outcome>, usize, Vec<u64>) {
         let outcomes = self.runtime.block_on(self.delivery.deliver(batch));
-        let seen = std::mem::take(&mut *self.ledger.lock().unwrap());
-        (outcomes, seen.requests, seen.accepted)
+        let mut seen = self.ledger.lock().unwrap();
+        let requests = std::mem::take(&mut seen.requests);
+        (outcomes, requests, std::mem::take(&mut seen.accepted))
+    }
+
+    fn refuse_all(&self, error: Option<Value>) {
+        self.ledger.lock().unwrap().refuse_all = error;
     }
 
     /// Delivers `events` of which one is bad, and gives the requests made.

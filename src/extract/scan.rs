@@ -139,7 +139,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes this glue where it stands here. Near the text's end it is not even looked at.
+    /// Passes this glue, if the text continues with it, and any further white space: text with more white space after the
+    /// colon than the glue has matches as well. Within the last bytes of the text the glue is not compared.
     #[inline]
     pub(super) fn glue(self, glue: &Glue) -> Option<Self> {
         let here = self.0.first_chunk::<GLUE_BYTES>()?.as_chunks::<WIDTH>().0;
@@ -150,7 +151,8 @@ impl<'a> Scanner<'a> {
         if difference != 0 {
             return None;
         }
-        self.0.get(usize::from(glue.length)..).map(Self)
+        let behind = self.0.get(usize::from(glue.length)..)?;
+        Some(Self(behind).token())
     }
 
     /// Passes a key, its colon, and the white space after it.

@@ -1,12 +1,15 @@
 //! `ph`: digits only, no leading zeros, always with the country code.
 //!
 //! In goes a number as people write it, out comes E.164 without its plus. An international form (`+`, `00`) needs no country; a national
-//! one is read in the address country, then in `default_country`; digits without a plus are tried as international last. Extensions are
-//! dropped, letters are not digits. Invariant: every number that comes out is possible in libphonenumber's numbering plans.
+//! one is read in the address country, then in `default_country`. Digits that begin with the calling code of one of the two may be
+//! international without their plus ([`with_calling_code`] decides); with another calling code they are tried as international last.
+//! Extensions are dropped, letters are not digits. Invariant: every number that comes out is possible in libphonenumber's numbering plans.
 
 use std::fmt::Write as _;
 
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, Region};
+use rlibphonenumber::{
+    NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
+};
 
 use super::{Alpha2, LeftOut, Locale, text};
 
@@ -129,15 +132,14 @@ fn without_country(written: Written, out: &mut String) -> Result<(), LeftOut> {
 /// the chance that the country code is there and only the plus is missing.
 fn national(locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     let mut possible = None;
-    for country in [locale.country, locale.default_country]
-        .into_iter()
-        .flatten()
-    {
-        let Some(number) = parse(out, Some(country)) else {
+    let countries = [locale.country, locale.default_country];
+    for country in countries.into_iter().flatten() {
+        let Some(number) = parse(out, region(country)) else {
             continue;
         };
         if number.is_valid() {
-            return write(Some(&number), out);
+            let with_code = with_calling_code(out, country, locale.default_country, &number);
+            return write(Some(&with_code.unwrap_or(number)), out);
         }
         possible = possible.or(Some(number).filter(is_possible));
     }
@@ -147,11 +149,70 @@ fn national(locale: Locale, out: &mut String) -> Result<(), LeftOut> {
     write(number.as_ref(), out)
 }
 
-fn parse(digits: &str, country: Option<Alpha2>) -> Option<PhoneNumber> {
-    let region = match country {
-        Some(country) => Some(Region::try_from(country.as_str()).ok()?),
-        None => None,
+/// The number that the digits are if they begin with a calling code, where that is a better reading than `national`, the valid one in
+/// `country`. Only the calling codes of `country` and of the default country are considered.
+///
+/// In some plans (Germany, Austria, Sweden, Finland, Indonesia) nearly any digits are a valid landline, so that `4915112345678` is a
+/// German mobile with its calling code, and a landline in the area `04915` as well. Of two valid readings, the first of these rules that
+/// tells them apart decides:
+///
+/// 1. A mobile goes before another kind of number, because mobiles are what customers give. Germany: `4915112345678` has its calling
+///    code, since the other reading is a landline. Cuba: `53498712` has none, since the other reading is a short landline.
+/// 2. Digits that are the number as people write it inside the country, trunk prefix and all, are national. Poland: `481319713` is in
+///    the area `48`, which has no trunk prefix.
+/// 3. Else they have their calling code. Sweden: `468120567` is in Stockholm; in the area `046` it would be written `0468120567`.
+///
+/// The calling code of a default country that is not `country` needs the first rule, because an address says more than a default.
+fn with_calling_code(
+    digits: &str,
+    country: Alpha2,
+    default_country: Option<Alpha2>,
+    national: &PhoneNumber,
+) -> Option<PhoneNumber> {
+    let is_own = begins_with_calling_code(digits, country);
+    if !is_own && !default_country.is_some_and(|other| begins_with_calling_code(digits, other)) {
+        return None;
+    }
+    let number = parse_international(digits).filter(PhoneNumber::is_valid)?;
+    let is_better = match (is_mobile(&number), is_mobile(national)) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => is_own && !is_written(national, digits),
     };
+    is_better.then_some(number)
+}
+
+/// Whether digits begin with the calling code of a country. Most national numbers begin with a zero, which no calling code does.
+fn begins_with_calling_code(digits: &str, country: Alpha2) -> bool {
+    if digits.starts_with('0') {
+        return false;
+    }
+    let code =
+        region(country).and_then(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region));
+    let mut starts = (1..=MAX_CALLING_CODE_DIGITS).filter_map(|len| digits.get(..len));
+    code.is_some_and(|code| starts.any(|start| start.parse() == Ok(code)))
+}
+
+/// Whether a number is written with these digits inside its country.
+fn is_written(number: &PhoneNumber, digits: &str) -> bool {
+    let national = number.format_as(PhoneNumberFormat::National);
+    let written = national.bytes().filter(u8::is_ascii_digit);
+    written.eq(digits.bytes())
+}
+
+fn is_mobile(number: &PhoneNumber) -> bool {
+    matches!(
+        number.get_type(),
+        PhoneNumberType::Mobile | PhoneNumberType::FixedLineOrMobile
+    )
+}
+
+/// The library's name of a country; it does not know all of them.
+fn region(country: Alpha2) -> Option<Region> {
+    Region::try_from(country.as_str()).ok()
+}
+
+fn parse(digits: &str, region: Option<Region>) -> Option<PhoneNumber> {
     PHONE_NUMBER_UTIL.parse(digits, region).ok()
 }
 
@@ -192,9 +253,145 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::country_of;
+
+    fn locale(country: Option<Alpha2>, default_country: Option<Alpha2>) -> Locale {
+        Locale {
+            country,
+            default_country,
+            year: 2026,
+        }
+    }
+
+    fn normal(raw: &str, locale: Locale) -> Result<String, LeftOut> {
+        let mut out = String::new();
+        normalize(raw, locale, &mut out).map(|()| out)
+    }
+
+    /// The library's example of each kind of number of each country that has one.
+    fn examples() -> Vec<(Alpha2, PhoneNumber)> {
+        let regions = PHONE_NUMBER_UTIL.get_supported_regions();
+        let countries =
+            regions.filter_map(|region| Some((country_of(&region.to_string())?, region)));
+        let mut examples = Vec::new();
+        for (country, region) in countries {
+            for kind in [PhoneNumberType::Mobile, PhoneNumberType::FixedLine] {
+                let example =
+                    PHONE_NUMBER_UTIL.get_example_number_for_type_and_region(region, kind);
+                examples.extend(example.ok().map(|number| (country, number)));
+            }
+        }
+        examples.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+        examples
+    }
+
+    #[test]
+    fn every_way_of_writing_a_number_gives_the_same_digits() {
+        let (mut wrong, mut tried) = (Vec::new(), 0);
+        for (country, number) in examples() {
+            let e164 = number.format_as(PhoneNumberFormat::E164);
+            let digits = e164.trim_start_matches('+');
+            let forms = [
+                number.format_as(PhoneNumberFormat::National).into_owned(),
+                number.get_national_significant_number(),
+                digits.to_owned(),
+                e164.to_string(),
+                format!("00{digits}"),
+            ];
+            let locales = [
+                locale(Some(country), None),
+                locale(None, Some(country)),
+                locale(Some(country), Some(Alpha2::US)),
+                locale(Some(country), country_of("de")),
+            ];
+            for form in &forms {
+                for locale in locales {
+                    tried += 1;
+                    if normal(form, locale).as_deref() != Ok(digits) {
+                        wrong.push((country, form.clone(), locale.country, normal(form, locale)));
+                    }
+                }
+            }
+        }
+        assert!(tried > 4_000, "{tried}");
+        assert!(wrong.is_empty(), "{} of {tried}: {wrong:#?}", wrong.len());
+    }
+
+    /// What the library alone makes of digits without a plus: every reading is made, and then one is chosen.
+    fn slowly(digits: &str, locale: Locale) -> Result<String, LeftOut> {
+        let code = |country| PHONE_NUMBER_UTIL.get_country_code_for_region(region(country)?);
+        let international = parse_international(digits).filter(PhoneNumber::is_valid);
+        let countries = [locale.country, locale.default_country];
+        let readings = countries.map(|country| parse(digits, Some(region(country?)?)));
+        let is_of = |country: Option<Alpha2>, number: &PhoneNumber| {
+            country.and_then(code) == Some(number.country_code)
+        };
+        let mut chosen = None;
+        for (country, reading) in countries.into_iter().zip(&readings) {
+            let Some(reading) = reading.as_ref().filter(|number| number.is_valid()) else {
+                continue;
+            };
+            let written = PHONE_NUMBER_UTIL
+                .normalize_digits_only(reading.format_as(PhoneNumberFormat::National));
+            let with_code = international.as_ref().filter(|number| {
+                let is_own = is_of(country, number);
+                (is_own || is_of(locale.default_country, number))
+                    && (is_mobile(number), is_own && written != digits)
+                        >= (is_mobile(reading), true)
+            });
+            chosen = chosen.or(with_code).or(Some(reading));
+        }
+        let possible = readings.iter().flatten().find(|number| is_possible(number));
+        let mut out = String::new();
+        write(chosen.or(international.as_ref()).or(possible), &mut out).map(|()| out)
+    }
+
+    /// Digits as numbers of a country begin, in several forms, with some of them changed.
+    fn digits() -> impl Strategy<Value = (Alpha2, String)> {
+        let forms = examples().into_iter().flat_map(|(country, number)| {
+            let national = number.format_as(PhoneNumberFormat::National);
+            let significant = number.get_national_significant_number();
+            let with_code = format!("{}{significant}", number.country_code);
+            let with_code_twice = format!("{}{with_code}", number.country_code);
+            [
+                PHONE_NUMBER_UTIL.normalize_digits_only(&national),
+                significant,
+                with_code,
+                with_code_twice,
+            ]
+            .map(|form| (country, form))
+        });
+        let forms: Vec<_> = forms.collect();
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), b'0'..=b'9'), 0..8);
+        (prop::sample::select(forms), changes, 0..3_usize).prop_map(
+            |((country, form), changes, cut)| {
+                let mut digits = form.into_bytes();
+                for (place, digit) in changes {
+                    // The first digits say most, so that fewer of them are changed.
+                    let place = place.index(digits.len()).max(place.index(4));
+                    digits[place] = digit;
+                }
+                digits.truncate(digits.len() - cut);
+                (country, String::from_utf8(digits).expect("digits"))
+            },
+        )
+    }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 1_024, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn national_numbers_are_what_the_library_alone_reads(
+            (country, digits) in digits(),
+            other in prop::option::of(prop::sample::select(vec!["de", "at", "se", "id", "it", "br", "cu", "us"])),
+            is_default in any::<bool>(),
+        ) {
+            let other = other.and_then(country_of);
+            let locale = if is_default { locale(other, Some(country)) } else { locale(Some(country), other) };
+            let mut read = digits.clone();
+            let read = national(locale, &mut read).map(|()| read);
+            prop_assert_eq!(read, slowly(&digits, locale), "{} {:?}", digits, locale);
+        }
 
         #[test]
         fn what_is_plainly_possible_is_what_the_library_reads(

@@ -55,6 +55,7 @@ codes! {
     ConnectionFailed = "connection_failed", Transient, "the connection to Meta failed";
     NotConfirmed = "not_confirmed", Transient, "Meta did not confirm that it received the event";
     ManyRefused = "many_refused", Transient, "Meta refused or did not count many events of the batch; the rest is sent again";
+    RefusedUnclear = "refused_unclear", Transient, "Meta refused the event and does not say that the event is to blame; it is sent again, with others";
     Throttled = "throttled", Throttle, "Meta limits the rate of calls; sending resumes by itself";
     PolicyBlock = "policy_block", PolicyBlock, "Meta blocks this account for a while over its policies; look at Account Quality";
     TokenExpired = "token_expired", Blocked, "the access token has expired; make a new one in Events Manager";
@@ -63,6 +64,11 @@ codes! {
     PixelNotFound = "pixel_not_found", Blocked, "Meta does not find this pixel or the token may not use it; check `pixel_id` and the token's assets";
     PathUnknown = "path_unknown", Blocked, "Meta does not know this path or saw no token; check `api_version`, `pixel_id` and the token";
     DatasetNotLinked = "dataset_not_linked", Blocked, "the dataset lacks a page or account it must be linked to; link it in Events Manager";
+    ApiVersionEnded = "api_version_ended", Blocked, "Meta has ended this API version, or this call in it; set `api_version` to a current one";
+    AddressNotAllowed = "address_not_allowed", Blocked, "the access token's app does not allow calls from this machine's IP address; add the address to the app's server IP allowlist";
+    AppInvalid = "app_invalid", Blocked, "Meta does not know the access token's app, or has disabled it; look at the app's dashboard, or use the token of another app";
+    AppSecretRequired = "app_secret_required", Blocked, "the access token's app wants every call to carry a valid `appsecret_proof`, which this sink does not send; switch `Require app secret` off in the app's settings, or use the token of another app";
+    AllRefused = "all_refused", Blocked, "Meta refuses whatever it is sent; look up Meta's code, and check the app, the access token and `api_version`";
     RefusedInvalid = "refused_invalid", InvalidData, "Meta refused the event: a parameter is invalid";
     Expired = "expired", InvalidData, "the event became too old for Meta while it waited";
 }
@@ -106,6 +112,9 @@ const fn of(graph: i64, subcodes: RangeInclusive<i64>, code: Code) -> Row {
 /// Graph's code for a parameter that is invalid; its subcodes say which.
 pub(crate) const INVALID_PARAMETER: i64 = 100;
 
+/// The subcodes of [`INVALID_PARAMETER`] with which Meta blames an event, known or not.
+pub(crate) const EVENT_SUBCODES: RangeInclusive<i64> = 2_804_000..=2_804_999;
+
 /// Every error code of Graph's that we know.
 pub(crate) static ROWS: &[Row] = &[
     any(i64::MIN..=-1, Code::ServerError),
@@ -130,6 +139,10 @@ pub(crate) static ROWS: &[Row] = &[
     any(803..=803, Code::PixelNotFound),
     any(2_044_055..=2_044_055, Code::PixelNotFound),
     any(2500..=2500, Code::PathUnknown),
+    any(12..=12, Code::ApiVersionEnded),
+    any(2635..=2635, Code::ApiVersionEnded),
+    any(5..=5, Code::AddressNotAllowed),
+    any(101..=101, Code::AppInvalid),
     of(
         INVALID_PARAMETER,
         2_804_065..=2_804_065,

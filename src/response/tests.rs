@@ -13,6 +13,8 @@ const WITHOUT_ANSWER: &[Code] = &[
     Code::ConnectionFailed,
     Code::NotConfirmed,
     Code::ManyRefused,
+    Code::RefusedUnclear,
+    Code::AllRefused,
     Code::Expired,
 ];
 
@@ -41,11 +43,16 @@ fn answer(case: &Value) -> Answer {
 
 /// An answer in the words of the fixtures' `expected`.
 fn described(answer: &Answer) -> Value {
+    let unclear;
     let (outcome, after, index, reason) = match answer {
         Answer::Received(count) => return json!({ "outcome": "received", "count": count }),
         Answer::Retry { after, reason } => ("retry", *after, None, reason),
         Answer::Blocked(reason) => ("blocked", None, None, reason),
         Answer::Invalid { index, reason } => ("invalid", None, *index, reason),
+        Answer::Refused(refusal) => {
+            unclear = refusal.because(Code::RefusedInvalid);
+            ("refused", None, None, &unclear)
+        }
     };
     let after = after.map(|after| after.as_secs());
     json!({ "outcome": outcome, "reason": reason.code, "after_secs": after, "index": index, "detail": reason.detail })
@@ -83,6 +90,7 @@ fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
             Answer::Retry { reason, .. }
             | Answer::Blocked(reason)
             | Answer::Invalid { reason, .. } => reason.destination,
+            Answer::Refused(refusal) => refusal.given,
         };
         assert_eq!(destination.as_deref(), given.as_deref(), "{name}");
         carried += usize::from(given.is_some());
@@ -120,7 +128,8 @@ fn every_row_every_subcode_and_every_reason_code_has_a_fixture() {
 #[test]
 fn reasons_are_made_of_the_closed_set_alone() {
     let delivery = include_str!("../delivery.rs");
-    for source in [delivery, include_str!("../response.rs")] {
+    let blame = include_str!("../delivery/blame.rs");
+    for source in [delivery, blame, include_str!("../response.rs")] {
         assert!(!source.contains("Reason::new"));
     }
     for code in WITHOUT_ANSWER {

@@ -266,6 +266,135 @@ async fn a_revoked_token_blocks_until_it_is_good_again() {
     );
 }
 
+/// An error of Graph's, for so many requests to the events edge.
+fn refuse(bench: &Bench, code: i64, message: &str, times: u32) {
+    let fault = Fault::GraphError {
+        status: 400,
+        code,
+        subcode: None,
+        is_transient: false,
+        message: Some(message.to_owned()),
+    };
+    bench.inject(fault, times);
+}
+
+#[tokio::test]
+async fn a_configuration_error_holds_every_event_at_the_cost_of_one_request() {
+    for (code, message, reason) in [
+        (
+            2635,
+            "(#2635) You are calling a deprecated version of the Ads API. Please update to the latest version: v27.0.",
+            "api_version_ended",
+        ),
+        (
+            12,
+            "(#12) this call is deprecated for versions v20.0 and higher",
+            "api_version_ended",
+        ),
+        (
+            5,
+            "(#5) Unauthorized source IP address",
+            "address_not_allowed",
+        ),
+        (101, "Error validating application", "app_invalid"),
+        (
+            100,
+            "API calls from the server require an appsecret_proof argument",
+            "app_secret_required",
+        ),
+        (
+            100,
+            "Invalid appsecret_proof provided in the API argument",
+            "app_secret_required",
+        ),
+    ] {
+        let bench = Bench::start().await;
+        let batch = records(&*bench.sink, 20);
+        refuse(&bench, code, message, 1);
+        for outcome in bench.deliver(&batch).await {
+            assert_eq!(told(&outcome), ("blocked", reason, None));
+            assert!(!detail(&outcome).contains(message), "{}", detail(&outcome));
+        }
+        assert_eq!(bench.sandbox.summary().requests, 1);
+        assert_eq!(delivered(&bench.deliver(&batch).await), 20);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_code_for_every_event_holds_all_however_often_the_host_tries() {
+    const ATTEMPTS: u32 = 10;
+    // A thousand events, their halves down to a single one, its neighbor, and six from all over the batch.
+    const REQUESTS: u32 = 18;
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 1000);
+    refuse(&bench, 4711, "no", ATTEMPTS * REQUESTS);
+    for _ in 0..ATTEMPTS {
+        assert!(bench.sink.healthcheck().await.is_ok());
+        for outcome in bench.deliver(&batch).await {
+            assert_eq!(told(&outcome), ("blocked", "all_refused", None));
+        }
+    }
+    assert_eq!(bench.sandbox.pending().len(), 0);
+    assert_eq!(delivered(&bench.deliver(&batch).await), 1000);
+    assert_eq!(bench.sandbox.summary().duplicates, 0);
+}
+
+#[tokio::test]
+async fn an_unknown_code_for_some_events_costs_those_alone() {
+    for bad in [vec![7], (0..10).collect(), (10..20).collect::<Vec<_>>()] {
+        let bench = Bench::start().await;
+        for id in &bad {
+            let (event_id, code, subcode) = (format!("e{id}"), 4711, None);
+            let fault = Fault::RefuseEventId {
+                event_id,
+                code,
+                subcode,
+            };
+            bench.inject(fault, 1);
+        }
+        let outcomes = bench.deliver(&records(&*bench.sink, 20)).await;
+        for (id, outcome) in outcomes.iter().enumerate() {
+            let expected = if bad.contains(&id) {
+                ("rejected", "refused_invalid", None)
+            } else {
+                ("delivered", "", None)
+            };
+            assert_eq!(told(outcome), expected, "{id} of {bad:?}");
+        }
+        assert_eq!(arrived(&bench.sandbox).len(), 20 - bad.len());
+        assert_eq!(bench.sandbox.summary().duplicates, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_health_check_blocks_for_what_only_a_person_can_change() {
+    let answers = [
+        (400, json!({ "code": 2635 }), "api_version_ended"),
+        (400, json!({ "code": 12 }), "api_version_ended"),
+        (403, json!({ "code": 5 }), "address_not_allowed"),
+        (400, json!({ "code": 101 }), "app_invalid"),
+        (
+            400,
+            json!({ "code": 100, "message": "API calls from the server require an appsecret_proof argument" }),
+            "app_secret_required",
+        ),
+        (400, json!({ "code": 4711 }), "all_refused"),
+    ];
+    for (status, error, reason) in answers {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let body = json!({ "error": error }).to_string();
+        let sink = sink_to(status, HeaderMap::new(), body).await;
+        let health = sink.healthcheck().await;
+        assert!(
+            matches!(&health, Err(HealthcheckError::Blocked(said)) if said.code == reason),
+            "{error}: {health:?}"
+        );
+        for outcome in sink.deliver(&records(&*sink, 20)).await {
+            assert_eq!(told(&outcome), ("blocked", reason, None));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_new_token_in_the_file_ends_a_block_without_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");

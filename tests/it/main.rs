@@ -10,6 +10,7 @@ mod presets;
 mod property;
 mod reference;
 mod registry;
+mod styles;
 
 use meta_conversions as _;
 use pipeline_core::options::Problem;

@@ -6,6 +6,7 @@
 use crate::generated::assert_file;
 use crate::{build, event, outcome, root};
 use meta_conversions::{ParameterReference, SourceReference, reference};
+use pipeline_core::Sink;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -139,7 +140,74 @@ async fn the_mapping_page_is_what_the_code_says() {
     }
     assert_eq!(shown, rows.len(), "a section of the reference has no table");
     page += &standard_events(&rows).await;
+    page += &consent().await;
     assert_file("MAPPING.md", &page);
+}
+
+const CONSENT: &str = "
+## Consent
+
+An event is sent where each category that the sink needs (`consent_categories`) is granted, and filtered otherwise.
+
+* A grant is JSON's `true` at `context.consent.canonical.<category>` or `context.consent.<category>`, or at
+  `context.consent.categories.<code>` for a code of the option `consent.categories`, or such a code in
+  `context.consentManagement.allowedConsentIds`. `advertising` is another name of `marketing`.
+* A refusal is `false`, `\"false\"` or `\"denied\"` there, or a code in `deniedConsentIds`. It outweighs every grant, with two
+  exceptions: what `canonical` says of a category counts alone in `context.consent`, and of several codes in `categories` that
+  mean the same one grant is enough. A refusal of the same shapes counts at the other places as well.
+* The other places are `consent`, `consentManagement`, `consentCategories`, `consentMode` and these in snake case; at the top of an
+  event, in `context`, `properties`, `traits` and `context.traits`. Grants are not read there.
+* What one of all these places holds and cannot be read is not silence: the event is filtered as `consent_unreadable`. In
+  `properties` and traits, a grant at `context.consent` is enough, because forms have fields of such names.
+* Silence is nothing, `null`, or something empty at all of these places. `consent.when_absent` says what it means.
+
+What becomes of an event whose sink needs `marketing` and knows `C0004: marketing`:
+
+| In the event | Without more options | With `when_absent: allow` |
+| --- | --- | --- |
+";
+
+/// What events can hold about consent, one row each.
+const CONSENT_EXAMPLES: &[&str] = &[
+    "{}",
+    r#"{"context":{"consent":{"canonical":{"marketing":true}}}}"#,
+    r#"{"context":{"consent":{"marketing":true}}}"#,
+    r#"{"context":{"consent":{"categories":{"C0001":false,"C0004":true}}}}"#,
+    r#"{"context":{"consentManagement":{"allowedConsentIds":["C0001","C0004"]}}}"#,
+    r#"{"context":{"consentManagement":{"allowedConsentIds":["C0001"],"deniedConsentIds":["C0004"]}}}"#,
+    r#"{"context":{"consentManagement":{"allowedConsentIds":["C0001"],"deniedConsentIds":["C0002"]}}}"#,
+    r#"{"context":{"consent":{"canonical":{"marketing":true},"marketing":false}}}"#,
+    r#"{"context":{"consent":{"marketing":"denied"}}}"#,
+    r#"{"context":{"consent":{"marketing":"granted"}}}"#,
+    r#"{"context":{"consent":{"analytics":true}}}"#,
+    r#"{"context":{"consent":{"categoryPreferences":{"Advertising":false}}}}"#,
+    r#"{"context":{"consent":{"ad_storage":"granted"}}}"#,
+    r#"{"consent":{"marketing":true}}"#,
+    r#"{"properties":{"consent":true}}"#,
+    r#"{"properties":{"consent":true},"context":{"consent":{"marketing":true}}}"#,
+];
+
+/// How consent is read, with what a sink makes of each example.
+async fn consent() -> String {
+    let mut section = CONSENT.to_owned();
+    let sink = async |when_absent: &str| {
+        let consent = json!({ "when_absent": when_absent, "categories": { "C0004": "marketing" } });
+        build(&json!({ "consent": consent })).await
+    };
+    let sinks = [sink("drop").await, sink("allow").await];
+    for example in CONSENT_EXAMPLES {
+        let mut source: Value = serde_json::from_str(example).expect("JSON");
+        source["event"] = "Page View".into();
+        source["userId"] = "u-1".into();
+        let cell = |sink: &dyn Sink| {
+            let outcome = outcome(&sink.encode(&event(&source)));
+            let reason = outcome["reason"].as_str();
+            reason.map_or("sent".to_owned(), |reason| format!("`{reason}`"))
+        };
+        let [strict, lenient] = sinks.each_ref().map(|sink| cell(sink.as_ref()));
+        writeln!(section, "| `{example}` | {strict} | {lenient} |").expect("text");
+    }
+    section
 }
 
 fn read(path: &str) -> Value {

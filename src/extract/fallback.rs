@@ -1,0 +1,168 @@
+//! Reads texts that the walk rejects although they are JSON, so that a fault of the walk never costs an event.
+//!
+//! In goes a text that the walk has rejected. serde_json decides whether it is JSON. If it is, it is walked once more
+//! without guesses ([`Memory::Off`]); if that walk rejects it too, serde_json splits it value by value along the same
+//! paths. Neither depth nor the size of numbers matters for that, because values are kept as raw text. Each object that is
+//! read here is counted.
+//!
+//! Invariant: what is still rejected is what the walk rejects on purpose: a key that is not valid text, or a number that
+//! no double can hold, in an object or list through which a path leads.
+
+use super::{Broken, Found, Memory, Node, Paths, Rows, Scanner, Sheet, Unreadable, is_object};
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Deserializer;
+use serde_json::value::RawValue;
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+/// Reads a text that the walk has rejected.
+///
+/// # Errors
+///
+/// When it is not JSON, not an object, or contains what is rejected on purpose. The error has serde_json's position.
+#[cold]
+pub(super) fn read<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, Unreadable> {
+    serde_json::from_str::<IgnoredAny>(text)?;
+    if !is_object(text) {
+        return Err(Unreadable::NotAnObject);
+    }
+    let found = paths.walk(text, Memory::Off);
+    if let Ok(found) = found.or_else(|Broken| by_serde_json(paths, text)) {
+        paths.fallback_reads.fetch_add(1, Ordering::Relaxed);
+        return Ok(found);
+    }
+    let fault = serde_json::from_str::<serde_json::Value>(text).map(drop);
+    let column = text.len();
+    Err(fault.map_or_else(Unreadable::from, |()| Unreadable::Malformed { column }))
+}
+
+/// Reads a text with serde_json only. Finds the same values as the walk.
+pub(super) fn by_serde_json<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, Broken> {
+    let mut found = Found::new(text, paths, Memory::Off);
+    let whole = serde_json::from_str(text).map_err(|_| Broken)?;
+    found.sheet(paths).raw_value(text, whole, 0)?;
+    Ok(found)
+}
+
+impl Sheet<'_, '_> {
+    /// Reads the value of a node; `value` is a part of `text`. Recurses once per step of a path.
+    fn raw_value<'a>(
+        &mut self,
+        text: &'a str,
+        value: &'a RawValue,
+        at: usize,
+    ) -> Result<(), Broken> {
+        let paths = self.paths;
+        let node = &paths.nodes[at];
+        match value.get().as_bytes().first() {
+            Some(b'{') if !node.keys.is_empty() => {
+                each_entry(value, |key, value| match node.keys.find_text(key) {
+                    Some(child) => self.raw_value(text, value, child),
+                    None => Ok(()),
+                })?;
+            }
+            Some(b'[') => self.raw_list(text, value, node)?,
+            _ => {}
+        }
+        let (start, end) = ends(text, value).ok_or(Broken)?;
+        self.note(node, start, end).map(drop)
+    }
+
+    fn raw_list<'a>(
+        &mut self,
+        text: &'a str,
+        value: &'a RawValue,
+        node: &Node,
+    ) -> Result<(), Broken> {
+        if !node.places.is_empty() {
+            let mut place = 0;
+            each_element(value, |value| {
+                let known = node.places.iter().find(|(known, _)| *known == place);
+                place += 1;
+                known.map_or(Ok(()), |(_, child)| self.raw_value(text, value, *child))
+            })?;
+        }
+        if let Some(list) = node.list {
+            let paths = &self.paths.lists[list.0];
+            self.lists[list.0].raw_read(paths, text, value)?;
+        }
+        Ok(())
+    }
+}
+
+impl Rows {
+    fn raw_read<'a>(
+        &mut self,
+        paths: &Paths,
+        text: &'a str,
+        value: &'a RawValue,
+    ) -> Result<(), Broken> {
+        self.start(paths, Memory::Off);
+        each_element(value, |value| match self.next(paths, text.len()) {
+            Some(mut sheet) => sheet.raw_value(text, value, 0),
+            None => Ok(()),
+        })
+    }
+}
+
+/// The positions in `text` where a value that is a part of it starts and ends.
+fn ends<'a>(text: &'a str, value: &'a RawValue) -> Option<(Scanner<'a>, Scanner<'a>)> {
+    let raw = value.get();
+    let start = raw.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let end = text.get(start + raw.len()..)?;
+    Some((Scanner::new(&text[start..]), Scanner::new(end)))
+}
+
+/// Calls `visit` with each key, decoded, and its value, until `visit` fails.
+fn each_entry<'a>(
+    object: &'a RawValue,
+    visit: impl FnMut(&str, &'a RawValue) -> Result<(), Broken>,
+) -> Result<(), Broken> {
+    Deserializer::from_str(object.get())
+        .deserialize_map(Entries(visit))
+        .map_err(|_| Broken)
+}
+
+/// Calls `visit` with each element, until `visit` fails.
+fn each_element<'a>(
+    list: &'a RawValue,
+    visit: impl FnMut(&'a RawValue) -> Result<(), Broken>,
+) -> Result<(), Broken> {
+    Deserializer::from_str(list.get())
+        .deserialize_seq(Elements(visit))
+        .map_err(|_| Broken)
+}
+
+struct Entries<F>(F);
+
+impl<'a, F: FnMut(&str, &'a RawValue) -> Result<(), Broken>> Visitor<'a> for Entries<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+            (self.0)(&key, value).map_err(|Broken| A::Error::custom("rejected"))?;
+        }
+        Ok(())
+    }
+}
+
+struct Elements<F>(F);
+
+impl<'a, F: FnMut(&'a RawValue) -> Result<(), Broken>> Visitor<'a> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(value) = list.next_element()? {
+            (self.0)(value).map_err(|Broken| A::Error::custom("rejected"))?;
+        }
+        Ok(())
+    }
+}

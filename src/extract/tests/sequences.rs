@@ -1,0 +1,348 @@
+//! Texts that one thread reads one after the other, compared with readings without memory and with serde_json.
+
+use super::super::*;
+use super::path;
+use super::style::{STYLES, Style, reordered};
+use crate::extract::fault::{Failing, with};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// The paths: of values, of values inside them, and of elements of lists.
+const SOUGHT: &[&str] = &[
+    "type",
+    "event",
+    "a",
+    "b",
+    "a.a",
+    "a.b",
+    "b.a",
+    "b.c",
+    "a.b.c",
+    "a.a.a",
+    "b[0]",
+    "b[1].a",
+    "items[1].a",
+    "c.deep.deeper",
+];
+const LISTS: &[&str] = &["items", "a.items"];
+const SOUGHT_IN_LISTS: &[&str] = &["a", "b", "a.b", "b[0].c", "c"];
+
+fn paths() -> Paths {
+    let mut paths = Paths::default();
+    for written in SOUGHT {
+        paths.slot(&path(written));
+    }
+    for written in LISTS {
+        let (_, items) = paths.list(&path(written));
+        for written in SOUGHT_IN_LISTS {
+            items.slot(&path(written));
+        }
+    }
+    paths
+}
+
+fn pointer(written: &str) -> String {
+    format!(
+        "/{}",
+        written.replace('[', "/").replace(']', "").replace('.', "/")
+    )
+}
+
+/// Reads texts in every way, and compares the results with each other and with serde_json's values. A text without a
+/// value must be rejected.
+fn check(texts: &[(String, Option<Value>)]) -> Result<(), TestCaseError> {
+    let paths = paths();
+    let slices: Vec<_> = texts.iter().map(|(text, _)| text.as_str()).collect();
+    let readings = paths.readings(&slices);
+    prop_assert_eq!(
+        &readings.in_sequence,
+        &readings.stateless,
+        "in {:#?}",
+        slices
+    );
+    prop_assert_eq!(
+        &readings.stateless,
+        &readings.by_serde_json,
+        "in {:#?}",
+        slices
+    );
+    prop_assert_eq!(readings.fallback_reads, 0, "in {:#?}", slices);
+    for (text, expected) in texts {
+        let found = paths.read(text).ok();
+        prop_assert_eq!(found.is_some(), expected.is_some(), "{}", text);
+        if let (Some(found), Some(expected)) = (found, expected) {
+            check_values(&paths, &found, expected)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_values(paths: &Paths, found: &Found<'_>, expected: &Value) -> Result<(), TestCaseError> {
+    let parsed = |raw: Option<&str>| raw.map(|raw| serde_json::from_str::<Value>(raw).expect(raw));
+    for (number, written) in SOUGHT.iter().enumerate() {
+        let raw = found.get(Slot(number));
+        prop_assert_eq!(raw, raw.map(str::trim), "{} in {}", written, expected);
+        let value = parsed(raw);
+        prop_assert_eq!(
+            value.as_ref(),
+            expected.pointer(&pointer(written)),
+            "{} in {}",
+            written,
+            expected
+        );
+    }
+    for (number, written) in LISTS.iter().enumerate() {
+        let list = List(number);
+        let elements = expected
+            .pointer(&pointer(written))
+            .and_then(Value::as_array);
+        prop_assert_eq!(found.rows(list), (elements.map_or(0, Vec::len), false));
+        for (row, element) in elements.into_iter().flatten().enumerate() {
+            for (number, written) in SOUGHT_IN_LISTS.iter().enumerate() {
+                let value = parsed(found.element(list, row).get(Slot(number)));
+                prop_assert_eq!(
+                    value.as_ref(),
+                    element.pointer(&pointer(written)),
+                    "{} of {}",
+                    written,
+                    element
+                );
+            }
+        }
+    }
+    prop_assert_eq!(paths.fallback_reads(), 0);
+    Ok(())
+}
+
+/// An event with every kind of value, key and nesting that the walk treats differently.
+fn event() -> Value {
+    json!({
+        "type": "track", "event": "Order Completed", "u": { "a": [{ "b": 1 }], "v": {} }, "empty": {}, "none": [],
+        "a": { "a": { "a": 12.5, "u": null }, "b": { "c": "x\n" }, "items": [{ "a": 1 }, {}, 7, { "b": [{ "c": 2 }] }] },
+        "a key that is longer than any glue": true,
+        "b": ["first", { "a": -1e5 }], "": 0,
+        "items": [{ "a": 1, "b": "two", "u": 0 }, { "b": "two", "a": { "b": 3 } }, { "a": 1, "b": "two", "u": 0 }],
+        "c": { "deep": { "deeper": "\u{e9}" } }, "w": false,
+    })
+}
+
+#[test]
+fn every_style_can_follow_every_other() {
+    let value = event();
+    for (one, first) in STYLES {
+        for (other, second) in STYLES {
+            let texts = [first, second, first, second]
+                .map(|style| (style.write(&value), Some(value.clone())));
+            check(&texts).unwrap_or_else(|error| panic!("{other}, after {one}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn styles_and_orders_of_keys_can_change_from_text_to_text() {
+    let value = event();
+    let mut seed = 0;
+    let styles = STYLES.iter().chain(STYLES.iter().rev());
+    let texts: Vec<_> = styles
+        .map(|(_, style)| {
+            (
+                style.write(&reordered(&value, &mut seed)),
+                Some(value.clone()),
+            )
+        })
+        .collect();
+    check(&texts).expect("right values");
+}
+
+#[test]
+fn white_space_may_differ_from_value_to_value_within_one_text() {
+    let texts = [
+        r#"{"items":[{"a":1,"b":2,"c":3},{"a": 1,"b":  2,"c":	3},{"a":1, "b":2, "c":3},{ "a" :1 , "b" :2 , "c" :3 }]}"#,
+        r#"{"type": "t","a":{"b":1},"u": {"x": 1},"event":"e","b": [ {"a":1} , {"a": 2} ],"c": {"deep": {"deeper": 1}}}"#,
+        r#"{"type":"t","a": {"b": 1},"u":{"x":1},"event": "e","b":[{"a": 1},{"a":2}],"c":{"deep":{"deeper":1}}}"#,
+    ];
+    let texts = texts.map(|text| {
+        let value = serde_json::from_str(text).expect("JSON");
+        (text.to_owned(), Some(value))
+    });
+    check(&texts).expect("right values");
+}
+
+#[test]
+fn more_unknown_keys_than_are_remembered_change_nothing() {
+    let mut many = Map::new();
+    for number in 0..2 * MAX_UNKNOWN {
+        many.insert(format!("u{number}"), json!(number));
+        if number % 50 == 0 {
+            many.insert(SOUGHT[number / 50].to_owned(), json!({ "a": number }));
+        }
+    }
+    let many = Value::Object(many);
+    let mut texts = Vec::new();
+    for seed in 0..4 {
+        for (_, style) in STYLES {
+            let value = reordered(&many, &mut u64::from(seed / 2 * 7_u32));
+            texts.push((style.write(&value), Some(value)));
+        }
+    }
+    check(&texts).expect("right values");
+    let found = paths();
+    let found = found.read(&texts[0].0).expect("JSON");
+    let guesses = &found.marks.guesses;
+    assert_eq!(guesses.all.len(), 2 * guesses.of.1 + MAX_UNKNOWN);
+}
+
+#[test]
+fn two_trees_of_the_same_size_read_in_turns_share_no_guesses() {
+    let tree = |values: [&str; 3], items: [&str; 2]| {
+        let mut paths = Paths::default();
+        let slots = values.map(|written| paths.slot(&path(written)));
+        let (list, of_items) = paths.list(&path("items"));
+        let of_items = items.map(|written| of_items.slot(&path(written)));
+        (paths, slots, list, of_items)
+    };
+    let (one, of_one, list_of_one, items_of_one) = tree(["a.x", "b", "c"], ["x", "y"]);
+    let (other, of_other, list_of_other, items_of_other) = tree(["b.x", "c", "a"], ["y", "x"]);
+    let value = json!({
+        "a": { "x": 1 }, "b": { "x": 2 }, "c": 3, "items": [{ "x": 4, "y": 5 }, { "x": 6, "y": 7 }],
+    });
+    for (_, style) in STYLES {
+        let text = style.write(&value);
+        let found = one.read(&text).expect("JSON");
+        assert_eq!(
+            (found.get(of_one[0]), found.get(of_one[2])),
+            (Some("1"), Some("3"))
+        );
+        let element = found.element(list_of_one, 1);
+        assert_eq!(
+            items_of_one.map(|slot| element.get(slot)),
+            [Some("6"), Some("7")]
+        );
+        drop(found);
+        let found = other.read(&text).expect("JSON");
+        assert_eq!(
+            (found.get(of_other[0]), found.get(of_other[1])),
+            (Some("2"), Some("3"))
+        );
+        let element = found.element(list_of_other, 1);
+        assert_eq!(
+            items_of_other.map(|slot| element.get(slot)),
+            [Some("7"), Some("6")]
+        );
+    }
+    assert_eq!(one.fallback_reads() + other.fallback_reads(), 0);
+}
+
+/// Any object with known and unknown keys, objects and lists.
+fn object() -> impl Strategy<Value = Value> {
+    let leaf = prop::sample::select(vec![
+        json!(1),
+        json!(-2.5),
+        json!("x"),
+        json!("long enough for a comparison \" of words"),
+        json!(true),
+        Value::Null,
+        json!({}),
+        json!([]),
+        json!([{}, {}]),
+    ]);
+    let inner = leaf.boxed().prop_recursive(4, 40, 6, |inner| {
+        prop_oneof![
+            3 => entries(inner.clone()),
+            1 => prop::collection::vec(inner, 0..4).prop_map(Value::Array),
+        ]
+    });
+    entries(inner)
+}
+
+fn entries(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    let keys = [
+        "type",
+        "event",
+        "a",
+        "b",
+        "c",
+        "items",
+        "deep",
+        "deeper",
+        "u",
+        "v",
+        "",
+        "a key that is longer than any glue",
+    ];
+    let keys = prop::sample::subsequence(keys.to_vec(), 0..8);
+    (keys, prop::collection::vec(value, 8)).prop_map(|(keys, values)| {
+        let keys = keys.into_iter().map(str::to_owned);
+        Value::Object(keys.zip(values).collect())
+    })
+}
+
+fn style() -> impl Strategy<Value = Style> {
+    prop_oneof![
+        2 => prop::sample::select(STYLES).prop_map(|(_, style)| style),
+        1 => any::<u64>().prop_map(Style::Mixed),
+    ]
+}
+
+/// One text: which of the objects, its style, whether its keys are reordered, and where it is cut, if it is.
+type Step = (
+    prop::sample::Index,
+    Style,
+    bool,
+    Option<prop::sample::Index>,
+);
+
+fn step() -> impl Strategy<Value = Step> {
+    let cut = prop::option::weighted(0.1, any::<prop::sample::Index>());
+    (any::<prop::sample::Index>(), style(), any::<bool>(), cut)
+}
+
+/// The text of a step, and its value, if the text is still JSON.
+fn text(objects: &[Value], (object, style, is_reordered, cut): &Step) -> (String, Option<Value>) {
+    let mut value = object.get(objects).clone();
+    if *is_reordered {
+        value = reordered(&value, &mut 1);
+    }
+    let mut text = style.write(&value);
+    if let Some(cut) = cut {
+        let end = text.floor_char_boundary(cut.index(text.len()));
+        // Padded, because no guess is made within the last bytes of a text.
+        text = text[..end].to_owned() + &" ".repeat(64);
+    }
+    let value = serde_json::from_str(&text).ok();
+    (text, value)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_found_in_a_text_does_not_depend_on_the_texts_before_it(
+        objects in prop::collection::vec(object(), 1..4),
+        steps in prop::collection::vec(step(), 1..16),
+    ) {
+        let texts: Vec<_> = steps.iter().map(|step| text(&objects, step)).collect();
+        check(&texts)?;
+    }
+
+    #[test]
+    fn a_walk_that_fails_at_random_changes_only_the_count(
+        objects in prop::collection::vec(object(), 1..4),
+        steps in prop::collection::vec((step(), 0..3_usize), 1..16),
+    ) {
+        let (paths, others) = (paths(), paths());
+        let mut counted = 0;
+        for (step, failing) in &steps {
+            let failing = [Failing::None, Failing::WithMemory, Failing::All][*failing];
+            let (text, value) = text(&objects, step);
+            let found = with(failing, || paths.read(&text));
+            prop_assert_eq!(found.is_ok(), value.is_some(), "{}", &text);
+            let seen = found.as_ref().map(|found| found.seen(&paths));
+            let expected = others.read(&text);
+            let expected = expected.as_ref().map(|found| found.seen(&others));
+            prop_assert_eq!(seen, expected, "{:?}: {}", failing, &text);
+            counted += u64::from(failing != Failing::None && value.is_some());
+            prop_assert_eq!(paths.fallback_reads(), counted, "{:?}: {}", failing, &text);
+        }
+    }
+}
