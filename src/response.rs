@@ -7,7 +7,7 @@
 use pipeline_core::Reason;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 use table::{Class, EVENT_SUBCODES, INVALID_PARAMETER, SUBCODES, find};
 
@@ -49,11 +49,33 @@ pub(crate) enum Answer {
     Refused(Refusal),
 }
 
+/// Graph's numbers for an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GraphCode {
+    pub(crate) code: i64,
+    pub(crate) subcode: Option<i64>,
+}
+
+impl fmt::Display for GraphCode {
+    /// As people look it up: `100/2804019`, `190`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.subcode {
+            Some(subcode) => write!(f, "{}/{subcode}", self.code),
+            None => write!(f, "{}", self.code),
+        }
+    }
+}
+
+/// The code of a reason.
+fn text(given: Option<GraphCode>) -> Option<String> {
+    given.map(|given| given.to_string())
+}
+
 /// A refusal that means something else depending on what becomes of other requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// Meta's codes for it. Refusals with the same ones are alike.
-    pub(crate) given: Option<DestinationCode>,
+    pub(crate) given: Option<GraphCode>,
     /// The codes and the trace id, for the end of a sentence.
     codes: String,
 }
@@ -62,7 +84,7 @@ impl Refusal {
     /// This refusal as a reason of that code.
     pub(crate) fn because(&self, code: Code) -> Reason {
         code.because(format!("{}{}", code.sentence(), self.codes))
-            .with_destination(self.given)
+            .with_destination(text(self.given))
     }
 }
 
@@ -71,7 +93,7 @@ struct GraphError<'a> {
     code: i64,
     subcode: Option<i64>,
     /// The two as Meta gave them; `None` where `code` is only what the error amounts to.
-    given: Option<Box<str>>,
+    given: Option<GraphCode>,
     is_transient: bool,
     texts: [Option<&'a str>; 2],
     trace: Option<&'a str>,
@@ -88,7 +110,7 @@ impl<'a> GraphError<'a> {
             // An error that may pass is read as such even where its code cannot be.
             code: code.or(is_transient.then_some(UNKNOWN_ERROR))?,
             subcode,
-            given: code.map(|code| destination_code(code, subcode)),
+            given: code.map(|code| GraphCode { code, subcode }),
             is_transient,
             texts: [text("error_user_msg"), text("message")],
             trace: text("fbtrace_id"),
@@ -134,14 +156,6 @@ impl<'a> GraphError<'a> {
     }
 }
 
-/// The codes as people look them up: `100/2804019`, `190`.
-fn destination_code(code: i64, subcode: Option<i64>) -> Box<str> {
-    match subcode {
-        Some(subcode) => format!("{code}/{subcode}").into(),
-        None => code.to_string().into(),
-    }
-}
-
 fn integer(value: &Value) -> Option<i64> {
     value
         .as_i64()
@@ -168,16 +182,22 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
 }
 
 /// A page that is not Meta's word costs no event: only 401 and 403 mean more than "try again".
-fn read_status(status: u16, headers: &HeaderMap, given: Option<&str>) -> Answer {
+fn read_status(status: u16, headers: &HeaderMap, given: Option<GraphCode>) -> Answer {
     let code = match status {
-        401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(given)),
-        403 => return Answer::Blocked(Code::PermissionMissing.reason().with_destination(given)),
+        401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(text(given))),
+        403 => {
+            return Answer::Blocked(
+                Code::PermissionMissing
+                    .reason()
+                    .with_destination(text(given)),
+            );
+        }
         429 => Code::Throttled,
         408 | 500.. => Code::ServerError,
         _ => Code::UnreadableAnswer,
     };
     let reason = code.because(format!("{} (HTTP status {status})", code.sentence()));
-    let reason = reason.with_destination(given);
+    let reason = reason.with_destination(text(given));
     Answer::Retry {
         after: throttle(headers),
         reason,
@@ -201,13 +221,13 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
         None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
             Code::RefusedInvalid
         }
-        _ => return read_status(status, headers, error.given.as_deref()),
+        _ => return read_status(status, headers, error.given),
     };
     let located = error.texts().find_map(locate);
     let path = located.as_ref().map_or("", |(_, path)| path);
     let reason = code
         .because(explain(code, error, path))
-        .with_destination(error.given.as_deref());
+        .with_destination(text(error.given));
     match code.class() {
         Class::Transient | Class::Throttle => Answer::Retry {
             after: throttle(headers),

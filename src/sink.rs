@@ -163,7 +163,9 @@ mod tests {
             "access_token": "EAAB-test-token",
             "consent": { "when_absent": "allow" },
         });
-        let config = (DESCRIPTION.parse)(&options, &ParseContext::default()).expect("good options");
+        let config = COMPONENT
+            .parse(&options, &ParseContext::default())
+            .expect("good options");
         let mut cx = SinkContext::new("meta");
         cx.clock = Arc::new(ManualClock::at(NOW_MS));
         config.build(cx).await.expect("a sink")

@@ -7,8 +7,8 @@
 //!
 //! Invariant: [`Memory`] forgets everything as soon as Meta takes a request or blames an event.
 
+use crate::response::GraphCode;
 use crate::response::Refusal;
-use pipeline_core::DestinationCode;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
@@ -61,7 +61,7 @@ impl Suspects {
 /// What a sink remembers across batches: which events were refused alone with one code, since Meta did anything else.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    code: Option<DestinationCode>,
+    code: Option<GraphCode>,
     /// The hash of each event's payload, and how often it was refused alone; at most [`MIN_ALIKE`].
     refused: Vec<(u64, u32)>,
     hasher: RandomState,
@@ -80,7 +80,7 @@ impl Memory {
     ///
     /// With another code the others are forgotten: they were not refused alike. The event itself is not, or one that
     /// meets another code each time would never run out of attempts.
-    pub(super) fn record(&mut self, code: Option<DestinationCode>, payload: &[u8]) -> u32 {
+    pub(super) fn record(&mut self, code: Option<GraphCode>, payload: &[u8]) -> u32 {
         let event = self.hasher.hash_one(payload);
         if self.code != code {
             let was_proven = self.is_proven();
@@ -130,8 +130,8 @@ mod tests {
         Refused { code: i64, event: u8 },
     }
 
-    fn code(code: i64) -> DestinationCode {
-        DestinationCode {
+    fn code(code: i64) -> GraphCode {
+        GraphCode {
             code,
             subcode: None,
         }

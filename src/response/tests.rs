@@ -90,7 +90,7 @@ fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
             Answer::Retry { reason, .. }
             | Answer::Blocked(reason)
             | Answer::Invalid { reason, .. } => reason.destination,
-            Answer::Refused(refusal) => refusal.given,
+            Answer::Refused(refusal) => text(refusal.given).map(Into::into),
         };
         assert_eq!(destination.as_deref(), given.as_deref(), "{name}");
         carried += usize::from(given.is_some());
