@@ -7,38 +7,36 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// `TEXT \0 TEXT \0 …`, because JSON never contains a zero byte. Each text is also read with other white space, and every
-// second one with padding, because no guess is made within the last bytes of a text.
+/// After which characters the white space of each further reading of a text is added.
+const STYLES: &[&str] = &["", ":", ",:", "", ",", ",:{["];
+
+// `TEXT \0 TEXT \0 …`, because JSON never contains a zero byte. Each text is read as it is, and then in other styles with
+// padding, because no guess is made within the last bytes of a text.
 fuzz_target!(|bytes: &[u8]| {
     let texts = bytes.split(|byte| *byte == 0);
-    let texts: Vec<_> = texts
-        .filter_map(|text| std::str::from_utf8(text).ok())
-        .collect();
+    let texts = texts.filter_map(|text| std::str::from_utf8(text).ok());
     let mut read = Vec::new();
-    for (place, text) in texts.iter().enumerate() {
-        let wide = spaced(text, [" ", "\t", "\r\n", "  "][place % 4]);
-        let dense = spaced(text, "");
-        read.extend(
-            [dense, (*text).to_owned(), wide].map(|text| text + &" ".repeat(place % 2 * 64)),
-        );
+    for (text, space) in texts.zip([" ", "\t", "\r\n", "  "].iter().cycle()) {
+        read.push(text.to_owned());
+        let styles = STYLES.iter();
+        read.extend(styles.map(|after| spaced(text, after, space) + &" ".repeat(64)));
     }
     let read: Vec<_> = read.iter().map(String::as_str).collect();
     meta_conversions::fuzzing::read_sequence(&read);
 });
 
-/// The text with this white space, and no other, after each comma, colon and opening bracket outside of strings.
-fn spaced(text: &str, space: &str) -> String {
+/// The text with white space only after these characters, as far as it is outside of strings.
+fn spaced(text: &str, after: &str, space: &str) -> String {
     let mut spaced = String::new();
     let (mut is_string, mut is_escaped) = (false, false);
     for character in text.chars() {
-        let is_space = matches!(character, ' ' | '\t' | '\r' | '\n');
-        if is_string || !is_space {
+        if is_string || !matches!(character, ' ' | '\t' | '\r' | '\n') {
             spaced.push(character);
         }
-        match character {
-            '"' if !is_escaped => is_string = !is_string,
-            ',' | ':' | '{' | '[' if !is_string => spaced.push_str(space),
-            _ => {}
+        if character == '"' && !is_escaped {
+            is_string = !is_string;
+        } else if !is_string && after.contains(character) {
+            spaced.push_str(space);
         }
         is_escaped = is_string && character == '\\' && !is_escaped;
     }
