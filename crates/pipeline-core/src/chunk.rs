@@ -5,7 +5,7 @@
 
 use crate::{Event, Origin, Reason};
 
-/// What a source read at one place: an event, or the reason why there is none.
+/// What a source read at one place: an event, or why it cannot be one.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Input {
@@ -55,7 +55,7 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Item {
-    /// An event that goes on to the sinks.
+    /// An event on its way to the sinks.
     Event(Event),
     /// The source or a transform refused it: it becomes a dead letter of every sink that reads the chunk.
     Rejected {

@@ -28,7 +28,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that shows the same time until it is set.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
 

@@ -117,9 +117,11 @@ mod tests {
 
     #[test]
     fn debug_shows_sizes_and_presence_and_no_values() {
-        let mut meta = Meta::default();
-        meta.peer = Some([203, 0, 113, 9].into());
-        meta.user_agent = Some("agent/1".into());
+        let meta = Meta {
+            peer: Some([203, 0, 113, 9].into()),
+            user_agent: Some("agent/1".into()),
+            ..Meta::default()
+        };
         let event = Event::new("{\"email\":\"a@b.example\"}", 7)
             .with_origin(Origin::line("app".into(), 3))
             .with_meta(Arc::new(meta));

@@ -202,7 +202,7 @@ impl<C: ?Sized> fmt::Debug for Component<C> {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ParseContext {
-    /// The component's name in the pipeline file; empty where there is none.
+    /// The component's name in the pipeline file; empty if it has no name.
     pub name: String,
     /// Relative paths in the options start here: the folder of the pipeline file.
     pub base_dir: PathBuf,

@@ -1,0 +1,98 @@
+//! What a schema asks for, in a few words.
+
+use serde_json::Value;
+
+pub(super) fn types(schema: &Value) -> Vec<&str> {
+    match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+pub(super) fn allowed_values(schema: &Value) -> Option<Vec<&Value>> {
+    match (schema.get("const"), schema["enum"].as_array()) {
+        (Some(only), _) => Some(vec![only]),
+        (None, Some(several)) => Some(several.iter().collect()),
+        (None, None) => None,
+    }
+}
+
+pub(super) fn choices(allowed: &[&Value]) -> String {
+    let names: Vec<_> = allowed
+        .iter()
+        .map(|value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        })
+        .collect();
+    match names.as_slice() {
+        [only] => format!("`{only}`"),
+        several => format!("one of `{}`", several.join("`, `")),
+    }
+}
+
+pub(super) fn article(kind: &str) -> &'static str {
+    match kind {
+        "null" => "empty (null)",
+        "boolean" => "a boolean",
+        "number" => "a number with a fraction",
+        "integer" => "a whole number",
+        "string" => "text",
+        "array" => "a list",
+        _ => "a table",
+    }
+}
+
+/// What a schema asks for, in a few words.
+pub(super) fn describe(schema: &Value) -> String {
+    if let Some(allowed) = allowed_values(schema) {
+        return choices(&allowed);
+    }
+    let kinds: Vec<_> = types(schema)
+        .into_iter()
+        .map(|kind| match kind {
+            "boolean" => "`true` or `false`",
+            "number" => "a number",
+            other => article(other),
+        })
+        .collect();
+    let kinds = if kinds.is_empty() {
+        "another form".to_owned()
+    } else {
+        kinds.join(" or ")
+    };
+    match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        (Some(least), Some(most)) => format!("{kinds} from {least} to {most}"),
+        (Some(least), None) => format!("{kinds} of at least {least}"),
+        (None, Some(most)) => format!("{kinds} of at most {most}"),
+        (None, None) => kinds,
+    }
+}
+
+pub(super) fn first_sentence(text: &str) -> String {
+    let sentence = text.split(['\n']).next().unwrap_or(text);
+    let sentence = sentence.split(". ").next().unwrap_or(sentence);
+    let mut chars = sentence.trim_end_matches('.').chars();
+    match chars.next() {
+        // An acronym keeps its capitals.
+        Some(first) if chars.clone().next().is_none_or(char::is_lowercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        Some(first) => std::iter::once(first).chain(chars).collect(),
+        None => String::new(),
+    }
+}
