@@ -156,10 +156,10 @@ impl PipelineBuilder {
         name: &str,
         inputs: &[&str],
         config: impl SinkConfig + 'static,
-        settings: SinkSettings,
+        settings: &SinkSettings,
     ) -> Self {
         self.check_inputs("sinks", name, inputs);
-        match sink_options(name, inputs, &settings) {
+        match sink_options(name, inputs, settings) {
             Ok(options) => {
                 let mut problems = Vec::new();
                 let (batch, buffer) = limits(&options, settings.limits, &mut problems);

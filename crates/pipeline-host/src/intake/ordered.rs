@@ -86,13 +86,12 @@ impl Forwarder {
     async fn accept(&self, encoded: Result<Encoded, JoinError>) {
         match encoded {
             Ok(Some((prepared, ack))) => prepared.accept(ack).await,
-            Ok(None) => {}
             Err(error) if error.is_panic() => {
                 let task = format!("the encoding of source `{}`", self.shared.name());
                 self.shared.fail(Failure::panicked(task));
             }
-            // Aborted with the runtime.
-            Err(_) => {}
+            // The failure has been reported, or the runtime has ended.
+            Ok(None) | Err(_) => {}
         }
     }
 }

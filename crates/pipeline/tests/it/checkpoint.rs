@@ -444,7 +444,7 @@ async fn options_that_do_not_go_together_are_problems() {
     let mut case = Case::reading(&json!("app.log"));
     case.source["shift_times"] = json!(true);
     case.source["follow"] = json!(true);
-    let error = case.load(case.config(&json!({}))).unwrap_err();
+    let error = case.load(&case.config(&json!({}))).unwrap_err();
     let text = format!("{error:?}");
     assert!(
         text.contains("sources.events.follow") && text.contains("does not go with"),
@@ -454,7 +454,7 @@ async fn options_that_do_not_go_together_are_problems() {
     let source = json!({"type": "file", "path": "app.log"});
     let config =
         json!({"sources": {"../up": source}, "sinks": {"out": case.sink("../up", &json!({}))}});
-    let text = format!("{:?}", case.load(config).unwrap_err());
+    let text = format!("{:?}", case.load(&config).unwrap_err());
     assert!(text.contains("is not a name for a source"), "{text}");
 }
 

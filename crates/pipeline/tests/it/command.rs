@@ -48,7 +48,7 @@ async fn every_problem_is_reported_at_once_sorted_by_place() {
             "c": {"type": "scripted", "inputs": [], "bufer": {}, "retry": {"max_backoff_secs": "${MISSING}"}}
         }
     });
-    let Err(ConfigError::Invalid(problems)) = case.load(config) else {
+    let Err(ConfigError::Invalid(problems)) = case.load(&config) else {
         panic!("the configuration is wrong");
     };
     let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();

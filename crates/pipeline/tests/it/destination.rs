@@ -167,7 +167,7 @@ pub(crate) struct Case {
 }
 
 /// Reads a pipeline with the components that are linked.
-pub(crate) fn load(config: Value, folder: &Path) -> Result<Pipeline, ConfigError> {
+pub(crate) fn load(config: &Value, folder: &Path) -> Result<Pipeline, ConfigError> {
     let registry = Registry::linked().unwrap();
     let cx = LoadContext {
         registry: &registry,
@@ -216,13 +216,13 @@ impl Case {
         json!({"sources": {"events": self.source}, "sinks": {"out": self.sink("events", sink)}})
     }
 
-    pub(crate) fn load(&self, config: Value) -> Result<Pipeline, ConfigError> {
+    pub(crate) fn load(&self, config: &Value) -> Result<Pipeline, ConfigError> {
         load(config, self.folder.path())
     }
 
     pub(crate) async fn start(&self, config: Value) -> Running {
         let pipeline = self
-            .load(config)
+            .load(&config)
             .unwrap_or_else(|error| panic!("{error:?}"));
         start(pipeline, self.start_options())
             .await

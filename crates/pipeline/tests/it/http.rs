@@ -135,7 +135,7 @@ async fn a_port_in_use_is_said_at_the_start() {
     let address = url.trim_start_matches("http://");
     let web = json!({"type": "http_server", "address": address});
     let config = json!({"sources": {"web": web}, "sinks": {"out": case.sink("web", &json!({}))}});
-    let pipeline = case.load(config).unwrap();
+    let pipeline = case.load(&config).unwrap();
     let options = pipeline_host::StartOptions::default();
     let error = pipeline_host::topology::start(pipeline, options)
         .await

@@ -66,7 +66,7 @@ impl Outage {
 
     async fn open(&self) -> Running {
         let config = self.bench.pipeline.clone();
-        let pipeline = load(config, self.bench.folder.path());
+        let pipeline = load(&config, self.bench.folder.path());
         let mut options = StartOptions::default();
         options.clock = Arc::<ManualClock>::clone(&self.clock);
         options.seed = 7;
