@@ -6,7 +6,7 @@
 //!
 //! The program runs itself under `valgrind --tool=callgrind`, which counts inside [`encode_all`] alone. SHA-256 is counted
 //! apart: valgrind does not know the processor's instructions for it, so that it takes a path there that no machine takes,
-//! and would drown the rest. Where there is no valgrind it says so, and passes.
+//! and would drown the rest. Without valgrind it says so, and passes.
 
 #![expect(
     clippy::print_stdout,
@@ -86,7 +86,7 @@ fn encode_all(sink: &dyn Sink, events: &[Event]) {
     }
 }
 
-/// Instructions by function, from a run under callgrind; nothing where there is none.
+/// Instructions by function, from a run under callgrind; empty without valgrind.
 fn counted() -> Option<HashMap<String, u64>> {
     let program = std::env::current_exe().expect("this program's path");
     let out: PathBuf = std::env::temp_dir().join(format!("instructions.{}", std::process::id()));
@@ -107,7 +107,7 @@ fn counted() -> Option<HashMap<String, u64>> {
     Some(own_costs(&text))
 }
 
-/// What each function cost without those it called. In callgrind's format a name stands in full where it comes first and
+/// What each function cost without those it called. In callgrind's format a name is written in full the first time and
 /// as its number afterwards; the line after `calls=` is the callee's cost.
 fn own_costs(text: &str) -> HashMap<String, u64> {
     let mut names: HashMap<&str, &str> = HashMap::new();

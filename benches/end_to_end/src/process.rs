@@ -42,7 +42,7 @@ impl Process {
         Self { child, started }
     }
 
-    /// What stands behind `word` in the next line of standard error that has it. What is said later is thrown away.
+    /// What follows `word` in the next line of standard error that has it. Later output is discarded.
     pub(crate) fn says(&mut self, word: &str) -> String {
         let mut lines = BufReader::new(self.child.stderr.take().expect("asked once")).lines();
         let found = lines.by_ref().map_while(Result::ok).find_map(|line| {
@@ -76,7 +76,7 @@ impl Process {
     pub(crate) fn end(mut self) -> (Duration, Usage) {
         let mut last = Usage::default();
         loop {
-            // What has ended keeps its processor time until somebody has asked how it ended, but not its memory.
+            // A process that has ended keeps its processor time until it is waited for, but not its memory.
             let now = self.usage();
             last.cpu = now.cpu;
             last.peak_bytes = last.peak_bytes.max(now.peak_bytes);

@@ -1,10 +1,10 @@
 //! Faults on request: what goes wrong, how often, and the queue they wait in. Each events request takes at most one fault
-//! from the queue; a revoked token and a refused event id stand until they are lifted.
+//! from the queue; a revoked token and a refused event id stay until they are lifted.
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Faults that can wait at one time, standing ones included.
+/// Faults that can wait at one time, lasting ones included.
 pub const MAX_PENDING_FAULTS: usize = 1000;
 /// The longest delay, in milliseconds.
 pub const MAX_DELAY_MILLIS: u64 = 10 * 60 * 1000;
@@ -187,7 +187,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Vec<Injection>, InjectError> {
 /// The faults that wait, in the order in which requests meet them.
 #[derive(Default)]
 pub(crate) struct FaultQueue {
-    standing: Vec<Fault>,
+    lasting: Vec<Fault>,
     waiting: VecDeque<Injection>,
 }
 
@@ -204,13 +204,13 @@ impl FaultQueue {
         if let Some(problem) = injections.iter().find_map(problem) {
             return Err(InjectError::OutOfRange(problem));
         }
-        if self.standing.len() + self.waiting.len() + injections.len() > MAX_PENDING_FAULTS {
+        if self.lasting.len() + self.waiting.len() + injections.len() > MAX_PENDING_FAULTS {
             return Err(InjectError::Full);
         }
         for injection in injections {
             match injection.fault {
                 Fault::TokenRevoked | Fault::RefuseEventId { .. } => {
-                    self.standing.push(injection.fault);
+                    self.lasting.push(injection.fault);
                 }
                 _ => self.waiting.push_back(injection),
             }
@@ -230,29 +230,29 @@ impl FaultQueue {
     }
 
     pub(crate) fn is_token_revoked(&self) -> bool {
-        self.standing.contains(&Fault::TokenRevoked)
+        self.lasting.contains(&Fault::TokenRevoked)
     }
 
     /// The events that no batch may hold.
     pub(crate) fn refused_events(&self) -> Vec<Fault> {
-        self.standing
+        self.lasting
             .iter()
             .filter(|fault| matches!(fault, Fault::RefuseEventId { .. }))
             .cloned()
             .collect()
     }
 
-    /// What is pending, standing faults first.
+    /// What is pending, lasting faults first.
     pub(crate) fn pending(&self) -> Vec<Injection> {
-        let standing = self.standing.iter().map(|fault| Injection {
+        let lasting = self.lasting.iter().map(|fault| Injection {
             fault: fault.clone(),
             times: 1,
         });
-        standing.chain(self.waiting.iter().cloned()).collect()
+        lasting.chain(self.waiting.iter().cloned()).collect()
     }
 
     pub(crate) fn lift_one(&mut self, fault: &Fault) {
-        self.standing.retain(|standing| standing != fault);
+        self.lasting.retain(|lasting| lasting != fault);
         self.waiting.retain(|waiting| waiting.fault != *fault);
     }
 

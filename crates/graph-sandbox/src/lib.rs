@@ -166,7 +166,7 @@ impl Sandbox {
         self.shared.ledger().summary()
     }
 
-    /// Injects a fault for the next `times` events requests; standing faults ignore the number.
+    /// Injects a fault for the next `times` events requests; lasting faults ignore the number.
     ///
     /// # Errors
     ///
@@ -177,17 +177,17 @@ impl Sandbox {
             .inject(vec![Injection { fault, times }])
     }
 
-    /// The faults that no request has met yet, standing ones first.
+    /// The faults that no request has met yet, lasting ones first.
     pub fn pending(&self) -> Vec<Injection> {
         self.shared.faults().pending()
     }
 
-    /// Lifts one fault, standing or waiting, as often as it was injected. The others stay.
+    /// Lifts one fault, lasting or waiting, as often as it was injected. The others stay.
     pub fn lift(&self, fault: &Fault) {
         self.shared.faults().lift_one(fault);
     }
 
-    /// Lifts all faults, standing ones included.
+    /// Lifts all faults, lasting ones included.
     pub fn lift_faults(&self) {
         self.shared.faults().lift();
     }

@@ -1,7 +1,7 @@
 //! The language in which the rules for one event are written: a section is a table of fields, a field has a kind, a kind
 //! decides about one value. A parsed event goes in, the first [`Violation`] comes out.
 //!
-//! The tables are [`event`], [`user_data`] and [`custom_data`]; what spans several fields stands beside the table it
+//! The tables are [`event`], [`user_data`] and [`custom_data`]; what spans several fields is beside the table it
 //! belongs to. Rules come from Meta's pages on server event, customer information, app data and custom data parameters.
 
 pub(crate) mod custom_data;
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Object,
     OneOf(&'static [&'static str]),
     OneOfIntegers(&'static [i128]),
-    /// A list, of which every item is of this kind.
+    /// A list whose items are all of this kind.
     ListOf(&'static Kind),
     /// A list of this kind, or one of it without a list around.
     OneOrMany(&'static Kind),
@@ -65,7 +65,7 @@ impl Kind {
                 matches!(value, Json::List(items) if items.iter().all(|item| kind.check(item)))
             }
             Kind::OneOrMany(kind) => match value {
-                // A null in a list stands for nothing, as it does in the field's place.
+                // A null in a list means nothing, as it does for the field itself.
                 Json::List(items) => items
                     .iter()
                     .all(|item| matches!(item, Json::Null) || kind.check(item)),

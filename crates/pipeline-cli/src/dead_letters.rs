@@ -1,4 +1,4 @@
-//! `pipeline dead-letters`: looks at what could not be delivered, sends it again, and deletes what nobody needs any more.
+//! `pipeline dead-letters`: looks at what could not be delivered, sends it again, and deletes what is no longer needed.
 //!
 //! All but `replay` need the pipeline file for the places and names only: no token, no source and no destination. All work
 //! beside a running pipeline.

@@ -101,7 +101,7 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
     let matches = match command.try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
-            // Help and version come this way too. When even this cannot be written, there is no reader.
+            // Help and version come this way too. When even this cannot be written, nothing reads it.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }

@@ -1,4 +1,4 @@
-//! `pipeline validate FILE`: every problem of a pipeline file, or that there is none.
+//! `pipeline validate FILE`: every problem of a pipeline file, or that it has none.
 
 use crate::context::Context;
 use crate::failure::Failure;

@@ -33,7 +33,7 @@ pub(crate) struct RecordMeta {
     pub(crate) history: Arc<[Past]>,
     /// The share of its source in its fate.
     pub(crate) ack: Ack,
-    /// Where it stands in a disk buffer.
+    /// Its place in a disk buffer.
     pub(crate) slot: Option<Slot>,
 }
 

@@ -95,7 +95,7 @@ impl Buffer {
         }
     }
 
-    /// Sets room aside for that much, waiting until `deadline`; `None` when there is none.
+    /// Reserves capacity; `None` if the deadline passes first.
     pub(crate) async fn reserve(
         &self,
         events: usize,

@@ -57,7 +57,7 @@ pub enum DeadLetterError {
         /// The bytes they may take.
         max_bytes: u64,
     },
-    /// They have been taken by somebody else.
+    /// Another replay has taken them.
     #[error(
         "the dead letters of sink `{sink}` are being replayed already; wait until that replay has ended"
     )]
@@ -66,7 +66,7 @@ pub enum DeadLetterError {
         sink: String,
     },
     /// A line is damaged: a crash cut it short, or a person changed it.
-    #[error("line {line} of `{}` is no dead letter; it is left as it is", path.display())]
+    #[error("line {line} of `{}` is not a valid dead letter and was skipped", path.display())]
     Line {
         /// The segment.
         path: PathBuf,

@@ -111,7 +111,7 @@ impl Replaying {
         self.stop.clone()
     }
 
-    /// The counters, which go on counting.
+    /// The counters; they continue to count.
     pub fn telemetry(&self) -> Telemetry {
         let telemetry = Telemetry::default();
         telemetry.add(Arc::clone(&self.input.telemetry));
@@ -166,7 +166,7 @@ impl fmt::Debug for Replaying {
     }
 }
 
-/// The letters of a segment. A line that is none is passed over; it stays on the disk.
+/// The letters of a segment. An invalid line is skipped; it stays on the disk.
 async fn read(segment: Segment) -> Result<Vec<StoredLetter>, DeadLetterError> {
     let read = move || {
         let mut letters = Vec::new();

@@ -270,8 +270,8 @@ impl SinkInput {
         true
     }
 
-    /// The end for what is left. What its source would read again is given up; the rest goes to the dead letters. All of it
-    /// stays counted as queued.
+    /// Ends what is left: what its source would send again is given up; the rest goes to the dead letters. All of it
+    /// stays counted as held.
     pub(crate) async fn hold(&self, records: Vec<Queued>) {
         let (again, lost): (Vec<_>, Vec<_>) = records
             .into_iter()

@@ -45,7 +45,7 @@ pub struct Reloader(mpsc::Sender<Reload>);
 /// # Errors
 ///
 /// When a component cannot be made: a port in use, a disk buffer of another process. Nothing runs then. A file that cannot
-/// be read is no reason to stop the others; it is one of the [`Ending::failures`].
+/// be read does not stop the others; it is one of the [`Ending::failures`].
 pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running, StartError> {
     let (stop, signal) = StopHandle::new(pipeline.shutdown_limit);
     let telemetry = Telemetry::default();
@@ -83,7 +83,7 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    /// The counters, which go on counting.
+    /// The counters; they continue to count.
     pub fn telemetry(&self) -> Telemetry {
         self.telemetry.clone()
     }

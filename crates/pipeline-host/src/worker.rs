@@ -110,7 +110,7 @@ impl Worker {
         // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
         let drained = self.input.buffer.is_drained();
         let nothing_left = self.deliveries.is_empty() && drained;
-        // What is on disk need not be sent now, and draining into a destination that waits for a person is no use.
+        // What is on disk need not be sent now, and draining into a blocked destination is useless.
         let sends_no_more =
             stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
         if nothing_left || (sends_no_more && self.deliveries.is_empty()) {
@@ -323,7 +323,7 @@ impl Worker {
         if let Some(blocked) = &mut self.blocked {
             blocked.next_reminder = Instant::now() + REMINDER_PAUSE;
             let detail = &blocked.reason.detail;
-            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "sending has stopped: {detail}; nothing is lost, and it resumes by itself");
+            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "delivery is blocked: {detail}; events are kept, and delivery resumes automatically");
             self.input.telemetry.set_state(SinkState::Blocked {
                 reason: detail.to_string(),
             });
@@ -344,7 +344,7 @@ impl Worker {
                 self.blocked = None;
                 self.paused_until = None;
                 self.input.telemetry.set_state(SinkState::Sending);
-                tracing::info!(sink = %self.input.name, "sending resumes");
+                tracing::info!(sink = %self.input.name, "delivery resumes");
             }
             Err(error) => {
                 blocked.next_probe = Instant::now() + self.probe_backoff.limit();

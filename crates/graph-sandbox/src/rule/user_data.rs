@@ -1,4 +1,4 @@
-//! `user_data`: who the person is. Every personal value is hashed, and together they say enough to match somebody.
+//! `user_data`: who the person is. Every personal value is hashed, and together they say enough to match a person.
 //! <https://developers.facebook.com/documentation/ads-commerce/conversions-api/parameters/customer-information-parameters>
 
 use super::value::{is_address, is_browser_id, is_external_id, is_hash, is_lead_id, is_numeric_id};

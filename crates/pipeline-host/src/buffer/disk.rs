@@ -5,10 +5,10 @@
 //!          one thread, many records a commit        a window on the oldest records
 //! ```
 //!
-//! A record is finished in memory first; the store learns of it with the next commit. Of a chunk of which some records are
+//! A record is finished in memory first; the store learns of it with the next commit. For a chunk with some records
 //! done, the marks are stored, so that a restart sends only the others again.
 //!
-//! Invariant: a record leaves the store only after it was delivered or stands in the dead letters.
+//! Invariant: a record leaves the store only after it was delivered or written to the dead letters.
 
 mod chunk;
 mod reserve;
@@ -111,7 +111,7 @@ struct State {
     last: u64,
     cached: BTreeMap<u64, Vec<Queued>>,
     cached_bytes: usize,
-    /// Chunks of which some records are in memory.
+    /// Chunks with some records in memory.
     open: BTreeMap<u64, Open>,
     /// Open chunks whose marks have changed since the last commit.
     touched: BTreeSet<u64>,
@@ -122,7 +122,7 @@ struct State {
     closed: bool,
 }
 
-/// A chunk of which some records are in memory.
+/// A chunk with some records in memory.
 #[derive(Debug)]
 struct Open {
     marks: Vec<u32>,
@@ -226,7 +226,7 @@ impl DiskBuffer {
     pub(crate) fn set_limits(&self, max_bytes: u64, batch: BatchLimit) {
         self.shared.lock().max_bytes = capacity(max_bytes);
         let log_bytes = log_bytes(max_bytes);
-        // Fails only when the writer has ended, and then there is no log.
+        // Fails only when the writer has ended; its log is closed then.
         let _ = self.commands.send(Command::Limit { log_bytes });
         self.shared.room.notify_waiters();
         self.queue.set_limits(window(&batch), batch);
@@ -271,7 +271,7 @@ impl DiskBuffer {
         Vec::new()
     }
 
-    /// Sets room aside for that much, waiting until `deadline`; `None` when there is none, or the disk takes nothing.
+    /// Reserves capacity; `None` if the deadline passes first, or the disk refuses writes.
     pub(crate) async fn reserve(&self, bytes: usize, deadline: Instant) -> Option<DiskRoom<'_>> {
         self.room(bytes as u64, Some(deadline)).await
     }
@@ -312,7 +312,7 @@ impl DiskBuffer {
     }
 
     /// Moves chunks from the store into the window, until every input has ended and all is there, or the pipeline stops.
-    /// What cannot be read is set aside, and `damaged` hears of how many records that were.
+    /// What cannot be read is set aside, and `damaged` is called with the number of lost records.
     pub(crate) async fn feed(&self, mut stop: StopSignal, damaged: impl Fn(u64)) {
         let mut after = 0;
         loop {
@@ -434,7 +434,7 @@ impl Shared {
             Err(error) => {
                 let done = marks.iter().flatten().filter(|mark| **mark == DONE).count();
                 let lost = events.saturating_sub(done as u64);
-                tracing::error!(sink = %self.name, chunk = id, events = lost, "{error}; it is set aside in the buffer's folder, and the rest goes on");
+                tracing::error!(sink = %self.name, chunk = id, events = lost, "{error}; it is set aside in the buffer's folder, and reading continues behind it");
                 damaged(lost);
                 let _ = commands.send(Command::SetAside {
                     found,

@@ -133,7 +133,7 @@ impl Queue {
         rest.into()
     }
 
-    /// Sets room aside for that much, waiting until `deadline`; `None` when there is none.
+    /// Reserves capacity; `None` if the deadline passes first.
     pub(crate) async fn reserve(
         &self,
         events: usize,

@@ -186,7 +186,7 @@ impl<'a> PastLine<'a> {
 }
 
 impl StoredLetter {
-    /// Reads a line, with or without its newline; `None` where it is no letter.
+    /// Reads a line, with or without its newline; `None` if it is not a letter.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let read: Line<'_> = serde_json::from_slice(line).ok()?;

@@ -1,4 +1,4 @@
-//! Deletes dead letters that nobody needs any more.
+//! Deletes dead letters that are no longer needed.
 //!
 //! Invariant: a letter that does not fit the filter survives, whenever the process is killed: a segment is written anew
 //! beside the old one, and takes its place once it is on the disk.

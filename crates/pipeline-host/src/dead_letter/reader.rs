@@ -1,6 +1,6 @@
 //! Reads dead letters back, one at a time, however many there are.
 //!
-//! Invariant: a line that is no letter is reported in its place and costs no other.
+//! Invariant: an invalid line is reported in its place and does not affect the others.
 
 use super::letter::StoredLetter;
 use super::segment::{Access, Segment};
@@ -42,7 +42,7 @@ impl DeadLetters {
         if !self.folder.exists() {
             return Ok(Vec::new());
         }
-        // While nobody writes, no segment ends in the middle of a line. Who may only read cannot lock, and may see that.
+        // Under the lock no segment ends in the middle of a line. A reader without write permission cannot lock, and may see that.
         let _lock = self.folder.lock(Access::Look).ok();
         let mut segments = self.folder.taken()?;
         segments.extend(self.folder.segments()?);
@@ -67,7 +67,7 @@ impl Letters {
 }
 
 impl Iterator for Letters {
-    /// A letter, or why there is none in this place; the next ones can be read all the same.
+    /// A letter, or why this line is not one; the next ones can still be read.
     type Item = Result<StoredLetter, DeadLetterError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -72,7 +72,7 @@ impl Replay {
         &self.segments
     }
 
-    /// Deletes a segment, all letters of which are finished. Lines of it that are no letters go back as they are.
+    /// Deletes a segment, all letters of which are finished. Its invalid lines go back as they are.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Replay {
             .map_err(|error| self.letters.failed("deleted", error))
     }
 
-    /// Writes the lines of a segment that are no letters to a segment of their own.
+    /// Writes the invalid lines of a segment to a segment of their own.
     fn keep_others(&self, segment: &Segment) -> io::Result<()> {
         let folder = &self.letters.folder;
         let is_other = |line: &Line| matches!(line, Line::Other | Line::More);

@@ -33,7 +33,7 @@ pub(super) struct Folder {
     data_dir: PathBuf,
 }
 
-/// What somebody wants to do with the folder.
+/// Why the folder is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// Others may look at the same time.
@@ -259,7 +259,7 @@ fn close_line(file: &mut File, length: u64) -> io::Result<()> {
     }
 }
 
-/// The numbered segments of a folder; none where there is no folder.
+/// The numbered segments of a folder; empty without the folder.
 fn numbered(folder: &Path) -> io::Result<Vec<Segment>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -323,7 +323,7 @@ fn lock_file(folder: &Path) -> io::Result<File> {
     options.open(folder.join(LOCK))
 }
 
-/// Files that nobody else reads.
+/// Files that only their owner can read.
 fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]

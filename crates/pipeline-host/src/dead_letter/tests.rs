@@ -336,7 +336,7 @@ fn a_damaged_line_is_reported_in_its_place_and_costs_no_other() {
     assert_eq!(found.len(), 3);
     let problem = found[1].as_ref().unwrap_err().to_string();
     let expected = format!(
-        "line 2 of `{}` is no dead letter; it is left as it is",
+        "line 2 of `{}` is not a valid dead letter and was skipped",
         path.display()
     );
     assert_eq!(problem, expected);

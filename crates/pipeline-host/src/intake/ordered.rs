@@ -96,7 +96,7 @@ impl Forwarder {
     }
 }
 
-/// The oldest chunk once it is encoded; `None` where there is none.
+/// The oldest chunk once it is encoded; `None` without one.
 async fn first(encodings: &mut Encodings) -> Option<Result<Encoded, JoinError>> {
     let encoded = encodings.front_mut()?.await;
     encodings.pop_front();

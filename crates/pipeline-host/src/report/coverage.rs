@@ -6,7 +6,7 @@ use super::grid::{Row, section, tables};
 use pipeline_core::Coverage;
 use std::fmt::Write as _;
 
-/// The table of all sinks that have let events through; nothing where there is none.
+/// The table of all sinks that have let events through; empty without such sinks.
 pub fn coverage(sinks: &[(String, Coverage)]) -> String {
     let sinks: Vec<_> = sinks
         .iter()

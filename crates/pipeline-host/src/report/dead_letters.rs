@@ -8,7 +8,7 @@ use crate::dead_letter::{GroupKey, Summary};
 use jiff::Timestamp;
 use std::path::Path;
 
-/// One line a reason, under a title; a sentence where there are none.
+/// One line a reason, under a title; a sentence without letters.
 pub fn dead_letters(
     text: &mut String,
     sink: &str,

@@ -76,7 +76,7 @@ pub(super) fn separate(text: &mut String) {
     }
 }
 
-/// A title and aligned lines below it; nothing where there are no lines.
+/// A title and aligned lines below it; nothing without lines.
 pub(super) fn section<const CELLS: usize>(
     text: &mut String,
     title: &str,

@@ -29,6 +29,8 @@ struct Prepared {
 impl Supervisor {
     /// Changes what runs into this pipeline, and says what changed.
     pub(super) async fn apply(&mut self, new: Pipeline) -> Result<Vec<Change>, ReloadError> {
+        // What has ended by itself needs no change.
+        self.sources.retain(|source| !source.has_ended());
         let changes = diff(&self.pipeline, &new);
         self.check(&new, &changes)?;
         let mut prepared = self.prepare(&new, &changes).await?;
@@ -199,7 +201,7 @@ impl Supervisor {
         let at = self
             .sources
             .iter()
-            .position(|source| source.plan.name == name)?;
+            .rposition(|source| source.plan.name == name)?;
         let source = self.sources.remove(at);
         source.stop.drain();
         let plan = source.plan.clone();

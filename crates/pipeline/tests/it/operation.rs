@@ -100,7 +100,7 @@ async fn what_a_disk_buffer_holds_when_it_is_told_to_stop_is_sent_by_the_next_ru
     bench.sink(&json!({"buffer": {"type": "disk"}, "access_token": "revoked"}));
     let (mut process, url) = bench.start(&["run"]).await;
     assert_eq!(post(&url, &["one", "two"]).await, 200);
-    process.says("sending has stopped").await;
+    process.says("delivery is blocked").await;
     process.terminate();
     let left = process.says("left: ").await;
     assert!(left.ends_with("left: 2 in meta, on disk"), "{left}");
@@ -183,9 +183,9 @@ async fn a_changed_file_of_the_token_ends_the_waiting_without_a_restart() {
     bench.sink(&json!({"access_token_file": "token"}));
     let (mut process, url) = bench.start(&["run"]).await;
     assert_eq!(post(&url, &["one"]).await, 200);
-    process.says("sending has stopped").await;
+    process.says("delivery is blocked").await;
     std::fs::write(&token, TOKEN).unwrap();
-    process.says("sending resumes").await;
+    process.says("delivery resumes").await;
     bench.delivered(1).await;
     process.terminate();
     assert_eq!(process.end().await.0.code(), Some(0));
@@ -197,7 +197,7 @@ async fn a_reload_changes_the_sinks_that_changed_and_a_bad_file_changes_nothing(
     bench.sink(&json!({"access_token": "revoked"}));
     let (mut process, url) = bench.start(&["run"]).await;
     assert_eq!(post(&url, &["one"]).await, 200);
-    process.says("sending has stopped").await;
+    process.says("delivery is blocked").await;
 
     let good = bench.pipeline.clone();
     bench.sink(&json!({"access_token": TOKEN, "presett": "retail"}));
@@ -238,7 +238,7 @@ async fn a_reload_changes_the_sinks_that_changed_and_a_bad_file_changes_nothing(
         said.contains("access_token") && !said.contains(TOKEN),
         "{said}"
     );
-    process.says("sending resumes").await;
+    process.says("delivery resumes").await;
     bench.delivered(1).await;
 
     process.signal("HUP");
@@ -272,7 +272,7 @@ async fn a_watched_file_is_taken_up_when_it_changes_and_so_is_the_preset_that_it
     bench.sink(&json!({"access_token": "revoked", "preset": {"file": "preset.json"}}));
     let (mut process, url) = bench.start(&["run", "--watch-config"]).await;
     assert_eq!(post(&url, &["one"]).await, 200);
-    process.says("sending has stopped").await;
+    process.says("delivery is blocked").await;
     bench.sink(&json!({"access_token": TOKEN}));
     bench.write();
     process.says("reloaded sink meta: access_token").await;
@@ -377,7 +377,7 @@ async fn a_replay_that_is_stopped_gives_back_what_it_has_not_sent() {
     bench.sink(&json!({"endpoint": url, "access_token": "revoked"}));
     let file = bench.write();
     let mut replay = Process::start(&["dead-letters", "replay", "--config", &file]);
-    replay.says("sending has stopped").await;
+    replay.says("delivery is blocked").await;
     replay.terminate();
     let (status, table, _) = replay.end().await;
     assert_eq!(status.code(), Some(1), "{table}");

@@ -198,10 +198,10 @@ impl Walk {
     /// Revokes the token until the second probe: nothing is sent meanwhile, and it goes on by itself.
     async fn revoke(&mut self) {
         let said = |walk: &Self, words| walk.process.said().matches(words).count();
-        let stopped = said(self, "sending has stopped");
+        let stopped = said(self, "delivery is blocked");
         self.inject(Fault::TokenRevoked, 1);
         self.feed(CHUNK).await;
-        self.until(|walk| said(walk, "sending has stopped") > stopped)
+        self.until(|walk| said(walk, "delivery is blocked") > stopped)
             .await;
         let before = self.bench.sandbox.summary();
         self.feed(CHUNK).await;
@@ -211,7 +211,7 @@ impl Walk {
         assert_eq!(now.accepted, before.accepted);
         assert!(now.requests < before.requests + CONCURRENCY, "{now:?}");
         self.bench.sandbox.lift(&Fault::TokenRevoked);
-        self.until(|walk| said(walk, "sending resumes") > stopped)
+        self.until(|walk| said(walk, "delivery resumes") > stopped)
             .await;
     }
 

@@ -1,7 +1,7 @@
-//! How records stand in the store: many in one chunk of bytes, guarded by a checksum.
+//! How records are stored: many in one chunk of bytes, guarded by a checksum.
 //!
 //! In: records with what the host remembers of each. Out: a checksum, then the chunk in postcard's format. Names that many
-//! records share (partition, label, source) stand there once.
+//! records share (partition, label, source) are stored once.
 //!
 //! Invariant: a chunk holds encoded records only, so no personal data in the clear. Bytes that are not exactly those that
 //! were written are refused, never guessed at.

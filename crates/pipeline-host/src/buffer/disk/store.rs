@@ -63,7 +63,7 @@ pub enum DiskBufferError {
     },
     /// The disk takes no more.
     #[error(
-        "the disk buffer cannot be written: the disk is full; make room, and it goes on by itself"
+        "the disk buffer cannot be written: the disk is full; free some space, and writing resumes by itself"
     )]
     Full,
     /// The disk or the system refuses.
@@ -76,7 +76,7 @@ pub enum DiskBufferError {
 pub(super) struct Change<'a> {
     pub(super) added: &'a [Row],
     pub(super) finished: &'a [u64],
-    /// Marks of chunks of which some records are done, or have been tried.
+    /// Marks of chunks with some records done or tried.
     pub(super) progress: &'a [(u64, Vec<u8>)],
     /// Records that are not finished, after this change.
     pub(super) events: u64,
@@ -195,7 +195,7 @@ impl Store {
         };
         match pages {
             Ok(pages) => {
-                // A log that cannot be looked into is none that could tell.
+                // A log that cannot be read says nothing.
                 let cut_bytes = behind_whole_pages(log, pages).unwrap_or(0);
                 self.checkpoint("TRUNCATE")?;
                 Ok(inventory(cut_bytes))
@@ -309,7 +309,7 @@ impl Store {
     /// Prepares for writing what is done, and nothing else, to a disk that has no room.
     pub(super) fn make_room(&mut self) {
         self.reserve.give();
-        // Where even this is refused, the log goes on behind its end.
+        // If even this is refused, the log grows behind its end.
         let _ = self.checkpoint("TRUNCATE");
     }
 
@@ -325,7 +325,7 @@ impl Store {
     }
 }
 
-/// How many bytes of a log stand behind this number of whole pages. What an earlier turn has left there does not count: it
+/// How many bytes of a log are behind this number of whole pages. Remains of an earlier turn do not count: it
 /// has other salts.
 pub(super) fn behind_whole_pages(log: &Path, pages: i64) -> io::Result<u64> {
     let mut log = File::open(log)?;

@@ -3,7 +3,7 @@
 //! While one commit waits for the disk, the next ones gather. When the disk refuses, what was to be written is kept and
 //! tried again, no more room is given out, and records that are done still leave the store.
 //!
-//! Invariant: an acknowledgement hears [`AckLevel::Stored`] only after the commit that holds its record.
+//! Invariant: an acknowledgement reaches [`AckLevel::Stored`] only after the commit that holds its record.
 
 use super::store::{Change, DiskBufferError, Found, Row, Store};
 use super::{CACHED_BYTES, Shared, chunk};
@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 
 /// How long to wait before a disk that refused is tried again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How often a disk that refuses is complained about.
-const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+/// How often a refusing disk is reported.
+const REPORT_PAUSE: Duration = Duration::from_secs(10);
 /// How long nothing has to happen before space is given back to the file system.
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a small commit waits for company when the last one was just now.
@@ -58,7 +58,7 @@ pub(super) enum Command {
     Close,
 }
 
-/// A chunk, or that there is none.
+/// A chunk, or `None` behind the last one.
 pub(super) type Reading = Result<Option<Found>, DiskBufferError>;
 
 /// Records to be written, and the room that was set aside for them.
@@ -98,7 +98,7 @@ pub(super) struct Writer {
     closing: bool,
     last_commit: Instant,
     retry_at: Option<Instant>,
-    complained: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl Writer {
@@ -121,7 +121,7 @@ impl Writer {
             closing: false,
             last_commit: Instant::now(),
             retry_at: None,
-            complained: None,
+            reported: None,
         }
     }
 
@@ -188,7 +188,7 @@ impl Writer {
             Command::Read { after, reply } => {
                 let found = self.store.read_after(after);
                 if let Err(error) = &found {
-                    self.complain(error);
+                    self.report(error);
                 }
                 // Nobody waits for it where the pipeline has stopped.
                 let _ = reply.send(found);
@@ -196,7 +196,7 @@ impl Writer {
             Command::SetAside { found, events } => self.set_aside(&found, events),
             Command::Limit { log_bytes } => {
                 if let Err(error) = self.store.set_log(log_bytes) {
-                    self.complain(&error);
+                    self.report(&error);
                 }
             }
             Command::Close => self.closing = true,
@@ -224,7 +224,7 @@ impl Writer {
         match result {
             Ok(()) => {
                 if self.retry_at.take().is_some() {
-                    self.complained = None;
+                    self.reported = None;
                     self.store.keep_reserve();
                     tracing::info!(sink = %self.shared.name, "the disk buffer can be written again");
                 }
@@ -232,7 +232,7 @@ impl Writer {
             }
             Err(error) => {
                 self.retry_at = Some(Instant::now() + RETRY_PAUSE);
-                self.complain(&error);
+                self.report(&error);
                 false
             }
         }
@@ -305,7 +305,7 @@ impl Writer {
     fn hand_over(&mut self, group: Group) {
         let used = self.store.used_bytes();
         let mut state = self.shared.lock();
-        // Both at once: nobody may find the room of these records neither set aside nor used.
+        // Both at once, so that the room of these records is always either reserved or used.
         state.pending -= group.bytes;
         state.used = used.unwrap_or(state.used);
         for (row, mut records) in group.rows.iter().zip(group.chunks) {
@@ -392,7 +392,7 @@ impl Writer {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    self.complain(&error);
+                    self.report(&error);
                     break;
                 }
             }
@@ -403,13 +403,10 @@ impl Writer {
         }
     }
 
-    fn complain(&mut self, error: &DiskBufferError) {
+    fn report(&mut self, error: &DiskBufferError) {
         let now = Instant::now();
-        if self
-            .complained
-            .is_none_or(|last| now >= last + COMPLAINT_PAUSE)
-        {
-            self.complained = Some(now);
+        if self.reported.is_none_or(|last| now >= last + REPORT_PAUSE) {
+            self.reported = Some(now);
             tracing::error!(sink = %self.shared.name, "{error}; it is tried again every second");
         }
     }
