@@ -35,13 +35,13 @@ inventory::submit! {
 struct FileOptions {
     /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Example: `events/*.ndjson`.
     path: OneOrMany,
-    /// Whether all times are moved so that the newest event of the files is now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC where it names no offset), or a number of seconds or milliseconds. Default: `false`.
+    /// Whether all times are shifted so that the newest event of the files happens now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC without an offset), or a number of seconds or milliseconds; these, `receivedAt`, and the times inside cookie values are rewritten. An event without an id of its own gets another one in each run. Default: `false`.
     #[serde(default)]
     shift_times: bool,
-    /// Whether the next run goes on where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and moves on once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within its folder, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
+    /// Whether the next run resumes where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and advances once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within its folder, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
     #[serde(default)]
     checkpoint: Option<bool>,
-    /// Whether reading goes on when everything has been read: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.
+    /// Whether the source follows its files after it has read everything: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.
     #[serde(default)]
     follow: bool,
 }

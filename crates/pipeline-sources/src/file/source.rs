@@ -1,4 +1,4 @@
-//! The source `file` at work: a reader thread, and the committer of the checkpoint beside it.
+//! The running source `file`: a reader thread, and the committer of the checkpoint beside it.
 
 use super::checkpoint::Change;
 use super::committer::{Committer, MAX_OPEN_BATCHES};
