@@ -1,7 +1,7 @@
 //! An HTTP response in, what it means for the records of its request out: a table, not code paths. [`Code`] is the closed
 //! list of the reasons that delivery gives.
 //!
-//! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localised and
+//! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localized and
 //! may quote personal data, stay out. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
 
 use pipeline_core::Reason;

@@ -183,6 +183,19 @@ impl Field {
     }
 }
 
+/// Who the customer is to the business. The event and its `custom_data` both have the field.
+const CUSTOMER_SEGMENTATION: Kind = Kind::OneOf(&[
+    "new_customer_to_business",
+    "new_customer_to_business_line",
+    "new_customer_to_product_area",
+    "new_customer_to_medium",
+    "existing_customer_to_business",
+    "existing_customer_to_business_line",
+    "existing_customer_to_product_area",
+    "existing_customer_to_medium",
+    "customer_in_loyalty_program",
+]);
+
 /// A key that must be there and is not.
 fn missing(subcode: Subcode, path: &str, key: &str) -> Violation {
     Violation::new(subcode, path, format!("Missing `{key}`"))

@@ -129,6 +129,7 @@ mod registry;
 mod secret;
 mod sink;
 mod source;
+mod source_error;
 mod stop;
 mod transform;
 
@@ -154,7 +155,8 @@ pub use secret::SensitiveString;
 pub use sink::{
     BatchLimits, BuildError, Explained, HealthcheckError, Sink, SinkConfig, SinkContext,
 };
-pub use source::{Resource, Source, SourceConfig, SourceContext, SourceError};
+pub use source::{Resource, Source, SourceConfig, SourceContext};
+pub use source_error::SourceError;
 pub use stop::{Stop, StopSignal};
 pub use transform::{Transform, TransformConfig, TransformContext, TransformError};
 

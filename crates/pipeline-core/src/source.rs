@@ -1,7 +1,7 @@
 //! The contract between a host and a source.
 
 use crate::options::Problem;
-use crate::{BuildError, Clock, Intake, Stop, SystemClock};
+use crate::{BuildError, Clock, Intake, SourceError, Stop, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
 use std::net::SocketAddr;
@@ -87,17 +87,5 @@ impl SourceContext {
             clock: Arc::new(SystemClock),
             room_limit: Self::ROOM_LIMIT,
         }
-    }
-}
-
-/// Why a source could not read its input to the end. Says what, where, and what to do; never a piece of the input.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SourceError(String);
-
-impl SourceError {
-    /// An error with this text: lower case, no full stop.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
     }
 }

@@ -357,7 +357,7 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 fn typed<T: serde::de::DeserializeOwned>(options: &Value, path: &str) -> Result<T, Problem> {
-    // The schema was made from this very type, so this is a second line of defence only.
+    // The schema was made from this very type, so this is a second line of defense only.
     serde_json::from_value(options.clone()).map_err(|_| {
         let expected = "what `pipeline schema` describes";
         Problem::new(path, "cannot be read", expected)

@@ -15,6 +15,7 @@ mod letter;
 mod purge;
 mod reader;
 mod replay;
+mod rewrite;
 mod segment;
 mod summary;
 

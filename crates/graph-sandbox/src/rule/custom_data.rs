@@ -2,7 +2,7 @@
 //! with its currency. <https://developers.facebook.com/documentation/ads-commerce/conversions-api/parameters/custom-data>
 
 use super::value::{is_currency, is_date, is_store_code, is_travel_date, is_trim, is_year};
-use super::{Field, Kind, Section, missing};
+use super::{CUSTOMER_SEGMENTATION, Field, Kind, Section, missing};
 use crate::json::Json;
 use crate::refusal::{Subcode, Violation};
 
@@ -45,7 +45,7 @@ const FIELDS: &[Field] = &[
     Field::new("level", Kind::Text),
     Field::new("max_rating_value", Kind::Integer),
     Field::new("success", Kind::Flag),
-    Field::new("customer_segmentation", super::event::CUSTOMER_SEGMENTATION),
+    Field::new("customer_segmentation", CUSTOMER_SEGMENTATION),
     // Travel
     Field::new("checkin_date", Kind::Which(is_travel_date)),
     Field::new(

@@ -6,7 +6,7 @@
 use super::custom_data::{CUSTOM_DATA, check_money};
 use super::user_data::{USER_DATA, check_baseline};
 use super::value::is_share;
-use super::{Field, Kind, Section, missing};
+use super::{CUSTOMER_SEGMENTATION, Field, Kind, Section, missing};
 use crate::json::Json;
 use crate::refusal::{Subcode, Violation};
 
@@ -27,18 +27,6 @@ pub(crate) struct Terms {
     pub(crate) require_website_fields: bool,
     pub(crate) require_currency_with_value: bool,
 }
-
-pub(super) const CUSTOMER_SEGMENTATION: Kind = Kind::OneOf(&[
-    "new_customer_to_business",
-    "new_customer_to_business_line",
-    "new_customer_to_product_area",
-    "new_customer_to_medium",
-    "existing_customer_to_business",
-    "existing_customer_to_business_line",
-    "existing_customer_to_product_area",
-    "existing_customer_to_medium",
-    "customer_in_loyalty_program",
-]);
 
 const EVENT: Section = Section::closed(&[
     Field::required("event_name", Kind::FilledText),

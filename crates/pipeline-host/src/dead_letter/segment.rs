@@ -4,10 +4,9 @@
 //! closed with a newline before the next one, so that it costs itself alone. No number is given to two segments that
 //! exist at the same time.
 
-use super::reader::{Line, Lines};
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The folder below `data_dir`.
@@ -18,8 +17,6 @@ const SEGMENT: &str = "ndjson";
 const LOCK: &str = "lock";
 /// The folder, below that of a sink, of the segments that a replay has taken.
 const REPLAYING: &str = "replaying";
-/// The file in which a segment is written anew.
-const REWRITING: &str = "rewriting";
 /// Digits of a segment's number; a larger number has more.
 const NUMBER_DIGITS: usize = 8;
 
@@ -202,49 +199,6 @@ impl Segment {
     }
 }
 
-impl Folder {
-    /// Writes such lines of a segment to `target`, which may be the segment itself. Until they are all on the disk,
-    /// `target` is as it was.
-    pub(super) fn rewrite(
-        &self,
-        segment: &Segment,
-        target: &Path,
-        is_such: impl FnMut(&Line) -> bool,
-    ) -> io::Result<()> {
-        let written = self.path.join(REWRITING);
-        let result = copy(segment, &written, is_such)
-            .and_then(|()| std::fs::rename(&written, target))
-            .and_then(|()| sync_parent(target));
-        if result.is_err() {
-            // What is left of it would be written over the next time; until then it takes room.
-            let _ = std::fs::remove_file(&written);
-        }
-        result
-    }
-}
-
-fn copy(
-    segment: &Segment,
-    target: &Path,
-    mut is_such: impl FnMut(&Line) -> bool,
-) -> io::Result<()> {
-    let mut options = owner_only();
-    let target = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(target)?;
-    let mut target = BufWriter::new(target);
-    if let Some(mut lines) = Lines::open(segment)? {
-        while let Some(line) = lines.next_line()? {
-            if is_such(&line) {
-                target.write_all(lines.bytes())?;
-            }
-        }
-    }
-    target.into_inner()?.sync_all()
-}
-
 /// Ends a line that a crash has cut short.
 fn close_line(file: &mut File, length: u64) -> io::Result<()> {
     let mut last = [b'\n'];
@@ -324,7 +278,7 @@ fn lock_file(folder: &Path) -> io::Result<File> {
 }
 
 /// Files that only their owner can read.
-fn owner_only() -> OpenOptions {
+pub(super) fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -332,7 +286,7 @@ fn owner_only() -> OpenOptions {
 }
 
 /// As [`sync_folder`], of the folder that a file is in.
-fn sync_parent(file: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(file: &Path) -> io::Result<()> {
     sync_folder(file.parent().unwrap_or(Path::new("")))
 }
 

@@ -18,5 +18,6 @@ mod http;
 mod operation;
 mod outage;
 mod process;
+mod schema;
 mod soak;
 mod tally;

@@ -5,7 +5,7 @@
 //! `SOAK_SEED` makes its choices the same again. A day at full size:
 //!
 //! ```text
-//! SOAK_EVENTS=1000000 SOAK_SECS=600 cargo test --release -p pipeline-host --test it soak -- --nocapture
+//! SOAK_EVENTS=1000000 SOAK_SECS=600 cargo test --release -p pipeline --test it soak -- --nocapture
 //! ```
 
 mod books;
