@@ -6,8 +6,10 @@
 use crate::consent::{ConsentCategory, ConsentOptions};
 use crate::field_mapping::{EventMapping, FieldMappings};
 use crate::identity::{Alpha2, country_of};
-use crate::mapping::{Mapping, Overrides, Rules};
-use crate::payload::ACTION_SOURCES;
+use crate::mapping::Mapping;
+use crate::mapping::layers::Overrides;
+use crate::mapping::plan::Rules;
+use crate::payload::action_source::ActionSource;
 use crate::preset::{self, Preset};
 use crate::token;
 use pipeline_core::options::{self, Problem};
@@ -146,7 +148,7 @@ impl JsonSchema for PresetChoice {
 }
 
 fn action_source_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": ACTION_SOURCES })
+    json_schema!({ "type": "string", "enum": ActionSource::WORDS })
 }
 
 /// What happens to events without a mapping.
@@ -368,9 +370,7 @@ impl Options {
         };
         let rules = Rules {
             pixel_id: self.pixel_id.as_str().into(),
-            action_source: ACTION_SOURCES
-                .iter()
-                .find(|source| **source == self.action_source)?,
+            action_source: ActionSource::named(&self.action_source)?,
             default_currency,
             default_country,
             hash_external_id: self.external_id == ExternalId::Hash,

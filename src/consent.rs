@@ -16,7 +16,7 @@
 //! Invariant: only the JSON value `true` is a grant, and an id in the list of those allowed. Not `"true"`, not `1`, not `"granted"`.
 
 use crate::extract::{Cells, Found, Paths, Slot, SlotBits};
-use crate::mapping::value;
+use crate::json_text;
 use crate::path::Path;
 use crate::reason;
 use pipeline_core::Reason;
@@ -223,7 +223,10 @@ impl Consent {
         while left != 0 {
             let place = &self.places[left.trailing_zeros() as usize];
             left &= left - 1;
-            let Some(raw) = cells.get(place.slot).filter(|raw| !value::is_empty(raw)) else {
+            let Some(raw) = cells
+                .get(place.slot)
+                .filter(|raw| !json_text::is_empty(raw))
+            else {
                 continue;
             };
             is_silent = false;
@@ -398,7 +401,7 @@ struct Lists<'a> {
 
 impl<'a> Lists<'a> {
     fn read(allowed: Option<Slot>, denied: Option<Slot>, cells: Cells<'_, 'a>) -> Self {
-        let list = |slot: Option<Slot>| cells.get(slot?).filter(|raw| !value::is_empty(raw));
+        let list = |slot: Option<Slot>| cells.get(slot?).filter(|raw| !json_text::is_empty(raw));
         Self {
             allowed: list(allowed),
             denied: list(denied),
@@ -407,18 +410,18 @@ impl<'a> Lists<'a> {
 
     /// What the lists say of a category. What is denied and is no code in a list may be any code.
     fn say_of(&self, needed: &Needed) -> Said {
-        let said_of_denied = |list: &str, raw| match value::text(raw) {
+        let said_of_denied = |list: &str, raw| match json_text::text(raw) {
             Ok(id) if needed.is_denied_by(&id) => Said::Refused,
             Ok(_) if list.starts_with('[') => Said::Nothing,
             _ => Said::Unreadable,
         };
         let denied = self.denied.and_then(|list| {
-            let entries = value::elements(list);
+            let entries = json_text::elements(list);
             entries.map(|raw| said_of_denied(list, raw)).max()
         });
         let lists = self.allowed.filter(|list| list.starts_with('['));
-        let allowed = lists.into_iter().flat_map(value::elements);
-        let mut ids = allowed.filter_map(|raw| value::text(raw).ok());
+        let allowed = lists.into_iter().flat_map(json_text::elements);
+        let mut ids = allowed.filter_map(|raw| json_text::text(raw).ok());
         let granted = ids.any(|id| needed.codes.iter().any(|code| **code == *id));
         denied
             .max(granted.then_some(Said::Granted))
@@ -428,7 +431,7 @@ impl<'a> Lists<'a> {
 
 /// Whether a value says no, in JSON or in a word.
 fn is_refusal(raw: &str) -> bool {
-    raw == "false" || raw.starts_with('"') && value::text(raw).is_ok_and(|text| is_no(&text))
+    raw == "false" || raw.starts_with('"') && json_text::text(raw).is_ok_and(|text| is_no(&text))
 }
 
 /// Whether a text is a word for no.

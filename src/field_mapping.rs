@@ -34,7 +34,8 @@ pub(crate) struct FieldTable {
     /// What is sent when no path holds a usable value. Example: `EUR`.
     pub(crate) default: Option<Value>,
     /// What is computed when no path holds a usable value.
-    pub(crate) otherwise: Option<Derived>,
+    #[serde(rename = "otherwise")]
+    pub(crate) fallback: Option<Derived>,
     /// The type of a custom parameter (default: as it is in the event). Parameters that Meta knows have their own.
     #[serde(rename = "type")]
     pub(crate) value_type: Option<ValueType>,

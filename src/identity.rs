@@ -13,7 +13,6 @@ mod digest;
 mod email;
 mod gender;
 mod ip;
-mod left_out;
 mod name;
 mod phone;
 mod postcode;
@@ -25,9 +24,9 @@ mod text;
 pub(crate) use country::{Alpha2, country_of};
 pub(crate) use email::is_address as is_email;
 pub(crate) use ip::client_ip;
-pub(crate) use left_out::LeftOut;
 pub(crate) use name::split_name;
 
+use crate::omitted::Omitted;
 use digest::Ready;
 
 /// Longest value that is looked at, in bytes. The longest e-mail address has 320; a longer name or id is not one.
@@ -112,10 +111,10 @@ pub(crate) fn normalize(
     raw: &str,
     locale: Locale,
     out: &mut String,
-) -> Result<(), LeftOut> {
+) -> Result<(), Omitted> {
     let raw = checked(raw, out)?;
     if field != Field::ExternalId && digest::is_md5(raw) {
-        return Err(LeftOut::Md5Hash);
+        return Err(Omitted::Md5Hash);
     }
     match field {
         Field::Em => email::normalize(raw, out),
@@ -130,10 +129,10 @@ pub(crate) fn normalize(
         Field::ExternalId => text::squeeze(raw, out),
     }?;
     if out.chars().all(char::is_control) {
-        return Err(LeftOut::Empty);
+        return Err(Omitted::Empty);
     }
     if field != Field::ExternalId && digest::is_md5(out) {
-        return Err(LeftOut::Md5Hash);
+        return Err(Omitted::Md5Hash);
     }
     Ok(())
 }
@@ -157,10 +156,10 @@ pub(crate) fn hash(
     locale: Locale,
     scratch: &mut String,
     out: &mut Vec<u8>,
-) -> Result<Hashed, LeftOut> {
+) -> Result<Hashed, Omitted> {
     if let Some(ready) = Ready::read(raw) {
         if ready.is_of_nothing() {
-            return Err(LeftOut::Empty);
+            return Err(Omitted::Empty);
         }
         ready.write(out);
         return Ok(Hashed::Before);
@@ -175,21 +174,21 @@ pub(crate) fn hash(
 /// # Errors
 ///
 /// The reason why the value is left out.
-pub(crate) fn external_id_raw(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(crate) fn external_id_raw(raw: &str, out: &mut String) -> Result<(), Omitted> {
     let value = checked(raw, out)?;
     out.push_str(value);
     Ok(())
 }
 
 /// The value without white space around it, if it is worth reading; empties `out`.
-fn checked<'a>(raw: &'a str, out: &mut String) -> Result<&'a str, LeftOut> {
+fn checked<'a>(raw: &'a str, out: &mut String) -> Result<&'a str, Omitted> {
     out.clear();
     if raw.len() > MAX_VALUE_BYTES {
-        return Err(LeftOut::TooLong);
+        return Err(Omitted::TooLong);
     }
     let raw = text::trim(raw);
     if raw.is_empty() {
-        return Err(LeftOut::Empty);
+        return Err(Omitted::Empty);
     }
     Ok(raw)
 }

@@ -22,11 +22,13 @@ mod field_mapping;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod json_text;
 mod mapping;
+mod match_coverage;
+mod omitted;
 mod path;
 mod payload;
 mod preset;
-mod quality;
 mod reason;
 mod reference;
 mod request;

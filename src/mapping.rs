@@ -8,59 +8,45 @@
 //! only through [`crate::identity`].
 
 mod app_data;
+mod browser_ids;
 mod compile;
+mod contents;
 mod custom_data;
-mod draft;
 mod event;
-mod explain;
-mod fields;
+mod event_writer;
+pub(crate) mod explanation;
+mod field_writer;
+mod json;
+pub(crate) mod layers;
+pub(crate) mod plan;
+pub(crate) mod trace;
 mod url;
 mod user_data;
-pub(crate) mod value;
-
-pub(crate) use compile::{EventPlan, Overrides, compile, sources};
-pub(crate) use draft::rule;
-pub(crate) use explain::{Story, Trace};
+mod value;
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
 use crate::extract::{Found, Paths, Slot, Unreadable};
-use crate::identity::Alpha2;
+use crate::json_text;
 use crate::path::Path;
 use crate::preset::Preset;
 use crate::reason;
-use crate::validate;
+use crate::validate::{self, Facts};
 use bytes::Bytes;
-use draft::Draft;
+use event_writer::{EventWriter, Input, Scope};
+use layers::Overrides;
 use pipeline_core::options::Problem;
 use pipeline_core::{Encoded, Event, Reason, Record, Rejection};
+use plan::{EventPlan, Plans, Rules};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
-
-/// Everything that mapping does the same way for all events of a sink.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    /// The pixel the events are for; the record's partition.
-    pub(crate) pixel_id: Arc<str>,
-    /// Where events take place that do not say so themselves.
-    pub(crate) action_source: &'static str,
-    /// For amounts without a currency.
-    pub(crate) default_currency: Option<&'static str>,
-    /// For phone numbers without a country.
-    pub(crate) default_country: Option<Alpha2>,
-    /// Whether external ids are hashed.
-    pub(crate) hash_external_id: bool,
-    /// Whether a browser id is made from the anonymous id where there is none.
-    pub(crate) generate_fbp: bool,
-    /// Country and state of limited data use, for events that do not say so themselves.
-    pub(crate) limited_data_use: Option<(u64, u64)>,
-}
+use trace::Trace;
 
 /// A preset with its overrides, compiled.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     paths: Paths,
-    plans: compile::Plans,
+    plans: Plans,
     consent: Consent,
     event_type: Slot,
     event_name: Slot,
@@ -81,7 +67,7 @@ impl Mapping {
         rules: Rules,
     ) -> Result<Self, Vec<Problem>> {
         let mut paths = Paths::default();
-        let plans = compile(preset, overrides, &mut paths)?;
+        let plans = compile::compile(preset, overrides, &mut paths)?;
         let consent = Consent::compile(categories, consent, &mut paths);
         let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
         let (Ok(event_type), Ok(event_name)) = (slot("type"), slot("event")) else {
@@ -117,33 +103,35 @@ impl Mapping {
         let text = utf8(event.raw())?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let found = self.paths.read(text)?;
-        let mut spare = Spare::take();
-        let (plan, own_name) = self.plan(&found, &mut spare.scratch)?;
+        let mut scratch = Scratch::take();
+        let (plan, own_name) = self.plan(&found, &mut scratch.value)?;
         self.consent.check(&found).map_err(Unsent::Filtered)?;
         let name = plan.meta_name.as_deref().unwrap_or(&own_name);
-        let mut draft = Draft {
-            mapping: self,
-            plan,
-            found: &found,
-            cells: found.cells(),
-            item: found.cells(),
-            event,
-            now_ms,
-            out: spare.out,
-            scratch: spare.scratch,
+        let mut writer = EventWriter {
+            input: Input {
+                rules: &self.rules,
+                paths: &self.paths,
+                plan,
+                found: &found,
+                event,
+                now_ms,
+            },
+            scope: Scope::of_event(&found),
+            out: scratch.out,
+            scratch: scratch.value,
+            facts: Facts::default(),
             trace,
-            facts: validate::Facts::default(),
         };
-        draft.write(name);
-        let Draft {
+        writer.write(name);
+        let EventWriter {
             out,
-            scratch,
+            scratch: value,
             mut facts,
             trace,
             ..
-        } = draft;
+        } = writer;
         let payload = Bytes::copy_from_slice(&out);
-        Spare { out, scratch }.keep();
+        Scratch { out, value }.keep();
         let record = Record::from_parts(
             payload,
             std::mem::take(&mut facts.event_id),
@@ -187,7 +175,7 @@ impl Mapping {
         found: &Found<'a>,
         key: &mut String,
     ) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
-        let text = |slot| found.get(slot).and_then(|raw| value::text(raw).ok());
+        let text = |slot| found.get(slot).and_then(|raw| json_text::text(raw).ok());
         let event_type = text(self.event_type);
         let is = |name: &str| {
             event_type
@@ -223,36 +211,38 @@ fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
     })
 }
 
-/// Memory for one event after the other.
+/// Memory that is used again for each event of a thread.
 #[derive(Default)]
-struct Spare {
-    /// Where a server event is written. A record then gets a copy that is no larger than it has to be, since a buffer may
-    /// hold millions of them.
+struct Scratch {
+    /// Holds the server event. Its record gets a copy that is no larger than necessary, because a buffer may hold millions of
+    /// records.
     out: Vec<u8>,
-    /// Where one value is.
-    scratch: String,
+    /// Holds one value at a time.
+    value: String,
 }
 
 thread_local! {
-    static SPARE: Cell<Spare> = const { Cell::new(Spare { out: Vec::new(), scratch: String::new() }) };
+    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { out: Vec::new(), value: String::new() }) };
 }
 
-impl Spare {
+impl Scratch {
     fn take() -> Self {
-        let mut spare = SPARE.try_with(Cell::take).unwrap_or_default();
-        spare.out.clear();
-        spare.out.reserve(draft::USUAL_BYTES);
-        spare.scratch.clear();
-        spare
+        /// Bytes of a usual server event.
+        const USUAL_BYTES: usize = 2_048;
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        scratch.out.clear();
+        scratch.out.reserve(USUAL_BYTES);
+        scratch.value.clear();
+        scratch
     }
 
-    /// Keeps it for the next event, unless a rare event has made it large.
+    /// Keeps the memory for the next event, unless a rare large event has made it large.
     fn keep(self) {
-        /// A server event with hundreds of items.
-        const MAX_SPARE_BYTES: usize = 128 * 1_024;
-        if self.out.capacity() + self.scratch.capacity() <= MAX_SPARE_BYTES {
+        /// Bytes of a server event with hundreds of items.
+        const MAX_KEPT_BYTES: usize = 128 * 1_024;
+        if self.out.capacity() + self.value.capacity() <= MAX_KEPT_BYTES {
             // A thread that is ending keeps nothing.
-            let _ = SPARE.try_with(|spare| spare.set(self));
+            let _ = SCRATCH.try_with(|scratch| scratch.set(self));
         }
     }
 }

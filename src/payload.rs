@@ -5,7 +5,13 @@
 //!
 //! Source: Conversions API, "Main body", "Server event", "Customer information", "Custom data" parameters.
 
+pub(crate) mod action_source;
+pub(crate) mod identifiers;
+pub(crate) mod rule;
+pub(crate) mod strength;
+
 use crate::identity::Field;
+use action_source::{ActionSource, MessagingChannel};
 
 /// A parameter of a server event, or one of the few values that mappings feed and Meta never sees ([`Section::Source`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,22 +110,6 @@ pub(crate) const MAX_EVENT_NAME_CHARS: usize = 50;
 
 /// Values of one field, at most: more than a person has addresses.
 pub(crate) const MAX_VALUES: usize = 16;
-
-/// Where an event can have taken place.
-pub(crate) const ACTION_SOURCES: &[&str] = &[
-    "website",
-    "app",
-    "phone_call",
-    "chat",
-    "email",
-    "physical_store",
-    "system_generated",
-    "business_messaging",
-    "other",
-];
-
-/// Where a conversation can have taken place.
-pub(crate) const MESSAGING_CHANNELS: &[&str] = &["messenger", "whatsapp", "instagram"];
 
 /// Characters of a vehicle's trim.
 const MAX_TRIM_CHARS: usize = 50;
@@ -295,8 +285,8 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     source("source.click_id"),
     event("event_time", Kind::EventTime),
     event("event_id", Kind::Text),
-    event("action_source", Kind::OneOf(ACTION_SOURCES)),
-    event("messaging_channel", Kind::OneOf(MESSAGING_CHANNELS)),
+    event("action_source", Kind::OneOf(ActionSource::WORDS)),
+    event("messaging_channel", Kind::OneOf(MessagingChannel::WORDS)),
     event("event_source_url", Kind::Url),
     event("referrer_url", Kind::Url),
     event("opt_out", Kind::Boolean),
@@ -457,10 +447,16 @@ impl ParameterId {
     /// Places that sets of parameters have room for.
     pub(crate) const MAX_PLACES: usize = 128;
 
+    pub(crate) const PLATFORM: Self = Self::known("app_data.extinfo.version");
+    pub(crate) const OS_VERSION: Self = Self::known("app_data.extinfo.os_version");
+    pub(crate) const TRACKING_ENABLED: Self = Self::known("app_data.advertiser_tracking_enabled");
+    pub(crate) const VENDOR_ID: Self = Self::known("app_data.vendor_id");
     pub(crate) const VALUE: Self = Self::known("custom_data.value");
+    pub(crate) const CONTENT_NAME: Self = Self::known("custom_data.content_name");
     pub(crate) const ITEM_ID: Self = Self::known("custom_data.contents[].id");
     pub(crate) const ITEM_QUANTITY: Self = Self::known("custom_data.contents[].quantity");
     pub(crate) const ITEM_PRICE: Self = Self::known("custom_data.contents[].item_price");
+    pub(crate) const ITEM_TITLE: Self = Self::known("custom_data.contents[].title");
 
     /// The parameter of this name, looked up by the compiler.
     const fn known(name: &str) -> Self {

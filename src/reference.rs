@@ -4,10 +4,11 @@
 //! interface. Invariant: made from what mapping itself follows, so that it cannot say anything else.
 
 use crate::field_mapping::{Derived, FieldTable};
-use crate::mapping::{rule, sources};
+use crate::mapping::layers::sources;
+use crate::payload::rule::rule;
+use crate::payload::strength::Strength;
 use crate::payload::{Kind, PARAMETERS, Parameter, Section};
 use crate::preset::{FIELDS, Preset, shipped};
-use crate::quality::Strength;
 
 /// Stands in lists of events for every name that is not one of Meta's standard events.
 const CUSTOM_EVENT: &str = "(custom)";
@@ -33,8 +34,8 @@ pub struct ParameterReference {
 pub struct SourceReference {
     /// Lists of paths; the first usable value of each list is sent.
     pub paths: Vec<Vec<String>>,
-    /// What it follows from when no path holds a usable value.
-    pub otherwise: Option<String>,
+    /// What it is computed from when no path holds a usable value.
+    pub fallback: Option<String>,
     /// The presets for which this holds; empty for all.
     pub presets: Vec<String>,
     /// Meta's events for which this holds; empty for all. `(custom)` stands for every name that is not Meta's.
@@ -79,8 +80,8 @@ fn sources_of(parameter: &str) -> Vec<SourceReference> {
                 row.events.clear();
             }
             let same = rows.iter_mut().find(|known| {
-                (&known.paths, &known.otherwise, &known.events)
-                    == (&row.paths, &row.otherwise, &row.events)
+                (&known.paths, &known.fallback, &known.events)
+                    == (&row.paths, &row.fallback, &row.events)
             });
             match same {
                 Some(known) => known.presets.push(preset.name.clone()),
@@ -103,15 +104,15 @@ fn of_preset(preset: &Preset, parameter: &str, events: &[&str]) -> Vec<SourceRef
         let Some(table) = sources(preset, event).remove(parameter) else {
             continue;
         };
-        let otherwise = otherwise(&table);
+        let fallback = fallback(&table);
         let groups = std::iter::once(table.paths).chain(table.all);
         let paths: Vec<_> = groups.filter(|group| !group.is_empty()).collect();
         let mut known = rows.iter_mut();
-        match known.find(|row| row.paths == paths && row.otherwise == otherwise) {
+        match known.find(|row| row.paths == paths && row.fallback == fallback) {
             Some(row) => row.events.push((*event).to_owned()),
             None => rows.push(SourceReference {
                 paths,
-                otherwise,
+                fallback,
                 presets: vec![preset.name.clone()],
                 events: vec![(*event).to_owned()],
             }),
@@ -120,7 +121,7 @@ fn of_preset(preset: &Preset, parameter: &str, events: &[&str]) -> Vec<SourceRef
     rows
 }
 
-fn otherwise(table: &FieldTable) -> Option<String> {
+fn fallback(table: &FieldTable) -> Option<String> {
     if let Some(own) = &table.own {
         return Some(format!(
             "the event's own item in `{}`, where it has one of `{}`",
@@ -131,7 +132,7 @@ fn otherwise(table: &FieldTable) -> Option<String> {
     if let Some(constant) = table.value.as_ref().or(table.default.as_ref()) {
         return Some(format!("`{constant}`"));
     }
-    let words = match table.otherwise? {
+    let words = match table.fallback? {
         Derived::ContentIds => "the ids of the items",
         Derived::NumItems => "the quantities of the items, added up",
         Derived::ItemTotal => "price times quantity of the only item",

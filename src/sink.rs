@@ -2,9 +2,10 @@
 
 use crate::config::{self, Settings};
 use crate::delivery::{Delivery, DeliveryError};
-use crate::mapping::{Mapping, Story};
+use crate::mapping::Mapping;
+use crate::mapping::explanation::Explainer;
+use crate::match_coverage::{self, Tally};
 use crate::preset;
-use crate::quality::{self, Tally};
 use crate::request::Target;
 use crate::token::AccessToken;
 use async_trait::async_trait;
@@ -109,11 +110,11 @@ impl Sink for MetaConversions {
     }
 
     fn explain(&self, event: &Event) -> Explained {
-        let mut story = Story::default();
+        let mut explainer = Explainer::default();
         let encoded = self
             .mapping()
-            .encode(event, self.clock.now_ms(), &mut story);
-        Explained::new(encoded, story.into_explanation())
+            .encode(event, self.clock.now_ms(), &mut explainer);
+        Explained::new(encoded, explainer.into_explanation())
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
@@ -126,7 +127,7 @@ impl Sink for MetaConversions {
 
     fn coverage(&self) -> Option<Coverage> {
         let looked_in = |name: &str| self.mapping().looked_in(name);
-        let mut coverage = quality::coverage(&self.tally, looked_in);
+        let mut coverage = match_coverage::coverage(&self.tally, looked_in);
         let fallback_reads = fallback_note(self.mapping().fallback_reads());
         coverage.notes.splice(0..0, fallback_reads);
         Some(coverage)

@@ -7,7 +7,8 @@
 //! Source: "Using the API" (event time), "Standard parameters" (Purchase), "Best practices" (baseline requirements for
 //! matching), "App events", "Business messaging".
 
-use crate::payload::{PARAMETERS, ParameterId};
+use crate::payload::action_source::{ActionSource, MessagingChannel};
+use crate::payload::identifiers::Identifiers;
 use crate::reason;
 use pipeline_core::Reason;
 use std::sync::LazyLock;
@@ -26,18 +27,18 @@ pub(crate) struct Facts {
     /// The same in seconds, as it is sent.
     pub(crate) event_time: i64,
     pub(crate) event_id: Box<str>,
-    pub(crate) action_source: &'static str,
+    pub(crate) action_source: ActionSource,
     pub(crate) identifiers: Identifiers,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
     /// Whether `app_data` holds what Meta requires of it.
     pub(crate) has_app_data: bool,
-    pub(crate) messaging_channel: Option<&'static str>,
+    pub(crate) messaging_channel: Option<MessagingChannel>,
 }
 
 impl Facts {
     fn max_age_days(&self) -> i64 {
-        if self.action_source == "physical_store" {
+        if self.action_source == ActionSource::PhysicalStore {
             MAX_STORE_AGE_DAYS
         } else {
             MAX_AGE_DAYS
@@ -51,48 +52,6 @@ impl Facts {
     }
 }
 
-/// Which parameters of `user_data` an event has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Identifiers(u128);
-
-impl Identifiers {
-    pub(crate) fn insert(&mut self, parameter: ParameterId) {
-        self.0 |= 1 << parameter.place();
-    }
-
-    /// The places of its parameters in the table, lowest first.
-    pub(crate) fn places(self) -> impl Iterator<Item = usize> {
-        let mut left = self.0;
-        std::iter::from_fn(move || {
-            let place = left.trailing_zeros() as usize;
-            left &= left.checked_sub(1)?;
-            Some(place)
-        })
-    }
-
-    fn of(keys: &[&str]) -> Self {
-        let mut set = Self::default();
-        for parameter in PARAMETERS {
-            if let Some(key) = parameter.name.strip_prefix("user_data.")
-                && keys.contains(&key)
-                && let Some(id) = ParameterId::named(parameter.name)
-            {
-                set.insert(id);
-            }
-        }
-        set
-    }
-
-    fn is_subset_of(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
-    /// Whether Meta would try to match a person by them.
-    pub(crate) fn can_match(self) -> bool {
-        !TOO_WEAK.iter().any(|weak| self.is_subset_of(*weak))
-    }
-}
-
 /// Combinations that Meta refuses, and with them everything that is less.
 static TOO_WEAK: LazyLock<[Identifiers; 4]> = LazyLock::new(|| {
     [
@@ -102,6 +61,11 @@ static TOO_WEAK: LazyLock<[Identifiers; 4]> = LazyLock::new(|| {
         Identifiers::of(&["ln", "ge"]),
     ]
 });
+
+/// Whether Meta would try to match a person by these identifiers.
+fn can_match(identifiers: Identifiers) -> bool {
+    !TOO_WEAK.iter().any(|weak| identifiers.is_subset_of(*weak))
+}
 
 /// The events that Meta takes from conversations.
 const MESSAGING_EVENTS: &[&str] = &[
@@ -123,16 +87,22 @@ const MESSAGING_EVENTS: &[&str] = &[
 
 /// Which identifiers a conversation needs: those of one of its channel's sets. WhatsApp's is of the business account, or
 /// of the page in setups that still have one.
-static CONVERSATIONS: LazyLock<[(&str, Identifiers); 4]> = LazyLock::new(|| {
+static CONVERSATIONS: LazyLock<[(MessagingChannel, Identifiers); 4]> = LazyLock::new(|| {
     let whatsapp = |id| Identifiers::of(&["ctwa_clid", id]);
     [
         (
-            "messenger",
+            MessagingChannel::Messenger,
             Identifiers::of(&["page_id", "page_scoped_user_id"]),
         ),
-        ("whatsapp", whatsapp("whatsapp_business_account_id")),
-        ("whatsapp", whatsapp("page_id")),
-        ("instagram", Identifiers::of(&["ig_account_id", "ig_sid"])),
+        (
+            MessagingChannel::Whatsapp,
+            whatsapp("whatsapp_business_account_id"),
+        ),
+        (MessagingChannel::Whatsapp, whatsapp("page_id")),
+        (
+            MessagingChannel::Instagram,
+            Identifiers::of(&["ig_account_id", "ig_sid"]),
+        ),
     ]
 });
 
@@ -145,13 +115,13 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
     if facts.event_time > now {
         return Some(reason::in_future());
     }
-    if facts.action_source == "app" && !facts.has_app_data {
+    if facts.action_source == ActionSource::App && !facts.has_app_data {
         return Some(reason::missing_app_data());
     }
     if name == "AppendAttribution" {
         return Some(reason::attribution_not_supported());
     }
-    if facts.action_source == "business_messaging"
+    if facts.action_source == ActionSource::BusinessMessaging
         && let Some(reason) = check_messaging(name, facts)
     {
         return Some(reason);
@@ -162,7 +132,7 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
     if matches!(name, "Purchase" | "OrderCreated") && !facts.has_currency {
         return Some(reason::missing_currency());
     }
-    if !facts.identifiers.can_match() {
+    if !can_match(facts.identifiers) {
         return Some(reason::weak_identity());
     }
     None
@@ -198,7 +168,7 @@ mod tests {
             &["client_user_agent"],
             &[],
         ] {
-            assert!(!Identifiers::of(weak).can_match(), "{weak:?}");
+            assert!(!can_match(Identifiers::of(weak)), "{weak:?}");
         }
         for enough in [
             &["em"][..],
@@ -210,14 +180,14 @@ mod tests {
             &["client_ip_address", "client_user_agent"],
             &["db", "ct"],
         ] {
-            assert!(Identifiers::of(enough).can_match(), "{enough:?}");
+            assert!(can_match(Identifiers::of(enough)), "{enough:?}");
         }
     }
 
     fn facts(event_time: i64) -> Facts {
         Facts {
             event_time,
-            action_source: "website",
+            action_source: ActionSource::Website,
             identifiers: Identifiers::of(&["em"]),
             has_value: true,
             has_currency: true,
@@ -238,7 +208,7 @@ mod tests {
         assert_eq!(code("Lead", &facts(now - week + 1), now), None);
         assert_eq!(code("Lead", &facts(now - week), now), Some("too_old"));
         let store = |event_time| Facts {
-            action_source: "physical_store",
+            action_source: ActionSource::PhysicalStore,
             ..facts(event_time)
         };
         let limit = MAX_STORE_AGE_DAYS * SECONDS_PER_DAY;
@@ -268,7 +238,7 @@ mod tests {
     #[test]
     fn an_app_event_needs_its_app_data() {
         let app = |has_app_data| Facts {
-            action_source: "app",
+            action_source: ActionSource::App,
             has_app_data,
             ..facts(0)
         };
@@ -281,7 +251,7 @@ mod tests {
     fn a_conversation_needs_the_identifiers_of_its_channel() {
         let said = |name: &str, channel, identifiers: &[&str]| {
             let facts = Facts {
-                action_source: "business_messaging",
+                action_source: ActionSource::BusinessMessaging,
                 messaging_channel: channel,
                 identifiers: Identifiers::of(identifiers),
                 ..facts(0)
@@ -289,19 +259,29 @@ mod tests {
             code(name, &facts, 1)
         };
         for (channel, needed) in [
-            ("messenger", ["page_id", "page_scoped_user_id"]),
-            ("whatsapp", ["ctwa_clid", "whatsapp_business_account_id"]),
-            ("whatsapp", ["ctwa_clid", "page_id"]),
-            ("instagram", ["ig_account_id", "ig_sid"]),
+            (
+                MessagingChannel::Messenger,
+                ["page_id", "page_scoped_user_id"],
+            ),
+            (
+                MessagingChannel::Whatsapp,
+                ["ctwa_clid", "whatsapp_business_account_id"],
+            ),
+            (MessagingChannel::Whatsapp, ["ctwa_clid", "page_id"]),
+            (MessagingChannel::Instagram, ["ig_account_id", "ig_sid"]),
         ] {
-            assert_eq!(said("Purchase", Some(channel), &needed), None, "{channel}");
+            assert_eq!(
+                said("Purchase", Some(channel), &needed),
+                None,
+                "{channel:?}"
+            );
             for missing in 0..2 {
                 let rest = ["em", needed[1 - missing]];
                 let expected = Some("missing_messaging_ids");
                 assert_eq!(
                     said("Purchase", Some(channel), &rest),
                     expected,
-                    "{channel}"
+                    "{channel:?}"
                 );
             }
             let expected = Some("messaging_event_not_allowed");

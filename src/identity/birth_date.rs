@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use jiff::{Timestamp, civil::Date, tz::Offset};
 
-use super::{LeftOut, text};
+use super::text;
+use crate::omitted::Omitted;
 
 const FIRST_YEAR: i16 = 1900;
 /// More letters than any month or weekday has.
@@ -23,7 +24,7 @@ enum Part {
     Month(i8),
 }
 
-pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), Omitted> {
     let years = FIRST_YEAR..=this_year;
     let in_range = |date: &Date| years.contains(&date.year());
     if iso_day(raw).is_some_and(|date| in_range(&date)) {
@@ -39,15 +40,15 @@ pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(
     let date = if is_digits(compact) {
         match compact.len() {
             8 => eight_digits(compact, in_range)?,
-            9..=13 => epoch(raw).ok_or(LeftOut::ImpossibleDate)?,
-            0 => return Err(LeftOut::NotADate),
-            _ => return Err(LeftOut::IncompleteDate),
+            9..=13 => epoch(raw).ok_or(Omitted::ImpossibleDate)?,
+            0 => return Err(Omitted::NotABirthDate),
+            _ => return Err(Omitted::IncompleteDate),
         }
     } else {
         from_parts(&read(raw)?, in_range)?
     };
     if !in_range(&date) {
-        return Err(LeftOut::ImpossibleDate);
+        return Err(Omitted::ImpossibleDate);
     }
     write!(
         out,
@@ -56,7 +57,7 @@ pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(
         date.month(),
         date.day()
     )
-    .map_err(|_| LeftOut::ImpossibleDate)
+    .map_err(|_| Omitted::ImpossibleDate)
 }
 
 /// `YYYY-MM-DD` and nothing else, which most dates of birth are.
@@ -79,7 +80,7 @@ fn iso_day(raw: &str) -> Option<Date> {
 }
 
 /// `YYYYMMDD`, else the one reading with the year at the end that makes a date.
-fn eight_digits(digits: &str, in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
+fn eight_digits(digits: &str, in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
     let number = |range: std::ops::Range<usize>| digits[range].parse().unwrap_or(0);
     if let Some(date) = date(number(0..4), number(4..6), number(6..8)).filter(&in_range) {
         return Ok(date);
@@ -99,16 +100,16 @@ fn epoch(digits: &str) -> Option<Date> {
 }
 
 /// The first three numbers and month names.
-fn read(raw: &str) -> Result<[Part; PARTS], LeftOut> {
+fn read(raw: &str) -> Result<[Part; PARTS], Omitted> {
     let mut parts = [Part::Number(0, 0); PARTS];
     let mut count = 0;
     let mut chars = raw.chars().peekable();
     while count < PARTS {
         let Some(c) = chars.next() else {
             return Err(if count == 0 {
-                LeftOut::NotADate
+                Omitted::NotABirthDate
             } else {
-                LeftOut::IncompleteDate
+                Omitted::IncompleteDate
             });
         };
         if let Some(digit) = text::digit(c) {
@@ -124,7 +125,7 @@ fn read(raw: &str) -> Result<[Part; PARTS], LeftOut> {
             let mut word = String::from(c.to_ascii_lowercase());
             while let Some(c) = chars.next_if(|c| c.is_alphabetic()) {
                 if word.len() >= MAX_WORD_BYTES {
-                    return Err(LeftOut::NotADate);
+                    return Err(Omitted::NotABirthDate);
                 }
                 word.push(c.to_ascii_lowercase());
             }
@@ -132,14 +133,14 @@ fn read(raw: &str) -> Result<[Part; PARTS], LeftOut> {
                 parts[count] = Part::Month(month);
                 count += 1;
             } else if !is_filler(&word) {
-                return Err(LeftOut::NotADate);
+                return Err(Omitted::NotABirthDate);
             }
         }
     }
     Ok(parts)
 }
 
-fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
+fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
     use Part::{Month, Number};
     let date = match *parts {
         [Number(y, 4), Number(a, 1..=2), Number(b, 1..=2)] => {
@@ -154,20 +155,20 @@ fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result
             Number(_, 1..=2) | Month(_),
             Number(_, 1..=2),
         ] => {
-            return Err(LeftOut::IncompleteDate);
+            return Err(Omitted::IncompleteDate);
         }
-        _ => return Err(LeftOut::NotADate),
+        _ => return Err(Omitted::NotABirthDate),
     };
-    date.ok_or(LeftOut::ImpossibleDate)
+    date.ok_or(Omitted::ImpossibleDate)
 }
 
 /// Month-first or day-first, whichever the calendar allows.
-fn year_last(a: i16, b: i16, year: i16, in_range: impl Fn(&Date) -> bool) -> Result<Date, LeftOut> {
+fn year_last(a: i16, b: i16, year: i16, in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
     let month_first = date(year, a, b).filter(&in_range);
     let day_first = date(year, b, a).filter(&in_range);
     match (month_first, day_first) {
-        (Some(one), Some(other)) if one != other => Err(LeftOut::AmbiguousDate),
-        (one, other) => one.or(other).ok_or(LeftOut::ImpossibleDate),
+        (Some(one), Some(other)) if one != other => Err(Omitted::AmbiguousDate),
+        (one, other) => one.or(other).ok_or(Omitted::ImpossibleDate),
     }
 }
 

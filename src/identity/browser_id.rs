@@ -8,7 +8,8 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{LeftOut, digest::is_appendix, text};
+use super::{digest::is_appendix, text};
+use crate::omitted::Omitted;
 use crate::words;
 
 /// Longest click id, in characters; Meta's own script ignores longer ones.
@@ -55,10 +56,10 @@ pub(crate) fn fbc(raw: &str) -> Option<Fbc<'_>> {
 /// # Errors
 ///
 /// An empty id makes none.
-pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), Omitted> {
     let id = text::trim(anonymous_id);
     if id.is_empty() {
-        return Err(LeftOut::Empty);
+        return Err(Omitted::Empty);
     }
     let hash = Sha256::new()
         .chain_update(b"meta_conversions.fbp\0")
@@ -72,7 +73,7 @@ pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), LeftOu
     };
     let created = GENERATED_FROM_MS + number(0) % GENERATED_SPAN_MS;
     let digits = GENERATED_MIN + number(8) % (9 * GENERATED_MIN);
-    write!(out, "fb.1.{created}.{digits}").map_err(|_| LeftOut::Empty)
+    write!(out, "fb.1.{created}.{digits}").map_err(|_| Omitted::Empty)
 }
 
 /// Appends the click cookie that the pixel would have set for this click. The subdomain index of a value made on a server is 1.
@@ -80,9 +81,9 @@ pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), LeftOu
 /// # Errors
 ///
 /// The click id is none.
-pub(crate) fn fbc_from_click(click_id: &str, at_ms: i64, out: &mut String) -> Result<(), LeftOut> {
+pub(crate) fn fbc_from_click(click_id: &str, at_ms: i64, out: &mut String) -> Result<(), Omitted> {
     check_click_id(click_id)?;
-    write!(out, "fb.1.{at_ms}.{click_id}").map_err(|_| LeftOut::MalformedClickId)
+    write!(out, "fb.1.{at_ms}.{click_id}").map_err(|_| Omitted::MalformedClickId)
 }
 
 /// Whether the text can be a click id at all.
@@ -90,13 +91,13 @@ pub(crate) fn fbc_from_click(click_id: &str, at_ms: i64, out: &mut String) -> Re
 /// # Errors
 ///
 /// What is wrong with it.
-pub(crate) fn check_click_id(text: &str) -> Result<(), LeftOut> {
+pub(crate) fn check_click_id(text: &str) -> Result<(), Omitted> {
     if text.len() > MAX_CLICK_ID_LEN {
-        return Err(LeftOut::TooLong);
+        return Err(Omitted::TooLong);
     }
     is_base64url(text)
         .then_some(())
-        .ok_or(LeftOut::MalformedClickId)
+        .ok_or(Omitted::MalformedClickId)
 }
 
 /// The click id in the query of a URL, or in a bare query: parameter `fbclid` exactly, percent-decoded once. Of several,
@@ -104,24 +105,24 @@ pub(crate) fn check_click_id(text: &str) -> Result<(), LeftOut> {
 ///
 /// # Errors
 ///
-/// There is none ([`LeftOut::Empty`]), or none that can be a click id.
-pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, LeftOut> {
+/// There is none ([`Omitted::Empty`]), or none that can be a click id.
+pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = url_or_query.split('#').next().unwrap_or_default();
     let query = match text.split_once('?') {
         Some((_, query)) => query,
-        None if text.contains("://") || text.starts_with('/') => return Err(LeftOut::Empty),
+        None if text.contains("://") || text.starts_with('/') => return Err(Omitted::Empty),
         None => text,
     };
-    let mut none = LeftOut::Empty;
+    let mut none = Omitted::Empty;
     for written in query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("fbclid="))
         .filter(|written| !written.is_empty())
     {
-        let id = percent_decoded(written).ok_or(LeftOut::MalformedClickId);
+        let id = percent_decoded(written).ok_or(Omitted::MalformedClickId);
         match id.and_then(|id| check_click_id(&id).map(|()| id)) {
             Ok(id) => return Ok(id),
-            Err(why) if none == LeftOut::Empty => none = why,
+            Err(why) if none == Omitted::Empty => none = why,
             Err(_) => {}
         }
     }
@@ -138,9 +139,9 @@ pub(crate) fn choose(
     click_id: Option<&str>,
     event_ms: i64,
     out: &mut String,
-) -> Result<(), LeftOut> {
+) -> Result<(), Omitted> {
     let Some(known) = cookie else {
-        let click_id = click_id.ok_or(LeftOut::Empty)?;
+        let click_id = click_id.ok_or(Omitted::Empty)?;
         return fbc_from_click(click_id, event_ms, out);
     };
     if let Some(click_id) = click_id
@@ -151,13 +152,13 @@ pub(crate) fn choose(
     }
     let age_ms = event_ms.saturating_sub(known.created_ms);
     if age_ms > MAX_CLICK_AGE_MS {
-        return Err(LeftOut::ClickTooOld);
+        return Err(Omitted::ClickTooOld);
     }
     if age_ms < -MAX_CLOCK_SKEW_MS {
         // The page shows the click, so it did come first, and only the cookie was written later.
         return match click_id {
             Some(click_id) if click_id == known.click_id => fbc_from_click(click_id, event_ms, out),
-            _ => Err(LeftOut::ClickInFuture),
+            _ => Err(Omitted::ClickInFuture),
         };
     }
     out.push_str(known.value);
@@ -230,7 +231,7 @@ mod tests {
     const COOKIE: &str = "fb.1.1762902000000.IwAR_a-B9";
     const WITH_APPENDIX: &str = "fb.1.1762902000000.IwAR_a-B9.AQQCAQIB";
 
-    fn chosen(cookie: Option<&str>, click: Option<&str>, event_ms: i64) -> Result<String, LeftOut> {
+    fn chosen(cookie: Option<&str>, click: Option<&str>, event_ms: i64) -> Result<String, Omitted> {
         let mut out = String::new();
         choose(cookie.and_then(fbc), click, event_ms, &mut out).map(|()| out)
     }
@@ -249,7 +250,7 @@ mod tests {
         // From Python's hashlib, with the derivation that the doc comment states.
         assert_eq!(out, "fb.1.1596710501120.3543703450");
         assert_eq!(fbp(&out), Some(out.as_str()));
-        assert_eq!(fbp_for("  ", &mut out), Err(LeftOut::Empty));
+        assert_eq!(fbp_for("  ", &mut out), Err(Omitted::Empty));
     }
 
     #[test]
@@ -272,12 +273,12 @@ mod tests {
             chosen(Some(COOKIE), Some("not one"), now).as_deref(),
             Ok(COOKIE)
         );
-        assert_eq!(chosen(Some("junk"), None, now), Err(LeftOut::Empty));
+        assert_eq!(chosen(Some("junk"), None, now), Err(Omitted::Empty));
         assert_eq!(
             chosen(None, Some("not one"), now),
-            Err(LeftOut::MalformedClickId)
+            Err(Omitted::MalformedClickId)
         );
-        assert_eq!(chosen(None, None, now), Err(LeftOut::Empty));
+        assert_eq!(chosen(None, None, now), Err(Omitted::Empty));
     }
 
     #[test]
@@ -286,17 +287,17 @@ mod tests {
         assert!(chosen(Some(COOKIE), None, oldest).is_ok());
         assert_eq!(
             chosen(Some(COOKIE), None, oldest + 1),
-            Err(LeftOut::ClickTooOld)
+            Err(Omitted::ClickTooOld)
         );
         assert_eq!(
             chosen(Some(COOKIE), Some("IwAR_a-B9"), oldest + 1),
-            Err(LeftOut::ClickTooOld)
+            Err(Omitted::ClickTooOld)
         );
         let earliest = CLICK_MS - MAX_CLOCK_SKEW_MS;
         assert!(chosen(Some(COOKIE), None, earliest).is_ok());
         assert_eq!(
             chosen(Some(COOKIE), None, earliest - 1),
-            Err(LeftOut::ClickInFuture)
+            Err(Omitted::ClickInFuture)
         );
         assert_eq!(
             chosen(Some(COOKIE), Some("IwAR_a-B9"), earliest - 1),
@@ -304,7 +305,7 @@ mod tests {
         );
         assert_eq!(
             chosen(Some(COOKIE), None, i64::MIN),
-            Err(LeftOut::ClickInFuture)
+            Err(Omitted::ClickInFuture)
         );
     }
 }

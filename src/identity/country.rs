@@ -6,7 +6,8 @@
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
-use super::{LeftOut, MAX_VALUE_BYTES, text};
+use super::{MAX_VALUE_BYTES, text};
+use crate::omitted::Omitted;
 
 /// A country: two lowercase letters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,8 +73,8 @@ pub(crate) fn country_of(raw: &str) -> Option<Alpha2> {
     }
 }
 
-pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
-    let country = country_of(raw).ok_or(LeftOut::UnknownCountry)?;
+pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
+    let country = country_of(raw).ok_or(Omitted::UnknownCountry)?;
     out.push_str(country.as_str());
     Ok(())
 }

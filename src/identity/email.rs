@@ -3,13 +3,11 @@
 //! In goes what people paste: `mailto:`, a display name, full-width letters, a trailing dot or comma. Out comes the bare address; letters
 //! outside ASCII stay, in the domain too. Invariant: the result has one `@`, a local part and a dotted domain.
 
-use super::{
-    LeftOut,
-    text::{fold_compatible, is_invisible, is_space},
-};
+use super::text::{fold_compatible, is_invisible, is_space};
+use crate::omitted::Omitted;
 use crate::words;
 
-pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
         out.push_str(raw);
         out.make_ascii_lowercase();
@@ -21,7 +19,7 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
     }
     let address = bare(out);
     if !is_address(address) {
-        return Err(LeftOut::NotAnEmail);
+        return Err(Omitted::NotAnEmail);
     }
     if address.len() < out.len() {
         *out = address.to_owned();

@@ -1,9 +1,7 @@
 //! `ge`: `f` or `m`, from the words that Meta's library knows; anything else is left out.
 
-use super::{
-    LeftOut,
-    text::{fold, is_letter_or_digit},
-};
+use super::text::{fold, is_letter_or_digit};
+use crate::omitted::Omitted;
 
 /// Longest word below, in bytes.
 const MAX_WORD_BYTES: usize = 16;
@@ -21,9 +19,9 @@ const MALE: [&str; 37] = [
     "lad", "fellow", "chap", "bloke", "dude", "he", "him", "his", "himself",
 ];
 
-pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.len() > MAX_WORD_BYTES {
-        return Err(LeftOut::NotAGender);
+        return Err(Omitted::NotAGender);
     }
     fold(raw, is_letter_or_digit, out);
     let letter = if FEMALE.contains(&out.as_str()) {
@@ -31,7 +29,7 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), LeftOut> {
     } else if MALE.contains(&out.as_str()) {
         'm'
     } else {
-        return Err(LeftOut::NotAGender);
+        return Err(Omitted::NotAGender);
     };
     out.clear();
     out.push(letter);

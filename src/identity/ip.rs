@@ -9,18 +9,19 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{LeftOut, MAX_VALUE_BYTES, digest::is_appendix, text};
+use super::{MAX_VALUE_BYTES, digest::is_appendix, text};
+use crate::omitted::Omitted;
 
 /// The first public address of a value, which may be a list.
 ///
 /// # Errors
 ///
 /// The reason why there is none.
-pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
+pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     if raw.len() > MAX_VALUE_BYTES {
-        return Err(LeftOut::TooLong);
+        return Err(Omitted::TooLong);
     }
-    let mut reason = LeftOut::Empty;
+    let mut reason = Omitted::Empty;
     for entry in raw.split(',') {
         let entry = text::trim(entry);
         if entry.is_empty() {
@@ -28,8 +29,8 @@ pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
         }
         match address(entry) {
             Some((ip, text)) if is_public(ip) => return Ok(text),
-            Some(_) => reason = LeftOut::PrivateIp,
-            None if reason == LeftOut::Empty => reason = LeftOut::NotAnIp,
+            Some(_) => reason = Omitted::PrivateIp,
+            None if reason == Omitted::Empty => reason = Omitted::NotAnIp,
             None => {}
         }
     }

@@ -4,13 +4,11 @@
 //! stay: the page does not ask for their removal. Invariant: what comes out holds a letter or digit (a city: a letter), and coming in
 //! again would not change.
 
-use super::{
-    LeftOut,
-    text::{fold, is_letter_or_digit, is_space},
-};
+use super::text::{fold, is_letter_or_digit, is_space};
+use crate::omitted::Omitted;
 
 /// First and last names. Emoji are no punctuation, so they stay, as in Meta's library; the joiners that some scripts need stay too.
-pub(super) fn normalize_person(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize_person(raw: &str, out: &mut String) -> Result<(), Omitted> {
     fold(
         raw,
         |c| is_letter_or_digit(c) || is_joiner_or_symbol(c),
@@ -19,16 +17,16 @@ pub(super) fn normalize_person(raw: &str, out: &mut String) -> Result<(), LeftOu
     out.chars()
         .any(char::is_alphanumeric)
         .then_some(())
-        .ok_or(LeftOut::Empty)
+        .ok_or(Omitted::Empty)
 }
 
 /// Cities: the page also forbids special characters.
-pub(super) fn normalize_city(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize_city(raw: &str, out: &mut String) -> Result<(), Omitted> {
     fold(raw, is_letter_or_digit, out);
     out.chars()
         .any(char::is_alphabetic)
         .then_some(())
-        .ok_or(LeftOut::NoLetter)
+        .ok_or(Omitted::NoLetter)
 }
 
 fn is_joiner_or_symbol(c: char) -> bool {

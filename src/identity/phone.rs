@@ -11,7 +11,8 @@ use rlibphonenumber::{
     NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region,
 };
 
-use super::{Alpha2, LeftOut, Locale, text};
+use super::{Alpha2, Locale, text};
+use crate::omitted::Omitted;
 
 /// More digits than any number, trunk and exit codes included.
 const MAX_DIGITS: usize = 20;
@@ -23,7 +24,7 @@ const MAX_CALLING_CODE_DIGITS: usize = 3;
 /// disguise. In other plans (`+54 11 15 …`, `+86 12593 …`) only a valid number is sure to be.
 const ZERO_TRUNK_CODES: [i32; 4] = [1, 33, 44, 49];
 
-pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), Omitted> {
     let written = read(raw, out)?;
     if written.plus || out.starts_with("00") {
         return international(out);
@@ -47,7 +48,7 @@ struct Written {
 }
 
 /// Collects the digits in `out`.
-fn read(raw: &str, out: &mut String) -> Result<Written, LeftOut> {
+fn read(raw: &str, out: &mut String) -> Result<Written, Omitted> {
     let mut written = Written {
         plus: false,
         lone_one: false,
@@ -55,7 +56,7 @@ fn read(raw: &str, out: &mut String) -> Result<Written, LeftOut> {
     for c in raw.chars() {
         if let Some(value) = text::digit(c) {
             if out.len() == MAX_DIGITS {
-                return Err(LeftOut::ImpossibleNumber);
+                return Err(Omitted::ImpossibleNumber);
             }
             out.push(char::from(b'0' + value));
         } else if out.is_empty() {
@@ -69,17 +70,17 @@ fn read(raw: &str, out: &mut String) -> Result<Written, LeftOut> {
         }
     }
     if out.is_empty() {
-        return Err(LeftOut::NotAPhone);
+        return Err(Omitted::NotAPhone);
     }
     Ok(written)
 }
 
 /// Digits that begin with a country code, perhaps after zeros.
-fn international(out: &mut String) -> Result<(), LeftOut> {
+fn international(out: &mut String) -> Result<(), Omitted> {
     let zeros = out.len() - out.trim_start_matches('0').len();
     out.drain(..zeros);
     if out.is_empty() {
-        return Err(LeftOut::NotAPhone);
+        return Err(Omitted::NotAPhone);
     }
     if is_plainly_possible(out) {
         return Ok(());
@@ -117,20 +118,20 @@ fn is_plainly_possible(digits: &str) -> bool {
 }
 
 /// Digits without a plus where no country is known: only what is international beyond doubt.
-fn without_country(written: Written, out: &mut String) -> Result<(), LeftOut> {
+fn without_country(written: Written, out: &mut String) -> Result<(), Omitted> {
     if written.lone_one && out.trim_start_matches('0').len() == 11 {
         return international(out);
     }
     let number = parse_international(out).filter(PhoneNumber::is_valid);
     if number.is_none() || out.starts_with('0') {
-        return Err(LeftOut::NoCountryCode);
+        return Err(Omitted::NoCountryCode);
     }
     write(number.as_ref(), out)
 }
 
 /// Digits read in the country of the address, then in the default one; valid readings go before possible ones, and between them stands
 /// the chance that the country code is there and only the plus is missing.
-fn national(locale: Locale, out: &mut String) -> Result<(), LeftOut> {
+fn national(locale: Locale, out: &mut String) -> Result<(), Omitted> {
     let mut possible = None;
     let countries = [locale.country, locale.default_country];
     for country in countries.into_iter().flatten() {
@@ -231,8 +232,8 @@ fn is_possible(number: &PhoneNumber) -> bool {
 }
 
 /// The number as E.164 without the plus.
-fn write(number: Option<&PhoneNumber>, out: &mut String) -> Result<(), LeftOut> {
-    let number = number.ok_or(LeftOut::ImpossibleNumber)?;
+fn write(number: Option<&PhoneNumber>, out: &mut String) -> Result<(), Omitted> {
+    let number = number.ok_or(Omitted::ImpossibleNumber)?;
     out.clear();
     let zeros = match number.italian_leading_zero {
         Some(true) => usize::try_from(number.number_of_leading_zeros.unwrap_or(1)).unwrap_or(1),
@@ -245,7 +246,7 @@ fn write(number: Option<&PhoneNumber>, out: &mut String) -> Result<(), LeftOut> 
         &"0000000000"[..zeros.min(10)],
         number.national_number
     )
-    .map_err(|_| LeftOut::ImpossibleNumber)
+    .map_err(|_| Omitted::ImpossibleNumber)
 }
 
 #[cfg(test)]
@@ -263,7 +264,7 @@ mod tests {
         }
     }
 
-    fn normal(raw: &str, locale: Locale) -> Result<String, LeftOut> {
+    fn normal(raw: &str, locale: Locale) -> Result<String, Omitted> {
         let mut out = String::new();
         normalize(raw, locale, &mut out).map(|()| out)
     }
@@ -318,7 +319,7 @@ mod tests {
     }
 
     /// What the library alone makes of digits without a plus: every reading is made, and then one is chosen.
-    fn slowly(digits: &str, locale: Locale) -> Result<String, LeftOut> {
+    fn slowly(digits: &str, locale: Locale) -> Result<String, Omitted> {
         let code = |country| PHONE_NUMBER_UTIL.get_country_code_for_region(region(country)?);
         let international = parse_international(digits).filter(PhoneNumber::is_valid);
         let countries = [locale.country, locale.default_country];

@@ -4,13 +4,14 @@
 //! States and is cut to five digits too. Invariant: no white space and no dash comes out.
 
 use super::{
-    Alpha2, LeftOut, Locale,
+    Alpha2, Locale,
     text::{fold_compatible, is_invisible, is_space},
 };
+use crate::omitted::Omitted;
 
 const US_ZIP_LEN: usize = 5;
 
-pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), Omitted> {
     let known = locale.known();
     let us_shape = (known.is_none() || known == Some(Alpha2::US)) && is_zip_plus_four(raw);
     fold_compatible(
@@ -20,7 +21,7 @@ pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(
     );
     let digits = out.bytes().take_while(u8::is_ascii_digit).count();
     if locale.country == Some(Alpha2::US) && digits < US_ZIP_LEN {
-        return Err(LeftOut::NotAUsZip);
+        return Err(Omitted::NotAUsZip);
     }
     if us_shape || known == Some(Alpha2::US) && digits >= US_ZIP_LEN {
         out.truncate(US_ZIP_LEN);

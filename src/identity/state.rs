@@ -5,20 +5,21 @@
 //! Louisiana. Invariant: letters only; nothing is guessed from the beginning or a part of a name.
 
 use super::{
-    Alpha2, LeftOut,
+    Alpha2,
     text::{fold, is_letter_or_digit, plain},
 };
+use crate::omitted::Omitted;
 use crate::words;
 
 pub(super) fn normalize(
     raw: &str,
     country: Option<Alpha2>,
     out: &mut String,
-) -> Result<(), LeftOut> {
+) -> Result<(), Omitted> {
     let raw = iso_subdivision(raw, country).unwrap_or(raw);
     fold(raw, |c| is_letter_or_digit(c) && !c.is_numeric(), out);
     if out.is_empty() {
-        return Err(LeftOut::NoLetter);
+        return Err(Omitted::NoLetter);
     }
     if out.len() > 2 && matches!(country, None | Some(Alpha2::US | Alpha2::CA)) {
         let code = if out.is_ascii() {

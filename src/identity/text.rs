@@ -7,7 +7,7 @@ use unicode_normalization::{
     IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick, is_nfkc_quick,
 };
 
-use super::LeftOut;
+use crate::omitted::Omitted;
 use crate::words;
 
 /// White space as JavaScript sees it (Meta's library removes it so in browsers): Unicode's, and the byte order mark.
@@ -119,7 +119,7 @@ fn lowercase(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
 /// Writes the value in lowercase without its white space into the empty `out`: the rule for `external_id`, character for character what Meta's library makes
 /// of it in a browser, so that both sides send the same hash.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every rule")]
-pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), LeftOut> {
+pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
         lowercase_ascii(raw, |c| !is_space(c), out);
     } else {

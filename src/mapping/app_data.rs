@@ -1,33 +1,29 @@
-//! `app_data`: the device and the app of an app event. Meta takes no app event without it.
+//! `app_data`: the device and the app of an app event. Meta accepts no app event without it.
 //!
-//! `extinfo` is a list of sixteen in which the place says what a value means; a value that is not known is empty text
-//! there. Source: Conversions API, "App data parameters".
+//! `extinfo` is a list of sixteen values whose position says what they mean; an unknown value is empty text there. Source:
+//! Conversions API, "App data parameters".
 
-use super::draft::{Draft, Origin, Scope};
-use super::explain::Trace;
-use super::value;
+use super::event_writer::{EventWriter, Origin};
+use super::json;
+use super::trace::Trace;
+use crate::omitted::Omitted;
 use crate::payload::ParameterId;
 
-impl<T: Trace> Draft<'_, '_, '_, '_, T> {
+impl<T: Trace> EventWriter<'_, '_, T> {
     pub(super) fn app_data(&mut self) {
-        self.json(",\"app_data\":{");
+        self.append(",\"app_data\":{");
         let (has_device, is_ios) = self.extinfo();
         let mut has_answer = false;
-        let plan = self.plan;
-        for field in self.within(Scope::Event, &plan.app_data) {
+        let plan = self.input.plan;
+        for field in self.within(&plan.app_data) {
             let mark = self.out.len();
-            if &*field.name == "app_data.vendor_id" && !is_ios {
-                self.left_out(
-                    Scope::Event,
-                    field,
-                    Origin::Derived("the device"),
-                    value::NOT_IOS,
-                );
+            if field.known == Some(ParameterId::VENDOR_ID) && !is_ios {
+                self.omitted(field, Origin::Derived("the device"), Omitted::NotIos);
                 continue;
             }
-            self.plain(Scope::Event, field);
-            let written = self.out.len() > mark;
-            has_answer |= written && &*field.name == "app_data.advertiser_tracking_enabled";
+            self.plain(field);
+            let is_written = self.out.len() > mark;
+            has_answer |= is_written && field.known == Some(ParameterId::TRACKING_ENABLED);
         }
         self.out.push(b'}');
         self.facts.has_app_data = has_device && has_answer;
@@ -35,25 +31,25 @@ impl<T: Trace> Draft<'_, '_, '_, '_, T> {
 
     /// Writes all positions. Answers whether those that Meta requires are filled, and whether the device runs iOS.
     fn extinfo(&mut self) -> (bool, bool) {
-        self.json("\"extinfo\":[");
+        self.append("\"extinfo\":[");
         let start = self.out.len();
         let (mut has_platform, mut has_os_version) = (false, false);
-        let plan = self.plan;
-        let mut fields = self.within(Scope::Event, &plan.extinfo).peekable();
+        let plan = self.input.plan;
+        let mut fields = self.within(&plan.extinfo).peekable();
         for position in ParameterId::extinfo() {
             let mark = self.out.len();
             if let Some(field) = fields.next_if(|field| field.known == Some(position)) {
-                self.plain(Scope::Event, field);
+                self.plain(field);
             }
-            let written = self.out.len() > mark;
-            match position.get().key {
-                "version" => has_platform = written,
-                "os_version" => has_os_version = written,
+            let is_written = self.out.len() > mark;
+            match position {
+                ParameterId::PLATFORM => has_platform = is_written,
+                ParameterId::OS_VERSION => has_os_version = is_written,
                 _ => {}
             }
-            if !written {
-                self.comma();
-                self.text("");
+            if !is_written {
+                json::comma(&mut self.out);
+                json::text("", &mut self.out);
             }
         }
         let is_ios = self.out[start..].starts_with(b"\"i2\"");

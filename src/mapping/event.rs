@@ -1,10 +1,14 @@
 //! The parameters at the top of a server event: time, id, source, addresses, data processing options.
 
-use super::compile::FieldPlan;
-use super::draft::{Draft, Origin, Scope, rule};
-use super::explain::Trace;
-use super::value::{self, LeftOut};
-use crate::payload::{ACTION_SOURCES, Kind, MESSAGING_CHANNELS};
+use super::event_writer::{EventWriter, Origin};
+use super::plan::FieldPlan;
+use super::trace::Trace;
+use super::{json, value};
+use crate::json_text;
+use crate::omitted::Omitted;
+use crate::payload::Kind;
+use crate::payload::action_source::{ActionSource, MessagingChannel};
+use crate::payload::rule::rule;
 use sha2::{Digest as _, Sha256};
 
 /// How far ahead of ours the clock of a sender may be, in milliseconds: ten minutes. Such an event happened now.
@@ -20,55 +24,55 @@ const LDU_STATE: &str = "data_processing_options_state";
 /// State codes of limited data use: 0 lets Meta find out, the others are those of the data processing options page.
 const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
 
-impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
+impl<'e, T: Trace> EventWriter<'e, '_, T> {
     pub(super) fn event_level(&mut self) {
         self.event_time();
         self.event_id();
         self.action_source();
         self.messaging_channel();
-        let plan = self.plan;
-        for field in self.within(Scope::Event, &plan.event) {
-            self.plain(Scope::Event, field);
+        let plan = self.input.plan;
+        for field in self.within(&plan.event) {
+            self.plain(field);
         }
         self.data_processing_options();
     }
 
     fn event_time(&mut self) {
-        let field = self.plan.event_time.as_ref();
+        let field = self.input.plan.event_time.as_ref();
         let read = field.and_then(|field| {
-            let (time, origin) = self.first(Scope::Event, field, value::time_ms)?;
-            self.sent(Scope::Event, field, origin, rule(Kind::EventTime));
+            let (time, origin) = self.first(field, value::time_ms)?;
+            self.sent(field, origin, rule(Kind::EventTime));
             Some(time)
         });
         let mut millis = read.unwrap_or_else(|| {
             if let Some(field) = field {
                 let origin = Origin::Derived("time of receipt");
-                self.sent(Scope::Event, field, origin, "no usable time in the event");
+                self.sent(field, origin, "no usable time in the event");
             }
-            self.event.received_ms()
+            self.input.event.received_ms()
         });
-        if millis > self.now_ms && millis - self.now_ms <= MAX_CLOCK_AHEAD_MS {
-            millis = self.now_ms;
+        if millis > self.input.now_ms && millis - self.input.now_ms <= MAX_CLOCK_AHEAD_MS {
+            millis = self.input.now_ms;
         }
         self.facts.event_ms = millis;
         self.facts.event_time = millis.div_euclid(1_000);
-        self.json(",\"event_time\":");
-        self.integer(self.facts.event_time);
+        self.append(",\"event_time\":");
+        json::integer(self.facts.event_time, &mut self.out);
     }
 
     /// The event's own id, or one that follows from its bytes, so that a repetition has the same.
     fn event_id(&mut self) {
-        let field = self.plan.event_id.as_ref();
+        let field = self.input.plan.event_id.as_ref();
         let own = field.and_then(|field| {
-            let (id, origin) = self.first(Scope::Event, field, |raw| {
-                value::text(raw).and_then(|text| {
+            let (id, origin) = self.first(field, |raw| {
+                json_text::text(raw).and_then(|text| {
                     if text.chars().count() > MAX_EVENT_ID_CHARS {
-                        return Err(value::TOO_LONG);
+                        return Err(Omitted::TooLong);
                     }
                     Ok(text)
                 })
             })?;
-            self.sent(Scope::Event, field, origin, rule(Kind::Text));
+            self.sent(field, origin, rule(Kind::Text));
             Some(Box::from(id))
         });
         let id = own.unwrap_or_else(|| {
@@ -76,65 +80,69 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
             const ID_BYTES: usize = 16;
             if let Some(field) = field {
                 let origin = Origin::Derived("the event's bytes");
-                self.sent(Scope::Event, field, origin, "SHA-256, first 32 digits");
+                self.sent(field, origin, "SHA-256, first 32 digits");
             }
-            const_hex::encode(&Sha256::digest(self.event.raw())[..ID_BYTES]).into()
+            const_hex::encode(&Sha256::digest(self.input.event.raw())[..ID_BYTES]).into()
         });
-        self.json(",\"event_id\":");
-        self.text(&id);
+        self.append(",\"event_id\":");
+        json::text(&id, &mut self.out);
         self.facts.event_id = id;
     }
 
     fn action_source(&mut self) {
-        let field = self.plan.action_source.as_ref();
-        let of_event = field.and_then(|field| self.word(field, ACTION_SOURCES));
-        let source = of_event.unwrap_or_else(|| {
-            self.told("action_source", "(settings)", "`action_source`");
-            self.mapping.rules.action_source
-        });
+        let field = self.input.plan.action_source.as_ref();
+        let of_event = field.and_then(|field| self.word(field, ActionSource::WORDS));
+        let source = of_event.map_or_else(
+            || {
+                self.sent_by_name("action_source", "(settings)", "`action_source`");
+                self.input.rules.action_source
+            },
+            |position| ActionSource::ALL[position],
+        );
         self.facts.action_source = source;
-        self.json(",\"action_source\":");
-        self.text(source);
+        self.append(",\"action_source\":");
+        json::plain_text(source.word(), &mut self.out);
     }
 
-    /// Where a conversation took place. Events that come from none have no channel.
+    /// Where a conversation took place. Other events have no channel.
     fn messaging_channel(&mut self) {
-        if self.facts.action_source != "business_messaging" {
+        if self.facts.action_source != ActionSource::BusinessMessaging {
             return;
         }
-        let Some(field) = &self.plan.messaging_channel else {
+        let Some(field) = &self.input.plan.messaging_channel else {
             return;
         };
-        self.facts.messaging_channel = self.word(field, MESSAGING_CHANNELS);
-        if let Some(channel) = self.facts.messaging_channel {
+        if let Some(position) = self.word(field, MessagingChannel::WORDS) {
+            let channel = MessagingChannel::ALL[position];
+            self.facts.messaging_channel = Some(channel);
             self.key(field);
-            self.text(channel);
+            json::plain_text(channel.word(), &mut self.out);
         } else {
-            self.absent(Scope::Event, field);
+            self.absent(field);
         }
     }
 
-    /// The word of a closed set that a field holds: a constant, else the event's, else a default.
-    fn word(&mut self, field: &'m FieldPlan, allowed: &[&'static str]) -> Option<&'static str> {
-        let (word, origin) = match &field.constant {
-            Some(raw) => (value::one_of(raw, allowed).ok()?, Origin::Constant),
+    /// The position in a closed set of the word that a field holds: a constant, else the event's, else a default.
+    fn word(&mut self, field: &'e FieldPlan, allowed: &[&'static str]) -> Option<usize> {
+        let (position, origin) = match &field.constant {
+            Some(raw) => (value::position_of(raw, allowed).ok()?, Origin::Constant),
             None => self
-                .first(Scope::Event, field, |raw| value::one_of(raw, allowed))
+                .first(field, |raw| value::position_of(raw, allowed))
                 .or_else(|| {
                     let raw = field.default.as_deref()?;
-                    Some((value::one_of(raw, allowed).ok()?, Origin::Default))
+                    Some((value::position_of(raw, allowed).ok()?, Origin::Default))
                 })?,
         };
-        self.sent(Scope::Event, field, origin, rule(field.kind));
-        Some(word)
+        self.sent(field, origin, rule(field.kind));
+        Some(position)
     }
 
     /// Limited data use, from the event or else the settings. The three parameters always go together: Meta would
     /// locate the visitor anew for a country without a state.
     fn data_processing_options(&mut self) {
-        let of_settings = self.mapping.rules.limited_data_use;
+        let of_settings = self.input.rules.limited_data_use;
         let asked = self.limited_data_use();
-        let plan = &self.plan.limited_data_use;
+        let plan = &self.input.plan.limited_data_use;
         let country = self.limited_code(plan.country.as_ref(), |code| code <= 1);
         let is_state = |code| code == 0 || LDU_STATES.contains(&code);
         let state = self.limited_code(plan.state.as_ref(), is_state);
@@ -142,14 +150,14 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         if is_limited {
             let place = limited_place(country.map(|(code, _)| code), state.map(|(code, _)| code));
             let (country, state) = place.or(of_settings).unwrap_or((0, 0));
-            self.json(
+            self.append(
                 ",\"data_processing_options\":[\"LDU\"],\"data_processing_options_country\":",
             );
-            self.integer(country);
-            self.json(",\"data_processing_options_state\":");
-            self.integer(state);
+            json::integer(country, &mut self.out);
+            self.append(",\"data_processing_options_state\":");
+            json::integer(state, &mut self.out);
         } else if asked.is_some() {
-            self.json(",\"data_processing_options\":[]");
+            self.append(",\"data_processing_options\":[]");
         }
         if asked.is_none() {
             self.limited_by_settings(LDU, plan.options.as_ref(), is_limited);
@@ -160,10 +168,10 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
         ] {
             match (field, code) {
                 (Some(field), Some((_, origin))) if is_limited => {
-                    self.sent(Scope::Event, field, origin, rule(field.kind));
+                    self.sent(field, origin, rule(field.kind));
                 }
                 (Some(field), Some((_, origin))) => {
-                    self.left_out(Scope::Event, field, origin, value::NOT_LIMITED);
+                    self.omitted(field, origin, Omitted::NotLimited);
                 }
                 _ => self.limited_by_settings(name, field, is_limited),
             }
@@ -171,20 +179,20 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
     }
 
     /// Tells of a parameter of limited data use that the event does not give.
-    fn limited_by_settings(&mut self, name: &str, field: Option<&'m FieldPlan>, is_limited: bool) {
+    fn limited_by_settings(&mut self, name: &str, field: Option<&'e FieldPlan>, is_limited: bool) {
         if is_limited {
-            self.told(name, "(settings)", "`limited_data_use`");
+            self.sent_by_name(name, "(settings)", "`limited_data_use`");
         } else if let Some(field) = field {
-            self.absent(Scope::Event, field);
+            self.absent(field);
         }
     }
 
     /// Whether the event asks for limited data use or against it.
     fn limited_data_use(&mut self) -> Option<bool> {
-        let field = self.plan.limited_data_use.options.as_ref()?;
-        let found = self.first(Scope::Event, field, limited_data_use);
+        let field = self.input.plan.limited_data_use.options.as_ref()?;
+        let found = self.first(field, limited_data_use);
         if let Some((limited, origin)) = found {
-            self.sent(Scope::Event, field, origin, rule(field.kind));
+            self.sent(field, origin, rule(field.kind));
             return Some(limited);
         }
         let constant = field.constant.as_deref().or(field.default.as_deref())?;
@@ -193,15 +201,15 @@ impl<'m, T: Trace> Draft<'m, '_, '_, '_, T> {
 
     fn limited_code(
         &mut self,
-        field: Option<&'m FieldPlan>,
+        field: Option<&'e FieldPlan>,
         is_known: impl Fn(u64) -> bool,
     ) -> Option<(u64, Origin)> {
         let field = field?;
         let known = |raw: &str| match value::integer(raw) {
-            Ok(code) if !is_known(code) => Err(value::NOT_ALLOWED),
+            Ok(code) if !is_known(code) => Err(Omitted::NotAllowed),
             code => code,
         };
-        self.first(Scope::Event, field, known).or_else(|| {
+        self.first(field, known).or_else(|| {
             let constant = field.constant.as_deref().or(field.default.as_deref())?;
             Some((known(constant).ok()?, Origin::Constant))
         })
@@ -219,14 +227,14 @@ fn limited_place(country: Option<u64>, state: Option<u64>) -> Option<(u64, u64)>
 }
 
 /// Whether a value asks for limited data use: `["LDU"]`, `"LDU"` or `true`; an empty list is nothing at all.
-fn limited_data_use(raw: &str) -> Result<bool, LeftOut> {
+fn limited_data_use(raw: &str) -> Result<bool, Omitted> {
     if let Ok(limited) = value::boolean(raw) {
         return Ok(limited);
     }
-    let mut options = value::texts(raw);
+    let mut options = json_text::texts(raw);
     match (options.next(), options.next()) {
         (Some(option), None) if option.eq_ignore_ascii_case("LDU") => Ok(true),
-        _ => Err(value::NOT_ALLOWED),
+        _ => Err(Omitted::NotAllowed),
     }
 }
 

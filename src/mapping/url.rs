@@ -3,7 +3,8 @@
 //! Meta wants the browser's URL, and sites put e-mail addresses, phone numbers and tokens into query strings. A query
 //! parameter whose name says so, or whose value looks like an e-mail address, is left out before the URL is buffered.
 
-use crate::mapping::value::{self, LeftOut};
+use crate::json_text;
+use crate::omitted::Omitted;
 use crate::words;
 use std::borrow::Cow;
 
@@ -54,17 +55,17 @@ const PERSONAL: &[&str] = &[
 /// # Errors
 ///
 /// When it is not an absolute URL.
-pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, LeftOut> {
-    let text = value::text(raw)?;
+pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    let text = json_text::text(raw)?;
     let (scheme, rest) = words::split_once(&text, b':')
         .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)))
-        .ok_or(value::NOT_A_URL)?;
+        .ok_or(Omitted::NotAUrl)?;
     let good_scheme = !scheme.is_empty()
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     if !good_scheme || rest.is_empty() || has_space(rest) {
-        return Err(value::NOT_A_URL);
+        return Err(Omitted::NotAUrl);
     }
     if is_clean(rest) {
         return Ok(text);
@@ -202,8 +203,8 @@ mod tests {
             "1 2://x",
         ] {
             let raw = serde_json::to_string(written).expect("text");
-            assert_eq!(page_url(&raw), Err(value::NOT_A_URL), "{written}");
+            assert_eq!(page_url(&raw), Err(Omitted::NotAUrl), "{written}");
         }
-        assert_eq!(page_url("true"), Err(value::WRONG_TYPE));
+        assert_eq!(page_url("true"), Err(Omitted::WrongType));
     }
 }

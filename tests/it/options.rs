@@ -94,7 +94,7 @@ fn a_mapping_that_cannot_work_is_an_error_with_its_place() {
         ),
         (
             "field_mappings[\"custom_data.margin\"]:",
-            "says nothing about where",
+            "does not say where the value comes from",
         ),
         (
             "field_mappings.event_name:",

@@ -227,7 +227,7 @@ fn source(source: &SourceReference) -> String {
     let code = |names: &[String]| format!("`{}`", names.join("`, `"));
     let lists: Vec<_> = source.paths.iter().map(|paths| code(paths)).collect();
     let mut line = lists.join(" and ");
-    if let Some(otherwise) = &source.otherwise {
+    if let Some(otherwise) = &source.fallback {
         let _ = write!(line, "; else {otherwise}");
     }
     let mut only = Vec::new();

@@ -1,91 +1,22 @@
-//! How well events can be matched to people: an estimate of coverage, not Meta's score.
+//! How many events can be matched to people, and by what: an estimate of coverage, not Meta's score.
 //!
-//! In: the set of identifiers of each event that goes out. Out: how many events carried which identifier, how strong
-//! Meta calls it, and what is missing most. Meta publishes no weights, so there are none here; it publishes words: the
-//! priorities of CRM customer information ("Payload specification": lead id, click id and hashed e-mail highest, hashed
-//! phone high, other hashed contact information medium) and the list of high-quality parameters ("Best practices":
-//! e-mail, IP address, first and last name, phone). Where both speak of a parameter, the better word counts.
+//! In: the set of identifiers of each event that is sent. Out: how many events carried which identifier, how strong Meta
+//! calls it, and which ones are missing most.
 //!
 //! Invariant: counts and names, never a value.
 
-use crate::mapping::Trace;
-use crate::payload::{PARAMETERS, Parameter, ParameterId, Section};
-use crate::validate::Identifiers;
+use crate::mapping::trace::Trace;
+use crate::payload::ParameterId;
+use crate::payload::identifiers::Identifiers;
+use crate::payload::strength::{Identifier, Strength};
 use pipeline_core::{Coverage, CoverageRow};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many missing identifiers are named.
 const MAX_MISSING: usize = 3;
 
-/// What Meta publishes about an identifier's worth, the best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Strength {
-    Highest,
-    High,
-    Medium,
-    NotPublished,
-}
-
-impl Strength {
-    /// Of a parameter of `user_data`.
-    pub(crate) fn of(key: &str) -> Self {
-        match key {
-            "lead_id" | "fbc" | "em" => Self::Highest,
-            "ph" | "client_ip_address" | "fn" | "ln" => Self::High,
-            "ge" | "db" | "ct" | "st" | "zp" | "country" => Self::Medium,
-            _ => Self::NotPublished,
-        }
-    }
-
-    /// For people.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Highest => "highest",
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::NotPublished => "not published",
-        }
-    }
-
-    /// Whether an event without it should hear of it.
-    pub(crate) const fn is_strong(self) -> bool {
-        matches!(self, Self::Highest | Self::High)
-    }
-}
-
-/// A parameter of `user_data`, with its strength.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Identifier {
-    place: usize,
-    pub(crate) strength: Strength,
-}
-
-impl Identifier {
-    pub(crate) fn parameter(self) -> &'static Parameter {
-        &PARAMETERS[self.place]
-    }
-
-    /// Whether to miss it where no event has it. Lead ids come from Meta's own lead forms only, and of what Meta does not
-    /// rate nobody knows what it would bring.
-    pub(crate) fn can_be_missed(self) -> bool {
-        self.strength != Strength::NotPublished && self.parameter().key != "lead_id"
-    }
-}
-
-/// Every parameter of `user_data`, in the order of the table.
-pub(crate) fn identifiers() -> impl Iterator<Item = Identifier> {
-    let user_data = PARAMETERS
-        .iter()
-        .enumerate()
-        .filter(|(_, parameter)| parameter.section == Section::UserData);
-    user_data.map(|(place, parameter)| Identifier {
-        place,
-        strength: Strength::of(parameter.key),
-    })
-}
-
-/// Counts what goes out. Most events carry what the one before them carried, so that one number is counted up for them
-/// all; counting each identifier of each event apart would cost more than hashing one.
+/// Counts the identifiers of events that are sent. Run-length counts: consecutive events with equal sets increment one counter,
+/// since counting each identifier of each event would cost more than hashing one.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(Mutex<Counts>);
 
@@ -94,8 +25,8 @@ struct Counts {
     events: u64,
     /// By place in the table of parameters.
     carried: [u64; ParameterId::MAX_PLACES],
-    /// What the last events carried, and how many of them are not in `carried` yet.
-    last: (Identifiers, u64),
+    /// The set of the last events, and how many of them are not in `carried` yet.
+    run: (Identifiers, u64),
 }
 
 impl Default for Counts {
@@ -103,7 +34,7 @@ impl Default for Counts {
         Self {
             events: 0,
             carried: [0; ParameterId::MAX_PLACES],
-            last: Default::default(),
+            run: Default::default(),
         }
     }
 }
@@ -111,15 +42,15 @@ impl Default for Counts {
 impl Counts {
     fn add(&mut self, identifiers: Identifiers) {
         self.events += 1;
-        if self.last.0 != identifiers {
+        if self.run.0 != identifiers {
             self.settle();
-            self.last.0 = identifiers;
+            self.run.0 = identifiers;
         }
-        self.last.1 += 1;
+        self.run.1 += 1;
     }
 
     fn settle(&mut self) {
-        let (identifiers, events) = std::mem::take(&mut self.last);
+        let (identifiers, events) = std::mem::take(&mut self.run);
         for place in identifiers.places() {
             self.carried[place] += events;
         }
@@ -127,7 +58,7 @@ impl Counts {
 }
 
 impl Tally {
-    /// Counting cannot panic, so that what another thread has left is good.
+    /// Counting cannot panic, so that a poisoned lock still guards good counts.
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,13 +70,13 @@ impl Trace for &Tally {
     }
 }
 
-/// What a tally says, with the paths at which a parameter is looked for by its name.
+/// The coverage so far; `looked_in` gives the paths at which a parameter is looked for.
 pub(crate) fn coverage(tally: &Tally, looked_in: impl Fn(&str) -> Vec<String>) -> Coverage {
     let (counted, events) = {
         let mut counts = tally.counts();
         counts.settle();
         let counted =
-            identifiers().map(|identifier| (identifier, counts.carried[identifier.place]));
+            Identifier::all().map(|identifier| (identifier, counts.carried[identifier.place]));
         (counted.collect::<Vec<_>>(), counts.events)
     };
     let mut missing: Vec<_> = counted
@@ -230,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_alike_events_counts_as_many_whenever_it_is_asked_about() {
+    fn a_run_of_equal_events_is_counted_in_full_whenever_coverage_is_asked_for() {
         let tally = tally(&[]);
         let em = set_of(&["em"]);
         for (events, set, counted) in [

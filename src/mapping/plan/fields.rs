@@ -1,9 +1,9 @@
-//! The parameters of one part of a server event, and which of them an event can give a value.
+//! The parameters of one section of a server event, and which of them an event can fill.
 //!
-//! A preset maps a hundred parameters, of which an event holds a third. Which ones is told by the slots that hold
-//! something, without a look at the others.
+//! A preset maps a hundred parameters, and an event holds about a third of them. The filled slots say which ones, so that
+//! the others cost nothing.
 
-use super::compile::FieldPlan;
+use super::field::FieldPlan;
 use crate::extract::{Cells, SlotBits};
 use std::ops::Deref;
 
@@ -22,9 +22,9 @@ const GROUP: usize = u64::BITS as usize;
 #[derive(Debug, Default)]
 struct Group {
     all: u64,
-    /// Those that can have a value where nothing stands at any of their paths.
+    /// Those that can have a value although none of their slots does.
     always: u64,
-    /// By slot, those that look there.
+    /// For each slot, those that read it.
     by_slot: SlotBits,
 }
 
@@ -34,10 +34,10 @@ impl Group {
         for (place, plan) in plans.iter().enumerate() {
             let bit = 1 << place;
             group.all |= bit;
-            if plan.can_do_without_paths() {
+            if plan.can_do_without_slots() {
                 group.always |= bit;
             }
-            for slot in &plan.places {
+            for slot in &plan.slots {
                 group.by_slot.add(*slot, bit);
             }
         }
@@ -46,7 +46,7 @@ impl Group {
 }
 
 impl From<Vec<FieldPlan>> for Fields {
-    /// Brings them into the order of sending.
+    /// Sorts them into the order of sending.
     fn from(mut plans: Vec<FieldPlan>) -> Self {
         plans.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         let groups = plans.chunks(GROUP).map(Group::of).collect();
@@ -63,7 +63,7 @@ impl Deref for Fields {
 }
 
 impl Fields {
-    /// Those that can have a value in what was found, and perhaps others; `all` of them where each is to be heard of.
+    /// Those that can have a value in what was found, and perhaps some others; with `all`, every one.
     #[inline]
     pub(crate) fn within<'p, 'f, 'a>(
         &'p self,
@@ -87,7 +87,7 @@ pub(crate) struct Within<'p, 'f, 'a> {
     cells: Cells<'f, 'a>,
     all: bool,
     next_group: usize,
-    /// What is left of the group before the next one.
+    /// The bits of the current group that are not visited yet.
     left: u64,
 }
 

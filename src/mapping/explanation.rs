@@ -1,50 +1,30 @@
-//! The story of an event's fields: where each came from and by which rule, and why others are absent.
+//! How one event was mapped, for people: where each field came from and by which rule, and why others are absent.
 //!
-//! Mapping tells its story to a [`Trace`]. On the hot path that is a tally ([`crate::quality`]), for which all but one of
-//! its calls compile to nothing; for people it is a [`Story`]. Invariant: a story holds paths, rules and reasons, never a value.
+//! Invariant: an explanation holds paths, rules and reasons, never a value.
 
-use super::value::LeftOut;
-use crate::quality;
-use crate::validate::Identifiers;
+use super::trace::Trace;
+use crate::omitted::Omitted;
+use crate::payload::strength::Identifier;
 use pipeline_core::{Explanation, Field, FieldFate};
 use std::collections::BTreeMap;
 
-/// Listens to a mapping at work. Whoever wants to hear only some of it leaves the rest out.
-pub(crate) trait Trace {
-    /// Whether it is to hear of parameters that have no value.
-    const HEARS_OF_ABSENT: bool = false;
-
-    /// A field was written.
-    #[inline]
-    fn sent(&mut self, _: impl FnOnce() -> String, _: impl FnOnce() -> String, _rule: &str) {}
-    /// A value was there and could not be used.
-    #[inline]
-    fn left_out(&mut self, _: impl FnOnce() -> String, _: impl FnOnce() -> String, _: LeftOut) {}
-    /// No value was there, or none that could be used; the paths where it was looked for.
-    #[inline]
-    fn absent(&mut self, _: impl FnOnce() -> String, _looked_in: impl FnOnce() -> Vec<String>) {}
-    /// The event goes out with these identifiers.
-    #[inline]
-    fn passed(&mut self, _: Identifiers) {}
-}
-
-/// Keeps everything.
+/// Collects everything that mapping reports.
 #[derive(Debug, Default)]
-pub(crate) struct Story {
+pub(crate) struct Explainer {
     sent: Vec<(String, Vec<String>, String)>,
-    left_out: Vec<Field>,
+    unsent: Vec<Field>,
     looked_in: BTreeMap<String, Vec<String>>,
 }
 
-impl Story {
-    /// The story as an explanation; with identifiers where the event came as far as being written.
+impl Explainer {
+    /// The explanation; with identifiers if the event got as far as being written.
     pub(crate) fn into_explanation(self) -> Explanation {
         let identifiers = (!self.sent.is_empty()).then(|| self.identifiers());
         let sent = self
             .sent
             .into_iter()
             .map(|(name, from, rule)| Field::new(name, FieldFate::Sent { from, rule }));
-        let explanation = Explanation::new(sent.chain(self.left_out).collect());
+        let explanation = Explanation::new(sent.chain(self.unsent).collect());
         match identifiers {
             Some(identifiers) => explanation.with_identifiers(identifiers),
             None => explanation,
@@ -54,7 +34,7 @@ impl Story {
     /// Which identifiers the event carries, each with its strength, and which strong ones it lacks.
     fn identifiers(&self) -> pipeline_core::Identifiers {
         let (mut carried, mut absent) = (Vec::new(), Vec::new());
-        for identifier in quality::identifiers() {
+        for identifier in Identifier::all() {
             let parameter = identifier.parameter();
             let strength = identifier.strength.word();
             if self.sent.iter().any(|(name, ..)| name == parameter.name) {
@@ -68,13 +48,13 @@ impl Story {
         pipeline_core::Identifiers::new(carried, absent)
     }
 
-    fn is_left_out(&self, field: &str) -> bool {
-        self.left_out.iter().any(|told| told.name == field)
+    fn is_omitted(&self, field: &str) -> bool {
+        self.unsent.iter().any(|known| known.name == field)
     }
 }
 
-impl Trace for Story {
-    const HEARS_OF_ABSENT: bool = true;
+impl Trace for Explainer {
+    const WANTS_ABSENT: bool = true;
 
     fn sent(&mut self, field: impl FnOnce() -> String, from: impl FnOnce() -> String, rule: &str) {
         let (field, from) = (field(), from());
@@ -86,30 +66,30 @@ impl Trace for Story {
         }
     }
 
-    fn left_out(
+    fn omitted(
         &mut self,
         field: impl FnOnce() -> String,
         from: impl FnOnce() -> String,
-        why: LeftOut,
+        why: Omitted,
     ) {
         let name = field();
-        // Of several values of a field, the one that was looked for first says most.
-        if !self.is_left_out(&name) {
+        // Of several values of a field, the first one that was tried is the most informative.
+        if !self.is_omitted(&name) {
             let fate = FieldFate::Omitted {
                 from: from(),
-                code: why.code.into(),
-                detail: why.sentence.into(),
+                code: why.code().into(),
+                detail: why.detail().into(),
             };
-            self.left_out.push(Field::new(name, fate));
+            self.unsent.push(Field::new(name, fate));
         }
     }
 
     fn absent(&mut self, field: impl FnOnce() -> String, looked_in: impl FnOnce() -> Vec<String>) {
         let (name, looked_in) = (field(), looked_in());
-        if !self.is_left_out(&name) {
+        if !self.is_omitted(&name) {
             let looked_in = looked_in.clone();
             let fate = FieldFate::Absent { looked_in };
-            self.left_out.push(Field::new(name.clone(), fate));
+            self.unsent.push(Field::new(name.clone(), fate));
         }
         self.looked_in.insert(name, looked_in);
     }

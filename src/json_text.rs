@@ -1,0 +1,158 @@
+//! One JSON value of an event's text: whether it is empty, the text it holds, its elements.
+//!
+//! In: a slice of the event's text that is one JSON value. Out: text and elements that borrow from it wherever they can.
+//! Invariant: nothing here panics, whatever the value is.
+
+use crate::extract::MAX_ELEMENTS;
+use crate::omitted::Omitted;
+use crate::payload::MAX_TEXT_BYTES;
+use crate::words;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Whether a value is empty: null, blank text, an empty list or object.
+#[inline]
+pub(crate) fn is_empty(raw: &str) -> bool {
+    match raw.as_bytes()[0] {
+        b'n' => true,
+        b'"' | b'[' | b'{' => match raw.as_bytes()[1] {
+            first if first.is_ascii_alphanumeric() => false,
+            _ => raw[1..raw.len() - 1].trim().is_empty(),
+        },
+        _ => false,
+    }
+}
+
+/// Text without the white space around it, never empty. Numbers count as text; other kinds do not.
+pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match decoded(raw)? {
+        text if text.is_empty() => Err(Omitted::Blank),
+        text => Ok(text),
+    }
+}
+
+/// Whether a value is text without surrounding white space, escapes, control characters and `@`. A quick test: it may say no
+/// to text that is all of this, never yes to other text.
+#[inline]
+pub(crate) fn is_plain(raw: &str) -> bool {
+    let needs_a_look = |byte| may_hide_a_control(byte) | (byte == b'@');
+    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    inner.is_some_and(words::has_nothing_around)
+        && raw.len() <= MAX_TEXT_BYTES
+        && !words::has(raw, needs_a_look)
+}
+
+/// Text exactly as the sender wrote it: for values that have rules of their own, and for Meta's ids, which one character more
+/// or less turns into another id. Numbers count as text; other kinds do not.
+pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match raw.as_bytes()[0] {
+        b'"' if raw.len() > MAX_TEXT_BYTES + 2 => Err(Omitted::TooLong),
+        b'"' if words::has(raw, |byte| byte == b'\\') => serde_json::from_str(raw)
+            .map(Cow::Owned)
+            .map_err(|_| Omitted::NotText),
+        b'"' => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
+        b'-' | b'0'..=b'9' => Ok(Cow::Borrowed(raw)),
+        _ => Err(Omitted::WrongType),
+    }
+}
+
+/// The text without surrounding white space. Most text has none, which its first and last bytes show.
+fn trimmed(text: &str) -> &str {
+    if words::has_nothing_around(text) {
+        return text;
+    }
+    text.trim()
+}
+
+fn decoded(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match raw.as_bytes()[0] {
+        b'"' => {}
+        b'-' | b'0'..=b'9' => return Ok(Cow::Borrowed(raw)),
+        _ => return Err(Omitted::WrongType),
+    }
+    if raw.len() > MAX_TEXT_BYTES + 2 {
+        return Err(Omitted::TooLong);
+    }
+    let inner = &raw[1..raw.len() - 1];
+    if !words::has(raw, may_hide_a_control) {
+        return Ok(Cow::Borrowed(trimmed(inner)));
+    }
+    let mut decoded: String = serde_json::from_str(raw).map_err(|_| Omitted::NotText)?;
+    decoded.retain(|c| !c.is_control());
+    Ok(Cow::Owned(decoded.trim().to_owned()))
+}
+
+/// Whether a byte of JSON text can be part of an escape or of a control character: DEL, or the first byte of those beyond
+/// ASCII. JSON does not allow the other control characters unescaped.
+fn may_hide_a_control(byte: u8) -> bool {
+    (byte == b'\\') | (byte == 0x7f) | (byte == 0xc2)
+}
+
+/// The elements of a list, or the value itself.
+pub(crate) fn elements(raw: &str) -> Elements<'_> {
+    if !raw.starts_with('[') {
+        return Elements::One(Some(raw));
+    }
+    let list: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
+    Elements::Several(list.into_iter())
+}
+
+/// One value or several, as slices of the event's text.
+pub(crate) enum Elements<'a> {
+    One(Option<&'a str>),
+    Several(std::vec::IntoIter<&'a RawValue>),
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        match self {
+            Self::One(value) => value.take(),
+            Self::Several(list) => list.next().map(RawValue::get),
+        }
+    }
+}
+
+/// The texts of a list, without the blank ones; at most [`MAX_ELEMENTS`].
+pub(crate) fn texts(raw: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    elements(raw)
+        .filter_map(|element| text(element).ok())
+        .take(MAX_ELEMENTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_trimmed_and_loses_control_characters() {
+        assert_eq!(text(r#"" a b ""#).as_deref(), Ok("a b"));
+        assert_eq!(text(r#"" \u0000é\t""#).as_deref(), Ok("é"));
+        assert_eq!(text(r#""\ud800""#), Err(Omitted::NotText));
+        assert_eq!(text("42").as_deref(), Ok("42"));
+        assert_eq!(text("true"), Err(Omitted::WrongType));
+        assert_eq!(text(r#"" \u0000 ""#), Err(Omitted::Blank));
+        let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
+        assert!(text(&long).is_ok());
+        assert_eq!(text(&long.replace('"', "\"x")), Err(Omitted::TooLong));
+    }
+
+    #[test]
+    fn a_value_can_be_empty_in_many_ways() {
+        for raw in ["null", r#""""#, r#""  ""#, "[]", "[ ]", "{}", "{ }"] {
+            assert!(is_empty(raw), "{raw}");
+        }
+        for raw in ["0", "false", r#""x""#, "[null]"] {
+            assert!(!is_empty(raw), "{raw}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_removed_from_text() {
+        assert_eq!(text("\" a\u{7f}b\u{85} \"").as_deref(), Ok("ab"));
+        assert_eq!(text(r#""a\u0000b\n""#).as_deref(), Ok("ab"));
+        assert_eq!(text("\"\u{7f}\""), Err(Omitted::Blank));
+        assert_eq!(text("\"10 £ ©\"").as_deref(), Ok("10 £ ©"));
+    }
+}

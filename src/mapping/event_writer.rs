@@ -1,0 +1,197 @@
+//! A server event being written: looks values up, appends them to bytes, and reports each decision to a trace.
+//!
+//! The sections of a server event are written in files of their own: `event`, `user_data`, `app_data`, `custom_data`. The forms
+//! of values are in `value`, which knows bytes only.
+
+use super::json;
+use super::plan::{EventPlan, FieldPlan, Fields, Rules, Within};
+use super::trace::Trace;
+use crate::extract::{Cells, Found, List, Paths, Slot};
+use crate::json_text;
+use crate::omitted::Omitted;
+use crate::path::Path;
+use crate::payload::action_source::ActionSource;
+use crate::validate::Facts;
+use pipeline_core::Event;
+
+/// What a server event is written from.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'e, 'a> {
+    pub(super) rules: &'e Rules,
+    pub(super) paths: &'e Paths,
+    pub(super) plan: &'e EventPlan,
+    pub(super) found: &'e Found<'a>,
+    pub(super) event: &'e Event,
+    pub(super) now_ms: i64,
+}
+
+/// A server event being written.
+pub(super) struct EventWriter<'e, 'a, T> {
+    pub(super) input: Input<'e, 'a>,
+    pub(super) scope: Scope<'e, 'a>,
+    pub(super) out: Vec<u8>,
+    /// Holds one value at a time.
+    pub(super) scratch: String,
+    pub(super) facts: Facts,
+    pub(super) trace: &'e mut T,
+}
+
+/// Where slots are looked up: in the event, or in one element of a list.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'e, 'a> {
+    cells: Cells<'e, 'a>,
+    pub(super) item: Option<ItemScope<'e>>,
+}
+
+/// An element of a list.
+#[derive(Clone, Copy)]
+pub(super) struct ItemScope<'e> {
+    pub(super) list: List,
+    pub(super) path: &'e Path,
+    pub(super) row: usize,
+}
+
+/// Where a value was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin {
+    Slot(Slot),
+    Constant,
+    Default,
+    Derived(&'static str),
+}
+
+impl<'e, 'a> Scope<'e, 'a> {
+    pub(super) fn of_event(found: &'e Found<'a>) -> Self {
+        Self {
+            cells: found.cells(),
+            item: None,
+        }
+    }
+
+    pub(super) fn of_item(found: &'e Found<'a>, item: ItemScope<'e>) -> Self {
+        Self {
+            cells: found.element(item.list, item.row),
+            item: Some(item),
+        }
+    }
+
+    /// The field's name, with the index of its item.
+    fn name(self, field: &FieldPlan) -> String {
+        // The event itself is its one item.
+        let row = self.item.map_or(0, |item| item.row);
+        field.name.replace("[]", &format!("[{row}]"))
+    }
+
+    /// The origin of a value, for people.
+    fn describe(self, paths: &Paths, origin: Origin) -> String {
+        match (origin, self.item) {
+            (Origin::Slot(slot), None) => paths.path(slot).to_string(),
+            (Origin::Slot(slot), Some(ItemScope { list, path, row })) => {
+                let within = paths.of_list(list).path(slot);
+                format!("{path}[{row}].{within}")
+            }
+            (Origin::Constant, _) => "(constant)".to_owned(),
+            (Origin::Default, _) => "(default)".to_owned(),
+            (Origin::Derived(from), _) => format!("({from})"),
+        }
+    }
+}
+
+impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
+    /// Writes the whole server event.
+    pub(super) fn write(&mut self, name: &str) {
+        self.append("{\"event_name\":");
+        json::text(name, &mut self.out);
+        let rule = match self.input.plan.meta_name {
+            Some(_) => "the preset's name for the event",
+            None => "the event's own name",
+        };
+        self.sent_by_name("event_name", "event", rule);
+        self.event_level();
+        self.user_data();
+        if self.facts.action_source == ActionSource::App {
+            self.app_data();
+        }
+        let plan = self.input.plan;
+        self.object("\"original_event_data\":{", &plan.original_event_data);
+        self.custom_data();
+        self.out.push(b'}');
+    }
+
+    /// The JSON at a slot, unless it is empty.
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> Option<&'a str> {
+        match self.scope.cells.get(slot) {
+            Some(raw) if !json_text::is_empty(raw) => Some(raw),
+            _ => None,
+        }
+    }
+
+    /// Those of these fields that can have a value; all of them if the trace is told about the others.
+    #[inline]
+    pub(super) fn within(&self, fields: &'e Fields) -> Within<'e, 'e, 'a> {
+        fields.within(self.scope.cells, T::WANTS_ABSENT)
+    }
+
+    /// The first value of a field that `read` can use, and where it was found. Reports those that it cannot use.
+    pub(super) fn first<R>(
+        &mut self,
+        field: &'e FieldPlan,
+        read: impl Fn(&'a str) -> Result<R, Omitted>,
+    ) -> Option<(R, Origin)> {
+        for slot in &field.slots {
+            let Some(raw) = self.get(*slot) else {
+                continue;
+            };
+            match read(raw) {
+                Ok(value) => return Some((value, Origin::Slot(*slot))),
+                Err(why) => self.omitted(field, Origin::Slot(*slot), why),
+            }
+        }
+        None
+    }
+
+    /// Starts a field: a comma if one is due, and the key.
+    pub(super) fn key(&mut self, field: &FieldPlan) {
+        json::comma(&mut self.out);
+        self.append(&field.key);
+    }
+
+    /// Appends what is JSON already.
+    pub(super) fn append(&mut self, json: &str) {
+        json::raw(json, &mut self.out);
+    }
+
+    /// Reports a field that was written.
+    pub(super) fn sent(&mut self, field: &FieldPlan, origin: Origin, rule: &str) {
+        let (scope, paths) = (self.scope, self.input.paths);
+        self.trace
+            .sent(|| scope.name(field), || scope.describe(paths, origin), rule);
+    }
+
+    /// Reports a field that was written without a plan.
+    pub(super) fn sent_by_name(&mut self, name: &str, from: &str, rule: &str) {
+        self.trace
+            .sent(|| name.to_owned(), || from.to_owned(), rule);
+    }
+
+    /// Reports a value that could not be used.
+    pub(super) fn omitted(&mut self, field: &FieldPlan, origin: Origin, why: Omitted) {
+        let (scope, paths) = (self.scope, self.input.paths);
+        self.trace
+            .omitted(|| scope.name(field), || scope.describe(paths, origin), why);
+    }
+
+    /// Reports a field without a usable value.
+    pub(super) fn absent(&mut self, field: &FieldPlan) {
+        let (scope, Input { paths, plan, .. }) = (self.scope, self.input);
+        self.trace.absent(
+            || scope.name(field),
+            || {
+                plan.slots(field)
+                    .map(|slot| scope.describe(paths, Origin::Slot(slot)))
+                    .collect()
+            },
+        );
+    }
+}

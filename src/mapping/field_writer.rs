@@ -1,0 +1,106 @@
+//! Parameters that need nothing but their own value, and objects of them.
+
+use super::event_writer::{EventWriter, Origin};
+use super::plan::{FieldPlan, Fields};
+use super::trace::Trace;
+use super::{json, value};
+use crate::extract::Slot;
+use crate::identity;
+use crate::omitted::Omitted;
+use crate::payload::rule::rule;
+use crate::words;
+
+impl<'e, T: Trace> EventWriter<'e, '_, T> {
+    /// Writes an object of plain parameters, unless none of them has a value.
+    pub(super) fn object(&mut self, opening: &str, fields: &'e Fields) {
+        let mark = self.out.len();
+        json::comma(&mut self.out);
+        self.append(opening);
+        let start = self.out.len();
+        for field in self.within(fields) {
+            self.plain(field);
+        }
+        if self.out.len() == start {
+            self.out.truncate(mark);
+        } else {
+            self.out.push(b'}');
+        }
+    }
+
+    /// Writes a parameter that needs nothing but its own value.
+    pub(super) fn plain(&mut self, field: &'e FieldPlan) {
+        if let Some(raw) = &field.constant {
+            return self.configured(field, raw, Origin::Constant);
+        }
+        let mark = self.out.len();
+        for slot in &field.slots {
+            let Some(raw) = self.get(*slot) else {
+                continue;
+            };
+            let origin = Origin::Slot(*slot);
+            if self.may_be_of_a_person(field, *slot) {
+                self.omitted(field, origin, Omitted::PerhapsAPerson);
+                continue;
+            }
+            self.key(field);
+            if value::can_copy(field.kind, raw) {
+                self.append(raw);
+                return self.sent(field, origin, rule(field.kind));
+            }
+            let written = match value::append(field.kind, raw, &mut self.out) {
+                Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => {
+                    Err(Omitted::AnEmail)
+                }
+                written => written,
+            };
+            match written {
+                Ok(()) => return self.sent(field, origin, rule(field.kind)),
+                Err(why) => {
+                    self.out.truncate(mark);
+                    self.omitted(field, origin, why);
+                }
+            }
+        }
+        if let Some(raw) = &field.default {
+            return self.configured(field, raw, Origin::Default);
+        }
+        if field.fallback.is_none() {
+            self.absent(field);
+        }
+    }
+
+    /// Writes a value of the configuration.
+    fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) {
+        let mark = self.out.len();
+        self.key(field);
+        match value::append(field.kind, raw, &mut self.out) {
+            Ok(()) => self.sent(field, origin, rule(field.kind)),
+            Err(why) => {
+                self.out.truncate(mark);
+                self.omitted(field, origin, why);
+            }
+        }
+    }
+
+    /// Whether an item's name could be a person's, because a person's traits are beside it.
+    fn may_be_of_a_person(&self, field: &FieldPlan, slot: Slot) -> bool {
+        let name = self.input.plan.name.as_ref();
+        self.scope.item.is_none()
+            && name.is_some_and(|name| name.slot == slot)
+            && field.is_item_name()
+            && name.is_some_and(|name| {
+                let mut traits = name.traits.iter();
+                traits.any(|slot| self.get(*slot).is_some())
+            })
+    }
+}
+
+/// Whether some JSON text contains an e-mail address.
+fn holds_an_email(json: &[u8]) -> bool {
+    if !words::has(json, |byte| byte == b'@') {
+        return false;
+    }
+    let text = String::from_utf8_lossy(json);
+    let mut parts = text.split(|c: char| c.is_whitespace() || "\"\\,;:()[]<>".contains(c));
+    parts.any(|part| identity::is_email(part.trim_matches('.')))
+}

@@ -1,0 +1,190 @@
+//! What a preset and its overrides are compiled to: which event becomes what, and how each parameter gets its value.
+//!
+//! Everything here is made by `compile` when the options are read, and only followed afterwards.
+
+mod field;
+mod fields;
+
+pub(crate) use field::FieldPlan;
+pub(crate) use fields::{Fields, Within};
+
+use crate::extract::{Keys, List, Slot};
+use crate::identity::{Alpha2, Field};
+use crate::path::Path;
+use crate::payload::action_source::ActionSource;
+use crate::payload::{Kind, Section};
+use crate::preset::comparable;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What mapping does in the same way for all events of a sink.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The pixel that receives the events; the record's partition.
+    pub(crate) pixel_id: Arc<str>,
+    /// For events that do not say where they took place.
+    pub(crate) action_source: ActionSource,
+    /// For amounts without a currency.
+    pub(crate) default_currency: Option<&'static str>,
+    /// For phone numbers without a country.
+    pub(crate) default_country: Option<Alpha2>,
+    /// Whether external ids are hashed.
+    pub(crate) hash_external_id: bool,
+    /// Whether an event without a browser id gets one that is made from its anonymous id.
+    pub(crate) generate_fbp: bool,
+    /// Country and state of limited data use, for events that do not say so themselves.
+    pub(crate) limited_data_use: Option<(u64, u64)>,
+}
+
+/// The plans of all events of a preset with its overrides.
+#[derive(Debug, Default)]
+pub(crate) struct Plans {
+    /// In the order of the events' names.
+    events: Vec<EventPlan>,
+    /// The index in `events` of a name's plan, by the name in its comparable form.
+    by_name: HashMap<Box<str>, usize>,
+    /// The same by the name as the tables spell it. Most events use that spelling, and need no comparable form and no hash
+    /// of it then.
+    by_spelling: Keys,
+    /// For events that no table names, where those are sent.
+    pub(crate) unmapped: Option<EventPlan>,
+}
+
+impl Plans {
+    /// Adds the plan of the events that a table names `spelling`; `name` is its comparable form.
+    pub(super) fn add(&mut self, spelling: &str, name: &str, plan: EventPlan) {
+        let index = self.events.len();
+        self.events.push(plan);
+        self.by_spelling.insert(spelling, index);
+        self.by_name.insert(name.into(), index);
+    }
+
+    /// The plan for events of this name. `key` is overwritten.
+    pub(crate) fn find(&self, name: &str, key: &mut String) -> Option<&EventPlan> {
+        let index = self.by_spelling.find_text(name).or_else(|| {
+            comparable(name, key);
+            self.by_name.get(key.as_str()).copied()
+        });
+        self.events.get(index?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &EventPlan> {
+        self.events.iter().chain(&self.unmapped)
+    }
+}
+
+/// What one kind of event becomes.
+#[derive(Debug, Default)]
+pub(crate) struct EventPlan {
+    /// Meta's event name; `None` keeps the event's own.
+    pub(crate) meta_name: Option<Box<str>>,
+    /// For people: source event name → Meta event name.
+    pub(crate) label: Arc<str>,
+    pub(crate) full_name: Option<FieldPlan>,
+    pub(crate) visitor_id: Option<FieldPlan>,
+    pub(crate) click_id: Option<FieldPlan>,
+    pub(crate) event_time: Option<FieldPlan>,
+    pub(crate) event_id: Option<FieldPlan>,
+    pub(crate) action_source: Option<FieldPlan>,
+    pub(crate) messaging_channel: Option<FieldPlan>,
+    pub(crate) limited_data_use: LimitedDataUsePlan,
+    /// The other parameters at the top of the event, in the order of sending, like those of all further sections.
+    pub(crate) event: Fields,
+    pub(crate) user_data: Fields,
+    pub(crate) extinfo: Fields,
+    pub(crate) app_data: Fields,
+    pub(crate) original_event_data: Fields,
+    pub(crate) custom_data: Fields,
+    pub(crate) store_data: Fields,
+    pub(crate) items: Option<ItemsPlan>,
+    /// The `name` in the properties, if it can be an item's.
+    pub(crate) name: Option<AmbiguousName>,
+}
+
+impl EventPlan {
+    /// Sets a field that has a member of its own; returns one that belongs to a section's list.
+    pub(super) fn set(&mut self, section: Section, field: FieldPlan) -> Option<FieldPlan> {
+        let member = match (section, &*field.name) {
+            (Section::Source, "source.full_name") => &mut self.full_name,
+            (Section::Source, "source.visitor_id") => &mut self.visitor_id,
+            (Section::Source, _) => &mut self.click_id,
+            (Section::Event, "event_time") => &mut self.event_time,
+            (Section::Event, "event_id") => &mut self.event_id,
+            (Section::Event, "action_source") => &mut self.action_source,
+            (Section::Event, "messaging_channel") => &mut self.messaging_channel,
+            (Section::Event, "data_processing_options") => &mut self.limited_data_use.options,
+            (Section::Event, "data_processing_options_country") => {
+                &mut self.limited_data_use.country
+            }
+            (Section::Event, "data_processing_options_state") => &mut self.limited_data_use.state,
+            _ => return Some(field),
+        };
+        *member = Some(field);
+        None
+    }
+
+    /// The list of a section's fields. The plan of the items holds those of items.
+    pub(super) fn section(&mut self, section: Section) -> Option<&mut Fields> {
+        match section {
+            Section::Source | Section::Contents => None,
+            Section::Event => Some(&mut self.event),
+            Section::UserData => Some(&mut self.user_data),
+            Section::ExtInfo => Some(&mut self.extinfo),
+            Section::AppData => Some(&mut self.app_data),
+            Section::OriginalEventData => Some(&mut self.original_event_data),
+            Section::StoreData => Some(&mut self.store_data),
+            Section::CustomData => Some(&mut self.custom_data),
+        }
+    }
+
+    /// Every slot that can give a field of `user_data` its value: its own, and those of the source that it can be made from.
+    pub(crate) fn slots<'p>(&'p self, field: &'p FieldPlan) -> impl Iterator<Item = Slot> + 'p {
+        let source = match field.kind {
+            Kind::Hashed(Field::Fn | Field::Ln) => self.full_name.as_ref(),
+            Kind::ClickId => self.click_id.as_ref(),
+            Kind::BrowserId => self.visitor_id.as_ref(),
+            _ => None,
+        };
+        let of_source = source.into_iter().flat_map(|source| &source.slots);
+        field.slots.iter().chain(of_source).copied()
+    }
+}
+
+/// Where an event says whether the use of its data is limited.
+#[derive(Debug, Default)]
+pub(crate) struct LimitedDataUsePlan {
+    pub(crate) options: Option<FieldPlan>,
+    pub(crate) country: Option<FieldPlan>,
+    pub(crate) state: Option<FieldPlan>,
+}
+
+/// The `name` of an event's properties, which is the item's unless the properties also hold a person's traits: then it can be
+/// the person's.
+#[derive(Debug)]
+pub(crate) struct AmbiguousName {
+    pub(crate) slot: Slot,
+    pub(crate) traits: Vec<Slot>,
+}
+
+/// Where the items of an event are.
+#[derive(Debug)]
+pub(crate) struct ItemsPlan {
+    pub(crate) lists: Vec<ItemList>,
+    pub(crate) own: Option<OwnItemPlan>,
+}
+
+/// Items in a list; the slots of `fields` are those of the list's elements.
+#[derive(Debug)]
+pub(crate) struct ItemList {
+    pub(crate) list: List,
+    pub(crate) path: Path,
+    pub(crate) fields: Fields,
+}
+
+/// The event itself as its one item.
+#[derive(Debug)]
+pub(crate) struct OwnItemPlan {
+    /// It is an item if one of these slots has a value.
+    pub(crate) requires: Vec<Slot>,
+    pub(crate) fields: Fields,
+}

@@ -1,0 +1,66 @@
+//! The plan of one parameter.
+
+use crate::extract::Slot;
+use crate::field_mapping::Derived;
+use crate::identity::Field;
+use crate::payload::{Kind, ParameterId};
+
+/// How one parameter gets its value.
+#[derive(Debug)]
+pub(crate) struct FieldPlan {
+    /// As mappings name it.
+    pub(crate) name: Box<str>,
+    /// Its key as JSON, with the colon: `"em":`. Empty for an element of a list.
+    pub(crate) key: Box<str>,
+    pub(crate) kind: Kind,
+    /// Where its value is looked for, in this order.
+    pub(crate) slots: Box<[Slot]>,
+    /// Where each group of `slots` ends; the first usable value of each group is sent.
+    pub(crate) group_ends: Box<[usize]>,
+    /// JSON texts from the configuration.
+    pub(crate) constant: Option<Box<str>>,
+    pub(crate) default: Option<Box<str>>,
+    /// What it is computed from where no slot holds a usable value.
+    pub(crate) fallback: Option<Derived>,
+    /// Its place in the table of parameters, if Meta knows it.
+    pub(crate) known: Option<ParameterId>,
+}
+
+impl FieldPlan {
+    /// Whether it can have a value although none of its slots does: a constant, or a value made from others.
+    pub(crate) fn can_do_without_slots(&self) -> bool {
+        let is_made_from_others = match self.kind {
+            // From a full name, a URL, the visitor's id, the settings, the price of the only item.
+            Kind::Hashed(Field::Fn | Field::Ln)
+            | Kind::ClickId
+            | Kind::BrowserId
+            | Kind::Currency
+            | Kind::Price => true,
+            _ => self.known == Some(ParameterId::ITEM_QUANTITY),
+        };
+        is_made_from_others
+            || self.constant.is_some()
+            || self.default.is_some()
+            || self.fallback.is_some()
+    }
+
+    /// Whether it holds words that people write: not an id, and not a value with a form of its own.
+    pub(crate) fn is_words(&self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::TextUpTo(_) | Kind::Scalar)
+            && self.name.starts_with("custom_data.")
+            && !self.name.ends_with("id")
+    }
+
+    /// Whether it is the name of an item.
+    pub(crate) fn is_item_name(&self) -> bool {
+        matches!(
+            self.known,
+            Some(ParameterId::CONTENT_NAME | ParameterId::ITEM_TITLE)
+        )
+    }
+
+    /// Known parameters in the order of the table, custom ones after them by name.
+    pub(super) fn sort_key(&self) -> (bool, Option<ParameterId>, &str) {
+        (self.known.is_none(), self.known, &self.name)
+    }
+}

@@ -1,0 +1,32 @@
+//! What mapping reports about its decisions while it works.
+//!
+//! On the hot path that is a tally ([`crate::match_coverage`]), for which all but one of the calls compile to nothing; for
+//! people it is an explanation ([`super::explanation`]).
+
+use crate::omitted::Omitted;
+use crate::payload::identifiers::Identifiers;
+
+/// Observes mapping decisions. Every method defaults to a no-op, and texts are made only by those who want them.
+pub(crate) trait Trace {
+    /// Whether it is told about parameters without a value.
+    const WANTS_ABSENT: bool = false;
+
+    /// A field was written.
+    #[inline]
+    fn sent(&mut self, _: impl FnOnce() -> String, _from: impl FnOnce() -> String, _rule: &str) {}
+    /// A value was found and could not be used.
+    #[inline]
+    fn omitted(
+        &mut self,
+        _: impl FnOnce() -> String,
+        _from: impl FnOnce() -> String,
+        _why: Omitted,
+    ) {
+    }
+    /// No usable value was found at any of the paths where it was looked for.
+    #[inline]
+    fn absent(&mut self, _: impl FnOnce() -> String, _looked_in: impl FnOnce() -> Vec<String>) {}
+    /// The event is sent with these identifiers.
+    #[inline]
+    fn passed(&mut self, _: Identifiers) {}
+}

@@ -1,0 +1,106 @@
+//! Numbers, as JSON numbers or as text.
+
+use crate::json_text;
+use crate::omitted::Omitted;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Whether a value is a number that every receiver can hold. A quick test: it may say no to such a number.
+#[inline]
+pub(crate) fn is_plain(raw: &str) -> bool {
+    /// All below 10^16.
+    const DIGITS: usize = 16;
+    raw.len() <= DIGITS && raw.bytes().all(|b| matches!(b, b'-' | b'.' | b'0'..=b'9'))
+}
+
+/// A JSON number, from a number or from text that is one.
+pub(crate) fn number(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    if matches!(raw.as_bytes()[0], b'-' | b'0'..=b'9') {
+        return finite(raw).map(Cow::Borrowed);
+    }
+    match json_text::text(raw)? {
+        Cow::Borrowed(text) => json_number(text).map(Cow::Borrowed),
+        Cow::Owned(text) => json_number(&text).map(|text| Cow::Owned(text.to_owned())),
+    }
+}
+
+fn json_number(text: &str) -> Result<&str, Omitted> {
+    let number: &RawValue = serde_json::from_str(text).map_err(|_| Omitted::NotANumber)?;
+    if matches!(text.as_bytes()[0], b'-' | b'0'..=b'9') {
+        return finite(number.get());
+    }
+    Err(Omitted::NotANumber)
+}
+
+/// The number, unless no receiver can hold it. Such a number has an exponent or hundreds of digits.
+pub(super) fn finite(text: &str) -> Result<&str, Omitted> {
+    /// The largest double has 309 digits.
+    const ALWAYS_FINITE_DIGITS: usize = 308;
+    if text.len() <= ALWAYS_FINITE_DIGITS && !text.bytes().any(|b| matches!(b, b'e' | b'E')) {
+        return Ok(text);
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(text),
+        _ => Err(Omitted::NotANumber),
+    }
+}
+
+/// A whole number of zero or more, also from `2.0` and `"2"`.
+pub(crate) fn integer(raw: &str) -> Result<u64, Omitted> {
+    /// The largest whole number below which a double is exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let number = number(raw).map_err(|_| Omitted::NotAnInteger)?;
+    if let Ok(whole) = number.parse() {
+        return Ok(whole);
+    }
+    let float: f64 = number.parse().map_err(|_| Omitted::NotAnInteger)?;
+    if float.fract() == 0.0 && (0.0..=EXACT).contains(&float) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked just above"
+        )]
+        return Ok(float as u64);
+    }
+    Err(Omitted::NotAnInteger)
+}
+
+/// A year of four digits.
+pub(crate) fn year(raw: &str) -> Result<u64, Omitted> {
+    match integer(raw) {
+        Ok(year @ 1_000..=9_999) => Ok(year),
+        _ => Err(Omitted::NotAYear),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn only_finite_numbers_are_finite(digits in "-?[0-9]{1,310}(\\.[0-9]{1,20})?") {
+            let is_finite = digits.parse().is_ok_and(f64::is_finite);
+            prop_assert_eq!(finite(&digits).is_ok(), is_finite);
+        }
+    }
+
+    #[test]
+    fn a_whole_number_stays_exact() {
+        assert_eq!(integer("9007199254740993"), Ok(9_007_199_254_740_993));
+        assert_eq!(integer("2.0"), Ok(2));
+        assert_eq!(integer(r#""3""#), Ok(3));
+        for raw in ["1.5", "-1", "1e300", r#""two""#, "null", "[2]"] {
+            assert_eq!(integer(raw), Err(Omitted::NotAnInteger), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_year_has_four_digits() {
+        assert_eq!(year(r#""2024""#), Ok(2024));
+        assert_eq!(year("24"), Err(Omitted::NotAYear));
+    }
+}

@@ -1,0 +1,104 @@
+//! Why a value of an event is not sent: a closed set of codes, each with a detail for people, for `--explain` and the
+//! console.
+//!
+//! Details start in lower case and have no full stop, like those of `reason.rs`, beside which people read them.
+//!
+//! Invariant: neither code nor detail holds any part of the value.
+
+macro_rules! omissions {
+    ($($name:ident = $code:literal, $detail:literal;)*) => {
+        /// Why a value was omitted from a server event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Omitted {
+            $(#[doc = concat!("`", $code, "`: ", $detail, ".")] $name,)*
+        }
+
+        impl Omitted {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The stable code. Two reasons share one where only the detail differs.
+            pub(crate) const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// What is wrong with the value, for people.
+            pub(crate) const fn detail(self) -> &'static str {
+                match self { $(Self::$name => $detail,)* }
+            }
+        }
+    };
+}
+
+omissions! {
+    // Personal data.
+    Empty = "empty", "nothing is left after normalizing, and the hash of empty text would harm matching";
+    TooLong = "too_long", "it is longer than any real value";
+    Md5Hash = "md5_hash", "it looks like an MD5 hash; Meta matches SHA-256 only";
+    NotAnEmail = "not_an_email", "it does not look like an e-mail address";
+    NotAPhone = "not_a_phone", "it holds no phone number";
+    NoCountryCode = "no_country_code", "the number has no country code, and neither the address nor `default_country` gives one";
+    ImpossibleNumber = "impossible_number", "the number does not exist in the numbering plan of any country";
+    NotAGender = "not_a_gender", "it is not a known word for female or male";
+    NotABirthDate = "not_a_date", "it does not look like a date";
+    IncompleteDate = "incomplete_date", "the date lacks a day, a month or a four-digit year";
+    AmbiguousDate = "ambiguous_date", "day and month could be either way round; send the date as YYYY-MM-DD";
+    ImpossibleDate = "impossible_date", "the date is not in the calendar, before 1900 or in the future";
+    NoLetter = "no_letter", "a place name needs at least one letter";
+    NotAUsZip = "not_a_us_zip", "a ZIP code of the United States begins with five digits";
+    UnknownCountry = "unknown_country", "no country in ISO 3166-1 has this code or name";
+    NotAnIp = "not_an_ip", "it is not an IP address";
+    PrivateIp = "private_ip", "the address is private or local, so it is not the visitor's own";
+    // Ids of browsers and clicks.
+    MalformedCookie = "malformed_cookie", "the cookie is not of the form `fb.<index>.<milliseconds>.<payload>`";
+    MalformedClickId = "malformed_click_id", "the click id is not in the form that Meta issues";
+    ClickTooOld = "click_too_old", "the click is older than 90 days";
+    ClickInFuture = "click_in_future", "the click is later than the event";
+    // Any parameter.
+    Blank = "blank", "it has nothing but white space and control characters";
+    WrongType = "wrong_type", "this parameter does not take this kind of JSON value";
+    NotText = "not_text", "its JSON escapes do not decode to valid text";
+    NotANumber = "not_a_number", "it cannot be read as a number";
+    NotAnInteger = "not_an_integer", "it is not a whole number of zero or more";
+    NotAnAmount = "not_an_amount", "it cannot be read as an amount of money";
+    NotACurrency = "not_a_currency", "it is not an ISO 4217 currency code that Meta accepts";
+    NotABoolean = "not_a_boolean", "it is neither true nor false";
+    NotAllowed = "not_an_allowed_value", "it is not one of the values that Meta documents";
+    NotADate = "not_a_date", "it is in none of the date formats that Meta documents";
+    NotADay = "not_a_day", "it is not a day in the form YYYY-MM-DD";
+    NotATime = "not_a_time", "it is neither ISO 8601 nor a Unix time";
+    NotAYear = "not_a_year", "a year has four digits";
+    NotAUrl = "not_a_url", "it is not an absolute URL";
+    NotDigits = "not_digits", "an id of Meta's has digits only, 24 at most";
+    NotALeadId = "not_a_lead_id", "a lead id has 15 to 17 digits";
+    NotAStoreCode = "not_a_store_code", "a store code has letters and digits only, 64 at most";
+    // Parameters that depend on others.
+    NotAPlatform = "not_a_platform", "app events carry device information for Android and iOS only";
+    NoDevice = "no_device", "an all-zero id means device tracking is off";
+    NotIos = "not_ios", "only iOS devices have a vendor id";
+    NotLimited = "not_limited", "country and state apply only where data use is limited";
+    NoCurrency = "no_currency", "an amount has no meaning without a currency";
+    NoId = "no_id", "an item without an id is not accepted by Meta";
+    PerhapsAPerson = "perhaps_a_person", "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`";
+    AnEmail = "an_email", "it contains an e-mail address, which Meta must receive hashed or not at all";
+    TooMany = "too_many", "only the first 2000 items are sent";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_detail_starts_in_lower_case_without_a_full_stop_and_is_unique() {
+        let mut details = HashSet::new();
+        for omitted in Omitted::ALL {
+            let (code, detail) = (omitted.code(), omitted.detail());
+            let starts_low = detail.starts_with(|c: char| c.is_ascii_lowercase());
+            assert!(starts_low && !detail.ends_with('.'), "{detail}");
+            let is_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            assert!(code.bytes().all(is_code), "{code}");
+            assert!(details.insert(detail), "{detail}");
+        }
+    }
+}
