@@ -1,14 +1,15 @@
-//! Any bytes as a sequence of events that one thread reads one after the other.
+//! Any bytes as a sequence of JSON texts that one thread reads one after the other, along paths of every kind.
 //!
 //! What must hold: what is found in a text does not depend on the texts before it, and is what serde_json finds there; a
 //! text that serde_json can read is never rejected.
 
 #![no_main]
 
+use json_paths::{Path, Paths, Readings};
 use libfuzzer_sys::fuzz_target;
 
 // `TEXT \0 TEXT \0 …`, because JSON never contains a zero byte. Each text is also read with other white space, and every
-// second one with padding, because no guess is made within the last bytes of a text.
+// second one with padding, because nothing is predicted within the last bytes of a text.
 fuzz_target!(|bytes: &[u8]| {
     let texts = bytes.split(|byte| *byte == 0);
     let texts: Vec<_> = texts
@@ -23,8 +24,32 @@ fuzz_target!(|bytes: &[u8]| {
         );
     }
     let read: Vec<_> = read.iter().map(String::as_str).collect();
-    meta_conversions::fuzzing::read_sequence(&read);
+    check(&read);
 });
+
+/// Reads the texts in every way, and compares what was found.
+fn check(texts: &[&str]) {
+    let mut paths = Paths::default();
+    let path = |written: &str| Path::parse(written).expect("a good path");
+    for written in ["a", "a.b", "a.b.c", "b", "b.a", "c[0]", "c[1].a"] {
+        paths.slot(&path(written));
+    }
+    for written in ["d", "a.d", "c"] {
+        let (_, elements) = paths.list(&path(written));
+        for written in ["a", "b.c", "c[1]"] {
+            elements.slot(&path(written));
+        }
+    }
+    let Readings {
+        in_sequence,
+        stateless,
+        by_serde_json,
+        fallback_reads,
+    } = paths.readings(texts);
+    assert_eq!(in_sequence, stateless, "memory changes what is found");
+    assert_eq!(stateless, by_serde_json, "the walk finds other values than serde_json");
+    assert_eq!(fallback_reads, 0, "the walk rejected JSON");
+}
 
 /// The text with this white space, and no other, after each comma, colon and opening bracket outside of strings.
 fn spaced(text: &str, space: &str) -> String {
