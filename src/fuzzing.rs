@@ -1,7 +1,5 @@
 //! What the fuzz targets of `fuzz/` reach inside this crate. Compiled for them only (`cfg(fuzzing)`); not an interface.
 
-use crate::extract::{Paths, Readings};
-use crate::path::Path;
 use crate::response::{self, Answer, Code};
 use reqwest::header::{HeaderMap, HeaderValue};
 
@@ -26,37 +24,4 @@ pub fn read_answer(status: u16, header: &[u8], body: &[u8]) -> String {
         Answer::Blocked(reason) | Answer::Invalid { reason, .. } => reason.detail.into_owned(),
         Answer::Refused(refusal) => refusal.because(Code::RefusedInvalid).detail.into_owned(),
     }
-}
-
-/// Reads texts one after the other on this thread, as a sink does, along paths of every kind; then without memory and by
-/// serde_json.
-///
-/// # Panics
-///
-/// When the results differ, or the walk rejects what serde_json accepts.
-pub fn read_sequence(texts: &[&str]) {
-    let mut paths = Paths::default();
-    let path = |written: &str| Path::parse(written).expect("a good path");
-    for written in ["a", "a.b", "a.b.c", "b", "b.a", "c[0]", "c[1].a"] {
-        paths.slot(&path(written));
-    }
-    for written in ["d", "a.d", "c"] {
-        let (_, items) = paths.list(&path(written));
-        for written in ["a", "b.c", "c[1]"] {
-            items.slot(&path(written));
-        }
-    }
-    let readings = paths.readings(texts);
-    let Readings {
-        in_sequence,
-        stateless,
-        by_serde_json,
-        fallback_reads,
-    } = &readings;
-    assert_eq!(in_sequence, stateless, "memory changes what is found");
-    assert_eq!(
-        stateless, by_serde_json,
-        "the walk finds other things than serde_json"
-    );
-    assert_eq!(*fallback_reads, 0, "the walk rejected JSON");
 }

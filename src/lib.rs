@@ -2,7 +2,7 @@
 //!
 //! One event's journey, step by step:
 //!
-//! 1. `extract` reads the event's bytes once, along the paths that the preset names;
+//! 1. [`json_paths`] reads the event's bytes once, along the paths that the preset names;
 //! 2. `consent` decides whether it may leave;
 //! 3. `mapping` makes a server event of it, as `preset` and the options in `config` say;
 //! 4. `identity` normalizes and hashes personal data on the way, the only door for it;
@@ -13,10 +13,10 @@
 //! The crate registers itself: a host that links it (`use meta_conversions as _;`) finds the sink under the name
 //! `meta_conversions` in [`pipeline_core::Registry`], and needs nothing else of it.
 
+mod byte_search;
 mod config;
 mod consent;
 mod delivery;
-mod extract;
 mod field_mapping;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -26,7 +26,6 @@ mod json_text;
 mod mapping;
 mod match_coverage;
 mod omitted;
-mod path;
 mod payload;
 mod preset;
 mod reason;
@@ -36,7 +35,22 @@ mod response;
 mod sink;
 mod token;
 mod validate;
-mod words;
+
+/// The reader of events under the names that mapping and consent use.
+mod extract {
+    #[cfg(test)]
+    pub(crate) use json_paths::fault;
+    pub(crate) use json_paths::{
+        Found, Keys, List, MAX_ELEMENTS, ObjectView as Cells, Paths, ReadError as Unreadable, Slot,
+        SlotBits,
+    };
+}
+
+mod path {
+    pub(crate) use json_paths::Path;
+}
+
+use byte_search as words;
 
 pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::COMPONENT;

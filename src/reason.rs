@@ -2,8 +2,7 @@
 //!
 //! What delivery adds to the set stands in `response/table.rs`.
 
-use crate::extract::Unreadable;
-use crate::path::Path;
+use json_paths::{Path, ReadError};
 use pipeline_core::Reason;
 
 macro_rules! reasons {
@@ -41,8 +40,19 @@ pub(crate) fn consent_unreadable(place: &Path, categories: &str, expected: &str)
     )
 }
 
-pub(crate) fn malformed_json(why: Unreadable) -> Reason {
-    Reason::new("malformed_json", why.to_string())
+pub(crate) fn malformed_json(why: ReadError) -> Reason {
+    let detail = match why {
+        ReadError::NotAnObject => "the event is not a JSON object".to_owned(),
+        ReadError::NotUtf8 { valid } => {
+            format!("the event is not valid UTF-8 from byte {valid} on")
+        }
+        ReadError::Cut { byte } => {
+            format!("the event ends in the middle of its JSON, after {byte} bytes")
+        }
+        ReadError::Malformed { byte } => format!("the event is not valid JSON at byte {byte}"),
+        other => format!("the event cannot be read: {other}"),
+    };
+    Reason::new("malformed_json", detail)
 }
 
 pub(crate) fn too_old(days: i64) -> Reason {

@@ -1,17 +1,18 @@
-//! Any bytes as a sequence of events that one thread reads one after the other.
+//! Any bytes as a sequence of JSON texts that one thread reads one after the other, along paths of every kind.
 //!
 //! What must hold: what is found in a text does not depend on the texts before it, and is what serde_json finds there; a
 //! text that serde_json can read is never rejected.
 
 #![no_main]
 
+use json_paths::{Path, Paths, Readings};
 use libfuzzer_sys::fuzz_target;
 
 /// After which characters the white space of each further reading of a text is added.
 const STYLES: &[&str] = &["", ":", ",:", "", ",", ",:{["];
 
 // `TEXT \0 TEXT \0 …`, because JSON never contains a zero byte. Each text is read as it is, and then in other styles with
-// padding, because no guess is made within the last bytes of a text.
+// padding, because nothing is predicted within the last bytes of a text.
 fuzz_target!(|bytes: &[u8]| {
     let texts = bytes.split(|byte| *byte == 0);
     let texts = texts.filter_map(|text| std::str::from_utf8(text).ok());
@@ -22,8 +23,35 @@ fuzz_target!(|bytes: &[u8]| {
         read.extend(styles.map(|after| spaced(text, after, space) + &" ".repeat(64)));
     }
     let read: Vec<_> = read.iter().map(String::as_str).collect();
-    meta_conversions::fuzzing::read_sequence(&read);
+    check(&read);
 });
+
+/// Reads the texts in every way, and compares what was found.
+fn check(texts: &[&str]) {
+    let mut paths = Paths::default();
+    let path = |written: &str| Path::parse(written).expect("a good path");
+    for written in ["a", "a.b", "a.b.c", "b", "b.a", "c[0]", "c[1].a"] {
+        paths.slot(&path(written));
+    }
+    for written in ["d", "a.d", "c"] {
+        let (_, elements) = paths.list(&path(written));
+        for written in ["a", "b.c", "c[1]"] {
+            elements.slot(&path(written));
+        }
+    }
+    let Readings {
+        in_sequence,
+        stateless,
+        by_serde_json,
+        fallback_reads,
+    } = paths.readings(texts);
+    assert_eq!(in_sequence, stateless, "memory changes what is found");
+    assert_eq!(
+        stateless, by_serde_json,
+        "the walk finds other values than serde_json"
+    );
+    assert_eq!(fallback_reads, 0, "the walk rejected JSON");
+}
 
 /// The text with white space only after these characters, as far as it is outside of strings.
 fn spaced(text: &str, after: &str, space: &str) -> String {

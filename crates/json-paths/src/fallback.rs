@@ -1,14 +1,20 @@
 //! Reads texts that the walk rejects although they are JSON, so that a fault of the walk never costs an event.
 //!
 //! In goes a text that the walk has rejected. serde_json decides whether it is JSON. If it is, it is walked once more
-//! without guesses ([`Memory::Off`]); if that walk rejects it too, serde_json splits it value by value along the same
-//! paths. Neither depth nor the size of numbers matters for that, because values are kept as raw text. Each object that is
+//! without predictions ([`Memory::Off`]); if that walk rejects it too, serde_json splits it value by value along the same
+//! paths. Neither depth nor the size of numbers matters for that, because values are kept as raw text. Each text that is
 //! read here is counted.
 //!
 //! Invariant: what is still rejected is what the walk rejects on purpose: a key that is not valid text, or a number that
 //! no double can hold, in an object or list through which a path leads.
 
-use super::{Broken, Found, Memory, Node, Paths, Rows, Scanner, Sheet, Unreadable, is_object};
+use crate::cursor::{Cursor, walk};
+use crate::error::ReadError;
+use crate::found::Found;
+use crate::paths::{Node, Paths};
+use crate::prediction::Memory;
+use crate::rows::ListRows;
+use crate::scan::{Broken, Scanner, is_object};
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
@@ -21,30 +27,32 @@ use std::sync::atomic::Ordering;
 ///
 /// When it is not JSON, not an object, or contains what is rejected on purpose. The error has serde_json's position.
 #[cold]
-pub(super) fn read<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, Unreadable> {
-    serde_json::from_str::<IgnoredAny>(text)?;
+pub(crate) fn read<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, ReadError> {
+    let rejected = |error: serde_json::Error| ReadError::of_json(text, &error);
+    serde_json::from_str::<IgnoredAny>(text).map_err(rejected)?;
     if !is_object(text) {
-        return Err(Unreadable::NotAnObject);
+        return Err(ReadError::NotAnObject);
     }
-    let found = paths.walk(text, Memory::Off);
+    let found = walk(paths, text, Memory::Off);
     if let Ok(found) = found.or_else(|Broken| by_serde_json(paths, text)) {
         paths.fallback_reads.fetch_add(1, Ordering::Relaxed);
         return Ok(found);
     }
-    let fault = serde_json::from_str::<serde_json::Value>(text).map(drop);
-    let column = text.len();
-    Err(fault.map_or_else(Unreadable::from, |()| Unreadable::Malformed { column }))
+    // A tree of values decodes keys and numbers, so its error says which of them was rejected on purpose.
+    let rejection = serde_json::from_str::<serde_json::Value>(text).map(drop);
+    let byte = text.len();
+    Err(rejection.map_or_else(rejected, |()| ReadError::Malformed { byte }))
 }
 
 /// Reads a text with serde_json only. Finds the same values as the walk.
-pub(super) fn by_serde_json<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, Broken> {
+pub(crate) fn by_serde_json<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, Broken> {
     let mut found = Found::new(text, paths, Memory::Off);
     let whole = serde_json::from_str(text).map_err(|_| Broken)?;
-    found.sheet(paths).raw_value(text, whole, 0)?;
+    Cursor::of_text(&mut found, paths).raw_value(text, whole, 0)?;
     Ok(found)
 }
 
-impl Sheet<'_, '_> {
+impl Cursor<'_, '_> {
     /// Reads the value of a node; `value` is a part of `text`. Recurses once per step of a path.
     fn raw_value<'a>(
         &mut self,
@@ -74,35 +82,35 @@ impl Sheet<'_, '_> {
         value: &'a RawValue,
         node: &Node,
     ) -> Result<(), Broken> {
-        if !node.places.is_empty() {
-            let mut place = 0;
+        if !node.indexes.is_empty() {
+            let mut index = 0;
             each_element(value, |value| {
-                let known = node.places.iter().find(|(known, _)| *known == place);
-                place += 1;
-                known.map_or(Ok(()), |(_, child)| self.raw_value(text, value, *child))
+                let child = node.at_index(index);
+                index += 1;
+                child.map_or(Ok(()), |child| self.raw_value(text, value, child))
             })?;
         }
         if let Some(list) = node.list {
-            let paths = &self.paths.lists[list.0];
-            self.lists[list.0].raw_read(paths, text, value)?;
+            let paths = &self.paths.lists[list.0].0;
+            raw_elements(&mut self.lists[list.0], paths, text, value)?;
         }
         Ok(())
     }
 }
 
-impl Rows {
-    fn raw_read<'a>(
-        &mut self,
-        paths: &Paths,
-        text: &'a str,
-        value: &'a RawValue,
-    ) -> Result<(), Broken> {
-        self.start(paths, Memory::Off);
-        each_element(value, |value| match self.next(paths, text.len()) {
-            Some(mut sheet) => sheet.raw_value(text, value, 0),
+fn raw_elements<'a>(
+    rows: &mut ListRows,
+    paths: &Paths,
+    text: &'a str,
+    value: &'a RawValue,
+) -> Result<(), Broken> {
+    rows.start(paths, Memory::Off);
+    each_element(value, |value| {
+        match Cursor::of_element(rows, paths, text.len()) {
+            Some(mut cursor) => cursor.raw_value(text, value, 0),
             None => Ok(()),
-        })
-    }
+        }
+    })
 }
 
 /// The positions in `text` where a value that is a part of it starts and ends.

@@ -77,7 +77,7 @@ pub(super) const STYLES: &[(&str, Style)] = &[
     ("mixed in another way", Style::Mixed(2)),
 ];
 
-/// More bytes than a guess is compared with at once.
+/// More bytes than a separator has.
 const TAIL: &str = "                                                                ";
 
 const fn after(comma: &'static str, colon: &'static str) -> Style {

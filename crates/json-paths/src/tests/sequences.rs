@@ -1,9 +1,10 @@
 //! Texts that one thread reads one after the other, compared with readings without memory and with serde_json.
 
-use super::super::*;
 use super::path;
 use super::style::{STYLES, Style, reordered};
-use crate::extract::fault::{Failing, with};
+use crate::fault::{Failing, with};
+use crate::prediction::MAX_UNMAPPED_KEYS;
+use crate::{Found, List, Paths, Slot};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -48,8 +49,8 @@ fn pointer(written: &str) -> String {
     )
 }
 
-/// Reads texts in every way, and compares the results with each other and with serde_json's values. A text without a
-/// value must be rejected.
+/// Reads texts in every way, and compares the results with each other and with serde_json's values. A text whose value
+/// is `None` must be rejected.
 fn check(texts: &[(String, Option<Value>)]) -> Result<(), TestCaseError> {
     let paths = paths();
     let slices: Vec<_> = texts.iter().map(|(text, _)| text.as_str()).collect();
@@ -119,7 +120,7 @@ fn event() -> Value {
     json!({
         "type": "track", "event": "Order Completed", "u": { "a": [{ "b": 1 }], "v": {} }, "empty": {}, "none": [],
         "a": { "a": { "a": 12.5, "u": null }, "b": { "c": "x\n" }, "items": [{ "a": 1 }, {}, 7, { "b": [{ "c": 2 }] }] },
-        "a key that is longer than any glue": true,
+        "a key that is longer than any separator": true,
         "b": ["first", { "a": -1e5 }], "": 0,
         "items": [{ "a": 1, "b": "two", "u": 0 }, { "b": "two", "a": { "b": 3 } }, { "a": 1, "b": "two", "u": 0 }],
         "c": { "deep": { "deeper": "\u{e9}" } }, "w": false,
@@ -169,9 +170,9 @@ fn white_space_may_differ_from_value_to_value_within_one_text() {
 }
 
 #[test]
-fn more_unknown_keys_than_are_remembered_change_nothing() {
+fn more_unmapped_keys_than_are_remembered_change_nothing() {
     let mut many = Map::new();
-    for number in 0..2 * MAX_UNKNOWN {
+    for number in 0..2 * MAX_UNMAPPED_KEYS {
         many.insert(format!("u{number}"), json!(number));
         if number % 50 == 0 {
             many.insert(SOUGHT[number / 50].to_owned(), json!({ "a": number }));
@@ -188,12 +189,12 @@ fn more_unknown_keys_than_are_remembered_change_nothing() {
     check(&texts).expect("right values");
     let found = paths();
     let found = found.read(&texts[0].0).expect("JSON");
-    let guesses = &found.marks.guesses;
-    assert_eq!(guesses.all.len(), 2 * guesses.of.1 + MAX_UNKNOWN);
+    let unmapped = found.scratch().prediction().unmapped();
+    assert_eq!(unmapped, MAX_UNMAPPED_KEYS);
 }
 
 #[test]
-fn two_trees_of_the_same_size_read_in_turns_share_no_guesses() {
+fn two_trees_of_the_same_size_read_in_turns_share_no_predictions() {
     let tree = |values: [&str; 3], items: [&str; 2]| {
         let mut paths = Paths::default();
         let slots = values.map(|written| paths.slot(&path(written)));
@@ -268,7 +269,7 @@ fn entries(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> 
         "u",
         "v",
         "",
-        "a key that is longer than any glue",
+        "a key that is longer than any separator",
     ];
     let keys = prop::sample::subsequence(keys.to_vec(), 0..8);
     (keys, prop::collection::vec(value, 8)).prop_map(|(keys, values)| {
@@ -306,7 +307,7 @@ fn text(objects: &[Value], (object, style, is_reordered, cut): &Step) -> (String
     let mut text = style.write(&value);
     if let Some(cut) = cut {
         let end = text.floor_char_boundary(cut.index(text.len()));
-        // Padded, because no guess is made within the last bytes of a text.
+        // Padded, because nothing is predicted within the last bytes of a text.
         text = text[..end].to_owned() + &" ".repeat(64);
     }
     let value = serde_json::from_str(&text).ok();

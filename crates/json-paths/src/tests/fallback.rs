@@ -1,8 +1,8 @@
 //! JSON that the walk rejects is read by the fallback parser and counted; what is not JSON is rejected as before.
 
-use super::super::*;
 use super::path;
-use crate::extract::fault::{Failing, with};
+use crate::fault::{Failing, with};
+use crate::{Found, MAX_ELEMENTS, Paths, ReadError};
 
 const FAILING: [Failing; 2] = [Failing::WithMemory, Failing::All];
 
@@ -84,7 +84,7 @@ fn text_that_is_not_json_is_rejected_for_the_same_reason_and_not_counted() {
         for walks in FAILING {
             assert_eq!(
                 with(walks, || paths.read(text)).expect_err(text),
-                Unreadable::NotAnObject,
+                ReadError::NotAnObject,
                 "{text}"
             );
         }
@@ -110,7 +110,7 @@ fn what_the_walk_rejects_on_purpose_is_rejected_by_the_fallback_parser_too() {
     ] {
         let rejected = paths.read(text).expect_err(text);
         assert!(
-            matches!(rejected, Unreadable::Malformed { .. }),
+            matches!(rejected, ReadError::Malformed { .. }),
             "{text}: {rejected:?}"
         );
         for walks in FAILING {
@@ -125,13 +125,10 @@ fn what_the_walk_rejects_on_purpose_is_rejected_by_the_fallback_parser_too() {
 }
 
 #[test]
-fn a_thread_learns_guesses_again_after_it_used_the_fallback_parser() {
+fn a_thread_learns_predictions_again_after_it_used_the_fallback_parser() {
     let paths = paths();
     let text = format!(r#"{{"f":1,"a":{{"b":2}}}}{}"#, " ".repeat(64));
-    let learned = |found: Found<'_>| {
-        let guesses = found.marks.guesses.all.iter();
-        guesses.filter(|guess| guess.child != 0).count()
-    };
+    let learned = |found: Found<'_>| found.scratch().prediction().learned();
     assert_eq!(learned(paths.read(&text).expect("JSON")), 3);
     let fallback = with(Failing::WithMemory, || paths.read(&text));
     assert_eq!(learned(fallback.expect("JSON")), 0);

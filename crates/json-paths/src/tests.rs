@@ -4,7 +4,7 @@ mod fallback;
 mod sequences;
 mod style;
 
-use super::*;
+use crate::{MAX_ELEMENTS, Path, Paths, ReadError, SlotBits};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn a_value_and_something_inside_it_can_both_be_wanted() {
 }
 
 #[test]
-fn a_list_gives_rows_and_an_element_that_is_no_object_an_empty_one() {
+fn a_list_has_a_row_for_each_element_and_an_empty_one_for_an_element_that_is_not_an_object() {
     let mut paths = Paths::default();
     let (list, item) = paths.list(&path("items"));
     let (id, price) = (item.slot(&path("id")), item.slot(&path("price")));
@@ -67,7 +67,7 @@ fn a_list_gives_rows_and_an_element_that_is_no_object_an_empty_one() {
 }
 
 #[test]
-fn a_list_can_be_read_by_places_as_well() {
+fn a_list_can_be_read_by_index_as_well() {
     let mut paths = Paths::default();
     let (list, item) = paths.list(&path("items"));
     let id = item.slot(&path("id"));
@@ -97,6 +97,99 @@ fn a_list_is_cut_at_its_bound() {
 #[test]
 fn the_last_of_two_equal_keys_counts() {
     assert_eq!(get("a.b", r#"{"a":{"b":1},"a":{"b":2}}"#), Some("2"));
+    let first_inside = r#"{"a":{"b":1},"a":{"c":2}}"#;
+    assert_eq!(get("a", first_inside), Some(r#"{"c":2}"#));
+    assert_eq!(get("a.b", first_inside), Some("1"));
+}
+
+#[test]
+fn a_list_inside_an_element_is_read_by_index_or_as_a_whole() {
+    let mut paths = Paths::default();
+    let (list, item) = paths.list(&path("items"));
+    let (whole, first) = (item.slot(&path("tags")), item.slot(&path("tags[0].id")));
+    let found = paths
+        .read(r#"{"items":[{"tags":[{"id":1}]},{"tags":{}}]}"#)
+        .expect("JSON");
+    let elements: Vec<_> = found.elements(list).collect();
+    assert_eq!(elements[0].get(whole), Some(r#"[{"id":1}]"#));
+    assert_eq!(elements[0].get(first), Some("1"));
+    assert_eq!(
+        (elements[1].get(whole), elements[1].get(first)),
+        (Some("{}"), None)
+    );
+}
+
+#[test]
+fn a_value_that_is_not_a_list_is_reported_and_null_is_not() {
+    let mut paths = Paths::default();
+    let (list, item) = paths.list(&path("items"));
+    item.slot(&path("id"));
+    for (text, expected) in [
+        (r#"{"items":{"id":1}}"#, true),
+        (r#"{"items":"a"}"#, true),
+        (r#"{"items":null}"#, false),
+        (r#"{"items":[]}"#, false),
+        ("{}", false),
+    ] {
+        let found = paths.read(text).expect("JSON");
+        assert_eq!(found.is_not_a_list(list), expected, "{text}");
+        assert_eq!(found.rows(list), (0, false), "{text}");
+    }
+}
+
+#[test]
+fn slots_and_lists_of_other_paths_never_panic_while_reading_a_result() {
+    let (mut paths, mut others) = (Paths::default(), Paths::default());
+    paths.slot(&path("a"));
+    let slots: Vec<_> = (0..200)
+        .map(|number| others.slot(&path(&format!("k{number}"))))
+        .collect();
+    let (list, item) = others.list(&path("items"));
+    let inner = item.slot(&path("id"));
+    let found = paths.read(r#"{"a":1,"items":[{"id":1}]}"#).expect("JSON");
+    assert_eq!(found.get(slots[199]), None);
+    assert_eq!((found.rows(list), found.is_not_a_list(list)), ((0, false), false));
+    assert_eq!(found.element(list, 7).get(inner), None);
+    assert_eq!(found.elements(list).len(), 0);
+}
+
+#[test]
+fn an_element_beyond_the_list_holds_nothing_even_if_an_earlier_list_was_longer() {
+    let mut paths = Paths::default();
+    let (list, item) = paths.list(&path("items"));
+    let id = item.slot(&path("id"));
+    let long = paths.read(r#"{"items":[{"id":1},{"id":2},{"id":3}]}"#);
+    assert_eq!(long.expect("JSON").element(list, 2).get(id), Some("3"));
+    for text in [r#"{"items":[{"id":4}]}"#, r#"{"items":[]}"#, "{}"] {
+        let found = paths.read(text).expect("JSON");
+        for row in found.rows(list).0..4 {
+            assert_eq!(found.element(list, row).get(id), None, "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_bits_of_slots_with_a_value_are_joined() {
+    let mut paths = Paths::default();
+    let slots: Vec<_> = (0..130)
+        .map(|number| paths.slot(&path(&format!("k{number}"))))
+        .collect();
+    let mut bits = SlotBits::default();
+    bits.add(slots[0], 0b1);
+    bits.add(slots[1], 0b10);
+    bits.add(slots[64], 0b100);
+    bits.add(slots[129], 0b1000);
+    bits.add(slots[129], 0b1_0000);
+    for (text, expected) in [
+        ("{}", 0),
+        (r#"{"k2":1,"k128":1}"#, 0),
+        (r#"{"k0":1,"k2":null}"#, 0b1),
+        (r#"{"k1":1,"k64":{}}"#, 0b110),
+        (r#"{"k129":null,"k0":0}"#, 0b1_1001),
+    ] {
+        let found = paths.read(text).expect("JSON");
+        assert_eq!(found.object().bits_of(&bits), expected, "{text}");
+    }
 }
 
 #[test]
@@ -126,7 +219,7 @@ fn what_other_texts_and_other_paths_held_changes_nothing() {
 }
 
 #[test]
-fn what_another_text_began_with_may_not_stand_in_the_middle() {
+fn the_first_key_of_another_text_is_not_accepted_without_its_comma() {
     let mut paths = Paths::default();
     let slot = paths.slot(&path("a.x"));
     for text in [r#"{"a":{"x":1}}"#, r#"{"u":0,"a":{"u":0,"x":1}}"#] {
@@ -155,7 +248,7 @@ fn object() -> impl Strategy<Value = String> {
             "c",
             "u",
             "v",
-            "a key that is longer than any glue",
+            "a key that is longer than any separator",
         ]);
         let space = prop::sample::select(vec!["", " "]);
         let entry = (key, space, inner);
@@ -184,7 +277,7 @@ proptest! {
         prop_assert_eq!(&readings.stateless, &readings.by_serde_json);
         prop_assert_eq!(readings.fallback_reads, 0);
         for text in texts.iter().chain(&texts) {
-            // Guesses are made where the text goes on for a while.
+            // Padded, because nothing is predicted within the last bytes of a text.
             let text = format!("{text}{}", " ".repeat(40));
             let found = paths.read(&text).expect("JSON");
             let expected: Value = serde_json::from_str(&text).expect("JSON");
@@ -203,7 +296,8 @@ proptest! {
     }
 }
 
-/// Whether no object of it has a key twice: of two, serde_json keeps the last whole, and a walk both of their insides.
+/// Whether no object of the text has a key twice. Of two equal keys, serde_json keeps only the last value, and the walk
+/// keeps what it found inside both.
 fn is_single(text: &str) -> bool {
     let value: Value = serde_json::from_str(text).expect("JSON");
     let dense = |text: &str| text.chars().filter(|c| *c != ' ').count();
@@ -216,16 +310,16 @@ fn keys_with_escapes_are_compared_decoded() {
 }
 
 #[test]
-fn what_is_not_an_object_or_not_json_is_said_without_quoting_it() {
+fn text_that_is_not_an_object_or_not_json_is_rejected_with_its_kind_and_position() {
     let paths = Paths::default();
     for (text, expected) in [
-        ("[1]", Unreadable::NotAnObject),
-        ("null", Unreadable::NotAnObject),
-        ("\"EAAB\"", Unreadable::NotAnObject),
-        ("{\"a\":", Unreadable::Cut { column: 5 }),
-        ("", Unreadable::Cut { column: 0 }),
-        ("{\"a\":1} x", Unreadable::Malformed { column: 9 }),
-        ("{'a':1}", Unreadable::Malformed { column: 2 }),
+        ("[1]", ReadError::NotAnObject),
+        ("null", ReadError::NotAnObject),
+        ("\"EAAB\"", ReadError::NotAnObject),
+        ("{\"a\":", ReadError::Cut { byte: 5 }),
+        ("", ReadError::Cut { byte: 0 }),
+        ("{\"a\":1} x", ReadError::Malformed { byte: 9 }),
+        ("{'a':1}", ReadError::Malformed { byte: 2 }),
     ] {
         assert_eq!(paths.read(text).expect_err(text), expected, "{text}");
     }
@@ -237,4 +331,37 @@ fn deep_nesting_is_skipped_without_recursion() {
     let text = format!(r#"{{"x":{}{},"a":1}}"#, "[".repeat(deep), "]".repeat(deep));
     assert_eq!(get("a", &text), Some("1"));
     assert_eq!(get("x[0][0]", &text).map(str::len), Some(2 * (deep - 2)));
+}
+
+#[test]
+fn positions_in_errors_count_from_the_beginning_of_a_text_of_several_lines() {
+    let paths = Paths::default();
+    for (text, expected) in [
+        ("{\n\"a\":x}", ReadError::Malformed { byte: 7 }),
+        ("{\r\n  \"a\": 1,\r\n  \"b\": 01\r\n}", ReadError::Malformed { byte: 23 }),
+        ("\n\n{\"a\"\n", ReadError::Cut { byte: 7 }),
+        ("{\n  \"\u{e9}\": [", ReadError::Cut { byte: 11 }),
+    ] {
+        assert_eq!(paths.read(text).expect_err(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn bytes_are_read_as_text_without_a_byte_order_mark() {
+    let mut paths = Paths::default();
+    let slot = paths.slot(&path("a"));
+    for text in ["{\"a\":\"\u{e9}\"}", "\u{feff}{\"a\":\"\u{e9}\"}"] {
+        let found = paths.read_bytes(text.as_bytes()).expect("JSON");
+        assert_eq!(found.get(slot), Some("\"\u{e9}\""));
+    }
+    for (bytes, expected) in [
+        (b"{\"a\":\"\xff\"}".as_slice(), ReadError::NotUtf8 { valid: 6 }),
+        (b"\xef\xbb", ReadError::NotUtf8 { valid: 0 }),
+        (b"\xef\xbb\xbf", ReadError::Cut { byte: 0 }),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{}", ReadError::Malformed { byte: 1 }),
+        (b"[]", ReadError::NotAnObject),
+    ] {
+        let error = paths.read_bytes(bytes).expect_err("not an object");
+        assert_eq!(error, expected, "{bytes:?}");
+    }
 }

@@ -1,14 +1,14 @@
-//! Text looked at many bytes at a time: is there any byte in it that needs a closer look, and where is the first of a kind?
+//! Searches the bytes of short texts several at a time: whether any byte matches, and where the first one is.
 //!
 //! Nothing here knows JSON.
 
 /// Bytes of a word.
-pub(crate) const WIDTH: usize = size_of::<u64>();
+const WIDTH: usize = size_of::<u64>();
 /// Bytes that are tested at once.
 const BLOCK: usize = 16;
 
-/// Whether the test is about any byte of the text. Of a block of bytes it is asked at once, which takes comparisons without
-/// a shortcut: `|`, not `||`.
+/// Whether any byte matches. The predicate runs over whole blocks of bytes at once, so it should not branch: use `|`, not
+/// `||`.
 #[inline]
 pub(crate) fn has(text: impl AsRef<[u8]>, is_hit: impl Fn(u8) -> bool + Copy) -> bool {
     let text = text.as_ref();
@@ -29,16 +29,16 @@ fn in_block<const N: usize>(block: &[u8; N], is_hit: impl Fn(u8) -> bool) -> boo
     block.iter().fold(false, |hit, byte| hit | is_hit(*byte))
 }
 
-/// The answer for a text of `N` to twice as many bytes, whose ends overlap: a loop over so few bytes, of another number for
-/// each text, would be guessed wrong by the processor.
+/// The answer for a text of `N` to `2 * N` bytes, from its first and last `N`, which overlap. A loop over so few bytes,
+/// whose length changes from text to text, would be mispredicted by the processor.
 #[inline]
 fn in_ends<const N: usize>(text: &[u8], is_hit: impl Fn(u8) -> bool + Copy) -> Option<bool> {
     let (first, last) = (text.first_chunk::<N>()?, text.last_chunk::<N>()?);
     Some(in_block(first, is_hit) | in_block(last, is_hit))
 }
 
-/// Where in a word a byte is, as the highest bit of each place: subtracting one borrows into that bit exactly where
-/// nothing but zeros are. A borrow can reach into higher bytes, so that only the lowest hit is sure to be one.
+/// Marks the bytes of a word that are equal to `byte`, each by its highest bit: subtracting one borrows into that bit where
+/// all bits are zero. A borrow can reach into higher bytes, so only the lowest mark is reliable.
 const fn equal(word: u64, byte: u8) -> u64 {
     /// A one in each byte.
     const ONES: u64 = u64::MAX / 0xff;
@@ -47,7 +47,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
     difference.wrapping_sub(ONES) & !difference & HIGHEST_BITS
 }
 
-/// The text before and behind the first of these bytes of ASCII.
+/// The text before and after the first occurrence of an ASCII byte.
 #[inline]
 pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
     let (words, rest) = text.as_bytes().as_chunks::<WIDTH>();
@@ -66,7 +66,7 @@ pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// Whether visible ASCII stands at both ends, so that there is nothing around the text to take off.
+/// Whether the text begins and ends with visible ASCII, so that there is nothing to trim.
 #[inline]
 pub(crate) fn has_nothing_around(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -82,7 +82,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_byte_is_found_wherever_it_stands(text in "[ -~\u{1}\u{7f}\u{a0}é\"\\\\]{0,40}") {
+        fn a_byte_is_found_at_any_position(text in "[ -~\u{1}\u{7f}\u{a0}é\"\\\\]{0,40}") {
             let bytes = text.as_bytes();
             prop_assert_eq!(has(&text, |byte| byte == b'"'), bytes.contains(&b'"'));
             let is_special = |byte| (byte < 0x20) | (byte == 0xc2);

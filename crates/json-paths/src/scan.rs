@@ -4,99 +4,56 @@
 //! lies behind the position is JSON. Nothing is decoded, nothing recurses, and nesting is bounded by memory alone: one
 //! bit per level.
 
-use crate::words::WIDTH;
-use wide::u8x16;
+use crate::bytes::{from_special, head};
 
 /// The text is not JSON at this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
-/// A position in a JSON text: what has not been passed. Passing something gives a new position, which lives in registers.
+/// A position in a JSON text: the rest of the text from there on. Passing something returns a new position; positions are
+/// small enough for registers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scanner<'a>(&'a [u8]);
+pub(crate) struct Scanner<'a>(&'a [u8]);
 
 /// A key of an object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key<'a> {
-    /// What stands between the quotes.
-    pub(super) name: &'a [u8],
-    /// The first bytes of it as one number.
-    pub(super) head: u64,
-    pub(super) has_escapes: bool,
-}
-
-/// What may stand between two values: a comma, a key, its colon, and the white space around them. It is compared as words
-/// of a fixed number, because a loop that ends elsewhere for each length would be guessed wrong by the processor.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Glue {
-    words: [u64; GLUE_WORDS],
-    length: u8,
-}
-
-/// Words of the longest glue that is remembered.
-const GLUE_WORDS: usize = 4;
-const GLUE_BYTES: usize = GLUE_WORDS * WIDTH;
-
-impl Glue {
-    /// What stands between two positions; `None` where that is too long.
-    pub(super) fn between(start: Scanner<'_>, end: Scanner<'_>) -> Option<Self> {
-        let length = start.0.len().checked_sub(end.0.len())?;
-        let mut words = [0; GLUE_WORDS];
-        for (word, bytes) in words.iter_mut().zip(start.0.get(..length)?.chunks(WIDTH)) {
-            *word = head(bytes, bytes.len());
-        }
-        (length <= GLUE_BYTES).then_some(Self {
-            words,
-            length: u8::try_from(length).ok()?,
-        })
-    }
-
-    /// The bits of each word that count.
-    const MASKS: [[u64; GLUE_WORDS]; GLUE_BYTES + 1] = {
-        let mut masks = [[0; GLUE_WORDS]; GLUE_BYTES + 1];
-        let mut length = 0;
-        while length <= GLUE_BYTES {
-            let mut word = 0;
-            while word < GLUE_WORDS {
-                let rest = length.saturating_sub(word * WIDTH);
-                masks[length][word] = OF_LENGTH[if rest < WIDTH { rest } else { WIDTH }];
-                word += 1;
-            }
-            length += 1;
-        }
-        masks
-    };
+pub(crate) struct Key<'a> {
+    /// The bytes between the quotes.
+    pub(crate) name: &'a [u8],
+    /// The [`head`] of the name.
+    pub(crate) head: u64,
+    pub(crate) has_escapes: bool,
 }
 
 impl Key<'_> {
-    /// The text, if its escapes make one.
+    /// The key without escapes; `None` if they are not valid Unicode.
     #[cold]
-    pub(super) fn decoded(self) -> Option<String> {
+    pub(crate) fn decoded(self) -> Option<String> {
         let quoted = [b"\"", self.name, b"\""].concat();
         serde_json::from_slice(&quoted).ok()
     }
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self(text.as_bytes())
     }
 
-    /// What has not been passed.
+    /// The text from the position on.
     #[inline]
-    pub(super) fn rest(self) -> &'a [u8] {
+    pub(crate) fn rest(self) -> &'a [u8] {
         self.0
     }
 
-    /// The byte at the position; 0, which no JSON has, at the end.
+    /// The byte at the position; at the end 0, which is not in any JSON.
     #[inline]
-    pub(super) fn byte(self) -> u8 {
+    pub(crate) fn byte(self) -> u8 {
         self.0.first().copied().unwrap_or(0)
     }
 
     /// Passes white space.
     #[inline]
-    pub(super) fn token(mut self) -> Self {
+    pub(crate) fn token(mut self) -> Self {
         if self.byte() > b' ' {
             return self;
         }
@@ -115,10 +72,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes what opens a list or an object and the white space after it; what closes it as well, where it is empty,
-    /// which is the second answer.
+    /// Passes the opening bracket of a list or object and the white space after it. If the list or object is empty, passes
+    /// the closing bracket as well, and returns true.
     #[inline]
-    pub(super) fn open(self, close: u8) -> (Self, bool) {
+    pub(crate) fn open(self, close: u8) -> (Self, bool) {
         let inside = self.pass().token();
         if inside.byte() == close {
             (inside.pass(), true)
@@ -127,10 +84,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes what stands behind an element: a comma and the white space after it, or what closes the list or object,
-    /// which is the second answer.
+    /// Passes what follows an element: a comma and the white space after it, or the closing bracket of the list or object,
+    /// and then returns true.
     #[inline]
-    pub(super) fn after_element(self, close: u8) -> Result<(Self, bool), Broken> {
+    pub(crate) fn after_element(self, close: u8) -> Result<(Self, bool), Broken> {
         let behind = self.token();
         match behind.byte() {
             b',' => Ok((behind.pass().token(), false)),
@@ -139,25 +96,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes this glue, if the text continues with it, and any further white space: text with more white space after the
-    /// colon than the glue has matches as well. Within the last bytes of the text the glue is not compared.
+    /// Passes so many bytes; `None` where the text has fewer. They must have been checked in another way.
     #[inline]
-    pub(super) fn glue(self, glue: &Glue) -> Option<Self> {
-        let here = self.0.first_chunk::<GLUE_BYTES>()?.as_chunks::<WIDTH>().0;
-        let masks = &Glue::MASKS[usize::from(glue.length)];
-        let difference = (0..GLUE_WORDS).fold(0, |difference, i| {
-            difference | (u64::from_le_bytes(here[i]) ^ glue.words[i]) & masks[i]
-        });
-        if difference != 0 {
-            return None;
-        }
-        let behind = self.0.get(usize::from(glue.length)..)?;
-        Some(Self(behind).token())
+    pub(crate) fn skip(self, bytes: usize) -> Option<Self> {
+        self.0.get(bytes..).map(Self)
     }
 
     /// Passes a key, its colon, and the white space after it.
     #[inline]
-    pub(super) fn key(self) -> Result<(Key<'a>, Self), Broken> {
+    pub(crate) fn key(self) -> Result<(Key<'a>, Self), Broken> {
         if self.byte() != b'"' {
             return Err(Broken);
         }
@@ -177,9 +124,9 @@ impl<'a> Scanner<'a> {
         Ok((key, colon.pass().token()))
     }
 
-    /// Passes a value that is neither list nor object.
+    /// Passes a value that is neither a list nor an object.
     #[inline]
-    pub(super) fn scalar(self) -> Result<Self, Broken> {
+    pub(crate) fn scalar(self) -> Result<Self, Broken> {
         match self.byte() {
             b'"' => self.string(),
             b'-' | b'0'..=b'9' => self.number(),
@@ -191,7 +138,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes a value of any kind.
-    pub(super) fn value(self) -> Result<Self, Broken> {
+    pub(crate) fn value(self) -> Result<Self, Broken> {
         let mut here = self;
         let mut nesting = Nesting::default();
         loop {
@@ -229,15 +176,15 @@ impl<'a> Scanner<'a> {
 
     /// Passes a string.
     #[inline]
-    pub(super) fn string(self) -> Result<Self, Broken> {
-        match behind_plain(self.pass().0) {
+    pub(crate) fn string(self) -> Result<Self, Broken> {
+        match from_special(self.pass().0) {
             [b'"', rest @ ..] => Ok(Self(rest)),
             rest @ [b'\\', ..] => Self(rest).string_from_escape(),
             _ => Err(Broken),
         }
     }
 
-    /// Passes the rest of a string from its first backslash on.
+    /// Passes the rest of a string, from its first backslash on.
     #[cold]
     fn string_from_escape(self) -> Result<Self, Broken> {
         let mut rest = self.0;
@@ -247,7 +194,7 @@ impl<'a> Scanner<'a> {
                 [b'\\', escape @ ..] => after_escape(escape)?,
                 _ => return Err(Broken),
             };
-            rest = behind_plain(rest);
+            rest = from_special(rest);
         }
     }
 
@@ -275,7 +222,7 @@ impl<'a> Scanner<'a> {
         Ok(here)
     }
 
-    /// Passes digits, one at least.
+    /// Passes one or more digits.
     #[inline]
     fn digits(self) -> Result<Self, Broken> {
         let [b'0'..=b'9', rest @ ..] = self.0 else {
@@ -294,7 +241,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// What follows an escape of which the backslash has been passed.
+/// The text after an escape, from behind its backslash.
 fn after_escape(escape: &[u8]) -> Result<&[u8], Broken> {
     match escape {
         [
@@ -310,11 +257,10 @@ fn after_escape(escape: &[u8]) -> Result<&[u8], Broken> {
     }
 }
 
-/// Which of the values that the position is inside of are objects: a stack of bits, of which the first 64 need no
-/// memory.
+/// Which of the values around the position are objects: a stack of bits. Up to 64 levels need no allocation.
 #[derive(Debug, Default)]
 struct Nesting {
-    /// The innermost levels, the last one in the lowest bit.
+    /// The innermost levels; the lowest bit is the last one.
     bits: u64,
     depth: usize,
     /// Full words of outer levels.
@@ -340,60 +286,16 @@ impl Nesting {
         }
     }
 
-    /// What the innermost value is; nothing outside of all.
+    /// Whether the innermost value is an object; `None` outside of all values.
     #[inline]
     fn is_object(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.bits & 1 == 1)
     }
 }
 
-/// By length, all bits of that many bytes.
-const OF_LENGTH: [u64; WIDTH + 1] = [
-    0,
-    0xff,
-    0xffff,
-    0xff_ffff,
-    0xffff_ffff,
-    0xff_ffff_ffff,
-    0xffff_ffff_ffff,
-    0xff_ffff_ffff_ffff,
-    u64::MAX,
-];
-
-/// The first bytes of a key of so many bytes with which the text begins, as one number. Zeros stand where it has fewer.
-#[inline]
-pub(super) fn head(text: &[u8], length: usize) -> u64 {
-    let Some(word) = text.first_chunk() else {
-        let key = &text[..length.min(text.len())];
-        return key
-            .iter()
-            .rev()
-            .fold(0, |head, byte| head << u8::BITS | u64::from(*byte));
-    };
-    u64::from_le_bytes(*word) & OF_LENGTH[length.min(WIDTH)]
-}
-
-/// The text from its first quote, backslash or control character on.
-#[inline]
-fn behind_plain(text: &[u8]) -> &[u8] {
-    const LAST_CONTROL: u8 = 0x1f;
-    let mut rest = text;
-    while let Some((block, others)) = rest.split_first_chunk() {
-        let block = u8x16::new(*block);
-        let special = block.simd_eq(u8x16::splat(b'"'))
-            | block.simd_eq(u8x16::splat(b'\\'))
-            | block.min(u8x16::splat(LAST_CONTROL)).simd_eq(block);
-        let special = special.to_bitmask();
-        if special != 0 {
-            return rest
-                .get(special.trailing_zeros() as usize..)
-                .unwrap_or_default();
-        }
-        rest = others;
-    }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let end = rest.iter().position(is_special).unwrap_or(rest.len());
-    &rest[end..]
+/// Whether a text that is JSON is an object.
+pub(crate) fn is_object(text: &str) -> bool {
+    Scanner::new(text).token().byte() == b'{'
 }
 
 #[cfg(test)]
@@ -408,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_what_serde_json_takes() {
+    fn what_passes_is_what_serde_json_accepts() {
         for text in [
             "",
             " ",
@@ -502,7 +404,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_text_passes_where_serde_json_takes_it(
+        fn any_text_passes_if_serde_json_accepts_it(
             text in "[\\[\\]{}:,\"\\\\ 0-9eE.+\\-truefalsn\u{1}ué]{0,24}",
             string in ".{0,40}",
             place in 0..60_usize,
@@ -512,16 +414,6 @@ mod tests {
                 // And cut anywhere.
                 let cut = text.get(..place).unwrap_or("");
                 prop_assert_eq!(is_json(cut), serde_json::from_str::<IgnoredAny>(cut).is_ok(), "{:?}", cut);
-            }
-        }
-
-        #[test]
-        fn the_first_special_byte_is_found_wherever_it_stands(text in prop::collection::vec(any::<u8>(), 0..40)) {
-            let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-            for start in 0..=text.len() {
-                let rest = &text[start..];
-                let end = rest.iter().position(is_special).unwrap_or(rest.len());
-                prop_assert_eq!(behind_plain(rest), &rest[end..]);
             }
         }
     }

@@ -1,0 +1,170 @@
+//! What was found in one text: slices of it, undecoded.
+
+use crate::paths::{List, Paths, Slot};
+use crate::prediction::Memory;
+use crate::rows::{Row, WORD_BITS};
+use crate::scratch::{Parts, Scratch};
+
+/// What was found in one text, as slices of it.
+///
+/// Holds memory of the thread, which its next text gets when this is dropped.
+#[derive(Debug)]
+pub struct Found<'a> {
+    text: &'a str,
+    scratch: Scratch,
+}
+
+impl<'a> Found<'a> {
+    /// Nothing yet.
+    pub(crate) fn new(text: &'a str, paths: &Paths, memory: Memory) -> Self {
+        let scratch = Scratch::take(paths, memory);
+        Self { text, scratch }
+    }
+
+    /// The memory that a walk fills.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> Parts<'_> {
+        self.scratch.parts()
+    }
+
+    #[inline]
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The JSON at the path of this slot; `None` if there is none.
+    #[inline]
+    pub fn get(&self, slot: Slot) -> Option<&'a str> {
+        self.object().get(slot)
+    }
+
+    /// What was found in the text's own object.
+    #[inline]
+    pub fn object(&self) -> ObjectView<'_, 'a> {
+        ObjectView {
+            text: self.text,
+            row: self.scratch.object(),
+        }
+    }
+
+    /// How many elements of the list were looked at, and whether it has more. At most [`MAX_ELEMENTS`](crate::MAX_ELEMENTS)
+    /// are; 0 if there is no list.
+    #[inline]
+    pub fn rows(&self, list: List) -> (usize, bool) {
+        self.scratch
+            .list(list.0)
+            .map_or((0, false), |rows| rows.count())
+    }
+
+    /// Whether the value at the list's path is something else than a list or null.
+    pub fn is_not_a_list(&self, list: List) -> bool {
+        let rows = self.scratch.list(list.0);
+        rows.is_some_and(|rows| rows.is_not_a_list())
+    }
+
+    /// What was found in one element of the list, counted from 0. An element that is not an object holds nothing, and so
+    /// does one at [`rows`](Self::rows) or beyond.
+    #[inline]
+    pub fn element(&self, list: List, row: usize) -> ObjectView<'_, 'a> {
+        let rows = self.scratch.list(list.0);
+        let rows = rows.filter(|rows| row < rows.count().0);
+        ObjectView {
+            text: self.text,
+            row: rows.map_or(Row::EMPTY, |rows| rows.row(row)),
+        }
+    }
+
+    /// What was found in each element of the list that was looked at, in their order.
+    pub fn elements(&self, list: List) -> impl ExactSizeIterator<Item = ObjectView<'_, 'a>> {
+        (0..self.rows(list).0).map(move |row| self.element(list, row))
+    }
+
+    /// The former name of [`object`](Self::object).
+    #[doc(hidden)]
+    #[inline]
+    pub fn cells(&self) -> ObjectView<'_, 'a> {
+        self.object()
+    }
+
+    /// The former name of [`is_not_a_list`](Self::is_not_a_list).
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_other(&self, list: List) -> bool {
+        self.is_not_a_list(list)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+}
+
+impl Drop for Found<'_> {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.scratch).give_back();
+    }
+}
+
+/// What was found in one object: the text's own, or an element of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct ObjectView<'f, 'a> {
+    text: &'a str,
+    row: Row<'f>,
+}
+
+impl<'a> ObjectView<'_, 'a> {
+    /// The JSON at the path of this slot, undecoded and without white space around it; `None` if there is none.
+    #[inline]
+    pub fn get(self, slot: Slot) -> Option<&'a str> {
+        self.row.get(slot)?.of(self.text)
+    }
+
+    /// The bits of all of these slots at whose paths there is a value.
+    #[inline]
+    pub fn bits_of(self, slots: &SlotBits) -> u64 {
+        let mut bits = 0;
+        for word in &slots.0 {
+            let mut left = self.row.word(word.place) & word.wanted;
+            while left != 0 {
+                bits |= word.of_slot[left.trailing_zeros() as usize];
+                left &= left - 1;
+            }
+        }
+        bits
+    }
+}
+
+/// Up to 64 flags that slots set when they hold a value ([`ObjectView::bits_of`]).
+///
+/// Most slots of an object are empty, and the words of its bit set tell which are not. So one look at those words answers
+/// for all of these slots, and only slots with a value cost more.
+#[derive(Debug, Default)]
+pub struct SlotBits(Vec<WordBits>);
+
+/// The slots of one word of the bit set.
+#[derive(Debug)]
+struct WordBits {
+    place: usize,
+    /// The slots that have bits.
+    wanted: u64,
+    of_slot: [u64; WORD_BITS],
+}
+
+impl SlotBits {
+    /// Adds bits to those that a slot sets.
+    pub fn add(&mut self, Slot(slot): Slot, bits: u64) {
+        let place = slot / WORD_BITS;
+        let known = self.0.iter().position(|word| word.place == place);
+        let at = known.unwrap_or_else(|| {
+            self.0.push(WordBits {
+                place,
+                wanted: 0,
+                of_slot: [0; WORD_BITS],
+            });
+            self.0.len() - 1
+        });
+        let word = &mut self.0[at];
+        word.wanted |= 1 << (slot % WORD_BITS);
+        word.of_slot[slot % WORD_BITS] |= bits;
+    }
+}
