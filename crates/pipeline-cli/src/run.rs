@@ -58,9 +58,6 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     let companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
     let running = topology::start(pipeline, StartOptions::default()).await?;
-    for (source, address) in running.addresses() {
-        tracing::info!(%source, %address, "listening");
-    }
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
     let reloading = Reloading {

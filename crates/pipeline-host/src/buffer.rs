@@ -8,8 +8,8 @@ mod queue;
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub use disk::{DiskBufferError, MIN_DISK_BYTES};
-use pipeline_core::AckLevel;
 pub(crate) use queue::{Queue, QueueLimit};
+use std::collections::VecDeque;
 use tokio::time::Instant;
 
 /// The buffer of one sink.
@@ -30,12 +30,9 @@ pub(crate) enum Room<'a> {
 
 impl Room<'_> {
     /// Puts in the records that the room was made for. Gives them back where the buffer was closed.
-    pub(crate) fn fill(self, mut records: Vec<Queued>) -> Result<(), Vec<Queued>> {
+    pub(crate) fn fill(self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
         match self {
-            Self::Memory(room) => {
-                buffered(&mut records);
-                room.fill(records)
-            }
+            Self::Memory(room) => room.fill(records),
             Self::Disk(room) => room.fill(records),
         }
     }
@@ -73,24 +70,19 @@ impl Buffer {
         }
     }
 
-    /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was closed did not take.
-    pub(crate) async fn push(&self, mut records: Vec<Queued>) -> Result<(), Vec<Queued>> {
+    /// Moves records in, waiting for room as often as needed. What is left in `rest` when it returns is not taken, because the
+    /// buffer was closed; so is what is left when the caller stops waiting.
+    pub(crate) async fn push(&self, rest: &mut VecDeque<Queued>) {
         match self {
-            Self::Memory(queue) => {
-                buffered(&mut records);
-                queue.push(records).await
-            }
-            Self::Disk(disk) => disk.push(records).await,
+            Self::Memory(queue) => queue.push(rest).await,
+            Self::Disk(disk) => disk.push(rest).await,
         }
     }
 
     /// Puts in what fits now, and gives back the rest.
-    pub(crate) fn try_push(&self, mut records: Vec<Queued>) -> Vec<Queued> {
+    pub(crate) fn try_push(&self, records: Vec<Queued>) -> Vec<Queued> {
         match self {
-            Self::Memory(queue) => {
-                buffered(&mut records);
-                queue.try_push(records)
-            }
+            Self::Memory(queue) => queue.try_push(records),
             Self::Disk(disk) => disk.try_push(records),
         }
     }
@@ -172,12 +164,5 @@ impl Buffer {
             Self::Memory(_) => left,
             Self::Disk(_) => Vec::new(),
         }
-    }
-}
-
-/// In memory, a source that waits for nothing more is told at once.
-fn buffered(records: &mut [Queued]) {
-    for queued in records {
-        queued.meta.ack.reached(AckLevel::Buffered);
     }
 }

@@ -1,7 +1,9 @@
 //! A pipeline made by a program, without a file: components are given as values.
 
 use crate::config::option::SinkOptions;
-use crate::config::{Fingerprint, Pipeline, SinkPlan, SourcePlan, TransformPlan, Written, limits};
+use crate::config::{
+    Fingerprint, Pipeline, SinkPlan, SourcePlan, TransformPlan, Written, limits, shared_resources,
+};
 use crate::handle::{Handle, InProcess};
 use crate::runtime::StartOptions;
 use crate::topology::{Running, StartError, start};
@@ -113,6 +115,7 @@ impl PipelineBuilder {
     /// Adds a source.
     #[must_use]
     pub fn source(mut self, name: &str, config: impl SourceConfig + 'static) -> Self {
+        self.check_name("sources", name);
         self.sources.push(SourcePlan {
             name: name.to_owned(),
             kind: "value".to_owned(),
@@ -187,13 +190,21 @@ impl PipelineBuilder {
     ///
     /// [`InvalidPipeline`] with every problem: a name twice, an input that names nothing, limits that contradict each other.
     pub fn build(self) -> Result<Pipeline, InvalidPipeline> {
-        let mut problems = self.problems;
+        // Where two checks speak of one place, the first has the more exact answer.
+        let mut problems: Vec<Problem> = Vec::new();
+        for problem in self.problems {
+            if problems.iter().all(|known| known.path != problem.path) {
+                problems.push(problem);
+            }
+        }
         if self.sources.is_empty() {
             problems.push(Problem::new("sources", "is empty", "at least one source"));
         }
-        if self.sinks.is_empty() {
+        let is_sink = |problem: &Problem| problem.path.starts_with("sinks.");
+        if self.sinks.is_empty() && !problems.iter().any(is_sink) {
             problems.push(Problem::new("sinks", "is empty", "at least one sink"));
         }
+        problems.extend(shared_resources(&self.sources));
         if !problems.is_empty() {
             return Err(InvalidPipeline { problems });
         }
@@ -208,6 +219,7 @@ impl PipelineBuilder {
     }
 
     fn check_inputs(&mut self, section: &str, name: &str, inputs: &[&str]) {
+        self.check_name(section, name);
         let path = join(section, name);
         let known: Vec<&str> = self
             .sources
@@ -229,16 +241,28 @@ impl PipelineBuilder {
                     format!("names no source and no transform{hint}"),
                     format!("one of `{}`", known.join("`, `")),
                 ));
+            } else if inputs[..index].contains(input) {
+                let place = format!("{path}.inputs[{index}]");
+                problems.push(Problem::new(place, "is there twice", "each input once"));
             }
         }
-        let is_taken = match section {
-            "sinks" => self.sinks.iter().any(|sink| sink.name == name),
-            _ => known.contains(&name),
+        self.problems.extend(problems);
+    }
+
+    /// Sources and transforms share their names, because inputs refer to both.
+    fn check_name(&mut self, section: &str, name: &str) {
+        let is_taken = if section == "sinks" {
+            self.sinks.iter().any(|sink| sink.name == name)
+        } else {
+            let sources = self.sources.iter().map(|source| &source.name);
+            let transforms = self.transforms.iter().map(|plan| &plan.name);
+            sources.chain(transforms).any(|taken| taken == name)
         };
         if is_taken {
-            problems.push(Problem::new(path, "is there twice", "a name of its own"));
+            let path = join(section, name);
+            self.problems
+                .push(Problem::new(path, "is there twice", "a name of its own"));
         }
-        self.problems.extend(problems);
     }
 }
 

@@ -279,7 +279,7 @@ fn sources(
 }
 
 /// Two sources that need the same thing for themselves alone.
-fn shared_resources(sources: &[SourcePlan]) -> Vec<Problem> {
+pub(crate) fn shared_resources(sources: &[SourcePlan]) -> Vec<Problem> {
     let mut taken: HashMap<Resource, &str> = HashMap::new();
     let mut problems = Vec::new();
     for source in sources {

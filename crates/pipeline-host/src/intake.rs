@@ -12,8 +12,6 @@
 mod ordered;
 mod routes;
 mod shared;
-#[cfg(test)]
-mod tests;
 mod turn;
 
 use crate::ack::Ack;
@@ -59,7 +57,7 @@ impl Intake for SourceIntake {
             Some(level) => Ack::until(level),
             None => (Ack::none(), Receipt::settled_as(AckStatus::Safe)),
         };
-        match self.queue.push(chunk, ack).await {
+        match self.queue.push(&self.shared, chunk, ack).await {
             Ok(()) => receipt,
             Err(_) => Receipt::settled_as(AckStatus::GivenUp),
         }
@@ -71,16 +69,23 @@ impl Intake for SourceIntake {
         ack: AckLevel,
         limit: Duration,
     ) -> Result<Accepted, Refused> {
+        let deadline = Instant::now() + limit;
         let inputs = chunk.inputs();
         let in_place = chunk.bytes() <= ENCODED_IN_PLACE_BYTES;
         let (ack, receipt) = Ack::until(ack);
         let routes = self.shared.routes();
         let turn = self.shared.turn(&routes, chunk.partition());
+        if let Some(turn) = &turn {
+            let came = tokio::time::timeout_at(deadline, turn.comes()).await;
+            came.map_err(|_| Refused::Full)?;
+        }
+        if self.shared.refuses_offers() {
+            return Err(Refused::Failed);
+        }
         let shared = Arc::clone(&self.shared);
         let prepared = shared.prepare(routes, turn, chunk, ack.clone(), in_place);
         let prepared = prepared.await.map_err(|_| Refused::Failed)?;
         let verdicts = prepared.verdicts(inputs);
-        let deadline = Instant::now() + limit;
         self.shared.accept_all(prepared, ack, deadline).await?;
         Ok(Accepted::new(receipt, verdicts))
     }

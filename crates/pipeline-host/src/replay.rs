@@ -124,8 +124,7 @@ impl Replaying {
     ///
     /// When the disk refuses, or a task fails. What has not been finished is replayed again next time.
     pub async fn run(mut self) -> Result<Replayed, ReplayError> {
-        let task = format!("the worker of sink `{}`", self.input.name);
-        let (_, worker) = self.failures.spawn(task, self.worker.run());
+        let worker = self.worker.start(&self.failures);
         let input = self.input;
         let mut untouched = 0;
         for segment in self.replay.segments() {
@@ -207,8 +206,6 @@ async fn send(input: &SinkInput, letters: Vec<StoredLetter>) -> Vec<Sent> {
         sent.push(Sent { letter, receipt });
     }
     SinkTelemetry::add(&input.telemetry.received, records.len());
-    if let Err(refused) = input.buffer.push(records).await {
-        input.hold(refused).await;
-    }
+    input.push(records).await;
     sent
 }

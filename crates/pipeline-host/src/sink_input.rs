@@ -13,7 +13,7 @@ use crate::telemetry::SinkTelemetry;
 use pipeline_core::{
     Chunk, Clock, Encoded, Event, Item, Observer, Origin, Reason, Rejection, Sink,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -234,18 +234,38 @@ impl SinkInput {
         let (records, letters) = self.count(encoding);
         let kept = self.reject(letters).await;
         if self.current().drops_newest {
-            let rest = self.buffer.try_push(records);
-            if !rest.is_empty() {
-                tracing::debug!(sink = %self.name, events = rest.len(), reason = "buffer_full", "events dropped");
-                self.telemetry.drop_newest(rest.len());
-                rest.into_iter()
-                    .map(|queued| queued.meta.ack)
-                    .for_each(Ack::done);
-            }
-        } else if let Err(rest) = self.buffer.push(records).await {
-            self.hold(rest).await;
+            self.push_or_drop(records);
+        } else {
+            self.push(records).await;
         }
         kept
+    }
+
+    /// Puts into the buffer what fits now, and drops the rest.
+    pub(crate) fn push_or_drop(&self, records: Vec<Queued>) {
+        let rest = self.buffer.try_push(records);
+        if !rest.is_empty() {
+            tracing::debug!(sink = %self.name, events = rest.len(), reason = "buffer_full", "events dropped");
+            self.telemetry.drop_newest(rest.len());
+            rest.into_iter()
+                .map(|queued| queued.meta.ack)
+                .for_each(Ack::done);
+        }
+    }
+
+    /// Puts records into the buffer, waiting for room until the pipeline must end; what the buffer has not taken by then is
+    /// held.
+    pub(crate) async fn push(&self, records: Vec<Queued>) {
+        let mut rest: VecDeque<Queued> = records.into();
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            () = self.buffer.push(&mut rest) => {}
+            () = stop.deadline() => {}
+        }
+        if !rest.is_empty() {
+            self.hold(rest.into()).await;
+        }
     }
 
     /// Counts what came in, and hands over what has to go somewhere.

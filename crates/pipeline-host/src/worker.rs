@@ -10,7 +10,7 @@ use crate::buffer::Done;
 use crate::concurrency::Concurrency;
 use crate::config::option::{RetryOptions, seconds};
 use crate::dead_letter::Letter;
-use crate::runtime::watching;
+use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
 use crate::stop::Phase;
 use crate::telemetry::{SinkState, SinkTelemetry};
@@ -82,8 +82,23 @@ impl Worker {
         }
     }
 
+    /// Starts it. Where it panics, the buffer takes no more records, and what it held is given up or written to the dead
+    /// letters at once, so that no source waits for it.
+    pub(crate) fn start(self, failures: &Failures) -> Watched<()> {
+        let input = Arc::clone(&self.input);
+        let task = format!("the worker of sink `{}`", input.name);
+        let (_, worker) = failures.spawn(task.clone(), self.run());
+        let (_, ended) = failures.spawn(task, async move {
+            if worker.ended().await.is_none() {
+                let left = input.buffer.abandon();
+                input.hold(left).await;
+            }
+        });
+        ended
+    }
+
     /// Runs until everything is delivered or the pipeline has to end; what is left then goes to the dead letters.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             match self.step().await {
                 Step::End => break,
@@ -385,6 +400,18 @@ impl Worker {
             .collect();
         left.extend(self.input.buffer.abandon());
         self.input.hold(left).await;
+    }
+}
+
+/// What is on its way when the worker panics goes back to the buffer, which [`Worker::start`] then empties.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for batch in std::mem::take(&mut self.batches).into_values() {
+                let queued = Arc::unwrap_or_clone(batch).into_queued();
+                self.input.buffer.put_back(queued.collect());
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::queue::{Queue, QueueLimit};
 use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -232,43 +232,39 @@ impl DiskBuffer {
         self.queue.set_limits(window(&batch), batch);
     }
 
-    /// Hands records to the writer, waiting for room as often as needed. Gives back what a buffer that was closed did not
-    /// take.
-    pub(crate) async fn push(&self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
-        let mut rest = records.into_iter().peekable();
-        while rest.peek().is_some() {
-            let piece = piece(&mut rest);
-            let bytes = size(&piece);
-            let sent = match self.room(bytes, None).await {
-                Some(room) => room.fill(piece),
-                None => Err(piece),
+    /// Moves records to the writer, waiting for room as often as needed. What is left in `rest` when it returns is not taken,
+    /// because the buffer was closed; so is what is left when the caller stops waiting.
+    pub(crate) async fn push(&self, rest: &mut VecDeque<Queued>) {
+        while !rest.is_empty() {
+            let (events, bytes) = next_piece(rest.iter());
+            let Some(room) = self.room(bytes, None).await else {
+                return;
             };
-            if let Err(mut refused) = sent {
-                refused.extend(rest);
-                return Err(refused);
+            if let Err(refused) = room.fill(rest.drain(..events).collect()) {
+                for queued in refused.into_iter().rev() {
+                    rest.push_front(queued);
+                }
+                return;
             }
         }
-        Ok(())
     }
 
     /// Hands over what fits now, and gives back the rest.
     pub(crate) fn try_push(&self, records: Vec<Queued>) -> Vec<Queued> {
-        let mut rest = records.into_iter().peekable();
-        while rest.peek().is_some() {
-            let piece = piece(&mut rest);
-            let bytes = size(&piece);
-            let taken = self.shared.lock().set_aside(bytes);
-            let sent = if taken {
-                self.send(piece, bytes)
-            } else {
-                Err(piece)
-            };
-            if let Err(mut refused) = sent {
-                refused.extend(rest);
+        let mut rest = records;
+        while !rest.is_empty() {
+            let (events, bytes) = next_piece(rest.iter());
+            if !self.shared.lock().set_aside(bytes) {
+                break;
+            }
+            let later = rest.split_off(events);
+            if let Err(mut refused) = self.send(rest, bytes) {
+                refused.extend(later);
                 return refused;
             }
+            rest = later;
         }
-        Vec::new()
+        rest
     }
 
     /// Reserves capacity; `None` if the deadline passes first, or the disk refuses writes.
@@ -349,10 +345,11 @@ impl DiskBuffer {
                     return;
                 }
             };
+            let mut records = records.into();
             tokio::select! {
                 () = stop.stopped() => return,
                 // What the window does not take at the end stays in the store.
-                _ = self.queue.push(records) => {}
+                () = self.queue.push(&mut records) => {}
             }
         }
     }
@@ -544,21 +541,16 @@ fn window(batch: &BatchLimit) -> QueueLimit {
     }
 }
 
-fn size(records: &[Queued]) -> u64 {
-    records
-        .iter()
-        .map(|queued| queued.record.size_bytes() as u64)
-        .sum()
-}
-
-/// The next records that go to the writer as one.
-fn piece(rest: &mut std::iter::Peekable<impl Iterator<Item = Queued>>) -> Vec<Queued> {
-    let (mut records, mut bytes) = (Vec::new(), 0);
-    while let Some(queued) =
-        rest.next_if(|queued| bytes == 0 || bytes + queued.record.size_bytes() <= PIECE_BYTES)
-    {
-        bytes += queued.record.size_bytes();
-        records.push(queued);
+/// How many records go to the writer as one, and their bytes.
+fn next_piece<'a>(records: impl Iterator<Item = &'a Queued>) -> (usize, u64) {
+    let (mut events, mut bytes) = (0, 0);
+    for queued in records {
+        let size = queued.record.size_bytes();
+        if events > 0 && bytes + size > PIECE_BYTES {
+            break;
+        }
+        events += 1;
+        bytes += size;
     }
-    records
+    (events, bytes as u64)
 }

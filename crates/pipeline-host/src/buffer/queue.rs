@@ -6,6 +6,7 @@
 //! Invariant: a record that was taken in comes out as part of a batch, or of [`Queue::abandon`]; never neither.
 
 use crate::batch::{Batch, BatchLimit, Queued};
+use pipeline_core::AckLevel;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -103,9 +104,9 @@ impl Queue {
         }
     }
 
-    /// Puts records in, waiting for room as often as needed. Gives back what a buffer that was abandoned did not take.
-    pub(crate) async fn push(&self, records: Vec<Queued>) -> Result<(), Vec<Queued>> {
-        let mut rest: VecDeque<Queued> = records.into();
+    /// Moves records in, waiting for room as often as needed. What is left in `rest` when it returns is not taken, because the
+    /// queue was abandoned; so is what is left when the caller stops waiting.
+    pub(crate) async fn push(&self, rest: &mut VecDeque<Queued>) {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
@@ -113,13 +114,13 @@ impl Queue {
             {
                 let mut state = self.lock();
                 if state.abandoned {
-                    return Err(rest.into());
+                    return;
                 }
-                state.queue_some(&mut rest);
+                state.queue_some(rest);
             }
             self.work.notify_one();
             if rest.is_empty() {
-                return Ok(());
+                return;
             }
             room.await;
         }
@@ -303,7 +304,9 @@ impl State {
         &mut self.partitions[index]
     }
 
-    fn queue(&mut self, queued: Queued) {
+    fn queue(&mut self, mut queued: Queued) {
+        // A source that waits for nothing more is told at once.
+        queued.meta.ack.reached(AckLevel::Buffered);
         let partition = self.partition(&queued.record.partition);
         partition.payload_bytes += queued.record.payload.len();
         partition.queue.push_back(queued);
@@ -388,9 +391,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_partial_batch_goes_once_its_first_record_has_waited_long_enough() {
         let (queue, started) = (queue(), Instant::now());
-        queue.push(vec![queued("a")]).await.unwrap();
+        queue.push(&mut [queued("a")].into()).await;
         tokio::time::sleep(TIMEOUT / 2).await;
-        queue.push(vec![queued("b")]).await.unwrap();
+        queue.push(&mut [queued("b")].into()).await;
         let batch = queue.next_batch().await.unwrap();
         assert_eq!(batch.records.len(), 2);
         let waited = started.elapsed();
@@ -404,8 +407,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_batch_does_not_wait() {
         let (queue, started) = (queue(), Instant::now());
-        let records = ["a", "b", "c", "d", "e", "f"].map(queued).into();
-        queue.push(records).await.unwrap();
+        let mut records = ["a", "b", "c", "d", "e", "f"].map(queued).into();
+        queue.push(&mut records).await;
         assert_eq!(queue.next_batch().await.unwrap().records.len(), 5);
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
@@ -415,7 +418,7 @@ mod tests {
         let queue = queue();
         let records = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(queued);
         let size = records[0].record.size_bytes();
-        queue.push(records.into()).await.unwrap();
+        queue.push(&mut records.into()).await;
         let on_its_way = queue.next_batch().await.unwrap();
         assert_eq!(queue.try_push(vec![queued("k")]).len(), 1, "it is full");
         let soon = Instant::now() + Duration::from_secs(1);

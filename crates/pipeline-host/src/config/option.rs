@@ -20,6 +20,8 @@ pub const DEFAULT_MEMORY_BYTES: usize = 256 * 1024 * 1024;
 pub const DEFAULT_DISK_BYTES: usize = 1024 * 1024 * 1024;
 /// Records of one batch unless told otherwise.
 pub const DEFAULT_BATCH_EVENTS: usize = 1000;
+/// Payload bytes of one batch at most, where neither the file nor the destination says otherwise.
+pub const DEFAULT_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// A pipeline file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -92,7 +94,7 @@ pub struct BatchOptions {
     /// Records of one batch at most. Default: 1000, or what the destination takes if that is less.
     #[schemars(range(min = 1))]
     pub max_events: Option<usize>,
-    /// Payload bytes of one batch at most. Default: what the destination takes. Example: 1000000.
+    /// Payload bytes of one batch at most. Default: 16777216 (16 MiB), or what the destination takes if that is less. Example: 1000000.
     #[schemars(range(min = 1))]
     pub max_bytes: Option<usize>,
     /// How long the first record of a batch waits for others, in seconds. Default: 1. Example: 0.2.

@@ -2,7 +2,7 @@
 
 use super::component::{Parsed, Section};
 use super::option::{
-    BufferOptions, BufferType, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
+    BufferOptions, BufferType, DEFAULT_BATCH_BYTES, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
     DEFAULT_MEMORY_EVENTS, SinkOptions, Sync, seconds,
 };
 use super::plan::{BufferPlan, SinkPlan};
@@ -89,7 +89,7 @@ fn batch_limit(
     );
     let batch = BatchLimit {
         max_events: events.unwrap_or(DEFAULT_BATCH_EVENTS.min(most.max_events)),
-        max_bytes: bytes.unwrap_or(most.max_bytes),
+        max_bytes: bytes.unwrap_or(DEFAULT_BATCH_BYTES.min(most.max_bytes)),
         timeout: seconds(options.batch.timeout_secs),
     };
     report(

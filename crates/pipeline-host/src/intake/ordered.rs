@@ -1,12 +1,14 @@
 //! Chunks of a source that reads at its own pace: encoded on several threads at once, forwarded in the order of the calls.
 
+use super::routes::Routes;
 use super::shared::{Prepared, Shared};
+use super::turn::Turn;
 use crate::ack::Ack;
 use crate::runtime::Failure;
 use crate::stop::StopSignal;
 use pipeline_core::Chunk;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -16,12 +18,24 @@ const QUEUED_CHUNKS: usize = 4;
 const MAX_PARALLEL_CHUNKS: usize = 16;
 
 /// The end into which the source sends.
-pub(super) struct Queue(mpsc::Sender<(Chunk, Ack)>);
+pub(super) struct Queue {
+    chunks: mpsc::Sender<Sent>,
+    /// Held while a chunk takes its turn and its place in the queue: the two orders are one.
+    order: Mutex<()>,
+}
 
 /// The task that forwards.
 pub(crate) struct Forwarder {
     shared: Arc<Shared>,
-    chunks: mpsc::Receiver<(Chunk, Ack)>,
+    chunks: mpsc::Receiver<Sent>,
+}
+
+/// A chunk on its way to be encoded.
+struct Sent {
+    chunk: Chunk,
+    ack: Ack,
+    routes: Arc<Routes>,
+    turn: Option<Turn>,
 }
 
 /// A chunk as the sinks see it, or nothing where a task has failed and said so.
@@ -34,27 +48,39 @@ pub(super) struct Closed;
 
 pub(super) fn queue(shared: Arc<Shared>) -> (Queue, Forwarder) {
     let (sender, chunks) = mpsc::channel(QUEUED_CHUNKS);
-    (Queue(sender), Forwarder { shared, chunks })
+    let queue = Queue {
+        chunks: sender,
+        order: Mutex::new(()),
+    };
+    (queue, Forwarder { shared, chunks })
 }
 
 impl Queue {
-    /// Hands a chunk over, waiting for room.
-    pub(super) async fn push(&self, chunk: Chunk, ack: Ack) -> Result<(), Closed> {
-        self.0.send((chunk, ack)).await.map_err(|_| Closed)
+    /// Hands a chunk over, waiting for room. Its turn comes before that of anything that the source sends or offers later.
+    pub(super) async fn push(
+        &self,
+        shared: &Shared,
+        chunk: Chunk,
+        ack: Ack,
+    ) -> Result<(), Closed> {
+        let place = self.chunks.reserve().await.map_err(|_| Closed)?;
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = shared.routes();
+        let turn = shared.turn(&routes, chunk.partition());
+        place.send(Sent {
+            chunk,
+            ack,
+            routes,
+            turn,
+        });
+        Ok(())
     }
 }
 
 impl Forwarder {
-    /// Runs until the source has dropped its intake and everything is forwarded, or until the deadline of `stop`. What is
-    /// left then is given up.
-    pub(crate) async fn run(self, mut stop: StopSignal) {
-        tokio::select! {
-            () = stop.deadline() => {}
-            () = self.forward() => {}
-        }
-    }
-
-    async fn forward(mut self) {
+    /// Runs until the source has dropped its intake and everything is forwarded, or until the deadline of `stop`. What no
+    /// sink has seen by then is given up; a chunk that the sinks have begun to take is taken whole.
+    pub(crate) async fn run(mut self, mut stop: StopSignal) {
         let parallel = std::thread::available_parallelism()
             .map_or(2, usize::from)
             .min(MAX_PARALLEL_CHUNKS);
@@ -62,21 +88,29 @@ impl Forwarder {
         let mut is_open = true;
         while is_open || !encodings.is_empty() {
             tokio::select! {
+                biased;
+                () = stop.deadline() => break,
                 Some(encoded) = first(&mut encodings) => self.accept(encoded).await,
                 chunk = self.chunks.recv(), if is_open && encodings.len() < parallel => match chunk {
-                    Some((chunk, ack)) => encodings.push_back(self.encode(chunk, ack)),
+                    Some(sent) => encodings.push_back(self.encode(sent)),
                     None => is_open = false,
                 },
             }
         }
     }
 
-    fn encode(&self, chunk: Chunk, ack: Ack) -> JoinHandle<Encoded> {
-        let routes = self.shared.routes();
-        // Taken here, in the order of the calls.
-        let turn = self.shared.turn(&routes, chunk.partition());
+    fn encode(&self, sent: Sent) -> JoinHandle<Encoded> {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
+            let Sent {
+                chunk,
+                ack,
+                routes,
+                turn,
+            } = sent;
+            if let Some(turn) = &turn {
+                turn.comes().await;
+            }
             let prepared = shared.prepare(routes, turn, chunk, ack.clone(), true).await;
             // The failure has been reported; dropping `ack` gives the chunk up.
             Some((prepared.ok()?, ack))

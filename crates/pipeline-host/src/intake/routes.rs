@@ -96,8 +96,8 @@ impl Routes {
     }
 
     /// The sinks.
-    pub(super) fn sinks(&self) -> impl Iterator<Item = &SinkInput> {
-        self.sinks.iter().map(|route| &**route.guard.sink())
+    pub(super) fn sinks(&self) -> impl Iterator<Item = &Arc<SinkInput>> {
+        self.sinks.iter().map(|route| route.guard.sink())
     }
 
     /// Runs every transform on a chunk.

@@ -6,6 +6,7 @@ use crate::ack::Ack;
 use crate::runtime::{Failure, Failures};
 use crate::sink_input::{EncodeOutcome, Encoding};
 use pipeline_core::{Chunk, Refused, Verdict};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     turns: Turns,
     failures: Failures,
     has_failed: AtomicBool,
+    refuses_offers: AtomicBool,
 }
 
 /// A chunk as every sink sees it.
@@ -35,6 +37,7 @@ impl Shared {
             turns: Turns::default(),
             failures,
             has_failed: AtomicBool::new(false),
+            refuses_offers: AtomicBool::new(false),
         }
     }
 
@@ -57,7 +60,7 @@ impl Shared {
         routes.is_ordered().then(|| self.turns.take(partition))
     }
 
-    /// Runs the transforms on a chunk and encodes what they leave for every sink.
+    /// Runs the transforms on a chunk, whose turn has come, and encodes what they leave for every sink.
     pub(super) async fn prepare(
         self: Arc<Self>,
         routes: Arc<Routes>,
@@ -66,9 +69,6 @@ impl Shared {
         ack: Ack,
         in_place: bool,
     ) -> Result<Prepared, Failure> {
-        if let Some(turn) = &turn {
-            turn.comes().await;
-        }
         if self.has_failed.load(Ordering::Acquire) {
             let task = format!("the intake of source `{}`", self.name);
             return Err(Failure::task(task, "takes no more events"));
@@ -90,16 +90,25 @@ impl Shared {
             }
         };
         let encodings = if in_place {
-            encode()
+            catch_unwind(AssertUnwindSafe(encode)).ok()
         } else {
-            let encoded = tokio::task::spawn_blocking(encode).await;
-            encoded.map_err(|_| {
-                let failure = Failure::panicked(format!("the encoding of source `{}`", self.name));
-                self.fail(failure.clone());
-                failure
-            })?
+            tokio::task::spawn_blocking(encode).await.ok()
         };
+        let encodings = encodings.ok_or_else(|| {
+            let failure = Failure::panicked(format!("the encoding of source `{}`", self.name));
+            self.fail(failure.clone());
+            failure
+        })?;
         Ok(Prepared { routes, encodings })
+    }
+
+    /// Answers offers with [`Refused::Failed`] from now on, because the pipeline has failed somewhere.
+    pub(crate) fn refuse_offers(&self) {
+        self.refuses_offers.store(true, Ordering::Release);
+    }
+
+    pub(super) fn refuses_offers(&self) -> bool {
+        self.refuses_offers.load(Ordering::Acquire)
     }
 
     /// No more events are taken: a transform or a task of the host has failed.
@@ -114,7 +123,8 @@ impl Shared {
         self.failures.report(failure);
     }
 
-    /// Finds room in every buffer first, and only then counts and keeps anything.
+    /// Finds room in every buffer first, and only then counts and keeps anything. From then on the chunk is taken whole, also
+    /// when the caller stops waiting: what has to be written for that belongs to a task of its own.
     pub(super) async fn accept_all(
         &self,
         prepared: Prepared,
@@ -130,24 +140,47 @@ impl Shared {
             } else {
                 let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
                 let room = sink.buffer.reserve(events, bytes, deadline).await;
-                Some(room.ok_or(Refused::Full)?)
+                Some(room.ok_or(if self.refuses_offers() {
+                    Refused::Failed
+                } else {
+                    Refused::Full
+                })?)
             });
         }
-        let mut kept = true;
+        // No waiting from here on.
+        let mut left = Vec::new();
         for ((sink, encoding), room) in routes.sinks().zip(encodings).zip(rooms) {
-            let Some(room) = room else {
-                kept &= sink.accept(encoding).await;
-                continue;
-            };
             let (records, letters) = sink.count(encoding);
-            if let Err(rest) = room.fill(records) {
-                sink.hold(rest).await;
+            let refused = match room {
+                Some(room) => room.fill(records).err().unwrap_or_default(),
+                None => {
+                    sink.push_or_drop(records);
+                    Vec::new()
+                }
+            };
+            if !(letters.is_empty() && refused.is_empty()) {
+                left.push((Arc::clone(sink), letters, refused));
             }
-            kept &= sink.reject(letters).await;
         }
-        if kept {
+        if left.is_empty() {
             ack.done();
+            return Ok(());
         }
+        let writing = async move {
+            let mut kept = true;
+            for (sink, letters, refused) in left {
+                sink.hold(refused).await;
+                kept &= sink.reject(letters).await;
+            }
+            if kept {
+                ack.done();
+            }
+            // Until here the sinks do not end.
+            drop(routes);
+        };
+        let task = format!("the dead letters of source `{}`", self.name);
+        let (_, writing) = self.failures.spawn(task, writing);
+        writing.ended().await;
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use crate::sink_input::{SinkInput, SinkSettings};
 use crate::stop::StopHandle;
 use pipeline_core::{Kind, Sink, SinkContext, Source, SourceContext, Transform, TransformContext};
 use std::sync::{Arc, PoisonError};
+use tokio::time::timeout;
 
 /// Everything new that a change needs, made but not running.
 #[derive(Default)]
@@ -183,6 +184,7 @@ impl Supervisor {
                 continue;
             };
             stopped.extend(self.stop_source(&change.name).await);
+            self.addresses().remove(&change.name);
             match self.open(plan, new).await {
                 Ok(source) => prepared.sources.push((plan.clone(), source)),
                 Err(error) => {
@@ -196,22 +198,28 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops one source and waits until it has ended; its plan, where it ran.
+    /// Stops one source and waits until it has ended; its plan, where it had not ended by itself.
+    ///
+    /// A source that follows what it has sent may wait for a destination that is away. It is told to quit then, which lets go
+    /// of its port or checkpoint; what is not acknowledged by that time is sent again by its client, or read again.
     async fn stop_source(&mut self, name: &str) -> Option<SourcePlan> {
         let at = self
             .sources
             .iter()
             .rposition(|source| source.plan.name == name)?;
         let source = self.sources.remove(at);
-        source.stop.drain();
-        let plan = source.plan.clone();
-        if tokio::time::timeout(SOURCE_STOP_LIMIT, source.ended())
-            .await
-            .is_err()
-        {
-            tracing::warn!(source = %plan.name, "the source did not stop in time");
+        let plan = (!source.has_ended()).then(|| source.plan.clone());
+        let stop = source.stop.clone();
+        stop.drain();
+        let ended = source.ended();
+        tokio::pin!(ended);
+        if timeout(SOURCE_STOP_LIMIT, &mut ended).await.is_err() {
+            stop.quit();
+            if timeout(SOURCE_STOP_LIMIT, ended).await.is_err() {
+                tracing::warn!(source = %name, "the source did not stop in time");
+            }
         }
-        Some(plan)
+        plan
     }
 
     /// Undoes a change: opens sources that were stopped for it.
@@ -267,9 +275,12 @@ impl Supervisor {
             self.start_source(plan, source, routes);
         }
         for change in of(changes, Kind::Source, |step| *step == Step::Remove) {
-            if let Some(source) = self.sources.iter().find(|s| s.plan.name == change.name) {
+            let at = (self.sources.iter()).position(|source| source.plan.name == change.name);
+            if let Some(at) = at {
+                let source = self.sources.remove(at);
                 source.stop.drain();
                 self.addresses().remove(&change.name);
+                self.leaving.spawn(source.ended());
             }
         }
         for change in of(changes, Kind::Sink, |step| *step == Step::Remove) {
@@ -298,6 +309,7 @@ impl Supervisor {
 
     fn start_source(&mut self, plan: SourcePlan, source: Box<dyn Source>, routes: Routes) {
         if let Some(address) = source.address() {
+            tracing::info!(source = %plan.name, %address, "listening");
             self.addresses().insert(plan.name.clone(), address);
         }
         let (stop, signal) = self.signal.part(self.pipeline.shutdown_limit);

@@ -127,8 +127,7 @@ impl RunningSink {
             let input = Arc::clone(&input);
             async move { input.feed().await }
         });
-        let worker = Worker::new(Arc::clone(&input), seed);
-        let (_, worker) = failures.spawn(format!("the worker of sink `{name}`"), worker.run());
+        let worker = Worker::new(Arc::clone(&input), seed).start(failures);
         Self {
             plan,
             input,
@@ -147,11 +146,7 @@ impl RunningSink {
     /// Waits for the end, and lets go of the buffer.
     pub(super) async fn ended(mut self) -> Option<(String, Coverage)> {
         self.let_end();
-        if self.worker.ended().await.is_none() {
-            // It panicked: what it has not taken is not lost.
-            let left = self.input.buffer.abandon();
-            self.input.hold(left).await;
-        }
+        self.worker.ended().await;
         let coverage = self.input.current().sink.coverage();
         let name = self.plan.name;
         Arc::clone(&self.input).close().await;
@@ -196,5 +191,5 @@ async fn open_buffer(
     opened.map(|disk| Buffer::Disk(Box::new(disk)))
 }
 
-/// How long a removed or changed source may take to end before the change is given up.
+/// How long a changed source may take to end before it is told to quit, and then to do that.
 pub(super) const SOURCE_STOP_LIMIT: Duration = Duration::from_secs(10);

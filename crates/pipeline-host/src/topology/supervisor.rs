@@ -39,7 +39,10 @@ pub(super) struct Supervisor {
     ended: mpsc::UnboundedReceiver<()>,
     /// What runs now, as data.
     pub(super) pipeline: Pipeline,
+    /// The sources of `pipeline`. Those that have ended stay here.
     pub(super) sources: Vec<RunningSource>,
+    /// Removed sources that still end.
+    pub(super) leaving: JoinSet<()>,
     pub(super) transforms: Vec<Arc<TransformNode>>,
     pub(super) sinks: Vec<RunningSink>,
     pub(super) dead_letters: BTreeMap<String, PathBuf>,
@@ -80,6 +83,7 @@ impl Supervisor {
                 ..pipeline.clone()
             },
             sources: Vec::new(),
+            leaving: JoinSet::new(),
             transforms: Vec::new(),
             sinks: Vec::new(),
             dead_letters: BTreeMap::new(),
@@ -92,10 +96,11 @@ impl Supervisor {
 
     /// Runs until every source has ended and every sink has finished.
     pub(super) async fn run(mut self, mut reloads: mpsc::Receiver<Reload>) -> Ending {
-        while self.sources.iter().any(|source| !source.has_ended()) {
+        while self.sources.iter().any(|source| !source.has_ended()) || !self.leaving.is_empty() {
             tokio::select! {
                 Some(failure) = self.failed.recv() => self.note(failure),
                 Some(()) = self.ended.recv() => {}
+                Some(_) = self.leaving.join_next() => {}
                 Some(drained) = self.draining.join_next() => self.drained(drained),
                 Some(Reload { pipeline, reply }) = reloads.recv() => {
                     let changed = self.apply(pipeline).await;
@@ -130,6 +135,9 @@ impl Supervisor {
             Failure::Source(_) => tracing::error!("{failure}"),
             Failure::Task { .. } => {
                 tracing::error!("{failure}; the pipeline stops");
+                for source in &self.sources {
+                    source.intake.refuse_offers();
+                }
                 self.stop.drain();
             }
         }
@@ -140,10 +148,19 @@ impl Supervisor {
         &mut self,
         drained: Result<(String, Option<(String, Coverage)>), tokio::task::JoinError>,
     ) {
-        if let Ok((name, coverage)) = drained {
-            tracing::info!(sink = %name, "the removed sink has ended");
-            self.draining_names.retain(|draining| *draining != name);
-            self.coverage.extend(coverage);
+        match drained {
+            Ok((name, coverage)) => {
+                tracing::info!(sink = %name, "the removed sink has ended");
+                self.draining_names.retain(|draining| *draining != name);
+                self.coverage.extend(coverage);
+            }
+            Err(error) => self.sink_panicked(&error),
+        }
+    }
+
+    fn sink_panicked(&mut self, error: &tokio::task::JoinError) {
+        if error.is_panic() {
+            self.note(Failure::panicked("the end of a sink"));
         }
     }
 
@@ -160,10 +177,7 @@ impl Supervisor {
                 Some(failure) = self.failed.recv() => self.note(failure),
                 ended = ending.join_next() => match ended {
                     Some(Ok((_, coverage))) => self.coverage.extend(coverage),
-                    Some(Err(error)) if error.is_panic() => {
-                        self.note(Failure::panicked("the end of a sink"));
-                    }
-                    Some(Err(_)) => {}
+                    Some(Err(error)) => self.sink_panicked(&error),
                     None => break,
                 },
             }

@@ -74,7 +74,9 @@ impl Rig {
             .iter()
             .map(|id| queued(id, bytes, ack.clone()))
             .collect();
-        self.buffer.push(records).await.unwrap();
+        let mut records: VecDeque<_> = records;
+        self.buffer.push(&mut records).await;
+        assert!(records.is_empty());
         ack.done();
         assert_eq!(safe(receipt).await, AckStatus::Safe);
     }

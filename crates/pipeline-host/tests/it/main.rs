@@ -1,0 +1,12 @@
+//! The host as a library: pipelines made with `Pipeline::builder`, with components that a test can look into.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
+
+mod builder;
+mod failure;
+mod handle;
+mod intake;
+mod model;
+mod observer;
+mod part;
+mod reload;

@@ -1,0 +1,1 @@
+//! The pipeline that a program makes without a file.
