@@ -39,11 +39,10 @@ fn sink(mut options: Value) -> Box<dyn Sink> {
     options["access_token"] = "fuzz".into();
     let registry = Registry::linked().expect("no name twice");
     let description = registry.sink("meta_conversions").expect("linked");
-    let config = description.parse(&options, &ParseContext::default()).expect("good options");
-    let cx = SinkContext {
-        name: "fuzz".to_owned(),
-        clock: Arc::new(ManualClock::at(NOW_MS)),
-    };
+    let config = description
+        .parse(&options, &ParseContext::default())
+        .expect("good options");
+    let cx = SinkContext::new("fuzz").with_clock(Arc::new(ManualClock::at(NOW_MS)));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime
         .expect("a runtime")
