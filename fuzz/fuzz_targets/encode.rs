@@ -42,10 +42,7 @@ fn sink(mut options: Value) -> Box<dyn Sink> {
     let config = description
         .parse(&options, &ParseContext::default())
         .expect("good options");
-    let cx = SinkContext {
-        name: "fuzz".to_owned(),
-        clock: Arc::new(ManualClock::at(NOW_MS)),
-    };
+    let cx = SinkContext::new("fuzz").with_clock(Arc::new(ManualClock::at(NOW_MS)));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime
         .expect("a runtime")
