@@ -19,11 +19,7 @@ use crate::scratch::Parts;
 ///
 /// When the walk rejects the text: see the guarantees of the crate.
 #[inline]
-pub(crate) fn walk<'a>(
-    paths: &Paths,
-    text: &'a str,
-    memory: Memory,
-) -> Result<Found<'a>, Broken> {
+pub(crate) fn walk<'a>(paths: &Paths, text: &'a str, memory: Memory) -> Result<Found<'a>, Broken> {
     let mut found = Found::new(text, paths, memory);
     let mut cursor = Cursor::of_text(&mut found, paths);
     let end = cursor.value(Scanner::new(text).token(), 0)?;

@@ -2,7 +2,7 @@
 
 use crate::paths::{List, Paths, Slot};
 use crate::prediction::Memory;
-use crate::rows::{Row, WORD_BITS};
+use crate::rows::{ListRows, Row, WORD_BITS};
 use crate::scratch::{Parts, Scratch};
 
 /// What was found in one text, as slices of it.
@@ -53,13 +53,13 @@ impl<'a> Found<'a> {
     pub fn rows(&self, list: List) -> (usize, bool) {
         self.scratch
             .list(list.0)
-            .map_or((0, false), |rows| rows.count())
+            .map_or((0, false), ListRows::count)
     }
 
     /// Whether the value at the list's path is something else than a list or null.
     pub fn is_not_a_list(&self, list: List) -> bool {
         let rows = self.scratch.list(list.0);
-        rows.is_some_and(|rows| rows.is_not_a_list())
+        rows.is_some_and(ListRows::is_not_a_list)
     }
 
     /// What was found in one element of the list, counted from 0. An element that is not an object holds nothing, and so

@@ -148,7 +148,10 @@ fn slots_and_lists_of_other_paths_never_panic_while_reading_a_result() {
     let inner = item.slot(&path("id"));
     let found = paths.read(r#"{"a":1,"items":[{"id":1}]}"#).expect("JSON");
     assert_eq!(found.get(slots[199]), None);
-    assert_eq!((found.rows(list), found.is_not_a_list(list)), ((0, false), false));
+    assert_eq!(
+        (found.rows(list), found.is_not_a_list(list)),
+        ((0, false), false)
+    );
     assert_eq!(found.element(list, 7).get(inner), None);
     assert_eq!(found.elements(list).len(), 0);
 }
@@ -338,7 +341,10 @@ fn positions_in_errors_count_from_the_beginning_of_a_text_of_several_lines() {
     let paths = Paths::default();
     for (text, expected) in [
         ("{\n\"a\":x}", ReadError::Malformed { byte: 7 }),
-        ("{\r\n  \"a\": 1,\r\n  \"b\": 01\r\n}", ReadError::Malformed { byte: 23 }),
+        (
+            "{\r\n  \"a\": 1,\r\n  \"b\": 01\r\n}",
+            ReadError::Malformed { byte: 23 },
+        ),
         ("\n\n{\"a\"\n", ReadError::Cut { byte: 7 }),
         ("{\n  \"\u{e9}\": [", ReadError::Cut { byte: 11 }),
     ] {
@@ -355,10 +361,16 @@ fn bytes_are_read_as_text_without_a_byte_order_mark() {
         assert_eq!(found.get(slot), Some("\"\u{e9}\""));
     }
     for (bytes, expected) in [
-        (b"{\"a\":\"\xff\"}".as_slice(), ReadError::NotUtf8 { valid: 6 }),
+        (
+            b"{\"a\":\"\xff\"}".as_slice(),
+            ReadError::NotUtf8 { valid: 6 },
+        ),
         (b"\xef\xbb", ReadError::NotUtf8 { valid: 0 }),
         (b"\xef\xbb\xbf", ReadError::Cut { byte: 0 }),
-        (b"\xef\xbb\xbf\xef\xbb\xbf{}", ReadError::Malformed { byte: 1 }),
+        (
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
+            ReadError::Malformed { byte: 1 },
+        ),
         (b"[]", ReadError::NotAnObject),
     ] {
         let error = paths.read_bytes(bytes).expect_err("not an object");
