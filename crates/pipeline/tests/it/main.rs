@@ -20,3 +20,4 @@ mod outage;
 mod process;
 mod soak;
 mod tally;
+mod upgrade;
