@@ -90,7 +90,12 @@ async fn sinks_and_sources_and_transforms_come_and_go() {
         .source("tap", tap.clone())
         .source("second", second_tap.clone())
         .transform("edit", &["tap"], editor.clone())
-        .sink("extra", &["second", "edit"], extra.clone(), settings(json!({})))
+        .sink(
+            "extra",
+            &["second", "edit"],
+            extra.clone(),
+            settings(json!({})),
+        )
         .build()
         .unwrap();
     let mut second = with_sinks_of(&first, &more);
@@ -98,7 +103,11 @@ async fn sinks_and_sources_and_transforms_come_and_go() {
     second.transforms.clone_from(&more.transforms);
     assert_eq!(
         reloaded(&running, &second).await,
-        ["added source second", "added transform edit", "added sink extra"]
+        [
+            "added source second",
+            "added transform edit",
+            "added sink extra"
+        ]
     );
     deliver(&second_tap, "two").await;
     deliver(&tap, "7:three").await;
@@ -108,17 +117,29 @@ async fn sinks_and_sources_and_transforms_come_and_go() {
 
     assert_eq!(
         reloaded(&running, &first).await,
-        ["removed source second", "removed transform edit", "removed sink extra"]
+        [
+            "removed source second",
+            "removed transform edit",
+            "removed sink extra"
+        ]
     );
     deliver(&tap, "four").await;
     assert_eq!(out.delivered(), ["7:three", "four", "one"]);
     assert_eq!(extra.delivered().len(), 2);
-    assert_eq!((tap.opened(), out.built()), (1, 1), "what stays is left alone");
+    assert_eq!(
+        (tap.opened(), out.built()),
+        (1, 1),
+        "what stays is left alone"
+    );
     assert_eq!(reloaded(&running, &first).await, [""; 0]);
     tap.fail();
     let ending = ending(running).await;
     assert!(ending.is_complete(), "{ending:?}");
-    let sinks: Vec<_> = ending.sinks.iter().map(|s| (s.name.as_str(), s.delivered)).collect();
+    let sinks: Vec<_> = ending
+        .sinks
+        .iter()
+        .map(|s| (s.name.as_str(), s.delivered))
+        .collect();
     assert_eq!(sinks, [("out", 3), ("extra", 2)]);
 }
 
@@ -161,7 +182,12 @@ async fn a_new_source_that_cannot_be_opened_leaves_everything_as_it_was() {
     broken.set_broken(true);
     let more = builder(folder.path())
         .source("broken", broken.clone())
-        .sink("extra", &["broken"], extra.clone(), settings(json!({"buffer": {"type": "disk"}})))
+        .sink(
+            "extra",
+            &["broken"],
+            extra.clone(),
+            settings(json!({"buffer": {"type": "disk"}})),
+        )
         .build()
         .unwrap();
     let mut second = with_sinks_of(&first, &more);
@@ -176,7 +202,11 @@ async fn a_new_source_that_cannot_be_opened_leaves_everything_as_it_was() {
     broken.set_broken(false);
     assert_eq!(
         reloaded(&running, &second).await,
-        ["added source broken", "reloaded sink out: inputs tap → broken", "added sink extra"],
+        [
+            "added source broken",
+            "reloaded sink out: inputs tap → broken",
+            "added sink extra"
+        ],
         "the buffer that was made for the first attempts is free again"
     );
     deliver(&broken, "two").await;
@@ -209,7 +239,14 @@ async fn a_changed_source_that_cannot_be_opened_is_the_old_one_again() {
     new.set_broken(false);
     let changes = reload(&running, &second).await.unwrap();
     assert!(
-        matches!(&changes[..], [Change { kind: Kind::Source, step: Step::Change { .. }, .. }]),
+        matches!(
+            &changes[..],
+            [Change {
+                kind: Kind::Source,
+                step: Step::Change { .. },
+                ..
+            }]
+        ),
         "{changes:?}"
     );
     deliver(&new, "three").await;
@@ -320,7 +357,10 @@ async fn a_removed_sink_delivers_what_it_holds_and_its_name_is_free_afterwards()
         "sink `slow` was removed a moment ago and still delivers what it holds; try again later"
     );
     slow.set_open(true);
-    assert_eq!(within("the delivery", held.settled()).await, AckStatus::Safe);
+    assert_eq!(
+        within("the delivery", held.settled()).await,
+        AckStatus::Safe
+    );
     let added = async {
         while reload(&running, &both).await.is_err() {
             tokio::task::yield_now().await;
@@ -332,7 +372,13 @@ async fn a_removed_sink_delivers_what_it_holds_and_its_name_is_free_afterwards()
     tap.fail();
     let ending = ending(running).await;
     assert!(ending.is_complete(), "{ending:?}");
-    assert_eq!((out.delivered(), slow.delivered()), (vec!["one".into(), "two".into()], vec!["one".into(), "two".into()]));
+    assert_eq!(
+        (out.delivered(), slow.delivered()),
+        (
+            vec!["one".into(), "two".into()],
+            vec!["one".into(), "two".into()]
+        )
+    );
 }
 
 #[tokio::test]
@@ -370,7 +416,9 @@ async fn a_removed_sink_keeps_on_disk_what_it_has_not_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let (tap, out, slow) = (Tap::new(Behavior::Lend), Shelf::open(), Shelf::closed());
     let first = plain(folder.path(), &tap, &out);
-    let disk = settings(json!({"buffer": {"type": "disk"}, "batch": {"max_events": 1, "timeout_secs": 0}, "request": {"concurrency": 1}}));
+    let disk = settings(
+        json!({"buffer": {"type": "disk"}, "batch": {"max_events": 1, "timeout_secs": 0}, "request": {"concurrency": 1}}),
+    );
     let more = builder(folder.path())
         .source("tap", tap.clone())
         .sink("slow", &["tap"], slow.clone(), disk)
@@ -416,7 +464,10 @@ async fn what_stored_events_depend_on_cannot_change_and_the_way_to_do_it_is_said
     let running = start(&first).await;
     for (options, key) in [
         (json!({"buffer": {"type": "disk"}}), "buffer.type"),
-        (json!({"dead_letters": {"max_bytes": 1_000_000}}), "dead_letters.max_bytes"),
+        (
+            json!({"dead_letters": {"max_bytes": 1_000_000}}),
+            "dead_letters.max_bytes",
+        ),
     ] {
         let mut second = pipeline(options);
         second.sources.clone_from(&first.sources);
@@ -431,7 +482,10 @@ async fn what_stored_events_depend_on_cannot_change_and_the_way_to_do_it_is_said
     }
     for (change, part) in [
         (builder(&folder.path().join("elsewhere")), "data_dir"),
-        (builder(folder.path()).shutdown_limit(Duration::from_secs(1)), "shutdown"),
+        (
+            builder(folder.path()).shutdown_limit(Duration::from_secs(1)),
+            "shutdown",
+        ),
     ] {
         let other = change
             .source("tap", tap.clone())
@@ -474,7 +528,11 @@ async fn a_hundred_random_changes_lose_nothing_of_what_was_answered() {
         if has_transform {
             pipeline = pipeline.transform("pass", &["tap"], crate::part::Fragile);
         }
-        let input = if has_transform && random.bool() { "pass" } else { "tap" };
+        let input = if has_transform && random.bool() {
+            "pass"
+        } else {
+            "tap"
+        };
         pipeline = pipeline.sink("always", &[input], shelves[0].clone(), settings(json!({})));
         for (name, shelf) in ["memory", "disk"].into_iter().zip(&shelves[1..]) {
             if random.bool() {
@@ -537,7 +595,10 @@ async fn a_hundred_random_changes_lose_nothing_of_what_was_answered() {
     assert!(ending.failures.is_empty(), "{:?}", ending.failures);
     answered.sort();
     let delivered = shelves[0].delivered();
-    let lost: Vec<_> = answered.iter().filter(|text| delivered.binary_search(text).is_err()).collect();
+    let lost: Vec<_> = answered
+        .iter()
+        .filter(|text| delivered.binary_search(text).is_err())
+        .collect();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(answered.len() > 100, "{}", answered.len());
     for sink in &ending.sinks {

@@ -150,7 +150,10 @@ async fn dead_letters_of_the_version_before_are_listed_shown_and_replayed() {
     };
     let says = async |arguments: &[&str]| says_and_ends_with(arguments, 0).await;
     let list = says(&["list"]).await;
-    assert!(list.contains("refused_invalid") && list.contains("malformed_json"), "{list}");
+    assert!(
+        list.contains("refused_invalid") && list.contains("malformed_json"),
+        "{list}"
+    );
     let written = fs::read_to_string(&segment).unwrap();
     assert_eq!(says(&["show"]).await, written, "as they are");
 
@@ -176,7 +179,10 @@ async fn dead_letters_of_the_version_before_are_listed_shown_and_replayed() {
     assert_eq!(codes, ["100/2804003", "100/2804019", "100"]);
 
     let replayed = says(&["replay"]).await;
-    assert!(replayed.contains("1 letters stay as they were"), "{replayed}");
+    assert!(
+        replayed.contains("1 letters stay as they were"),
+        "{replayed}"
+    );
     assert_eq!(left.ids(), set(&["refused 1", "refused 2", "refused 3"]));
     let rest = dead_letters(left.folder.path(), "meta");
     assert_eq!(rest.lines().count(), 1, "{rest}");
@@ -193,9 +199,7 @@ async fn a_disk_buffer_of_a_later_version_is_refused_and_stays_as_it_is() {
         version.unwrap()
     };
     let next = version(&database) + 1;
-    database
-        .pragma_update(None, "user_version", next)
-        .unwrap();
+    database.pragma_update(None, "user_version", next).unwrap();
     drop(database);
     let (status, _, said) = Process::start(&["run", &left.pipeline()]).end().await;
     assert_eq!(status.code(), Some(1), "{said}");
@@ -214,7 +218,10 @@ async fn a_checkpoint_of_a_later_version_is_refused_and_stays_as_it_is() {
     fs::write(&path, &later).unwrap();
     let (status, _, said) = Process::start(&["run", &left.pipeline()]).end().await;
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("`events`") && said.contains("version"), "{said}");
+    assert!(
+        said.contains("`events`") && said.contains("version"),
+        "{said}"
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), later);
     assert!(left.sandbox.accepted().is_empty());
 }
