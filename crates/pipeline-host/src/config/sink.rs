@@ -2,8 +2,8 @@
 
 use super::component::{Parsed, Section};
 use super::option::{
-    BufferOptions, BufferType, DEFAULT_BATCH_BYTES, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES, DEFAULT_MEMORY_BYTES,
-    DEFAULT_MEMORY_EVENTS, SinkOptions, Sync, seconds,
+    BufferOptions, BufferType, DEFAULT_BATCH_BYTES, DEFAULT_BATCH_EVENTS, DEFAULT_DISK_BYTES,
+    DEFAULT_MEMORY_BYTES, DEFAULT_MEMORY_EVENTS, SinkOptions, Sync, seconds,
 };
 use super::plan::{BufferPlan, SinkPlan};
 use super::schema;

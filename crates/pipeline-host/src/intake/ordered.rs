@@ -57,12 +57,7 @@ pub(super) fn queue(shared: Arc<Shared>) -> (Queue, Forwarder) {
 
 impl Queue {
     /// Hands a chunk over, waiting for room. Its turn comes before that of anything that the source sends or offers later.
-    pub(super) async fn push(
-        &self,
-        shared: &Shared,
-        chunk: Chunk,
-        ack: Ack,
-    ) -> Result<(), Closed> {
+    pub(super) async fn push(&self, shared: &Shared, chunk: Chunk, ack: Ack) -> Result<(), Closed> {
         let place = self.chunks.reserve().await.map_err(|_| Closed)?;
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         let routes = shared.routes();

@@ -27,6 +27,16 @@ struct Prepared {
     sources: Vec<(SourcePlan, Box<dyn Source>)>,
 }
 
+impl Prepared {
+    /// Lets go of everything, so that the next attempt finds it free: a disk buffer is locked until its writer has ended.
+    async fn undo(self) {
+        drop(self.sources);
+        for (_, input, _) in self.added {
+            input.close().await;
+        }
+    }
+}
+
 impl Supervisor {
     /// Changes what runs into this pipeline, and says what changed.
     pub(super) async fn apply(&mut self, new: Pipeline) -> Result<Vec<Change>, ReloadError> {
@@ -34,10 +44,24 @@ impl Supervisor {
         self.sources.retain(|source| !source.has_ended());
         let changes = diff(&self.pipeline, &new);
         self.check(&new, &changes)?;
-        let mut prepared = self.prepare(&new, &changes).await?;
-        self.replace_sources(&new, &changes, &mut prepared).await?;
+        let mut prepared = Prepared::default();
+        if let Err(error) = self.make(&new, &changes, &mut prepared).await {
+            prepared.undo().await;
+            return Err(error);
+        }
         self.switch_over(new, &changes, prepared);
         Ok(changes)
+    }
+
+    /// Makes and opens everything that is new.
+    async fn make(
+        &mut self,
+        new: &Pipeline,
+        changes: &[Change],
+        prepared: &mut Prepared,
+    ) -> Result<(), ReloadError> {
+        self.prepare(new, changes, prepared).await?;
+        self.replace_sources(new, changes, prepared).await
     }
 
     /// Refuses what cannot change while the pipeline runs.
@@ -79,16 +103,16 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Makes everything that is new. What is dropped on an error leaves no trace.
+    /// Makes everything that is new, but for changed sources.
     async fn prepare(
         &mut self,
         new: &Pipeline,
         changes: &[Change],
-    ) -> Result<Prepared, ReloadError> {
+        prepared: &mut Prepared,
+    ) -> Result<(), ReloadError> {
         let is_new = |kind, name: &str| {
             of(changes, kind, |step| *step != Step::Remove).any(|change| change.name == name)
         };
-        let mut prepared = Prepared::default();
         for plan in &new.transforms {
             let running = self.transforms.iter().find(|node| node.name == plan.name);
             let node = match running.filter(|_| !is_new(Kind::Transform, &plan.name)) {
@@ -120,7 +144,7 @@ impl Supervisor {
                 prepared.sources.push((plan.clone(), source));
             }
         }
-        Ok(prepared)
+        Ok(())
     }
 
     async fn make_transform(

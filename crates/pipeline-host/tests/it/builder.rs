@@ -92,7 +92,8 @@ fn options_of_the_host_are_checked_as_those_of_a_file() {
         pipeline.sink("out", &["a"], Shelf::open(), settings)
     };
     assert!(sink(json!({})).build().is_ok());
-    let found = problems(sink(json!({"batch": {"max_events": 51}, "buffer": {"max_events": 10}})).build());
+    let found =
+        problems(sink(json!({"batch": {"max_events": 51}, "buffer": {"max_events": 10}})).build());
     assert_eq!(
         found,
         [
@@ -100,10 +101,19 @@ fn options_of_the_host_are_checked_as_those_of_a_file() {
             "sinks.out.buffer.max_events: is too small; expected at least one batch: 51 events",
         ]
     );
-    let found = problems(sink(json!({"bufer": {"type": "disk"}, "retry": {"max_attempts": "x"}})).build());
+    let found =
+        problems(sink(json!({"bufer": {"type": "disk"}, "retry": {"max_attempts": "x"}})).build());
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().any(|it| it.contains("did you mean `buffer`?")), "{found:?}");
-    assert!(found.iter().any(|it| it.starts_with("sinks.out.retry.max_attempts")), "{found:?}");
+    assert!(
+        found.iter().any(|it| it.contains("did you mean `buffer`?")),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|it| it.starts_with("sinks.out.retry.max_attempts")),
+        "{found:?}"
+    );
     let found = problems(
         Pipeline::builder()
             .source("a", tap())

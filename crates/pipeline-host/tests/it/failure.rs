@@ -137,7 +137,10 @@ async fn an_offer_that_a_transform_fails_on_is_refused_and_the_failure_is_told_o
     let folder = tempfile::tempdir().unwrap();
     let options = StartOptions::default();
     let case = start(folder.path(), Behavior::Lend, "memory", options).await;
-    let offers = (0..8).map(|_| case.intake.offer(chunk(&["fail"]), AckLevel::Buffered, LIMIT));
+    let offers = (0..8).map(|_| {
+        case.intake
+            .offer(chunk(&["fail"]), AckLevel::Buffered, LIMIT)
+    });
     for offer in futures_util::future::join_all(offers).await {
         assert_eq!(offer.unwrap_err(), Refused::Failed);
     }
@@ -192,7 +195,8 @@ async fn a_worker_that_panics_ends_the_run_at_once_and_gives_up_what_it_had() {
 }
 
 #[tokio::test]
-async fn what_a_worker_that_panics_had_taken_is_in_the_dead_letters_where_it_cannot_be_read_again() {
+async fn what_a_worker_that_panics_had_taken_is_in_the_dead_letters_where_it_cannot_be_read_again()
+{
     let folder = tempfile::tempdir().unwrap();
     let case = start(folder.path(), Behavior::Lend, "memory", observed(true)).await;
     case.shelf.set_open(false);

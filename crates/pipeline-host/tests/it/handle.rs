@@ -51,7 +51,10 @@ async fn an_event_that_is_sent_before_the_start_waits_for_it() {
     assert!(first.is_pending());
     let running = pipeline.start(StartOptions::default()).await.unwrap();
     let mut receipt = within("the start", early).await.unwrap();
-    assert_eq!(within("a delivery", receipt.settled()).await, AckStatus::Safe);
+    assert_eq!(
+        within("a delivery", receipt.settled()).await,
+        AckStatus::Safe
+    );
     running.stop_handle().drain();
     ending(running).await;
     assert_eq!(shelf.delivered(), ["early"]);
@@ -120,7 +123,10 @@ async fn the_origin_of_an_event_is_the_name_of_the_source_and_its_number() {
     let texts: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
     let unfit = texts.iter().find(is_unfit).unwrap();
     let fine = |text: &&String| crate::part::fate(1, text) == crate::part::Fate::Delivered;
-    handle.send(event(texts.iter().find(fine).unwrap())).await.unwrap();
+    handle
+        .send(event(texts.iter().find(fine).unwrap()))
+        .await
+        .unwrap();
     handle.send(event(unfit)).await.unwrap();
     drop(handle);
     let ending = ending(running).await;

@@ -1,9 +1,7 @@
 //! The way from a source into the sinks, against a model that looks at one event at a time.
 
 use crate::model::{Expected, Input, SINKS, TRANSFORMS, bare, expect};
-use crate::part::{
-    Behavior, Editor, Shelf, Tap, chunk, ending, event, letters, until, within,
-};
+use crate::part::{Behavior, Editor, Shelf, Tap, chunk, ending, event, letters, until, within};
 use pipeline_core::{
     Accepted, AckLevel, AckStatus, Chunk, Intake, Origin, Reason, Receipt, Refused, Verdict,
 };
@@ -89,7 +87,9 @@ struct Rig {
 impl Rig {
     async fn start(folder: &Path, disks: u8, unordered: bool) -> Self {
         let tap = Tap::new(Behavior::Lend);
-        let mut pipeline = Pipeline::builder().data_dir(folder).source("tap", tap.clone());
+        let mut pipeline = Pipeline::builder()
+            .data_dir(folder)
+            .source("tap", tap.clone());
         let mut editors = Vec::new();
         for (name, inputs, seed) in TRANSFORMS {
             let editor = Editor::new(seed, !unordered);
@@ -239,7 +239,11 @@ fn compare(
         let there: usize = sent.expected.iter().map(is_there).sum();
         let all: usize = sent.expected.values().map(|e| e.delivered.len()).sum();
         if !is_certain {
-            assert!(there == 0 || there == all, "{there} of {all} of chunk {}", sent.number);
+            assert!(
+                there == 0 || there == all,
+                "{there} of {all} of chunk {}",
+                sent.number
+            );
         }
         if *is_certain || there > 0 {
             for (sink, expected) in &sent.expected {
@@ -380,7 +384,10 @@ async fn an_offer_without_room_leaves_nothing_behind_in_any_sink() {
     let folder = tempfile::tempdir().unwrap();
     let (full, free) = (Shelf::closed(), Shelf::open());
     let tap = Tap::new(Behavior::Lend);
-    let small = settings("memory", &json!({"max_events": 1, "max_bytes": 100_000_000}));
+    let small = settings(
+        "memory",
+        &json!({"max_events": 1, "max_bytes": 100_000_000}),
+    );
     let small = small.batch_limits(pipeline_core::BatchLimits::new(1, 1_000));
     let pipeline = Pipeline::builder()
         .data_dir(folder.path())
@@ -390,7 +397,8 @@ async fn an_offer_without_room_leaves_nothing_behind_in_any_sink() {
     let pipeline = pipeline.build().unwrap();
     let running = pipeline.start(StartOptions::default()).await.unwrap();
     let intake = tap.intake().await;
-    let offer = async |texts: &[&str], limit| intake.offer(chunk(texts), AckLevel::Buffered, limit).await;
+    let offer =
+        async |texts: &[&str], limit| intake.offer(chunk(texts), AckLevel::Buffered, limit).await;
     offer(&["a"], Duration::from_secs(60)).await.unwrap();
     let refused = offer(&["b", "c"], Duration::from_millis(1)).await;
     assert_eq!(refused.unwrap_err(), Refused::Full);
@@ -420,9 +428,15 @@ async fn what_is_not_delivered_when_the_pipeline_quits_is_given_up_and_counted_a
     drop(intake);
     running.stop_handle().quit();
     let ending = ending(running).await;
-    assert_eq!(within("the end", second.settled()).await, AckStatus::GivenUp);
+    assert_eq!(
+        within("the end", second.settled()).await,
+        AckStatus::GivenUp
+    );
     let out = &ending.sinks[0];
-    assert_eq!((out.received, out.delivered, out.held, out.kept), (3, 1, 2, 2));
+    assert_eq!(
+        (out.received, out.delivered, out.held, out.kept),
+        (3, 1, 2, 2)
+    );
     assert!(ending.is_complete() && letters(folder.path(), "out").is_empty());
 }
 
@@ -484,13 +498,19 @@ async fn a_caller_that_goes_away_while_letters_are_written_does_not_lose_them() 
         assert!(first.is_pending());
     }
     let telemetry = rig.running.telemetry();
-    until("the letters", || telemetry.snapshot().iter().all(|sink| sink.held == 0)).await;
+    until("the letters", || {
+        telemetry.snapshot().iter().all(|sink| sink.held == 0)
+    })
+    .await;
     drop(rig.intake);
     rig.tap.fail();
     let ending = ending(rig.running).await;
     assert!(ending.is_complete(), "{ending:?}");
     for sink in &ending.sinks {
         let written: u64 = letters(folder.path(), &sink.name).values().sum();
-        assert_eq!((written, sink.received), (sink.rejected_total(), sink.rejected_total()));
+        assert_eq!(
+            (written, sink.received),
+            (sink.rejected_total(), sink.rejected_total())
+        );
     }
 }

@@ -110,7 +110,11 @@ async fn an_observer_sees_what_is_encoded_attempted_and_rejected_once_each() {
     }
     assert_eq!(calls, expected);
     let all = |word: &str| calls.keys().any(|call| call.contains(word));
-    assert!(["filtered", "unfit", "invalid", "tried again"].into_iter().all(all));
+    assert!(
+        ["filtered", "unfit", "invalid", "tried again"]
+            .into_iter()
+            .all(all)
+    );
 }
 
 #[tokio::test]

@@ -21,3 +21,4 @@ mod process;
 mod schema;
 mod soak;
 mod tally;
+mod upgrade;
