@@ -10,6 +10,7 @@ use crate::topology::{Running, StartError, start};
 use pipeline_core::options::{Problem, check, join, nearest};
 use pipeline_core::{BatchLimits, SinkConfig, SourceConfig, TransformConfig};
 use serde_json::{Value, json};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -159,8 +160,9 @@ impl PipelineBuilder {
         name: &str,
         inputs: &[&str],
         config: impl SinkConfig + 'static,
-        settings: &SinkSettings,
+        settings: impl Borrow<SinkSettings>,
     ) -> Self {
+        let settings = settings.borrow();
         self.check_inputs("sinks", name, inputs);
         match sink_options(name, inputs, settings) {
             Ok(options) => {
