@@ -133,7 +133,10 @@ fn fails(source: &str, transform: &str, expected: &str) {
     assert_eq!(output.status.code(), Some(1), "{said}");
     let line = said.lines().find(|line| line.contains(expected));
     let line = line.unwrap_or_else(|| panic!("no `{expected}` in {said}"));
-    assert!(line.contains("ERROR") && !line.contains("address"), "{line}");
+    assert!(
+        line.contains("ERROR") && !line.contains("address"),
+        "{line}"
+    );
     println!("ok: {expected}");
 }
 
@@ -144,8 +147,16 @@ fn main() -> ExitCode {
     }
     let panicked = "panicked; please report it; the pipeline stops";
     fails("panic", "never", &format!("source `app` {panicked}"));
-    fails("error", "never", "source `app` failed: source `app`: the log was cut off; the pipeline stops");
+    fails(
+        "error",
+        "never",
+        "source `app` failed: the log was cut off; the pipeline stops",
+    );
     fails("never", "panic", &format!("transform `edit` {panicked}"));
-    fails("never", "error", "transform `edit` failed: its store is full; the pipeline stops");
+    fails(
+        "never",
+        "error",
+        "transform `edit` failed: its store is full; the pipeline stops",
+    );
     ExitCode::SUCCESS
 }

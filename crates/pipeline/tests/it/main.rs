@@ -18,6 +18,8 @@ mod http;
 mod operation;
 mod outage;
 mod process;
+mod reload;
 mod soak;
 mod tally;
 mod upgrade;
+mod validate;
