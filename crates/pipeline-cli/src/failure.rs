@@ -61,7 +61,7 @@ impl Failure {
 pub(crate) fn problems(error: &ConfigError) -> &[Problem] {
     match error {
         ConfigError::Invalid(problems) => problems,
-        _ => &[],
+        ConfigError::Unreadable { .. } => &[],
     }
 }
 

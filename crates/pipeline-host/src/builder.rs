@@ -162,7 +162,7 @@ impl PipelineBuilder {
         settings: SinkSettings,
     ) -> Self {
         self.check_inputs("sinks", name, inputs);
-        match sink_options(name, inputs, &settings) {
+        match sink_options(name, inputs, settings.options) {
             Ok(options) => {
                 let mut problems = Vec::new();
                 let (batch, buffer) = limits(&options, settings.limits, &mut problems);
@@ -270,10 +270,9 @@ impl PipelineBuilder {
 fn sink_options(
     name: &str,
     inputs: &[&str],
-    settings: &SinkSettings,
+    mut options: Value,
 ) -> Result<SinkOptions, Vec<Problem>> {
     let path = join("sinks", name);
-    let mut options = settings.options.clone();
     if let Some(map) = options.as_object_mut() {
         map.insert("type".to_owned(), "value".into());
         map.insert("inputs".to_owned(), json!(inputs));

@@ -82,7 +82,7 @@ fn count(problems: usize) -> String {
 /// [`ConfigError::Unreadable`] for the file as such, and [`ConfigError::Invalid`] with every problem of its content, sorted
 /// by place.
 pub fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigError> {
-    from_value(read(path)?, &folder_of(path), cx)
+    from_value(&read(path)?, &folder_of(path), cx)
 }
 
 /// As [`load`], from a configuration that has been parsed already; relative paths start at `base_dir`.
@@ -91,7 +91,7 @@ pub fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigError> {
 ///
 /// As [`load`].
 pub fn from_value(
-    raw: Value,
+    raw: &Value,
     base_dir: &Path,
     cx: LoadContext<'_>,
 ) -> Result<Pipeline, ConfigError> {
@@ -99,7 +99,7 @@ pub fn from_value(
     let mut value = raw.clone();
     interpolate::expand(&mut value, cx.environment, "", &mut problems);
     let file = FileValue {
-        raw: &raw,
+        raw,
         value: &value,
         base_dir,
     };

@@ -128,7 +128,9 @@ impl Drop for Running {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("name", &self.name).finish()
+        f.debug_struct("Handle")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

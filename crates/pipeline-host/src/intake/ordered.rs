@@ -115,13 +115,12 @@ impl Forwarder {
     async fn accept(&self, encoded: Result<Encoded, JoinError>) {
         match encoded {
             Ok(Some((prepared, ack))) => prepared.accept(ack).await,
-            Ok(None) => {}
             Err(error) if error.is_panic() => {
                 let task = format!("the encoding of source `{}`", self.shared.name());
                 self.shared.fail(Failure::panicked(task));
             }
-            // Aborted with the runtime.
-            Err(_) => {}
+            // Its failure was told; or it was aborted with the runtime.
+            Ok(None) | Err(_) => {}
         }
     }
 }

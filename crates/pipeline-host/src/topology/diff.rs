@@ -61,10 +61,13 @@ struct Compared<'a> {
     written: &'a Written,
 }
 
+/// The components of one kind.
+type Components = fn(&Pipeline) -> Vec<Compared<'_>>;
+
 /// The steps from one pipeline to another: removals, then additions and changes, in the order of the files.
 pub(crate) fn diff(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
     let mut changes = Vec::new();
-    let parts: [(Kind, fn(&Pipeline) -> Vec<Compared<'_>>); 3] = [
+    let parts: [(Kind, Components); 3] = [
         (Kind::Source, sources),
         (Kind::Transform, transforms),
         (Kind::Sink, sinks),

@@ -16,7 +16,7 @@ pub(super) fn shift(event: &mut [u8], event_ms: i64, shift_ms: i64) {
     let oldest = event_ms.saturating_sub(MAX_AGE_MS);
     let newest = event_ms.saturating_add(MAX_AHEAD_MS);
     let mut at = 0;
-    while let Some(found) = event.get(at..).and_then(|rest| next(rest)) {
+    while let Some(found) = event.get(at..).and_then(next) {
         at += found;
         let Some(digits) = event.get_mut(at..at + DIGITS) else {
             return;

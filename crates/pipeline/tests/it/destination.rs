@@ -167,6 +167,7 @@ pub(crate) struct Case {
 }
 
 /// Reads a pipeline with the components that are linked.
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 pub(crate) fn load(config: Value, folder: &Path) -> Result<Pipeline, ConfigError> {
     let registry = Registry::linked().unwrap();
     let cx = LoadContext {
@@ -174,7 +175,7 @@ pub(crate) fn load(config: Value, folder: &Path) -> Result<Pipeline, ConfigError
         environment: &|_| None,
         sections: &[],
     };
-    from_value(config, folder, cx)
+    from_value(&config, folder, cx)
 }
 
 impl Case {

@@ -77,7 +77,8 @@ async fn without_the_environment_a_file_is_good_as_far_as_it_says_what_was_not_c
 
 #[tokio::test]
 async fn without_the_environment_a_real_mistake_is_still_one() {
-    let edits: [(fn(&mut Value), &str); 3] = [
+    type Edit = fn(&mut Value);
+    let edits: [(Edit, &str); 3] = [
         (
             |it| it["sinks"]["meta"]["presett"] = json!("retail"),
             "did you mean `preset`?",
