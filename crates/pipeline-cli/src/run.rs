@@ -48,7 +48,8 @@ enum When {
 }
 
 pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
-    let signals = Signals::new()?;
+    // Before anything says that it runs: a signal from then on must find its handler.
+    let (signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
     let pipeline = cx.load(&arguments.file)?;
     for sink in &pipeline.sinks {
         for notice in sink.notices() {
@@ -65,7 +66,7 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         cx,
         reloader: running.reloader(),
         files,
-        hangup: signal(SignalKind::hangup())?,
+        hangup,
     };
     let shows_progress = match arguments.progress {
         When::Always => true,

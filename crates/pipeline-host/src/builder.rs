@@ -10,7 +10,6 @@ use crate::topology::{Running, StartError, start};
 use pipeline_core::options::{Problem, check, join, nearest};
 use pipeline_core::{BatchLimits, SinkConfig, SourceConfig, TransformConfig};
 use serde_json::{Value, json};
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -160,11 +159,10 @@ impl PipelineBuilder {
         name: &str,
         inputs: &[&str],
         config: impl SinkConfig + 'static,
-        settings: impl Borrow<SinkSettings>,
+        settings: SinkSettings,
     ) -> Self {
-        let settings = settings.borrow();
         self.check_inputs("sinks", name, inputs);
-        match sink_options(name, inputs, settings) {
+        match sink_options(name, inputs, settings.options) {
             Ok(options) => {
                 let mut problems = Vec::new();
                 let (batch, buffer) = limits(&options, settings.limits, &mut problems);
@@ -272,10 +270,9 @@ impl PipelineBuilder {
 fn sink_options(
     name: &str,
     inputs: &[&str],
-    settings: &SinkSettings,
+    mut options: Value,
 ) -> Result<SinkOptions, Vec<Problem>> {
     let path = join("sinks", name);
-    let mut options = settings.options.clone();
     if let Some(map) = options.as_object_mut() {
         map.insert("type".to_owned(), "value".into());
         map.insert("inputs".to_owned(), json!(inputs));

@@ -150,7 +150,7 @@ fn main() -> ExitCode {
     fails(
         "error",
         "never",
-        "source `app` failed: source `app`: the log was cut off; the pipeline stops",
+        "source `app` failed: the log was cut off; the pipeline stops",
     );
     fails("never", "panic", &format!("transform `edit` {panicked}"));
     fails(

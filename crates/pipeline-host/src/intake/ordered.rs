@@ -119,7 +119,7 @@ impl Forwarder {
                 let task = format!("the encoding of source `{}`", self.shared.name());
                 self.shared.fail(Failure::panicked(task));
             }
-            // The failure has been reported, or the runtime has ended.
+            // Its failure was told; or it was aborted with the runtime.
             Ok(None) | Err(_) => {}
         }
     }

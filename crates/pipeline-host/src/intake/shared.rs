@@ -151,12 +151,11 @@ impl Shared {
         let mut left = Vec::new();
         for ((sink, encoding), room) in routes.sinks().zip(encodings).zip(rooms) {
             let (records, letters) = sink.count(encoding);
-            let refused = match room {
-                Some(room) => room.fill(records).err().unwrap_or_default(),
-                None => {
-                    sink.push_or_drop(records);
-                    Vec::new()
-                }
+            let refused = if let Some(room) = room {
+                room.fill(records).err().unwrap_or_default()
+            } else {
+                sink.push_or_drop(records);
+                Vec::new()
             };
             if !(letters.is_empty() && refused.is_empty()) {
                 left.push((Arc::clone(sink), letters, refused));

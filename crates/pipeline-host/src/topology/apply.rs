@@ -198,12 +198,12 @@ impl Supervisor {
         changes: &[Change],
         prepared: &mut Prepared,
     ) -> Result<(), ReloadError> {
-        let affected = of(changes, Kind::Source, |step| {
+        let replaced = of(changes, Kind::Source, |step| {
             matches!(step, Step::Change { .. })
         });
         let mut stopped: Vec<SourcePlan> = Vec::new();
         let opened = prepared.sources.len();
-        for change in affected {
+        for change in replaced {
             let Some(plan) = new.sources.iter().find(|plan| plan.name == change.name) else {
                 continue;
             };

@@ -62,12 +62,12 @@ struct Compared<'a> {
 }
 
 /// The components of one kind.
-type Parts = fn(&Pipeline) -> Vec<Compared<'_>>;
+type Components = fn(&Pipeline) -> Vec<Compared<'_>>;
 
 /// The steps from one pipeline to another: removals, then additions and changes, in the order of the files.
 pub(crate) fn diff(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
     let mut changes = Vec::new();
-    let parts: [(Kind, Parts); 3] = [
+    let parts: [(Kind, Components); 3] = [
         (Kind::Source, sources),
         (Kind::Transform, transforms),
         (Kind::Sink, sinks),

@@ -60,6 +60,10 @@ impl RunningSource {
             let (failures, signal) = (failures.clone(), signal.for_source());
             async move {
                 if let Err(error) = source.run(Arc::new(intake), signal).await {
+                    let error = error.to_string();
+                    // A source names itself in its errors.
+                    let name = format!("{task}: ");
+                    let error = error.strip_prefix(&name).unwrap_or(&error);
                     failures.report(Failure::task(task, format!("failed: {error}")));
                 }
             }

@@ -85,10 +85,7 @@ fn assert_failed(ending: &Ending, failures: &[&str]) {
 async fn a_source_that_panics_or_fails_ends_the_run_and_what_it_has_sent_is_delivered() {
     for (behavior, failure) in [
         (Behavior::Panic, "source `tap` panicked; please report it"),
-        (
-            Behavior::Fail,
-            "source `tap` failed: source `tap`: the pipe burst",
-        ),
+        (Behavior::Fail, "source `tap` failed: the pipe burst"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let case = start(folder.path(), behavior, "memory", StartOptions::default()).await;

@@ -1,6 +1,6 @@
 //! What watches a pipeline.
 
-use crate::part::{Fate, Shelf, ending, fate};
+use crate::part::{Fate, Shelf, choice, ending, fate};
 use pipeline_core::{Encoded, Event, Observer, Origin, Outcome, Reason, Settlement};
 use pipeline_host::{Pipeline, SinkSettings, StartOptions};
 use serde_json::json;
@@ -86,7 +86,7 @@ async fn an_observer_sees_what_is_encoded_attempted_and_rejected_once_each() {
     for (number, text) in texts.iter().enumerate() {
         expect(format!("open: {text} is a record"));
         expect(format!("open: {text} is delivered in attempt 1"));
-        let is_slow = crate::part::choice(SEED + 1, text.as_bytes()) % 8 == 0;
+        let is_slow = choice(SEED + 1, text.as_bytes()).is_multiple_of(8);
         match fate(SEED, text) {
             Fate::Filtered => expect(format!("picky: {text} is filtered")),
             Fate::RejectedAtOnce => {

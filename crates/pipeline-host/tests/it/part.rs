@@ -20,14 +20,12 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits for something that must happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} did not happen within {DEADLINE:?}"),
-    }
+    let in_time = tokio::time::timeout(DEADLINE, future).await;
+    in_time.unwrap_or_else(|_| panic!("{what} did not happen within {DEADLINE:?}"))
 }
 
 /// Waits until something is so.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool + Send) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -406,7 +404,8 @@ impl Sink for Shelf {
                 let reason = Reason::new("invalid", "the destination does not want it");
                 return Outcome::Rejected { reason };
             }
-            let is_slow = self.0.seed != 0 && choice(self.0.seed + 1, text.as_bytes()) % 8 == 0;
+            let is_slow =
+                self.0.seed != 0 && choice(self.0.seed + 1, text.as_bytes()).is_multiple_of(8);
             if is_slow && self.0.tried.lock().unwrap().insert(text.clone()) {
                 let reason = Reason::new("throttled", "too fast");
                 return Outcome::Retry {

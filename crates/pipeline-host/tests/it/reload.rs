@@ -7,10 +7,11 @@ use pipeline_host::{Pipeline, PipelineBuilder, SinkSettings, StartOptions};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
+use tokio::sync::watch;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn settings(more: serde_json::Value) -> SinkSettings {
+fn settings(more: &serde_json::Value) -> SinkSettings {
     let mut options = json!({
         "batch": {"timeout_secs": 0}, "retry": {"initial_backoff_secs": 0.001, "max_backoff_secs": 0.001},
     });
@@ -28,7 +29,7 @@ fn builder(folder: &Path) -> PipelineBuilder {
 /// From `tap` to the sink `out`.
 fn plain(folder: &Path, tap: &Tap, shelf: &Shelf) -> Pipeline {
     let pipeline = builder(folder).source("tap", tap.clone());
-    let pipeline = pipeline.sink("out", &["tap"], shelf.clone(), settings(json!({})));
+    let pipeline = pipeline.sink("out", &["tap"], shelf.clone(), settings(&json!({})));
     pipeline.build().unwrap()
 }
 
@@ -94,7 +95,7 @@ async fn sinks_and_sources_and_transforms_come_and_go() {
             "extra",
             &["second", "edit"],
             extra.clone(),
-            settings(json!({})),
+            settings(&json!({})),
         )
         .build()
         .unwrap();
@@ -151,8 +152,8 @@ async fn inputs_that_change_lead_later_events_elsewhere() {
     let first = builder(folder.path())
         .source("tap", tap.clone())
         .source("other", other.clone())
-        .sink("out", &["tap"], out.clone(), settings(json!({})))
-        .sink("all", &["other", "tap"], all.clone(), settings(json!({})))
+        .sink("out", &["tap"], out.clone(), settings(&json!({})))
+        .sink("all", &["other", "tap"], all.clone(), settings(&json!({})))
         .build()
         .unwrap();
     let running = start(&first).await;
@@ -186,7 +187,7 @@ async fn a_new_source_that_cannot_be_opened_leaves_everything_as_it_was() {
             "extra",
             &["broken"],
             extra.clone(),
-            settings(json!({"buffer": {"type": "disk"}})),
+            settings(&json!({"buffer": {"type": "disk"}})),
         )
         .build()
         .unwrap();
@@ -267,7 +268,7 @@ async fn a_source_that_was_removed_and_added_again_can_be_changed() {
     let both = builder(folder.path())
         .source("tap", tap.clone())
         .source("second", second.clone())
-        .sink("out", &["tap", "second"], out.clone(), settings(json!({})))
+        .sink("out", &["tap", "second"], out.clone(), settings(&json!({})))
         .build()
         .unwrap();
     let mut one = both.clone();
@@ -283,7 +284,7 @@ async fn a_source_that_was_removed_and_added_again_can_be_changed() {
     let mut changed = both.clone();
     changed.sources[1] = builder(folder.path())
         .source("second", third.clone())
-        .sink("out", &["second"], out.clone(), settings(json!({})))
+        .sink("out", &["second"], out.clone(), settings(&json!({})))
         .build()
         .unwrap()
         .sources
@@ -312,7 +313,7 @@ async fn a_change_that_is_undone_does_not_run_a_source_again_that_had_ended() {
         builder(folder.path())
             .source("done", done.clone())
             .source("tap", tap.clone())
-            .sink("out", &["done", "tap"], out.clone(), settings(json!({})))
+            .sink("out", &["done", "tap"], out.clone(), settings(&json!({})))
             .build()
             .unwrap()
     };
@@ -341,7 +342,7 @@ async fn a_removed_sink_delivers_what_it_holds_and_its_name_is_free_afterwards()
     let first = plain(folder.path(), &tap, &out);
     let more = builder(folder.path())
         .source("tap", tap.clone())
-        .sink("slow", &["tap"], slow.clone(), settings(json!({})))
+        .sink("slow", &["tap"], slow.clone(), settings(&json!({})))
         .build()
         .unwrap();
     let both = with_sinks_of(&first, &more);
@@ -390,7 +391,7 @@ async fn a_source_and_its_sink_that_are_removed_together_let_the_sink_end() {
     let more = builder(folder.path())
         .shutdown_limit(Duration::from_secs(3_600))
         .source("gone", gone.clone())
-        .sink("extra", &["gone"], extra.clone(), settings(json!({})))
+        .sink("extra", &["gone"], extra.clone(), settings(&json!({})))
         .build()
         .unwrap();
     let mut both = with_sinks_of(&first, &more);
@@ -417,7 +418,7 @@ async fn a_removed_sink_keeps_on_disk_what_it_has_not_delivered() {
     let (tap, out, slow) = (Tap::new(Behavior::Lend), Shelf::open(), Shelf::closed());
     let first = plain(folder.path(), &tap, &out);
     let disk = settings(
-        json!({"buffer": {"type": "disk"}, "batch": {"max_events": 1, "timeout_secs": 0}, "request": {"concurrency": 1}}),
+        &json!({"buffer": {"type": "disk"}, "batch": {"max_events": 1, "timeout_secs": 0}, "request": {"concurrency": 1}}),
     );
     let more = builder(folder.path())
         .source("tap", tap.clone())
@@ -457,7 +458,7 @@ async fn what_stored_events_depend_on_cannot_change_and_the_way_to_do_it_is_said
     let (tap, out) = (Tap::new(Behavior::Lend), Shelf::open());
     let pipeline = |options| {
         let pipeline = builder(folder.path()).source("tap", tap.clone());
-        let pipeline = pipeline.sink("out", &["tap"], out.clone(), settings(options));
+        let pipeline = pipeline.sink("out", &["tap"], out.clone(), settings(&options));
         pipeline.build().unwrap()
     };
     let first = pipeline(json!({}));
@@ -489,7 +490,7 @@ async fn what_stored_events_depend_on_cannot_change_and_the_way_to_do_it_is_said
     ] {
         let other = change
             .source("tap", tap.clone())
-            .sink("out", &["tap"], out.clone(), settings(json!({})))
+            .sink("out", &["tap"], out.clone(), settings(&json!({})))
             .build()
             .unwrap();
         let refused = reload(&running, &other).await.unwrap_err().to_string();
@@ -515,6 +516,26 @@ async fn a_pipeline_that_has_ended_cannot_change() {
     assert!(matches!(refused, Err(ReloadError::Ending)), "{refused:?}");
 }
 
+/// Offers one event after the other until it is told to stop; those that were answered as safe.
+async fn offer_until(stopped: watch::Receiver<bool>, tap: Tap, sender: u32) -> Vec<String> {
+    let mut answered = Vec::new();
+    for number in 0.. {
+        if *stopped.borrow() {
+            break;
+        }
+        let text = format!("{sender}-{number}");
+        let intake = tap.intake().await;
+        let offer = intake.offer(chunk(&[&text]), AckLevel::Buffered, LIMIT);
+        if let Ok(mut taken) = offer.await
+            && taken.receipt.settled().await == AckStatus::Safe
+        {
+            answered.push(text);
+        }
+        tokio::task::yield_now().await;
+    }
+    answered
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_random_changes_lose_nothing_of_what_was_answered() {
     let folder = tempfile::tempdir().unwrap();
@@ -533,40 +554,20 @@ async fn a_hundred_random_changes_lose_nothing_of_what_was_answered() {
         } else {
             "tap"
         };
-        pipeline = pipeline.sink("always", &[input], shelves[0].clone(), settings(json!({})));
+        pipeline = pipeline.sink("always", &[input], shelves[0].clone(), settings(&json!({})));
         for (name, shelf) in ["memory", "disk"].into_iter().zip(&shelves[1..]) {
             if random.bool() {
                 let options = json!({"buffer": {"type": name}});
-                pipeline = pipeline.sink(name, &["tap"], shelf.clone(), settings(options));
+                pipeline = pipeline.sink(name, &["tap"], shelf.clone(), settings(&options));
             }
         }
         pipeline.build().unwrap()
     };
     let first = pipeline(&mut random);
     let running = start(&first).await;
-    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let senders: Vec<_> = (0..4)
-        .map(|sender| {
-            let (tap, stopped) = (tap.clone(), stop.subscribe());
-            tokio::spawn(async move {
-                let mut answered = Vec::new();
-                for number in 0.. {
-                    if *stopped.borrow() {
-                        break;
-                    }
-                    let text = format!("{sender}-{number}");
-                    let intake = tap.intake().await;
-                    let offer = intake.offer(chunk(&[&text]), AckLevel::Buffered, LIMIT);
-                    if let Ok(mut taken) = offer.await
-                        && taken.receipt.settled().await == AckStatus::Safe
-                    {
-                        answered.push(text);
-                    }
-                    tokio::task::yield_now().await;
-                }
-                answered
-            })
-        })
+        .map(|sender| tokio::spawn(offer_until(stopped.clone(), tap.clone(), sender)))
         .collect();
     let mut made = 0;
     let changes = async {
@@ -585,7 +586,6 @@ async fn a_hundred_random_changes_lose_nothing_of_what_was_answered() {
     };
     within("a hundred changes", changes).await;
     stop.send_replace(true);
-    stopped.mark_unchanged();
     let mut answered = Vec::new();
     for sender in senders {
         answered.extend(within("the end of a sender", sender).await.unwrap());

@@ -13,14 +13,14 @@ const TOKEN: &str = "the-token-of-today";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder with a pipeline file, and a destination that takes one token.
-struct Bench {
-    folder: TempDir,
-    sandbox: Sandbox,
-    pipeline: Value,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) pipeline: Value,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let sandbox = Sandbox::start(SandboxOptions {
             access_tokens: vec![TOKEN.to_owned()],
             ..SandboxOptions::default()
@@ -42,19 +42,19 @@ impl Bench {
     }
 
     /// Options of the sink, laid over the others.
-    fn sink(&mut self, options: &Value) {
+    pub(crate) fn sink(&mut self, options: &Value) {
         let sink = self.pipeline["sinks"]["meta"].as_object_mut().unwrap();
         sink.extend(options.as_object().unwrap().clone());
     }
 
-    fn write(&self) -> String {
+    pub(crate) fn write(&self) -> String {
         let file = self.folder.path().join("pipeline.json");
         std::fs::write(&file, self.pipeline.to_string()).unwrap();
         file.display().to_string()
     }
 
     /// Starts it; returns the process and where it takes events.
-    async fn start(&self, arguments: &[&str]) -> (Process, String) {
+    pub(crate) async fn start(&self, arguments: &[&str]) -> (Process, String) {
         let file = self.write();
         let mut process = Process::start(&[arguments, &[file.as_str()]].concat());
         let url = format!("http://{}/v1/events", process.address("address=").await);
@@ -62,7 +62,7 @@ impl Bench {
     }
 
     /// Waits until the destination has taken so many different events.
-    async fn delivered(&self, events: usize) {
+    pub(crate) async fn delivered(&self, events: usize) {
         let reached = async {
             while self.sandbox.unique().len() < events {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -81,7 +81,7 @@ impl Bench {
     }
 }
 
-async fn post(url: &str, ids: &[&str]) -> u16 {
+pub(crate) async fn post(url: &str, ids: &[&str]) -> u16 {
     let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
     let request = reqwest::Client::new().post(url);
     let request = request.header("content-type", "application/json");

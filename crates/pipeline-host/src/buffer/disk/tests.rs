@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle as Task;
@@ -27,6 +27,7 @@ struct Rig {
     stop: StopHandle,
     feeder: Task<()>,
     damaged: Arc<AtomicU64>,
+    has_panicked: Arc<AtomicBool>,
 }
 
 impl Rig {
@@ -35,6 +36,7 @@ impl Rig {
     }
 
     fn try_open(folder: &Path, max_bytes: u64, max_events: usize) -> Result<Self, DiskBufferError> {
+        let has_panicked = Arc::new(AtomicBool::new(false));
         let buffer = Arc::new(DiskBuffer::open(DiskOptions {
             name: "meta".to_owned(),
             folder: folder.to_owned(),
@@ -45,7 +47,10 @@ impl Rig {
                 max_bytes: 1024 * 1024,
                 timeout: Duration::ZERO,
             },
-            writer_panicked: Box::new(|| {}),
+            writer_panicked: {
+                let has_panicked = Arc::clone(&has_panicked);
+                Box::new(move || has_panicked.store(true, Ordering::SeqCst))
+            },
         })?);
         buffer.add_input();
         let (stop, signal) = StopHandle::new(Duration::ZERO);
@@ -64,6 +69,7 @@ impl Rig {
             stop,
             feeder,
             damaged,
+            has_panicked,
         })
     }
 
@@ -506,4 +512,38 @@ async fn memory_holds_a_bounded_part_of_it() {
         "{open} chunks of half a MiB in a window of 32 MiB"
     );
     assert_eq!(rig.drain().await.len(), 10_000);
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_told_about_and_keeps_no_caller_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    rig.push(&["first".to_owned()], 1_000).await;
+    assert!(!rig.has_panicked.load(Ordering::SeqCst));
+    // Somebody waits for more room than there is.
+    let waiting = tokio::spawn({
+        let buffer = Arc::clone(&rig.buffer);
+        async move {
+            let deadline = Instant::now() + Duration::from_secs(3_600);
+            let room = buffer.reserve(1_000_000_000, deadline).await;
+            room.is_some()
+        }
+    });
+    rig.buffer.commands.send(Command::Panic).unwrap();
+    let (ack, receipt) = Ack::until(AckLevel::Stored);
+    let mut records: VecDeque<_> = [queued("second", 1_000, ack.clone())].into();
+    let pushed = tokio::time::timeout(PATIENCE, rig.buffer.push(&mut records));
+    pushed.await.unwrap();
+    drop(records);
+    ack.done();
+    let status = tokio::time::timeout(PATIENCE, safe(receipt)).await;
+    assert_eq!(status.unwrap(), AckStatus::GivenUp);
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    assert!(!waited.unwrap().unwrap(), "there is no room any more");
+    assert!(rig.has_panicked.load(Ordering::SeqCst));
+    rig.stop.drain();
+    rig.feeder.await.unwrap();
+    assert!(rig.buffer.close().is_empty());
+    // What was acknowledged is there.
+    assert_eq!(Rig::open(folder.path()).buffer.found(), 1);
 }

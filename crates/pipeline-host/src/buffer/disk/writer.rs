@@ -56,6 +56,9 @@ pub(super) enum Command {
         log_bytes: u64,
     },
     Close,
+    /// The writer panics.
+    #[cfg(test)]
+    Panic,
 }
 
 /// A chunk, or `None` behind the last one.
@@ -200,6 +203,8 @@ impl Writer {
                 }
             }
             Command::Close => self.closing = true,
+            #[cfg(test)]
+            Command::Panic => panic!("on request"),
         }
     }
 
