@@ -1,14 +1,14 @@
-//! Page addresses, with what could name a person taken out.
+//! Page addresses without the parts that could identify a person.
 //!
 //! Meta wants the browser's URL, and sites put e-mail addresses, phone numbers and tokens into query strings. A query
-//! parameter whose name says so, or whose value looks like an e-mail address, is left out before the URL is buffered.
+//! parameter with such a name, or with a value that looks like an e-mail address, is removed before the URL is buffered.
 
 use crate::json_text;
 use crate::omitted::Omitted;
 use crate::words;
 use std::borrow::Cow;
 
-/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`] and in order.
+/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`], sorted.
 const PERSONAL: &[&str] = &[
     "accesstoken",
     "address",
@@ -50,7 +50,7 @@ const PERSONAL: &[&str] = &[
     "zipcode",
 ];
 
-/// The URL without user information, personal query parameters, and a fragment that holds more than a place.
+/// The URL without user information, personal query parameters, and a fragment that is more than an anchor.
 ///
 /// # Errors
 ///
@@ -77,7 +77,7 @@ fn has_space(text: &str) -> bool {
     words::has(text, |byte| (byte <= b' ') | !byte.is_ascii()) && text.contains(char::is_whitespace)
 }
 
-/// Most URLs have nothing to take out, and are passed on as they are.
+/// Whether nothing has to be removed, which is so for most URLs.
 fn is_clean(rest: &str) -> bool {
     let needs_a_look = |byte| (byte == b'@') | (byte == b'%') | (byte == b'#');
     if words::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
@@ -141,7 +141,7 @@ fn is_personal(name: &str) -> bool {
     false
 }
 
-/// Whether there is an e-mail address in it, plain or percent-encoded.
+/// Whether it contains an e-mail address, plain or percent-encoded.
 fn is_personal_value(text: &str) -> bool {
     text.contains('@') || text.contains("%40") || text.contains("%2540")
 }
@@ -151,12 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_are_in_order() {
+    fn the_names_are_sorted() {
         assert!(PERSONAL.is_sorted());
     }
 
     #[test]
-    fn what_names_a_person_is_taken_out_and_the_rest_stays() {
+    fn personal_parts_are_removed_and_the_rest_stays() {
         for (written, expected) in [
             ("https://shop.example/thanks", "https://shop.example/thanks"),
             (
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_absolute_url_is_left_out() {
+    fn a_text_that_is_not_an_absolute_url_is_omitted() {
         for written in [
             "/checkout",
             "shop.example",

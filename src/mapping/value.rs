@@ -37,7 +37,7 @@ pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
 ///
 /// # Errors
 ///
-/// The reason why it cannot be used. `out` may then hold a part of it, which the caller takes back.
+/// The reason why it cannot be used. `out` may then end with a part of it, which the caller removes.
 pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omitted> {
     match kind {
         Kind::TextUpTo(chars) => {

@@ -7,7 +7,7 @@ use super::field::FieldPlan;
 use crate::extract::{Cells, SlotBits};
 use std::ops::Deref;
 
-/// The plans of some parameters in the order of sending.
+/// The plans of some parameters, in the order of sending.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     plans: Vec<FieldPlan>,
@@ -15,7 +15,7 @@ pub(crate) struct Fields {
     groups: Vec<Group>,
 }
 
-/// Plans of a group: as many as a word has bits.
+/// Plans in a group: as many as a word has bits.
 const GROUP: usize = u64::BITS as usize;
 
 /// A bit for each plan of a group, the first one in the lowest.
