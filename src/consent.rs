@@ -1,83 +1,35 @@
-//! May this event leave? Reads what the visitor agreed to; pure.
+//! Decides whether an event may be sent: reads which consent the visitor gave; pure.
 //!
 //! A grant is read at two places:
 //!
-//! * `context.consent`, in the canonical view (`canonical.marketing`), in the older flat one (`marketing`, where `advertising` says the
-//!   same), and by the consent platform's own codes (`categories.C0004`) where the options say what they mean. The canonical view
-//!   decides alone where it names a category. Of several codes with one meaning, one grant is enough.
+//! * `context.consent`: in the canonical view (`canonical.marketing`), in the older flat view (`marketing`, with `advertising` as a
+//!   synonym), and by the consent platform's own codes (`categories.C0004`) if the options define them. If the canonical view has a
+//!   category, only the canonical view counts. Of several codes for one category, one grant is enough.
 //! * `context.consentManagement`, as `RudderStack` writes it: codes in `allowedConsentIds` and `deniedConsentIds`.
 //!
-//! A refusal is `false`, or one of the words `"false"` and `"denied"`. It outweighs a grant at any other place, and is read at the
-//! further places where senders put consent ([`PARENTS`], [`KEYS`]) as well.
+//! A refusal is `false`, or one of the words `"false"` and `"denied"`. It overrides a grant at any other place, and is also read at
+//! the other places where senders put consent ([`PARENTS`], [`KEYS`]).
 //!
-//! What is given at one of these places and cannot be read is never silence: the event is filtered, because it may be a refusal. Data
-//! of free form, such as properties, can have a form's field of that name; there, a grant that is read elsewhere is enough.
+//! ReadError consent at one of these places is not treated as missing: the event is filtered, because it may be a refusal. Data of
+//! free form, such as properties, can contain a form field of such a name; there, a grant that is read elsewhere is enough.
 //!
-//! Invariant: only the JSON value `true` is a grant, and an id in the list of those allowed. Not `"true"`, not `1`, not `"granted"`.
+//! Invariant: only the JSON value `true` and an id in the list of allowed ids are grants. Not `"true"`, not `1`, not `"granted"`.
 
-use crate::extract::{Cells, Found, Paths, Slot, SlotBits};
+mod needed;
+mod options;
+
+pub(crate) use options::{ConsentCategory, ConsentOptions};
+
 use crate::json_text;
-use crate::path::Path;
 use crate::reason;
+use json_paths::Path;
+use json_paths::{Found, ObjectView, Paths, Slot, SlotBits};
+use needed::{CONSENT, Lists, Needed, Said, is_refusal, slot_at};
+use options::WhenAbsent;
 use pipeline_core::Reason;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
-/// A purpose a visitor can agree to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ConsentCategory {
-    /// Needed for the service itself; always granted.
-    Essential,
-    /// Conveniences.
-    Functional,
-    /// Measurement of use.
-    Analytics,
-    /// Advertising, retargeting and conversion tracking.
-    Marketing,
-    /// The older name of `marketing`.
-    Advertising,
-    /// Content that follows the person.
-    Personalization,
-}
-
-impl ConsentCategory {
-    /// The names under which the flat shape holds it. The canonical view knows the first of them.
-    fn flat_names(self) -> &'static [&'static str] {
-        match self {
-            Self::Essential => &["essential"],
-            Self::Functional => &["functional"],
-            Self::Analytics => &["analytics"],
-            Self::Marketing | Self::Advertising => &["marketing", "advertising"],
-            Self::Personalization => &["personalization"],
-        }
-    }
-}
-
-/// What happens to an event that says nothing about consent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum WhenAbsent {
-    /// It is filtered.
-    #[default]
-    Drop,
-    /// It is sent: consent is asked for elsewhere.
-    Allow,
-}
-
-/// How consent is read.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ConsentOptions {
-    /// What happens to an event that says nothing about consent (default: `drop`); what it says and cannot be read is never taken for nothing. Example: `allow`.
-    pub(crate) when_absent: WhenAbsent,
-    /// What the consent platform's own codes mean, by code, in `context.consent.categories` and in the lists of `context.consentManagement` (default: none count). Example: `{ C0004: marketing }`.
-    pub(crate) categories: BTreeMap<String, ConsentCategory>,
-}
-
-/// Where consent is given, inside of each of [`PARENTS`].
+/// The keys of consent, inside each of [`PARENTS`].
 const KEYS: [&str; 7] = [
     "consent",
     "consentManagement",
@@ -88,7 +40,7 @@ const KEYS: [&str; 7] = [
     "consent_mode",
 ];
 
-/// What holds [`KEYS`], and whether people can put there what they like.
+/// The objects that can have [`KEYS`], and whether their content is free-form.
 const PARENTS: [(&str, bool); 5] = [
     ("context.", false),
     ("", false),
@@ -102,21 +54,20 @@ const _: () = assert!(
     "each place has a bit"
 );
 
-/// Where grants are read.
-const CONSENT: &str = "context.consent";
+/// Where grants are read, besides [`CONSENT`].
 const CONSENT_MANAGEMENT: &str = "context.consentManagement";
 
-/// The rule, compiled.
+/// The compiled rule.
 #[derive(Debug)]
 pub(crate) struct Consent {
     when_absent: WhenAbsent,
     needed: Vec<Needed>,
     places: Vec<Place>,
-    /// The bit of each place, by the place in `places`.
+    /// A bit for each place, by its index in `places`.
     given: SlotBits,
 }
 
-/// A place where consent can be given.
+/// A place where an event can have consent.
 #[derive(Debug)]
 struct Place {
     path: Path,
@@ -136,28 +87,6 @@ enum Shape {
     },
     /// Refusals.
     Other { is_free_form: bool },
-}
-
-/// A category that must be granted, and where [`CONSENT`] says it.
-#[derive(Debug)]
-struct Needed {
-    names: &'static [&'static str],
-    /// The consent platform's codes for it.
-    codes: Vec<Box<str>>,
-    canonical: Option<Slot>,
-    flat: Vec<Slot>,
-    categories: Vec<Slot>,
-    /// Segment's name for `categories`, of which refusals are read.
-    preferences: Vec<Slot>,
-}
-
-/// What is said of one category, in the order of weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Said {
-    Nothing,
-    Granted,
-    Unreadable,
-    Refused,
 }
 
 impl Consent {
@@ -211,7 +140,7 @@ impl Consent {
     ///
     /// # Errors
     ///
-    /// Why not.
+    /// The reason why it may not.
     pub(crate) fn check(&self, found: &Found<'_>) -> Result<(), Reason> {
         if self.needed.is_empty() {
             return Ok(());
@@ -250,8 +179,8 @@ impl Consent {
         }
     }
 
-    /// The weightiest thing that a place says of any needed category, and a bit for each category that it grants.
-    fn read(&self, place: &Place, raw: &str, cells: Cells<'_, '_>) -> (Said, u64) {
+    /// The strongest statement of a place about any needed category, and a bit for each category that it grants.
+    fn read(&self, place: &Place, raw: &str, cells: ObjectView<'_, '_>) -> (Said, u64) {
         if is_refusal(raw) {
             return (Said::Refused, 0);
         }
@@ -272,7 +201,7 @@ impl Consent {
         (most, granted)
     }
 
-    /// Whether what is given at an unusual place refuses a needed category, in any of the shapes that are known.
+    /// Whether a value at an unusual place refuses a needed category, in any known shape.
     #[cold]
     fn read_refusals(&self, raw: &str) -> Said {
         let given: Value = serde_json::from_str(raw).unwrap_or_default();
@@ -287,7 +216,7 @@ impl Consent {
         }
     }
 
-    /// The reason for filtering an event that gives something at a place which cannot be read.
+    /// The reason for filtering an event with unreadable consent at this place.
     #[cold]
     fn unreadable(&self, place: &Place) -> Reason {
         let names: Vec<_> = self.needed.iter().map(|needed| needed.names[0]).collect();
@@ -302,148 +231,6 @@ impl Consent {
         };
         reason::consent_unreadable(&place.path, &names.join("` and `"), expected)
     }
-}
-
-impl Needed {
-    fn compile(
-        names: &'static [&'static str],
-        options: &ConsentOptions,
-        paths: &mut Paths,
-    ) -> Self {
-        let codes = options.categories.iter();
-        let codes: Vec<Box<str>> = codes
-            .filter(|(_, meaning)| meaning.flat_names() == names)
-            .map(|(code, _)| code.as_str().into())
-            .collect();
-        let mut slots = |parent: &str, keys: &[&str]| -> Vec<Slot> {
-            let written = keys
-                .iter()
-                .map(|key| format!("{CONSENT}{parent}[\"{key}\"]"));
-            written
-                .filter_map(|written| slot_at(&written, paths))
-                .collect()
-        };
-        let as_keys: Vec<&str> = codes.iter().map(AsRef::as_ref).collect();
-        Self {
-            names,
-            canonical: slots(".canonical", &names[..1]).pop(),
-            flat: slots("", names),
-            categories: slots(".categories", &as_keys),
-            preferences: slots(".categoryPreferences", &as_keys),
-            codes,
-        }
-    }
-
-    /// What [`CONSENT`] says of it.
-    fn said(&self, cells: Cells<'_, '_>) -> Said {
-        let said = |slot: &Slot| {
-            let raw = cells.get(*slot).filter(|raw| *raw != "null");
-            raw.map_or(Said::Nothing, Said::of)
-        };
-        if let Some(canonical) = self.canonical.as_ref().map(said)
-            && canonical != Said::Nothing
-        {
-            return canonical;
-        }
-        let flat = self.flat.iter().map(said).max();
-        let is_one_granted = |said: &Said| *said == Said::Granted;
-        let codes = self.categories.iter().map(said);
-        let of_codes = codes.clone().find(is_one_granted).or(codes.max());
-        let preferences = self.preferences.iter().map(said);
-        let refused = preferences.filter(|said| *said == Said::Refused).max();
-        flat.max(of_codes).max(refused).unwrap_or(Said::Nothing)
-    }
-
-    /// Whether denying an id denies it.
-    fn is_denied_by(&self, id: &str) -> bool {
-        self.codes
-            .iter()
-            .any(|code| code.eq_ignore_ascii_case(id.trim()))
-    }
-
-    /// Whether a value refuses it, in any of the shapes that are known.
-    fn is_refused_in(&self, given: &Value) -> bool {
-        let refuses = |value: Option<&Value>| match value {
-            Some(Value::Bool(granted)) => !granted,
-            Some(Value::String(word)) => is_no(word),
-            _ => false,
-        };
-        let refuses_code = |by_code: &Value| {
-            let mut codes = self.codes.iter();
-            codes.any(|code| refuses(by_code.get(&**code)))
-        };
-        let denied = given["deniedConsentIds"].as_array();
-        let mut denied = denied.into_iter().flatten().filter_map(Value::as_str);
-        refuses(given["canonical"].get(self.names[0]))
-            || self.names.iter().any(|name| refuses(given.get(name)))
-            || refuses_code(&given["categories"])
-            || refuses_code(&given["categoryPreferences"])
-            || denied.any(|id| self.is_denied_by(id))
-    }
-}
-
-impl Said {
-    /// What a value says of the category under which it stands.
-    fn of(raw: &str) -> Self {
-        match raw {
-            "true" => Self::Granted,
-            raw if is_refusal(raw) => Self::Refused,
-            _ => Self::Unreadable,
-        }
-    }
-}
-
-/// Codes that were allowed and denied, as they stand in the event.
-struct Lists<'a> {
-    allowed: Option<&'a str>,
-    denied: Option<&'a str>,
-}
-
-impl<'a> Lists<'a> {
-    fn read(allowed: Option<Slot>, denied: Option<Slot>, cells: Cells<'_, 'a>) -> Self {
-        let list = |slot: Option<Slot>| cells.get(slot?).filter(|raw| !json_text::is_empty(raw));
-        Self {
-            allowed: list(allowed),
-            denied: list(denied),
-        }
-    }
-
-    /// What the lists say of a category. What is denied and is no code in a list may be any code.
-    fn say_of(&self, needed: &Needed) -> Said {
-        let said_of_denied = |list: &str, raw| match json_text::text(raw) {
-            Ok(id) if needed.is_denied_by(&id) => Said::Refused,
-            Ok(_) if list.starts_with('[') => Said::Nothing,
-            _ => Said::Unreadable,
-        };
-        let denied = self.denied.and_then(|list| {
-            let entries = json_text::elements(list);
-            entries.map(|raw| said_of_denied(list, raw)).max()
-        });
-        let lists = self.allowed.filter(|list| list.starts_with('['));
-        let allowed = lists.into_iter().flat_map(json_text::elements);
-        let mut ids = allowed.filter_map(|raw| json_text::text(raw).ok());
-        let granted = ids.any(|id| needed.codes.iter().any(|code| **code == *id));
-        denied
-            .max(granted.then_some(Said::Granted))
-            .unwrap_or(Said::Nothing)
-    }
-}
-
-/// Whether a value says no, in JSON or in a word.
-fn is_refusal(raw: &str) -> bool {
-    raw == "false" || raw.starts_with('"') && json_text::text(raw).is_ok_and(|text| is_no(&text))
-}
-
-/// Whether a text is a word for no.
-fn is_no(text: &str) -> bool {
-    const WORDS: [&str; 2] = ["false", "denied"];
-    WORDS
-        .iter()
-        .any(|word| text.trim().eq_ignore_ascii_case(word))
-}
-
-fn slot_at(written: &str, paths: &mut Paths) -> Option<Slot> {
-    Path::parse(written).ok().map(|path| paths.slot(&path))
 }
 
 #[cfg(test)]

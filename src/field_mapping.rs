@@ -29,27 +29,27 @@ pub(crate) struct FieldTable {
     pub(crate) paths: Vec<String>,
     /// Several lists of paths; the first usable value of each list is sent. For parameters that take many values.
     pub(crate) all: Vec<Vec<String>>,
-    /// A constant, sent whatever the event holds. Example: `EUR`.
+    /// A constant, sent for every event. Example: `EUR`.
     pub(crate) value: Option<Value>,
     /// What is sent when no path holds a usable value. Example: `EUR`.
     pub(crate) default: Option<Value>,
     /// What is computed when no path holds a usable value.
     #[serde(rename = "otherwise")]
     pub(crate) fallback: Option<Derived>,
-    /// The type of a custom parameter (default: as it is in the event). Parameters that Meta knows have their own.
+    /// The type of a custom parameter (default: the type in the event). Meta's own parameters have fixed types.
     #[serde(rename = "type")]
     pub(crate) value_type: Option<ValueType>,
-    /// For `custom_data.contents[]` only: an object that is the one item when no path holds a list of items.
+    /// For `custom_data.contents[]` only: an object that is the only item when no path holds a list of items.
     pub(crate) own: Option<OwnItem>,
 }
 
-/// A value that follows from others of the same event.
+/// A value that is computed from others of the same event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Derived {
     /// The ids of the items.
     ContentIds,
-    /// The quantities of the items, added up.
+    /// The sum of the items' quantities.
     NumItems,
     /// Price times quantity, when there is exactly one item.
     ItemTotal,
@@ -63,30 +63,30 @@ pub(crate) enum Derived {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ValueType {
-    /// Text; numbers become text.
+    /// Text; numbers are converted to text.
     Text,
-    /// A number; text that is one becomes a number.
+    /// A number; numeric text is converted.
     Number,
     /// A whole number, zero or more.
     Integer,
     /// `true` or `false`.
     Boolean,
-    /// A scalar or a list of scalars, as it stands in the event.
+    /// A scalar or a list of scalars, unchanged.
     Json,
 }
 
-/// The one item of an event that is about one item.
+/// The only item of an event that is about one item.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnItem {
-    /// Where the item's own fields stand. Example: `properties`.
+    /// Where the item's fields are. Example: `properties`.
     pub(crate) path: String,
     /// The object counts as an item when one of these keys has a value. Example: `[product_id, sku]`.
     pub(crate) requires: Vec<String>,
 }
 
 impl FieldMapping {
-    /// The mapping as a table, which every form is short for.
+    /// The mapping as a table, which the other forms abbreviate.
     pub(crate) fn to_table(&self) -> FieldTable {
         match self {
             Self::Path(path) => FieldTable {
@@ -102,7 +102,7 @@ impl FieldMapping {
     }
 }
 
-/// What becomes of an event: Meta's name for it, or a table with the name and field mappings of its own; `null` drops
+/// What an event is sent as: Meta's name for it, or a table with the name and field mappings for this event; `null` drops
 /// the event.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -119,7 +119,7 @@ pub(crate) enum EventMapping {
 pub(crate) struct EventTable {
     /// Meta's event name (default: the preset's). Example: `Purchase`.
     pub(crate) event_name: Option<String>,
-    /// Field mappings for this event alone, laid over all others.
+    /// Field mappings for this event only; they override all others.
     pub(crate) field_mappings: FieldMappings,
 }
 

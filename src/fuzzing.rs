@@ -1,9 +1,9 @@
-//! What the fuzz targets of `fuzz/` reach inside this crate. Compiled for them only (`cfg(fuzzing)`); not an interface.
+//! Entry points for the fuzz targets of `fuzz/`. Compiled for them only (`cfg(fuzzing)`); not an interface.
 
 use crate::response::{self, Answer, Code};
 use reqwest::header::{HeaderMap, HeaderValue};
 
-/// Reads an answer with `header` in every header that counts, and gives what people would see of it.
+/// Reads an answer with `header` as the value of every header that is read; returns the detail that people would see.
 pub fn read_answer(status: u16, header: &[u8], body: &[u8]) -> String {
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_bytes(header) {

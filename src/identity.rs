@@ -1,10 +1,10 @@
-//! The only door for personal data: plain values go in, hashes or "left out, because" come out.
+//! The only way for personal data into a server event: takes plain values, returns hashes or the reason for omitting them.
 //!
-//! Each rule of Meta's "Customer information parameters" page is one function in one file below. In goes a borrowed value as an event
-//! carries it; out comes its normal form, or the SHA-256 of it. Where the page is silent, Meta's newest library decides.
+//! Each rule of Meta's "Customer information parameters" page is one function in one file below. It takes a value as it is in the
+//! event, and returns the normal form or its SHA-256. Where the page does not say enough, Meta's newest library decides.
 //!
-//! Invariant: pure, and what leaves here for a hashed field is 64 lowercase hex digits (an appendix of Meta's own builder may follow);
-//! an absent, empty or hopeless value is left out with a reason, and never hashed.
+//! Invariant: pure, and a hashed field is 64 lowercase hex digits (and perhaps an appendix of Meta's own builder); a value that is
+//! absent, empty or unusable is omitted with a reason, and never hashed.
 
 mod birth_date;
 pub(crate) mod browser_id;
@@ -29,7 +29,7 @@ pub(crate) use name::split_name;
 use crate::omitted::Omitted;
 use digest::Ready;
 
-/// Longest value that is looked at, in bytes. The longest e-mail address has 320; a longer name or id is not one.
+/// Longest value that is read, in bytes. The longest e-mail address has 320; no real name or id is longer than this.
 pub(crate) const MAX_VALUE_BYTES: usize = 2048;
 
 /// A field that Meta wants hashed.
@@ -88,9 +88,9 @@ impl Field {
 pub(crate) struct Locale {
     /// The country of the event's address.
     pub(crate) country: Option<Alpha2>,
-    /// The country from the settings, for events that name none.
+    /// The country from the settings, for events without a country.
     pub(crate) default_country: Option<Alpha2>,
-    /// The current year: nobody was born later.
+    /// The current year, the latest possible year of birth.
     pub(crate) year: i16,
 }
 
@@ -105,7 +105,7 @@ impl Locale {
 ///
 /// # Errors
 ///
-/// The reason why the value is left out; `out` is then meaningless.
+/// The reason for omitting the value; the content of `out` is then meaningless.
 pub(crate) fn normalize(
     field: Field,
     raw: &str,
@@ -137,19 +137,20 @@ pub(crate) fn normalize(
     Ok(())
 }
 
-/// How a value came to its hash.
+/// How a value got its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hashed {
     Here,
-    /// It was one already.
+    /// The value was a hash already.
     Before,
 }
 
-/// Appends the hash of `raw` to `out`: itself when it is one already, else the SHA-256 of its normal form. `scratch` is overwritten.
+/// Appends the hash of `raw` to `out`: the value itself if it is a hash already, else the SHA-256 of its normal form. `scratch` is
+/// overwritten.
 ///
 /// # Errors
 ///
-/// The reason why the value is left out; nothing is appended then.
+/// The reason for omitting the value; nothing is appended then.
 pub(crate) fn hash(
     field: Field,
     raw: &str,
@@ -169,18 +170,18 @@ pub(crate) fn hash(
     Ok(Hashed::Here)
 }
 
-/// Writes an external id that goes out unhashed: as it is, without the white space around it.
+/// Writes an external id that is sent unhashed: unchanged, without the white space around it.
 ///
 /// # Errors
 ///
-/// The reason why the value is left out.
+/// The reason for omitting the value.
 pub(crate) fn external_id_raw(raw: &str, out: &mut String) -> Result<(), Omitted> {
     let value = checked(raw, out)?;
     out.push_str(value);
     Ok(())
 }
 
-/// The value without white space around it, if it is worth reading; empties `out`.
+/// The value without white space around it, unless it is empty or too long; clears `out`.
 fn checked<'a>(raw: &'a str, out: &mut String) -> Result<&'a str, Omitted> {
     out.clear();
     if raw.len() > MAX_VALUE_BYTES {

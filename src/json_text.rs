@@ -3,10 +3,10 @@
 //! In: a slice of the event's text that is one JSON value. Out: text and elements that borrow from it wherever they can.
 //! Invariant: nothing here panics, whatever the value is.
 
-use crate::extract::MAX_ELEMENTS;
+use crate::byte_search;
 use crate::omitted::Omitted;
 use crate::payload::MAX_TEXT_BYTES;
-use crate::words;
+use json_paths::MAX_ELEMENTS;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -37,9 +37,9 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
 pub(crate) fn is_plain(raw: &str) -> bool {
     let needs_a_look = |byte| may_hide_a_control(byte) | (byte == b'@');
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-    inner.is_some_and(words::has_nothing_around)
+    inner.is_some_and(byte_search::has_nothing_around)
         && raw.len() <= MAX_TEXT_BYTES
-        && !words::has(raw, needs_a_look)
+        && !byte_search::has(raw, needs_a_look)
 }
 
 /// Text exactly as the sender wrote it: for values that have rules of their own, and for Meta's ids, which one character more
@@ -47,7 +47,7 @@ pub(crate) fn is_plain(raw: &str) -> bool {
 pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     match raw.as_bytes()[0] {
         b'"' if raw.len() > MAX_TEXT_BYTES + 2 => Err(Omitted::TooLong),
-        b'"' if words::has(raw, |byte| byte == b'\\') => serde_json::from_str(raw)
+        b'"' if byte_search::has(raw, |byte| byte == b'\\') => serde_json::from_str(raw)
             .map(Cow::Owned)
             .map_err(|_| Omitted::NotText),
         b'"' => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
@@ -58,7 +58,7 @@ pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
 
 /// The text without surrounding white space. Most text has none, which its first and last bytes show.
 fn trimmed(text: &str) -> &str {
-    if words::has_nothing_around(text) {
+    if byte_search::has_nothing_around(text) {
         return text;
     }
     text.trim()
@@ -74,7 +74,7 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, Omitted> {
         return Err(Omitted::TooLong);
     }
     let inner = &raw[1..raw.len() - 1];
-    if !words::has(raw, may_hide_a_control) {
+    if !byte_search::has(raw, may_hide_a_control) {
         return Ok(Cow::Borrowed(trimmed(inner)));
     }
     let mut decoded: String = serde_json::from_str(raw).map_err(|_| Omitted::NotText)?;

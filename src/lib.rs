@@ -3,15 +3,15 @@
 //! One event's journey, step by step:
 //!
 //! 1. [`json_paths`] reads the event's bytes once, along the paths that the preset names;
-//! 2. `consent` decides whether it may leave;
-//! 3. `mapping` makes a server event of it, as `preset` and the options in `config` say;
-//! 4. `identity` normalizes and hashes personal data on the way, the only door for it;
-//! 5. `validate` finds what Meta would refuse, and the host buffers the record;
-//! 6. `request` and `delivery` send a batch of records and take a refused one apart;
-//! 7. `response` reads Meta's answer into the fate of each event.
+//! 2. `consent` decides whether it may be sent;
+//! 3. `mapping` turns it into a server event, as `preset` and the options in `config` say;
+//! 4. `identity`, the only way for personal data to get there, normalizes and hashes it;
+//! 5. `validate` rejects what Meta would refuse, and the host buffers the record;
+//! 6. `request` and `delivery` send a batch of records and split a refused one;
+//! 7. `response` reads from Meta's answer what becomes of each event.
 //!
 //! The crate registers itself: a host that links it (`use meta_conversions as _;`) finds the sink under the name
-//! `meta_conversions` in [`pipeline_core::Registry`], and needs nothing else of it.
+//! `meta_conversions` in [`pipeline_core::Registry`], and needs nothing else from it.
 
 mod byte_search;
 mod config;
@@ -35,22 +35,6 @@ mod response;
 mod sink;
 mod token;
 mod validate;
-
-/// The reader of events under the names that mapping and consent use.
-mod extract {
-    #[cfg(test)]
-    pub(crate) use json_paths::fault;
-    pub(crate) use json_paths::{
-        Found, Keys, List, MAX_ELEMENTS, ObjectView as Cells, Paths, ReadError as Unreadable, Slot,
-        SlotBits,
-    };
-}
-
-mod path {
-    pub(crate) use json_paths::Path;
-}
-
-use byte_search as words;
 
 pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::COMPONENT;

@@ -1,11 +1,11 @@
-//! An event and a compiled preset in, a server event out; pure.
+//! From an event and a compiled preset to a server event; pure.
 //!
-//! The event's text is read once along the paths that the preset names ([`crate::extract`]). What was found is decoded,
-//! normalized, hashed and written straight into the bytes of the server event, parameter by parameter in the order of
-//! [`crate::payload::PARAMETERS`]. A parameter whose value cannot be used is left out; the event lives on without it.
+//! The event's text is read once, along the paths that the preset names ([`crate::extract`]). The values are decoded,
+//! normalized, hashed and written straight into the bytes of the server event, in the order of
+//! [`crate::payload::PARAMETERS`]. A parameter with an unusable value is omitted; the event is sent without it.
 //!
-//! Invariant: no input makes it fail other than by an [`Encoded`] that says why, and personal data enters the output
-//! only through [`crate::identity`].
+//! Invariant: every failure is an [`Encoded`] that says why, and personal data enters the output only through
+//! [`crate::identity`].
 
 mod app_data;
 mod browser_ids;
@@ -25,14 +25,14 @@ mod user_data;
 mod value;
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
-use crate::extract::{Found, Paths, Slot, Unreadable};
 use crate::json_text;
-use crate::path::Path;
 use crate::preset::Preset;
 use crate::reason;
 use crate::validate::{self, Facts};
 use bytes::Bytes;
 use event_writer::{EventWriter, Input, Scope};
+use json_paths::Path;
+use json_paths::{Found, Paths, ReadError, Slot};
 use layers::Overrides;
 use pipeline_core::options::Problem;
 use pipeline_core::{Encoded, Event, Reason, Record, Rejection};
@@ -54,7 +54,7 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Compiles a preset with everything a pipeline file says about it.
+    /// Compiles a preset with everything that a pipeline file says about it.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Mapping {
         })
     }
 
-    /// Makes of an event what Meta will see of it at `now_ms`, and tells `trace` how.
+    /// Encodes an event at the time `now_ms`, and reports every decision to `trace`.
     pub(crate) fn encode(&self, event: &Event, now_ms: i64, trace: &mut impl Trace) -> Encoded {
         match self.try_encode(event, now_ms, trace) {
             Ok(record) => Encoded::Record(record),
@@ -149,7 +149,7 @@ impl Mapping {
         }
     }
 
-    /// Every path at which any event's parameter of this name is looked for, in the order of looking.
+    /// Every path at which the parameter of this name is looked for in any event, in that order.
     pub(crate) fn looked_in(&self, name: &str) -> Vec<String> {
         let mut paths = Vec::new();
         for plan in self.plans.iter() {
@@ -202,10 +202,10 @@ impl Mapping {
     }
 }
 
-/// The bytes as text. The quick check does not say where a fault is, so the standard one is asked for that.
-fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
+/// The bytes as text. The quick check does not say where invalid bytes are, so the standard one is used then.
+fn utf8(bytes: &[u8]) -> Result<&str, ReadError> {
     simdutf8::basic::from_utf8(bytes).or_else(|_| {
-        std::str::from_utf8(bytes).map_err(|error| Unreadable::NotUtf8 {
+        std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 {
             valid: error.valid_up_to(),
         })
     })
@@ -253,8 +253,8 @@ enum Unsent {
     Rejected(Reason, Option<Box<Record>>),
 }
 
-impl From<Unreadable> for Unsent {
-    fn from(why: Unreadable) -> Self {
+impl From<ReadError> for Unsent {
+    fn from(why: ReadError) -> Self {
         Self::Rejected(reason::malformed_json(why), None)
     }
 }

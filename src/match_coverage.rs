@@ -196,7 +196,7 @@ mod tests {
                 "fn (high), looked for in at.user_data.fn",
             ]
         );
-        // What all events carry is not missing; a lead id is from the first one on.
+        // An identifier that all events carry is not missing; a lead id is missing once one event has it.
         assert_eq!(
             names(&[&["em", "fbc", "lead_id", "ph"], &["em", "fbc", "ph"]])[0],
             "lead_id (highest), looked for in at.user_data.lead_id"

@@ -69,7 +69,7 @@ omissions! {
     NotATime = "not_a_time", "it is neither ISO 8601 nor a Unix time";
     NotAYear = "not_a_year", "a year has four digits";
     NotAUrl = "not_a_url", "it is not an absolute URL";
-    NotDigits = "not_digits", "an id of Meta's has digits only, 24 at most";
+    NotDigits = "not_digits", "an id has digits only, 24 at most";
     NotALeadId = "not_a_lead_id", "a lead id has 15 to 17 digits";
     NotAStoreCode = "not_a_store_code", "a store code has letters and digits only, 64 at most";
     // Parameters that depend on others.

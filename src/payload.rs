@@ -1,6 +1,6 @@
-//! Meta's own nouns: the parameters of a server event, in the order in which they are written.
+//! The parameters of a server event, in Meta's words and in the order in which they are written.
 //!
-//! One table ([`PARAMETERS`]) says of each parameter where it stands and what may stand in it. Everything that names a
+//! One table ([`PARAMETERS`]) says where each parameter is and which values it takes. Everything that names a
 //! parameter (mappings, configuration checks, explanations, documentation) goes through this table.
 //!
 //! Source: Conversions API, "Main body", "Server event", "Customer information", "Custom data" parameters.
@@ -13,7 +13,8 @@ pub(crate) mod strength;
 use crate::identity::Field;
 use action_source::{ActionSource, MessagingChannel};
 
-/// A parameter of a server event, or one of the few values that mappings feed and Meta never sees ([`Section::Source`]).
+/// A parameter of a server event, or one of the few values from which others are made and which are not sent
+/// ([`Section::Source`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parameter {
     /// As mappings name it: `user_data.em`, `custom_data.contents[].id`, `event_id`.
@@ -24,7 +25,7 @@ pub(crate) struct Parameter {
     pub(crate) kind: Kind,
 }
 
-/// Where in a server event a parameter stands.
+/// The part of a server event that a parameter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
     /// Read by other parameters, not sent.
@@ -32,7 +33,7 @@ pub(crate) enum Section {
     /// At the top of the event.
     Event,
     UserData,
-    /// In `app_data.extinfo`, a list in which the place says what a value means.
+    /// In `app_data.extinfo`, a list in which the position says what a value means.
     ExtInfo,
     AppData,
     OriginalEventData,
@@ -43,7 +44,7 @@ pub(crate) enum Section {
     StoreData,
 }
 
-/// What a parameter holds, and how a value gets its form.
+/// What a parameter holds, and in which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Normalized and hashed, always a list.
@@ -58,13 +59,13 @@ pub(crate) enum Kind {
     Url,
     /// Text up to [`MAX_TEXT_BYTES`].
     Text,
-    /// The id of a device; zeros are none.
+    /// The id of a device; an all-zero id is omitted.
     DeviceId,
-    /// Text up to so many characters; longer text is cut there.
+    /// Text up to this many characters; longer text is cut off.
     TextUpTo(usize),
-    /// Digits, written as text so that no reader rounds them.
+    /// Digits, written as text so that no receiver rounds them.
     Digits,
-    /// 15 to 17 digits: Meta refuses the event for a lead id of another form.
+    /// 15 to 17 digits: Meta refuses an event with a lead id of another form.
     LeadId,
     TextList,
     Number,
@@ -77,17 +78,17 @@ pub(crate) enum Kind {
     /// `true`, `false` or a word.
     Status,
     Currency,
-    /// One of these, compared without case, written as here.
+    /// One of these words, read in any case, written as here.
     OneOf(&'static [&'static str]),
     /// One of Meta's four date formats.
     Date,
-    /// `YYYY-MM-DD` and nothing else.
+    /// `YYYY-MM-DD` only.
     Day,
     /// A whole number, written as text.
     Count,
-    /// Which system an app runs on: Meta's `a2` or `i2`, from the system's name.
+    /// The operating system that an app runs on: Meta's `a2` or `i2`, from the system's name.
     Platform,
-    /// Whether tracking is allowed: true or false, or the answer to Apple's question in its words.
+    /// Whether tracking is allowed: true or false, or the answer to Apple's question in Apple's words.
     Tracking,
     /// Letters and digits, up to [`MAX_STORE_CODE_CHARS`].
     StoreCode,
@@ -96,25 +97,25 @@ pub(crate) enum Kind {
     /// Any JSON scalar or list of scalars.
     Scalar,
     DataProcessingOptions,
-    /// The list of items: not a value but where to look for them.
+    /// The list of items: its mapping says where to look for them.
     Items,
-    /// A value that others read: see the parameter's name.
+    /// A value from which others are made: see the parameter's name.
     Source,
 }
 
-/// Bytes of one text value. Meta publishes no limit; no honest value is longer.
+/// Longest text value, in bytes. Meta publishes no limit; no real value is longer.
 pub(crate) const MAX_TEXT_BYTES: usize = 4_096;
 
-/// Characters of an event name, as the Pixel reference states for custom events.
+/// Longest event name, in characters, as the Pixel reference states for custom events.
 pub(crate) const MAX_EVENT_NAME_CHARS: usize = 50;
 
-/// Values of one field, at most: more than a person has addresses.
+/// Most values of one field: more than a person has addresses.
 pub(crate) const MAX_VALUES: usize = 16;
 
-/// Characters of a vehicle's trim.
+/// Longest trim of a vehicle, in characters.
 const MAX_TRIM_CHARS: usize = 50;
 
-/// Characters of a store's code.
+/// Longest code of a store, in characters.
 pub(crate) const MAX_STORE_CODE_CHARS: usize = 64;
 
 const CUSTOMER_SEGMENTS: &[&str] = &[
@@ -439,12 +440,12 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     store!("store_code", Kind::StoreCode),
 ];
 
-/// A parameter of the table, by its place there. Orders as the table does.
+/// A parameter of the table, by its place there. Ordered like the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ParameterId(u8);
 
 impl ParameterId {
-    /// Places that sets of parameters have room for.
+    /// Places for which a set of parameters has a bit.
     pub(crate) const MAX_PLACES: usize = 128;
 
     pub(crate) const PLATFORM: Self = Self::known("app_data.extinfo.version");
@@ -458,7 +459,7 @@ impl ParameterId {
     pub(crate) const ITEM_PRICE: Self = Self::known("custom_data.contents[].item_price");
     pub(crate) const ITEM_TITLE: Self = Self::known("custom_data.contents[].title");
 
-    /// The parameter of this name, looked up by the compiler.
+    /// The parameter of this name, looked up at compile time.
     const fn known(name: &str) -> Self {
         let mut at = 0;
         while !is_same(PARAMETERS[at].name, name) {
@@ -474,7 +475,7 @@ impl ParameterId {
         u8::try_from(at).ok().map(Self)
     }
 
-    /// Its place in the table; below 128 for what stands in `user_data`.
+    /// Its place in the table; below [`Self::MAX_PLACES`] for those of `user_data`.
     pub(crate) fn place(self) -> u8 {
         self.0
     }
@@ -492,7 +493,7 @@ impl ParameterId {
     }
 }
 
-/// Whether two texts are the same, for the compiler.
+/// Whether two texts are equal, at compile time.
 const fn is_same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() != other.len() {
@@ -513,7 +514,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_parameter_is_found_by_its_name_and_stands_once() {
+    fn every_parameter_is_found_by_its_name_and_is_listed_once() {
         let last = PARAMETERS
             .iter()
             .rposition(|parameter| parameter.section == Section::UserData);
@@ -524,7 +525,7 @@ mod tests {
         assert!(PARAMETERS.len() <= 256, "an id is a byte");
         for (place, parameter) in PARAMETERS.iter().enumerate() {
             let id = ParameterId::named(parameter.name).expect("in the table");
-            assert_eq!(id.0 as usize, place, "{} stands twice", parameter.name);
+            assert_eq!(id.0 as usize, place, "{} is listed twice", parameter.name);
         }
         assert_eq!(ParameterId::named("user_data.email"), None);
         let positions: Vec<_> = ParameterId::extinfo()

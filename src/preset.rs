@@ -1,8 +1,7 @@
-//! Presets: which events of a line of business are which of Meta's, and where the values are. Data, not code.
+//! Presets: which events of a line of business correspond to which of Meta's, and where the values are. Data, not code.
 //!
 //! The presets that come with the sink are the files of `schema/presets`; a user's own has the same form. What they
-//! share stands in `schema/fields.json`: named groups of field mappings, and which groups each of Meta's standard
-//! events takes.
+//! share is in `schema/fields.json`: named groups of field mappings, and which groups each of Meta's standard events uses.
 
 use crate::field_mapping::FieldMappings;
 use pipeline_core::options::{self, Problem};
@@ -13,11 +12,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// A preset: the events of one line of business and what they are for Meta.
+/// A preset: the events of one line of business and their counterparts at Meta.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preset {
-    /// Where the schema of this file is, for editors.
+    /// The location of the schema of this file, for editors.
     #[serde(default, rename = "$schema")]
     #[expect(dead_code, reason = "read by editors only")]
     schema: Option<String>,
@@ -28,16 +27,16 @@ pub(crate) struct Preset {
     pub(crate) title: String,
     /// One sentence on what it is for.
     pub(crate) description: String,
-    /// The consent categories it needs, all of them (default: `[marketing]`).
+    /// The consent categories that must all be granted (default: `[marketing]`).
     #[serde(default = "marketing")]
     pub(crate) consent_categories: Vec<String>,
-    /// Groups of field mappings that every event takes. Example: `[event, identity, money]`.
+    /// Groups of field mappings that apply to every event. Example: `[event, identity, money]`.
     #[serde(default)]
     pub(crate) include: Vec<String>,
-    /// Field mappings of every event, laid over the groups.
+    /// Field mappings for every event; they override the groups.
     #[serde(default)]
     pub(crate) field_mappings: FieldMappings,
-    /// What becomes of which event.
+    /// Which events are sent, and as what.
     #[schemars(length(min = 1))]
     pub(crate) events: Vec<PresetEvent>,
 }
@@ -46,19 +45,19 @@ pub(crate) struct Preset {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresetEvent {
-    /// The names under which it comes in; case, spaces, `_` and `-` do not matter. Example: `[Order Completed, purchase]`.
+    /// Its names in the incoming events; case, spaces, `_` and `-` are ignored. Example: `[Order Completed, purchase]`.
     #[schemars(length(min = 1))]
     pub(crate) from: Vec<String>,
     /// Meta's event name, exactly. Example: `Purchase`.
     #[schemars(length(min = 1, max = 50))]
     pub(crate) to: String,
-    /// Field mappings of this event alone.
+    /// Field mappings for this event only.
     #[serde(default)]
     pub(crate) field_mappings: FieldMappings,
 }
 
 impl Preset {
-    /// Stands in for a preset that could not be found, so that what is laid over it can still be checked.
+    /// Replaces a preset that was not found, so that its overrides can still be checked.
     pub(crate) fn unknown() -> Self {
         Self {
             schema: None,
@@ -86,9 +85,9 @@ fn marketing() -> Vec<String> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fields {
     pub(crate) groups: BTreeMap<String, Group>,
-    /// The groups that each of Meta's standard events takes.
+    /// The groups that each of Meta's standard events uses.
     pub(crate) standard_events: BTreeMap<String, Vec<String>>,
-    /// The groups that an event of any other name takes.
+    /// The groups that an event of any other name uses.
     custom_events: Vec<String>,
 }
 
@@ -102,7 +101,7 @@ pub(crate) struct Group {
 }
 
 impl Fields {
-    /// The groups of what Meta calls `event_name`.
+    /// The groups that Meta's event `event_name` uses.
     pub(crate) fn groups_of(&self, event_name: &str) -> &[String] {
         self.standard_events
             .get(event_name)
@@ -149,7 +148,7 @@ pub(crate) fn named(name: &str) -> Option<&'static Preset> {
 ///
 /// Every problem of the file, with its place inside it.
 pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
-    /// A preset is a page or two of text.
+    /// Longest preset file; a preset is a page or two of text.
     const MAX_PRESET_BYTES: u64 = 1024 * 1024;
     let one = |problem: String, expected: &str| vec![Problem::new("", problem, expected)];
     let shown = file.display();
@@ -187,7 +186,7 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
     serde_json::from_value(checked.options).map_err(|_| {
         one(
             format!("the preset file `{shown}` cannot be read"),
-            "the form of schema/preset.schema.json",
+            "a preset as described by schema/preset.schema.json",
         )
     })
 }

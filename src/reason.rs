@@ -1,6 +1,6 @@
 //! Why an event is not sent: the closed set of codes that mapping and validation use, with a sentence each.
 //!
-//! What delivery adds to the set stands in `response/table.rs`.
+//! The codes of delivery are in `response/table.rs`.
 
 use json_paths::{Path, ReadError};
 use pipeline_core::Reason;
@@ -14,28 +14,28 @@ macro_rules! reasons {
 }
 
 reasons! {
-    consent = "the visitor has not granted every consent category that the sink needs";
-    not_a_conversion = "identify, group and alias calls are not conversions; their traits travel with later events";
+    consent = "the visitor did not grant every consent category that the sink requires";
+    not_a_conversion = "identify, group and alias calls are not conversions";
     unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
-    no_event_name = "a track call needs an `event` with a name, and a call of another kind a `type`";
-    event_name_too_long = "the event name has more than 50 characters, which is the most a custom event can have at Meta";
-    in_future = "the event's time is more than ten minutes ahead; check the sender's clock";
-    missing_value = "Meta takes no Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
-    missing_currency = "Meta takes no Purchase and no OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
-    missing_app_data = "Meta takes no app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
-    attribution_not_supported = "Meta takes no AppendAttribution without `attribution_data`, which this sink does not make; map the event to another name";
-    missing_messaging_channel = "an event of a conversation needs a `messaging_channel`: messenger, whatsapp or instagram";
-    messaging_event_not_allowed = "Meta does not take this event from a conversation; map it to one that it takes, such as Purchase or LeadSubmitted";
+    no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
+    event_name_too_long = "the event name has more than 50 characters, which is Meta's limit for custom events";
+    in_future = "the event's time is more than ten minutes in the future; check the sender's clock";
+    missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
+    missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
+    missing_app_data = "Meta does not accept an app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
+    attribution_not_supported = "Meta does not accept an AppendAttribution without `attribution_data`, which this sink does not support; map the event to another name";
+    missing_messaging_channel = "an event from a conversation needs a `messaging_channel`: messenger, whatsapp or instagram";
+    messaging_event_not_allowed = "Meta does not accept this event from a conversation; map it to one that it accepts, such as Purchase or LeadSubmitted";
     missing_messaging_ids = "the ids of the conversation are missing: `page_id` and `page_scoped_user_id` for messenger, `ctwa_clid` and `whatsapp_business_account_id` (or `page_id`) for whatsapp, `ig_account_id` and `ig_sid` for instagram";
-    weak_identity = "what is known of the person is too little for Meta to match; an e-mail, a phone number, an id, an IP address or a browser id would do";
+    weak_identity = "too little identity for Meta to match; add an e-mail, a phone number, an external id, an IP address or a browser id";
 }
 
-/// Something is given at a place of consent, and nothing there can be read as consent to what the sink needs.
+/// A place of consent has a value, but nothing there can be read as consent to what the sink requires.
 pub(crate) fn consent_unreadable(place: &Path, categories: &str, expected: &str) -> Reason {
     Reason::new(
         "consent_unreadable",
         format!(
-            "what `{place}` holds cannot be read as consent to `{categories}`, and it may be a refusal; expected is {expected}"
+            "the value of `{place}` cannot be read as consent to `{categories}`, and may be a refusal; expected {expected}"
         ),
     )
 }

@@ -1,7 +1,7 @@
 //! The reference: every parameter of a server event, its rule, and where each shipped preset takes it from, as data.
 //!
 //! In: the table of parameters, the presets and the field mappings that they share. Out: rows for a document or a user
-//! interface. Invariant: made from what mapping itself follows, so that it cannot say anything else.
+//! interface. Invariant: it is made from the data that mapping itself uses, so that the two cannot differ.
 
 use crate::field_mapping::{Derived, FieldTable};
 use crate::mapping::layers::sources;
@@ -10,7 +10,7 @@ use crate::payload::strength::Strength;
 use crate::payload::{Kind, PARAMETERS, Parameter, Section};
 use crate::preset::{FIELDS, Preset, shipped};
 
-/// Stands in lists of events for every name that is not one of Meta's standard events.
+/// In lists of events, represents every name that is not one of Meta's standard events.
 const CUSTOM_EVENT: &str = "(custom)";
 
 /// One parameter of a server event.
@@ -25,20 +25,20 @@ pub struct ParameterReference {
     pub rule: String,
     /// How strongly it helps to match people, as Meta publishes it. For `user_data` only.
     pub strength: Option<&'static str>,
-    /// Where it is taken from; none for a parameter that only the options set.
+    /// Where its value comes from; empty for a parameter that only the options set.
     pub sources: Vec<SourceReference>,
 }
 
-/// Where a parameter is taken from.
+/// Where a parameter's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReference {
     /// Lists of paths; the first usable value of each list is sent.
     pub paths: Vec<Vec<String>>,
     /// What it is computed from when no path holds a usable value.
     pub fallback: Option<String>,
-    /// The presets for which this holds; empty for all.
+    /// The presets to which this applies; empty for all.
     pub presets: Vec<String>,
-    /// Meta's events for which this holds; empty for all. `(custom)` stands for every name that is not Meta's.
+    /// Meta's events to which this applies; empty for all. `(custom)` means every name that is not Meta's.
     pub events: Vec<String>,
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_presets_share_stands_once() {
+    fn a_source_that_all_presets_share_is_listed_once() {
         let em = row("user_data.em");
         assert_eq!(em.strength, Some("highest"));
         assert_eq!(em.sources.len(), 1);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn a_source_that_differs_names_its_presets_and_events() {
         let adults = row("custom_data.num_adults");
         assert_eq!(adults.sources[0].presets, ["travel"]);
         let search = row("custom_data.search_string");

@@ -1,6 +1,6 @@
-//! Records in, the URL and the body of one HTTP request out.
+//! Builds the URL and the body of one HTTP request from records.
 //!
-//! Invariant: neither holds the access token; its place is the header that `token` makes.
+//! Invariant: neither contains the access token, which is only in the header that `token` makes.
 
 use pipeline_core::Record;
 use std::time::Duration;
@@ -14,9 +14,9 @@ pub(crate) struct Target {
     pub(crate) api_version: String,
     /// The pixel or dataset, in digits.
     pub(crate) pixel_id: String,
-    /// Shows the events under "Test events"; they count all the same.
+    /// Shows the events under "Test events"; Meta still counts them.
     pub(crate) test_event_code: Option<String>,
-    /// The longest one exchange may take.
+    /// The longest time that one exchange may take.
     pub(crate) timeout: Duration,
 }
 
@@ -33,13 +33,13 @@ impl Target {
         format!("{}/{}/{}", self.endpoint, self.api_version, self.pixel_id)
     }
 
-    /// Writes the body that carries these records, their payloads byte for byte.
+    /// Writes the body with these records, whose payloads it copies byte for byte.
     pub(crate) fn write_body<'r>(
         &self,
         records: impl Iterator<Item = &'r Record> + Clone,
         body: &mut Vec<u8>,
     ) {
-        /// Room for what stands around the records.
+        /// Bytes around the records, at most.
         const AROUND_BYTES: usize = 128;
         let bytes = records.clone().map(|record| record.payload.len() + 1);
         body.reserve(bytes.sum::<usize>() + AROUND_BYTES);

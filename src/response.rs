@@ -1,8 +1,8 @@
-//! An HTTP response in, what it means for the records of its request out: a table, not code paths. [`Code`] is the closed
+//! Reads an HTTP response: what it means for the records of its request. The meanings are a table, and [`Code`] is the closed
 //! list of the reasons that delivery gives.
 //!
-//! Invariant: a reason holds our own words, numbers, a trace id and field names; Meta's texts, which are localized and
-//! may quote personal data, stay out. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
+//! Invariant: a reason contains our own words, numbers, a trace id and field names, but none of Meta's texts, which are
+//! localized and may quote personal data. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
 
 use pipeline_core::Reason;
 use reqwest::header::HeaderMap;
@@ -17,35 +17,35 @@ pub(crate) use table::Code;
 
 /// The longest pause taken from an answer's headers.
 pub(crate) const MAX_THROTTLE: Duration = Duration::from_secs(60 * 60);
-/// How long to leave Meta alone after a block for policy.
+/// The pause after Meta blocked the account for its policies.
 pub(crate) const POLICY_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Characters of a field name or trace id that are repeated in a reason.
 const MAX_NAME_CHARS: usize = 40;
 /// Steps of a path into an event that are repeated in a reason.
 const MAX_PATH_STEPS: usize = 6;
-/// Graph's code for an unknown error that may pass.
+/// Graph's code for an unknown error that may be temporary.
 const UNKNOWN_ERROR: i64 = 1;
-/// What a place in the request begins with in Meta's texts.
+/// How a place in the request begins in Meta's texts.
 const PLACE: &str = "$['data'][";
 
 /// What a response means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Meta counted this many events; `None` where it did not say.
+    /// Meta counted this many events; `None` if it did not say.
     Received(Option<u64>),
-    /// Nothing was taken; the same request may pass later.
+    /// Nothing was accepted; the same request may succeed later.
     Retry {
         after: Option<Duration>,
         reason: Reason,
     },
-    /// Nothing will be taken until a person acts.
+    /// Nothing will be accepted until a person acts.
     Blocked(Reason),
-    /// An event of the request is unfit; its position, where Meta named it.
+    /// An event of the request is bad; `index` is its position if Meta named it.
     Invalid {
         index: Option<usize>,
         reason: Reason,
     },
-    /// The request was refused, and Meta does not say whether an event or the configuration is to blame.
+    /// The request was refused, and Meta does not say whether an event or the configuration is at fault.
     Refused(Refusal),
 }
 
@@ -66,33 +66,33 @@ impl fmt::Display for GraphCode {
     }
 }
 
-/// The code of a reason.
+/// Meta's codes as text, for a reason.
 fn text(given: Option<GraphCode>) -> Option<String> {
     given.map(|given| given.to_string())
 }
 
-/// A refusal that means something else depending on what becomes of other requests.
+/// A refusal whose meaning depends on the answers to other requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// Meta's codes for it. Refusals with the same ones are alike.
+    /// Meta's codes. Refusals with equal codes are alike.
     pub(crate) given: Option<GraphCode>,
-    /// The codes and the trace id, for the end of a sentence.
+    /// The codes and the trace id, to be appended to a sentence.
     codes: String,
 }
 
 impl Refusal {
-    /// This refusal as a reason of that code.
+    /// The refusal as a reason with this code.
     pub(crate) fn because(&self, code: Code) -> Reason {
         code.because(format!("{}{}", code.sentence(), self.codes))
             .with_destination(text(self.given))
     }
 }
 
-/// The parts of Graph's error that are read, each on its own: an odd one is as good as none.
+/// The parts of Graph's error that are read. Each is read independently: a malformed part counts as missing.
 struct GraphError<'a> {
     code: i64,
     subcode: Option<i64>,
-    /// The two as Meta gave them; `None` where `code` is only what the error amounts to.
+    /// Code and subcode as Meta gave them; `None` if `code` was only inferred.
     given: Option<GraphCode>,
     is_transient: bool,
     texts: [Option<&'a str>; 2],
@@ -107,7 +107,7 @@ impl<'a> GraphError<'a> {
         let code = error.get("code").and_then(integer);
         let subcode = error.get("error_subcode").and_then(integer);
         Some(Self {
-            // An error that may pass is read as such even where its code cannot be.
+            // A temporary error is recognized even if its code cannot be read.
             code: code.or(is_transient.then_some(UNKNOWN_ERROR))?,
             subcode,
             given: code.map(|code| GraphCode { code, subcode }),
@@ -125,7 +125,7 @@ impl<'a> GraphError<'a> {
         self.code == INVALID_PARAMETER
     }
 
-    /// Whether Meta asks for `appsecret_proof`. Only the text says so.
+    /// Whether Meta asks for `appsecret_proof`, which only the text shows.
     fn asks_for_proof(&self) -> bool {
         self.is_invalid_parameter()
             && self.subcode.is_none()
@@ -133,7 +133,7 @@ impl<'a> GraphError<'a> {
             && self.texts().any(asks_for_proof)
     }
 
-    /// Whether Meta says that an event is to blame, by a subcode or by a place in the request.
+    /// Whether Meta blames an event, by a subcode or by a place in the request.
     fn blames_event(&self) -> bool {
         let has_subcode = self
             .subcode
@@ -166,7 +166,7 @@ fn is_true(value: &Value) -> bool {
     *value == Value::Bool(true) || value.as_str() == Some("true") || value.as_i64() == Some(1)
 }
 
-/// Reads a response. The status counts only where the body says nothing.
+/// Reads a response. The status counts only if the body says nothing.
 pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(error) = GraphError::of(&body) {
@@ -181,7 +181,8 @@ pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
     }
 }
 
-/// A page that is not Meta's word costs no event: only 401 and 403 mean more than "try again".
+/// The meaning of a status. A page that does not come from Meta must not reject events: only 401 and 403 mean more than "try
+/// again".
 fn read_status(status: u16, headers: &HeaderMap, given: Option<GraphCode>) -> Answer {
     let code = match status {
         401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(text(given))),
@@ -217,7 +218,7 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
             code
         }
         _ if error.is_transient => Code::ServerError,
-        // A code nobody documents costs the event only where the status says that the request is to blame.
+        // An undocumented code rejects the event only if the status says that the request is at fault.
         None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
             Code::RefusedInvalid
         }
@@ -268,8 +269,8 @@ fn explain(code: Code, error: &GraphError, path: &str) -> String {
 
 /// Whether a text says in Meta's own words that `appsecret_proof` is missing or wrong.
 ///
-/// Meta may quote an event's values, and a visitor who gets this name into one must not stop a sink. Only words may stand
-/// before the name, and no quotation mark or path.
+/// Meta may quote an event's values, and a visitor who puts this name into one must not stop the sink. So the name counts only
+/// if nothing but words is before it, no quotation mark and no path.
 fn asks_for_proof(text: &str) -> bool {
     let words = text.strip_prefix("(#100)").unwrap_or(text);
     words
@@ -277,10 +278,10 @@ fn asks_for_proof(text: &str) -> bool {
         .is_some_and(|(before, _)| before.chars().all(|c| c.is_alphabetic() || c == ' '))
 }
 
-/// The position and the field that `$['data'][3]['user_data']['em']` names: `(3, "user_data.em")`.
+/// The position and the field in `$['data'][3]['user_data']['em']`: `(3, "user_data.em")`.
 ///
-/// Meta may quote an event's values. A text that names two positions, one of which a visitor could have written, names
-/// none.
+/// Meta may quote an event's values. If a text has two different positions, a visitor could have written one of them, so that
+/// neither counts.
 fn locate(text: &str) -> Option<(usize, String)> {
     let mut named = text.split(PLACE).skip(1).map(|rest| {
         let (index, steps) = rest.split_once(']')?;
@@ -291,7 +292,7 @@ fn locate(text: &str) -> Option<(usize, String)> {
     named.all(agrees).then_some((index, field))
 }
 
-/// The steps of `['user_data']['em']` as `user_data.em`, up to the first that is no name.
+/// The steps of `['user_data']['em']` as `user_data.em`, up to the first that is not a name.
 fn field(mut rest: &str) -> String {
     let mut steps = Vec::new();
     while let Some((step, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
@@ -305,7 +306,7 @@ fn field(mut rest: &str) -> String {
     steps.join(".")
 }
 
-/// Short and of plain characters; not a hash, an address or a phone number.
+/// Whether a text can be the name of a field: short, with plain characters, not a hash, an address or a phone number.
 fn is_name(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let plain = text
@@ -317,7 +318,7 @@ fn is_name(text: &str) -> bool {
         && (digits < text.len() || digits <= 3)
 }
 
-/// The longest pause any header asks for, up to [`MAX_THROTTLE`].
+/// The longest pause that a header asks for, up to [`MAX_THROTTLE`].
 fn throttle(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let json = |name| text(name).and_then(|text| serde_json::from_str::<Value>(text).ok());

@@ -1,4 +1,4 @@
-//! The sink: mapping in front of the buffer, delivery behind it, and its place in the registry.
+//! The sink: mapping before the buffer, delivery after it, and its entry in the registry.
 
 use crate::config::{self, Settings};
 use crate::delivery::{Delivery, DeliveryError};
@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 /// Events in one request, as Meta documents.
 const MAX_BATCH_EVENTS: usize = 1_000;
-/// Payload bytes in one request. Meta documents no limit; this one keeps a request well within its timeout.
+/// Payload bytes in one request. Meta documents no limit; with this one a request stays well within its timeout.
 const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// The version of the plugin contract that this sink is written for, as `plugin.toml` has it.
+/// The version of the plugin contract that this sink is written for, as in `plugin.toml`.
 const WRITTEN_FOR: u32 = 2;
 
-/// What the registry holds of this sink.
+/// This sink's entry in the registry.
 pub const COMPONENT: Component<dyn SinkConfig> = Component::new(
     "meta_conversions",
     "Maps analytics events to Meta server events, hashes identity, and delivers to the Conversions API.",
@@ -80,8 +80,8 @@ impl SinkConfig for MetaConversionsConfig {
         let mut notices = Vec::new();
         if self.0.test_event_code.is_some() {
             notices.push(
-                "`test_event_code` is set: the events show under Test Events, and count for measurement and \
-                 targeting like any other; remove it in production"
+                "`test_event_code` is set: the events appear under Test Events, and Meta still counts them for \
+                 measurement and targeting; remove it in production"
                     .to_owned(),
             );
         }
@@ -150,7 +150,7 @@ fn fallback_note(fallback_reads: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::fault::{Failing, with};
+    use json_paths::fault::{Failing, with};
     use pipeline_core::ManualClock;
     use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! The access token: given in the options, or kept in a file that may change while the sink runs.
 //!
-//! Out comes the `Authorization` header of the next requests. A changed file is read anew, also where a mounted secret is
-//! changed by moving a symbolic link; a file that cannot be read, or holds no token, leaves the last good one in force.
+//! Makes the `Authorization` header of the next requests. A changed file is read again, also if a mounted secret changes by
+//! moving a symbolic link. While a file is unreadable or does not contain a token, the last good token stays in use.
 //!
-//! Invariant: the token is in that header, which is marked sensitive, and never in a text.
+//! Invariant: the token is only in that header, which is marked as sensitive, and never in a text.
 
 use pipeline_core::{Reason, SensitiveString};
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
@@ -13,32 +13,32 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-/// No token is longer.
+/// Longest token, in bytes.
 const MAX_TOKEN_BYTES: usize = 4_096;
-/// Bytes of a file that are read; the rest of it would have to be blanks.
+/// Longest file, in bytes: a token and white space around it.
 const MAX_FILE_BYTES: u64 = 16 * 1_024;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenProblem {
-    /// The machine does not give the file.
+    /// The file cannot be read.
     #[error("cannot be read ({0})")]
-    Unreadable(#[from] io::Error),
-    /// What is there is none.
-    #[error("does not hold a token")]
+    ReadError(#[from] io::Error),
+    /// What was read cannot be a token.
+    #[error("does not contain a token")]
     NoToken,
 }
 
 impl TokenProblem {
     pub(crate) fn expected(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => "a readable file with the token alone",
-            Self::NoToken => "one line of letters, digits and signs",
+            Self::ReadError(_) => "a readable file that contains only the token",
+            Self::NoToken => "one line of letters, digits and punctuation, without spaces",
         }
     }
 }
 
-/// Holds a token against what a token can be.
+/// Checks that a text can be a token.
 pub(crate) fn check(token: SensitiveString) -> Result<SensitiveString, TokenProblem> {
     let text = token.expose();
     let is_token = !text.is_empty()
@@ -47,7 +47,7 @@ pub(crate) fn check(token: SensitiveString) -> Result<SensitiveString, TokenProb
     is_token.then_some(token).ok_or(TokenProblem::NoToken)
 }
 
-/// Reads a file that holds a token, with blanks around it at the most.
+/// Reads a file that contains a token, and nothing else but white space around it.
 pub(crate) fn read(file: &Path) -> Result<SensitiveString, TokenProblem> {
     let mut bytes = Vec::new();
     File::open(file)?
@@ -59,7 +59,7 @@ pub(crate) fn read(file: &Path) -> Result<SensitiveString, TokenProblem> {
     check(SensitiveString::from(text.trim().to_owned()))
 }
 
-/// The token that requests are made with.
+/// The token for requests.
 #[derive(Debug)]
 pub(crate) struct AccessToken {
     file: Option<PathBuf>,
@@ -69,14 +69,14 @@ pub(crate) struct AccessToken {
 #[derive(Debug)]
 struct Current {
     bearer: HeaderValue,
-    /// What the file looked like before it was read; `None` where it is to be read the next time.
+    /// The stamp of the file before it was read; `None` if the file must be read the next time.
     stamp: Option<Stamp>,
-    /// Why the file was of no use the last time.
+    /// Why the file could not be used the last time.
     problem: Option<TokenProblem>,
 }
 
 impl AccessToken {
-    /// This token, until `file` says another.
+    /// Uses this token, until `file` contains another one.
     pub(crate) fn new(
         token: &SensitiveString,
         file: Option<PathBuf>,
@@ -92,24 +92,24 @@ impl AccessToken {
         })
     }
 
-    /// The header for the next requests; the file is looked at, and read where it has changed.
+    /// The header for the next requests; reads the file if it has changed.
     pub(crate) fn header(&self) -> HeaderValue {
         let mut current = self.current();
-        self.look(&mut current);
+        self.refresh(&mut current);
         current.bearer.clone()
     }
 
-    /// As [`header`](Self::header), and the file is read whether it seems to have changed or not.
-    pub(crate) fn header_read_anew(&self) -> HeaderValue {
+    /// Like [`header`](Self::header), but always reads the file.
+    pub(crate) fn header_from_file(&self) -> HeaderValue {
         self.current().stamp = None;
         self.header()
     }
 
-    /// Adds to the reason of a block that there may be a better token, which could not be had.
+    /// Adds to the reason for a block that the file with a newer token could not be used.
     pub(crate) fn explain(&self, mut reason: Reason) -> Reason {
         if let Some(problem) = &self.current().problem {
             reason.detail = format!(
-                "{}; `access_token_file` {problem}, so the token from before is in use; expected {}",
+                "{}; `access_token_file` {problem}, so the previous token is still used; expected {}",
                 reason.detail,
                 problem.expected()
             )
@@ -122,13 +122,13 @@ impl AccessToken {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, current: &mut Current) {
+    fn refresh(&self, current: &mut Current) {
         let Some(file) = &self.file else {
             return;
         };
-        // Taken first: a change after this look shows at the next one.
+        // The stamp is taken before reading, so that a later change is seen the next time.
         let stamp = match std::fs::metadata(file) {
-            // A pipe gives its token once.
+            // A pipe can be read only once.
             Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => return,
             metadata => metadata.as_ref().ok().map(Stamp::of),
         };
@@ -160,7 +160,7 @@ fn bearer(token: &SensitiveString) -> Result<HeaderValue, InvalidHeaderValue> {
     Ok(bearer)
 }
 
-/// By what a changed file is known: the one at the end of all links.
+/// What changes when a file changes; of the file at the end of all links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     bytes: u64,
@@ -229,8 +229,8 @@ mod tests {
         ] {
             fs::write(&file, useless).unwrap();
             assert_eq!(said(&token), "Bearer fresh");
-            let expected = "a new one is needed; `access_token_file` does not hold a token, so the token from before is \
-                            in use; expected one line of letters, digits and signs";
+            let expected = "a new one is needed; `access_token_file` does not contain a token, so the previous token is \
+                            still used; expected one line of letters, digits and punctuation, without spaces";
             assert_eq!(explained(&token), expected);
         }
         fs::remove_file(&file).unwrap();
@@ -253,7 +253,7 @@ mod tests {
         let handle = File::options().write(true).open(&file).unwrap();
         handle.set_modified(modified).unwrap();
         assert_eq!(said(&token), "Bearer one");
-        assert_eq!(token.header_read_anew(), "Bearer two");
+        assert_eq!(token.header_from_file(), "Bearer two");
     }
 
     #[cfg(unix)]

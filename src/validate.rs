@@ -1,8 +1,8 @@
-//! What Meta would refuse, found before sending.
+//! Finds what Meta would refuse, before it is sent.
 //!
-//! Meta refuses a whole request for one bad event, so each event is held against the documented rules first: age, what
-//! a Purchase, an app event and a conversation need, and the combinations of customer information that are too weak to match. The form of single
-//! parameters is right by construction.
+//! Meta refuses a whole request for one bad event, so each event is first checked against the documented rules: its age,
+//! what a Purchase, an app event and a conversation need, and the combinations of customer information that are too weak to
+//! match. Single parameters have the right form by construction.
 //!
 //! Source: "Using the API" (event time), "Standard parameters" (Purchase), "Best practices" (baseline requirements for
 //! matching), "App events", "Business messaging".
@@ -16,13 +16,13 @@ use std::sync::LazyLock;
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 /// Days after which Meta refuses an event.
 const MAX_AGE_DAYS: i64 = 7;
-/// Days after which it refuses one of a physical store.
+/// Days after which Meta refuses an event of a physical store.
 const MAX_STORE_AGE_DAYS: i64 = 62;
 
-/// What validation needs to know of an event that has been written.
+/// What validation needs to know about a written event.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// When it happened, in milliseconds since the Unix epoch.
+    /// The event's time, in milliseconds since the Unix epoch.
     pub(crate) event_ms: i64,
     /// The same in seconds, as it is sent.
     pub(crate) event_time: i64,
@@ -31,7 +31,7 @@ pub(crate) struct Facts {
     pub(crate) identifiers: Identifiers,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
-    /// Whether `app_data` holds what Meta requires of it.
+    /// Whether `app_data` has everything that Meta requires.
     pub(crate) has_app_data: bool,
     pub(crate) messaging_channel: Option<MessagingChannel>,
 }
@@ -45,14 +45,14 @@ impl Facts {
         }
     }
 
-    /// From when on Meta would refuse the event, in seconds since the Unix epoch.
+    /// The time from which Meta refuses the event, in seconds since the Unix epoch.
     pub(crate) fn expires_at(&self) -> i64 {
         self.event_time
             .saturating_add(self.max_age_days() * SECONDS_PER_DAY)
     }
 }
 
-/// Combinations that Meta refuses, and with them everything that is less.
+/// Combinations that Meta refuses; it refuses their subsets too.
 static TOO_WEAK: LazyLock<[Identifiers; 4]> = LazyLock::new(|| {
     [
         Identifiers::of(&["ct", "country", "st", "zp", "ge", "client_user_agent"]),
@@ -67,7 +67,7 @@ fn can_match(identifiers: Identifiers) -> bool {
     !TOO_WEAK.iter().any(|weak| identifiers.is_subset_of(*weak))
 }
 
-/// The events that Meta takes from conversations.
+/// The events that Meta accepts from conversations.
 const MESSAGING_EVENTS: &[&str] = &[
     "Purchase",
     "LeadSubmitted",
@@ -85,8 +85,8 @@ const MESSAGING_EVENTS: &[&str] = &[
     "ReviewProvided",
 ];
 
-/// Which identifiers a conversation needs: those of one of its channel's sets. WhatsApp's is of the business account, or
-/// of the page in setups that still have one.
+/// The identifiers that a conversation needs: all those of one of its channel's sets. For WhatsApp that is the id of the
+/// business account, or of the page in older setups.
 static CONVERSATIONS: LazyLock<[(MessagingChannel, Identifiers); 4]> = LazyLock::new(|| {
     let whatsapp = |id| Identifiers::of(&["ctwa_clid", id]);
     [
@@ -155,7 +155,7 @@ fn check_messaging(name: &str, facts: &Facts) -> Option<Reason> {
 mod tests {
     use super::*;
 
-    /// The combinations that Meta's documentation names, and some that it does not.
+    /// The combinations in Meta's documentation, and some others.
     #[test]
     fn a_combination_that_cannot_match_is_refused() {
         for weak in [
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(code("Lead", &app(false), 1), Some("missing_app_data"));
     }
 
-    /// Each channel with the identifiers that Meta asks of it, and the same with each of them missing.
+    /// Each channel with the identifiers that Meta requires, and with each of them missing.
     #[test]
     fn a_conversation_needs_the_identifiers_of_its_channel() {
         let said = |name: &str, channel, identifiers: &[&str]| {

@@ -1,4 +1,4 @@
-//! What lets an event leave, shape by shape and place by place.
+//! When an event may be sent, shape by shape and place by place.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn granted(categories: &[ConsentCategory], options: &ConsentOptions, consent: &s
     check(categories, options, &event).is_ok()
 }
 
-/// Silence is allowed, and two codes mean marketing.
+/// Missing consent is allowed, and two codes mean marketing.
 fn lenient() -> ConsentOptions {
     ConsentOptions {
         when_absent: WhenAbsent::Allow,
@@ -116,7 +116,7 @@ const SENT: &str = "sent";
 const REFUSED: &str = "consent";
 const UNREADABLE: &str = "consent_unreadable";
 
-/// Events that are not silent, and what becomes of them.
+/// Events with consent information, and what happens to them.
 const GIVEN: &[(&str, &str)] = &[
     // RudderStack.
     (

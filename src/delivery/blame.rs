@@ -1,43 +1,43 @@
-//! Whether an event or the configuration is to blame for a refusal that does not say so.
+//! Decides whether an event or the configuration is at fault for a refusal that does not say so.
 //!
-//! An event that is refused alone while others of its batch pass is unfit. Where nothing passes, one refused event proves
-//! little: [`MIN_ALIKE`] different ones, refused alone with one code and nothing else in between, prove that the
-//! configuration is at fault. Below that the events are held for [`MAX_LONE_ATTEMPTS`] attempts, in which others may join
-//! them; then they are rejected, so that they do not hold up the others for longer.
+//! An event that is refused alone while others of its batch pass is bad. If nothing passes, one refused event proves little:
+//! [`MIN_ALIKE`] different events, consecutively refused alone with one code, prove that the configuration is at fault. Fewer
+//! events are held for [`MAX_LONE_ATTEMPTS`] attempts, in which others may join them; then they are rejected, so that they do
+//! not delay the others any longer.
 //!
-//! Invariant: [`Memory`] forgets everything as soon as Meta takes a request or blames an event.
+//! Invariant: [`Memory`] forgets everything as soon as Meta accepts a request or blames an event.
 
 use crate::response::GraphCode;
 use crate::response::Refusal;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// Different events refused alone with one code, and nothing else in between, for which the configuration is to blame.
+/// Different events, consecutively refused alone with one code, that prove a wrong configuration.
 pub(super) const MIN_ALIKE: usize = 8;
-/// Events of one batch refused alone with one code, after which events from all over the batch are sent alone, so that
-/// a run of bad events is not taken for the whole batch.
+/// Events of one batch refused alone with one code, after which events from all over the batch are sent alone, so that a run of
+/// bad events is not mistaken for the whole batch.
 pub(super) const MIN_SAMPLED: usize = 2;
-/// Attempts for an event that is refused alone while fewer than [`MIN_ALIKE`] are. With a host that probes a blocked sink
-/// after 1, 2, 4, 8 and 16 seconds, other events have about half a minute to join it.
+/// Attempts for an event that is refused alone, while fewer than [`MIN_ALIKE`] events are. With a host that probes a blocked
+/// sink after 1, 2, 4, 8 and 16 seconds, other events have about half a minute to join it.
 pub(super) const MAX_LONE_ATTEMPTS: u32 = 6;
 
-/// Events of one batch that were refused alone with one code, before Meta did anything else.
+/// Events of one batch that were refused alone with one code, before any other answer of Meta.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
     /// Positions in the batch, in the order in which they were refused.
     refused: Vec<(usize, Refusal)>,
-    /// Whether Meta did something else with this batch. From then on a refused event is unfit.
+    /// Whether Meta answered otherwise to this batch. From then on a refused event is bad.
     is_cleared: bool,
 }
 
 impl Suspects {
-    /// Meta took a request or blamed an event: it reads them. Gives the suspects, which are unfit then.
+    /// Meta accepted a request or blamed an event, so it processes events. Returns the suspects, which are bad then.
     pub(super) fn clear(&mut self) -> Vec<(usize, Refusal)> {
         self.is_cleared = true;
         std::mem::take(&mut self.refused)
     }
 
-    /// Whether all that Meta did with this batch is to refuse it with the code of `refusal`.
+    /// Whether Meta's only answer to this batch was a refusal with the code of `refusal`.
     pub(super) fn are_like(&self, refusal: &Refusal) -> bool {
         let is_alike = |(_, first): &(usize, Refusal)| first.given == refusal.given;
         !self.is_cleared && self.refused.first().is_none_or(is_alike)
@@ -47,7 +47,7 @@ impl Suspects {
         self.refused.push((position, refusal));
     }
 
-    /// Events that must still be refused alone before the configuration is to blame, once it is suspected.
+    /// Once the configuration is suspected: how many more events must be refused alone to prove it.
     pub(super) fn missing(&self) -> Option<usize> {
         let is_suspected = !self.is_cleared && self.refused.len() >= MIN_SAMPLED;
         is_suspected.then(|| MIN_ALIKE.saturating_sub(self.refused.len()))
@@ -58,28 +58,28 @@ impl Suspects {
     }
 }
 
-/// What a sink remembers across batches: which events were refused alone with one code, since Meta did anything else.
+/// What a sink remembers across batches: which events were refused alone with one code, since any other answer of Meta.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     code: Option<GraphCode>,
     /// The hash of each event's payload, and how often it was refused alone; at most [`MIN_ALIKE`].
     refused: Vec<(u64, u32)>,
     hasher: RandomState,
-    /// Grows with every batch of suspects, so that each time other events of the batch are sent alone.
+    /// Incremented with every batch of suspects, so that other events of the batch are sent alone each time.
     turn: usize,
 }
 
 impl Memory {
-    /// Meta took a request or blamed an event.
+    /// Meta accepted a request or blamed an event.
     pub(super) fn forget(&mut self) {
         self.code = None;
         self.refused.clear();
     }
 
-    /// An event was refused alone. Gives how often so far, as far as that is remembered.
+    /// Records an event that was refused alone. Returns how often that happened so far, as far as it is remembered.
     ///
-    /// With another code the others are forgotten: they were not refused alike. The event itself is not, or one that
-    /// meets another code each time would never run out of attempts.
+    /// A different code makes it forget the other events, which were not refused alike. It keeps the event itself, or an event
+    /// that gets a different code each time would never run out of attempts.
     pub(super) fn record(&mut self, code: Option<GraphCode>, payload: &[u8]) -> u32 {
         let event = self.hasher.hash_one(payload);
         if self.code != code {
@@ -98,12 +98,12 @@ impl Memory {
         1
     }
 
-    /// Whether so many different events were refused alike that the configuration is to blame.
+    /// Whether enough different events were refused alike to prove a wrong configuration.
     pub(super) fn is_proven(&self) -> bool {
         self.refused.len() >= MIN_ALIKE
     }
 
-    /// Whether only one event was refused, which says nothing about others.
+    /// Whether only one event was refused, which says nothing about the others.
     pub(super) fn is_single(&self) -> bool {
         self.refused.len() <= 1
     }
@@ -124,7 +124,7 @@ mod tests {
 
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum Seen {
-        /// Meta took a request or blamed an event.
+        /// Meta accepted a request or blamed an event.
         Passed,
         /// An event was refused alone with a code.
         Refused { code: i64, event: u8 },
@@ -137,8 +137,8 @@ mod tests {
         }
     }
 
-    /// What the whole history says about its last refusal, without anything remembered in between: the attempts of its
-    /// event, and how many different events were refused alike.
+    /// What the whole history says about its last refusal, without a memory: the attempts of its event, and how many different
+    /// events were refused alike.
     fn recount(history: &[Seen]) -> (u32, usize) {
         let since = history.iter().rposition(|seen| *seen == Seen::Passed);
         let refusals: Vec<(i64, u8)> = history[since.map_or(0, |at| at + 1)..]
@@ -158,7 +158,7 @@ mod tests {
             }
             different.get_or_insert(count);
             attempts += u32::try_from(events().filter(|other| *other == event).count()).unwrap();
-            // Beyond a change of code only the event that brought it is remembered.
+            // After a change of code, only the event with the new code is remembered.
             if alike[0].1 != event {
                 break;
             }
@@ -176,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_memory_says_what_the_whole_history_says(history in proptest::collection::vec(seen(), 1..80)) {
+        fn the_memory_agrees_with_the_whole_history(history in proptest::collection::vec(seen(), 1..80)) {
             let mut memory = Memory::default();
             for (at, step) in history.iter().enumerate() {
                 match step {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_meets_another_code_each_time_runs_out_of_attempts() {
+    fn an_event_that_gets_another_code_each_time_runs_out_of_attempts() {
         let mut memory = Memory::default();
         let attempts =
             (1..=MAX_LONE_ATTEMPTS).map(|n| memory.record(Some(code(n.into())), b"event"));

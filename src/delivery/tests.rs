@@ -1,4 +1,4 @@
-//! Taking a batch apart, against a real local HTTP server that refuses requests with events marked bad.
+//! Splitting a batch, against a real local HTTP server that refuses requests with events marked bad.
 
 use super::*;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::any};
@@ -14,7 +14,7 @@ mod unclear;
 struct Seen {
     requests: usize,
     accepted: Vec<u64>,
-    /// Graph's error that every request meets, where one is set.
+    /// Graph's error for every request, if set.
     refuse_all: Option<Value>,
 }
 
@@ -112,7 +112,7 @@ impl Bench {
         self.ledger.lock().unwrap().refuse_all = error;
     }
 
-    /// Delivers `events` of which one is bad, and gives the requests made.
+    /// Delivers `events` events with one bad one; returns the number of requests.
     fn requests_for(&self, events: usize, bad: usize) -> usize {
         let batch: Vec<_> = (0..events).map(|id| record(id, id == bad, false)).collect();
         let (outcomes, requests, accepted) = self.run(&batch);
@@ -140,7 +140,7 @@ fn token() -> AccessToken {
     AccessToken::new(&SensitiveString::from("t".to_owned()), None).unwrap()
 }
 
-/// The most requests that taking `events` apart may cost for each bad one: 2·log₂(n) + 1.
+/// The most requests for splitting `events` events, per bad event: 2·log₂(n) + 1.
 fn most_extra(events: usize) -> f64 {
     2.0 * f64::from(u32::try_from(events).unwrap()).log2() + 1.0
 }

@@ -1,8 +1,8 @@
 //! `db`: `YYYYMMDD`.
 //!
-//! In goes a date as people and machines write it: ISO (with a time or not), `2/16/1997`, `16.2.1997`, `Feb 16, 1997`, `19970216`, Unix
-//! time in seconds or milliseconds. Out comes the day as written, in no time zone. Invariant: the day is in the calendar, from 1900 to
-//! this year, and no guess: where day-first and month-first both make a date, it is left out.
+//! Reads dates as people and machines write them: ISO (with or without a time), `2/16/1997`, `16.2.1997`, `Feb 16, 1997`, `19970216`,
+//! Unix time in seconds or milliseconds. Returns the day as written, without converting time zones. Invariant: the day is in the
+//! calendar, from 1900 to this year, and is not a guess: if it could be day-first and month-first, it is omitted.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::omitted::Omitted;
 const FIRST_YEAR: i16 = 1900;
 /// More letters than any month or weekday has.
 const MAX_WORD_BYTES: usize = 12;
-/// Day, month and year; what follows is a time.
+/// Day, month and year; anything after them is a time.
 const PARTS: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,7 +60,7 @@ pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(
     .map_err(|_| Omitted::ImpossibleDate)
 }
 
-/// `YYYY-MM-DD` and nothing else, which most dates of birth are.
+/// `YYYY-MM-DD` only, the form of most dates of birth.
 fn iso_day(raw: &str) -> Option<Date> {
     let [y, yy, yyy, yyyy, b'-', m, mm, b'-', d, dd] = raw.as_bytes() else {
         return None;
@@ -79,7 +79,7 @@ fn iso_day(raw: &str) -> Option<Date> {
     )
 }
 
-/// `YYYYMMDD`, else the one reading with the year at the end that makes a date.
+/// `YYYYMMDD`, else the only reading with the year at the end that is a date.
 fn eight_digits(digits: &str, in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
     let number = |range: std::ops::Range<usize>| digits[range].parse().unwrap_or(0);
     if let Some(date) = date(number(0..4), number(4..6), number(6..8)).filter(&in_range) {
@@ -197,7 +197,7 @@ fn month(word: &str) -> Option<i8> {
     })
 }
 
-/// Words around a date that say nothing about it.
+/// Words around a date that do not change it.
 fn is_filler(word: &str) -> bool {
     const WEEKDAYS: [&str; 7] = [
         "monday",

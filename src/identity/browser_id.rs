@@ -1,40 +1,41 @@
 //! `fbp` and `fbc`: the browser id and the click id, as Meta's "fbp and fbc parameters" page describes them.
 //!
-//! In go cookie values, page URLs and the anonymous id; out come values of the form `fb.<subdomain index>.<milliseconds>.<payload>`, to
-//! which Meta's own builder adds `.<appendix>`. Invariant: an existing value passes byte for byte; a click id is never lowercased,
-//! shortened or decoded twice; a generated `fbp` is the same for one visitor on every machine.
+//! Takes cookie values, page URLs and the anonymous id; returns values of the form
+//! `fb.<subdomain index>.<milliseconds>.<payload>`, to which Meta's own builder adds `.<appendix>`. Invariant: an existing value stays
+//! unchanged, byte for byte; a click id is never lowercased, shortened or decoded twice; a generated `fbp` is the same for one
+//! visitor on every machine.
 
 use std::{borrow::Cow, fmt::Write as _};
 
 use sha2::{Digest as _, Sha256};
 
 use super::{digest::is_appendix, text};
+use crate::byte_search;
 use crate::omitted::Omitted;
-use crate::words;
 
 /// Longest click id, in characters; Meta's own script ignores longer ones.
 pub(crate) const MAX_CLICK_ID_LEN: usize = 500;
-/// Longest cookie value, in bytes: a click id and what stands around it.
+/// Longest cookie value, in bytes: a click id and the other parts.
 const MAX_COOKIE_BYTES: usize = MAX_CLICK_ID_LEN + 64;
 /// How long Meta keeps a click, in milliseconds.
 const MAX_CLICK_AGE_MS: i64 = 90 * 24 * 60 * 60 * 1000;
 /// How far two clocks may disagree before a click counts as later than its event, in milliseconds.
 const MAX_CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
-/// A creation time below this is in seconds, which the format does not allow: the year 1973, read as milliseconds.
+/// A smaller creation time is in seconds, which the format does not allow: as milliseconds it would be before 1973.
 const MIN_CREATION_MS: i64 = 100_000_000_000;
-/// Generated browser ids claim a creation time in the four years from here: 2020-01-01, in milliseconds.
+/// Start of the four years in which generated browser ids claim to be created: 2020-01-01, in milliseconds.
 const GENERATED_FROM_MS: u64 = 1_577_836_800_000;
-/// … to 2023-12-31, always in the past.
+/// Length of these four years, which end at 2023-12-31, always in the past.
 const GENERATED_SPAN_MS: u64 = 4 * 365 * 24 * 60 * 60 * 1000;
 /// The random part of a generated browser id has ten digits.
 const GENERATED_MIN: u64 = 1_000_000_000;
 
-/// A click cookie, taken apart.
+/// The parts of a click cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fbc<'a> {
     /// The whole value, as it is sent.
     pub(crate) value: &'a str,
-    /// The click id: the fourth segment, whatever follows.
+    /// The click id: the fourth segment, without an appendix.
     pub(crate) click_id: &'a str,
     /// When the click was first seen, in milliseconds.
     pub(crate) created_ms: i64,
@@ -50,12 +51,12 @@ pub(crate) fn fbc(raw: &str) -> Option<Fbc<'_>> {
     segments(raw).filter(|fbc| fbc.click_id.len() <= MAX_CLICK_ID_LEN)
 }
 
-/// Writes the browser id of a visitor who has no cookie, made from the anonymous id: SHA-256 under a name of its own, so that the id cannot
-/// be read back, cut down to a time and ten digits. Appends to `out`.
+/// Appends the browser id of a visitor without a cookie, made from the anonymous id: its SHA-256 with a prefix of its own, so that the
+/// id cannot be recovered, reduced to a time and ten digits.
 ///
 /// # Errors
 ///
-/// An empty id makes none.
+/// The anonymous id is empty.
 pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), Omitted> {
     let id = text::trim(anonymous_id);
     if id.is_empty() {
@@ -80,13 +81,13 @@ pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), Omitte
 ///
 /// # Errors
 ///
-/// The click id is none.
+/// The text cannot be a click id.
 pub(crate) fn fbc_from_click(click_id: &str, at_ms: i64, out: &mut String) -> Result<(), Omitted> {
     check_click_id(click_id)?;
     write!(out, "fb.1.{at_ms}.{click_id}").map_err(|_| Omitted::MalformedClickId)
 }
 
-/// Whether the text can be a click id at all.
+/// Checks that a text can be a click id.
 ///
 /// # Errors
 ///
@@ -100,12 +101,12 @@ pub(crate) fn check_click_id(text: &str) -> Result<(), Omitted> {
         .ok_or(Omitted::MalformedClickId)
 }
 
-/// The click id in the query of a URL, or in a bare query: parameter `fbclid` exactly, percent-decoded once. Of several,
-/// the first that is one.
+/// The click id in the query of a URL, or in a query without a URL: the parameter `fbclid`, percent-decoded once. Of several, the
+/// first one that can be a click id.
 ///
 /// # Errors
 ///
-/// There is none ([`Omitted::Empty`]), or none that can be a click id.
+/// There is no such parameter ([`Omitted::Empty`]), or it cannot be a click id.
 pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = url_or_query.split('#').next().unwrap_or_default();
     let query = match text.split_once('?') {
@@ -129,11 +130,11 @@ pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, Omitted>
     Err(none)
 }
 
-/// Appends the click to send: the cookie's while the page names the same click or none, else the page's with the event's own time.
+/// Appends the click to send: the cookie's if the page has the same click id or no click id, else the page's with the event's time.
 ///
 /// # Errors
 ///
-/// There is none, or it is too old or too new to have led to this event.
+/// There is no click, or it is too old or too new to have led to this event.
 pub(crate) fn choose(
     cookie: Option<Fbc<'_>>,
     click_id: Option<&str>,
@@ -155,7 +156,7 @@ pub(crate) fn choose(
         return Err(Omitted::ClickTooOld);
     }
     if age_ms < -MAX_CLOCK_SKEW_MS {
-        // The page shows the click, so it did come first, and only the cookie was written later.
+        // The page has the same click id, so the click was before the event, and only the cookie was written later.
         return match click_id {
             Some(click_id) if click_id == known.click_id => fbc_from_click(click_id, event_ms, out),
             _ => Err(Omitted::ClickInFuture),
@@ -171,7 +172,7 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
         return None;
     }
     let value = text::trim(raw);
-    let next = |text| words::split_once(text, b'.');
+    let next = |text| byte_search::split_once(text, b'.');
     let (fb, rest) = next(value)?;
     let (index, rest) = next(rest)?;
     let (created, rest) = next(rest)?;
@@ -192,7 +193,7 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
 }
 
 fn is_base64url(text: &str) -> bool {
-    // Every byte is looked at, because that can be done many at a time.
+    // Tests every byte, because that can be done for many bytes at a time.
     let others = text.bytes().fold(0, |others, b| {
         let letter = (b | 0x20).wrapping_sub(b'a') < 26;
         let digit = b.wrapping_sub(b'0') < 10;
@@ -216,7 +217,7 @@ fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
             }
             other => other,
         };
-        // A click id is ASCII; anything else is refused by its alphabet anyway.
+        // A click id is ASCII; its alphabet excludes anything else anyway.
         decoded.push(char::from(byte));
     }
     Some(Cow::Owned(decoded))

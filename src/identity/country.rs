@@ -1,8 +1,8 @@
 //! `country`: the two-letter code of ISO 3166-1, lowercase, from a two- or three-letter code or a name.
 //!
-//! In goes what an address says: `US`, `usa`, `U.K.`, `Côte d'Ivoire`, `Korea, Republic of`, `Deutschland`. Out comes an [`Alpha2`].
-//! Names come from the ISO list; [`ALIASES`] adds the names in daily use and the larger countries' own. Invariant: an `Alpha2` made here
-//! is assigned by ISO. Nothing is guessed from a part of a name, which is how `Nigeria` becomes Niger elsewhere.
+//! Reads the country of an address: `US`, `usa`, `U.K.`, `Côte d'Ivoire`, `Korea, Republic of`, `Deutschland`. Returns an [`Alpha2`].
+//! Names come from the ISO list; [`ALIASES`] adds names in daily use and the larger countries' own names. Invariant: an `Alpha2` made here
+//! is assigned by ISO. A part of a name is never enough, so that `Nigeria` does not become Niger.
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
@@ -88,7 +88,7 @@ fn key(name: &str) -> String {
         .collect()
 }
 
-/// Names and three-letter codes by their key. Where two countries share a short name, [`ALIASES`] decides.
+/// Names and three-letter codes by their key. If two countries share a short name, [`ALIASES`] decides.
 static NAMES: LazyLock<HashMap<String, Alpha2>> = LazyLock::new(|| {
     let mut names = HashMap::new();
     for (code, aliases) in ALIASES {

@@ -1,11 +1,11 @@
-//! `em`: trimmed and lowercased; what does not look like an address is left out.
+//! `em`: trimmed and lowercased; a value that does not look like an address is omitted.
 //!
-//! In goes what people paste: `mailto:`, a display name, full-width letters, a trailing dot or comma. Out comes the bare address; letters
+//! Reads what people paste: `mailto:`, a display name, full-width letters, a trailing dot or comma. Returns the bare address; letters
 //! outside ASCII stay, in the domain too. Invariant: the result has one `@`, a local part and a dotted domain.
 
 use super::text::{fold_compatible, is_invisible, is_space};
+use crate::byte_search;
 use crate::omitted::Omitted;
-use crate::words;
 
 pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
@@ -29,7 +29,7 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
 
 /// The address inside a `mailto:` link, a display name and trailing punctuation.
 fn bare(text: &str) -> &str {
-    // Between two letters or digits there is nothing to take off but the name of the link.
+    // If it begins and ends with a letter or digit, only the prefix of the link can be removed.
     if let [first, .., last] = text.as_bytes()
         && first.is_ascii_alphanumeric()
         && last.is_ascii_alphanumeric()
@@ -52,13 +52,13 @@ fn bare(text: &str) -> &str {
         .trim_end_matches(|c| is_space(c) || matches!(c, '.' | ',' | ';'))
 }
 
-/// Whether the text is an address as it stands.
+/// Whether the text is an address, without any changes.
 pub(crate) fn is_address(text: &str) -> bool {
-    words::split_once(text, b'@')
+    byte_search::split_once(text, b'@')
         .is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain))
 }
 
-/// Dot-separated atoms; quoted local parts are left out, as Meta's library does.
+/// Dot-separated atoms. Quoted local parts are not accepted, as in Meta's library.
 fn is_local_part(local: &str) -> bool {
     let bytes = local.as_bytes();
     are_allowed(bytes, IN_LOCAL_PART)
@@ -86,8 +86,8 @@ fn is_domain(domain: &str) -> bool {
 const IN_LOCAL_PART: u8 = 1;
 const IN_DOMAIN: u8 = 2;
 
-/// By byte, where it may stand: in a local part what is visible and no delimiter, in a domain letters, digits, hyphens and
-/// dots. Bytes of other scripts may stand in both.
+/// For each byte, in which part it is allowed: visible characters except delimiters in a local part, letters, digits, hyphens and
+/// dots in a domain. Bytes of other scripts are allowed in both.
 const ALLOWED: [u8; 256] = {
     let mut allowed = [0; 256];
     let mut byte = 0_u8;

@@ -1,4 +1,4 @@
-//! `ge`: `f` or `m`, from the words that Meta's library knows; anything else is left out.
+//! `ge`: `f` or `m`, from the words that Meta's library knows; any other value is omitted.
 
 use super::text::{fold, is_letter_or_digit};
 use crate::omitted::Omitted;

@@ -1,7 +1,7 @@
 //! `client_ip_address`: the visitor's own public address, never hashed.
 //!
-//! In goes an address in any written form, with a port, brackets or a zone, or a list from a `Forwarded` or `X-Forwarded-For` header; out
-//! comes the first public address in it, as it was written. Invariant: what comes out parses as IPv4 or IPv6 (a builder's appendix may
+//! Reads an address in any written form, with a port, brackets or a zone, or a list from a `Forwarded` or `X-Forwarded-For` header.
+//! Returns the first public address in it, as it was written. Invariant: the result parses as IPv4 or IPv6 (a builder's appendix may
 //! follow) and is not private, local or otherwise unroutable.
 
 use std::{
@@ -16,7 +16,7 @@ use crate::omitted::Omitted;
 ///
 /// # Errors
 ///
-/// The reason why there is none.
+/// The reason why it has no public address.
 pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     if raw.len() > MAX_VALUE_BYTES {
         return Err(Omitted::TooLong);
@@ -37,7 +37,7 @@ pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     Err(reason)
 }
 
-/// One address and how it is sent: as written, without port, brackets and zone; an IPv4 address in IPv6 clothes as IPv4.
+/// One address and how it is sent: as written, without port, brackets and zone; an IPv4-mapped IPv6 address as IPv4.
 fn address(entry: &str) -> Option<(IpAddr, Cow<'_, str>)> {
     let entry = entry
         .split(';')

@@ -1,13 +1,13 @@
 //! `fn`, `ln` and `ct`: lowercase, no punctuation, no white space, letters of any script kept.
 //!
-//! In goes a name as written; out come its letters, composed (NFC) so that both ways to write `é` hash alike. Honorifics and suffixes
-//! stay: the page does not ask for their removal. Invariant: what comes out holds a letter or digit (a city: a letter), and coming in
-//! again would not change.
+//! Returns the letters of a name, composed (NFC) so that both encodings of `é` have the same hash. Honorifics and suffixes stay: the
+//! page does not ask for their removal. Invariant: the result has a letter or digit (for a city: a letter), and normalizing it again
+//! does not change it.
 
 use super::text::{fold, is_letter_or_digit, is_space};
 use crate::omitted::Omitted;
 
-/// First and last names. Emoji are no punctuation, so they stay, as in Meta's library; the joiners that some scripts need stay too.
+/// First and last names. Emoji are not punctuation, so they stay, as in Meta's library; so do the joiners that some scripts need.
 pub(super) fn normalize_person(raw: &str, out: &mut String) -> Result<(), Omitted> {
     fold(
         raw,
@@ -33,7 +33,7 @@ fn is_joiner_or_symbol(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{2600}'..='\u{27bf}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// A full name as first and last name, parted at its last space.
+/// A full name as first and last name, split at its last space.
 pub(crate) fn split_name(full: &str) -> (Option<&str>, Option<&str>) {
     let full = super::text::trim(full);
     let present = |part: &'_ str| !part.is_empty();

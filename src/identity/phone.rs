@@ -1,9 +1,10 @@
 //! `ph`: digits only, no leading zeros, always with the country code.
 //!
-//! In goes a number as people write it, out comes E.164 without its plus. An international form (`+`, `00`) needs no country; a national
-//! one is read in the address country, then in `default_country`. Digits that begin with the calling code of one of the two may be
-//! international without their plus ([`with_calling_code`] decides); with another calling code they are tried as international last.
-//! Extensions are dropped, letters are not digits. Invariant: every number that comes out is possible in libphonenumber's numbering plans.
+//! Reads a number as people write it, returns E.164 without its plus. An international form (`+`, `00`) needs no country; a national
+//! number is read in the country of the address, then in `default_country`. Digits that begin with the calling code of one of these
+//! two may be international without their plus ([`with_calling_code`] decides); with another calling code they are tried as
+//! international last. Extensions are dropped, letters are not digits. Invariant: every returned number is possible in libphonenumber's
+//! numbering plans.
 
 use std::fmt::Write as _;
 
@@ -14,14 +15,14 @@ use rlibphonenumber::{
 use super::{Alpha2, Locale, text};
 use crate::omitted::Omitted;
 
-/// More digits than any number, trunk and exit codes included.
+/// More digits than any number has, including trunk and exit codes.
 const MAX_DIGITS: usize = 20;
-/// With this many digits read, a letter or a mark begins an extension or a second number.
+/// After this many digits, a letter or a mark begins an extension or a second number.
 const MIN_DIGITS_BEFORE_EXTENSION: usize = 7;
 /// Longest calling code, in digits.
 const MAX_CALLING_CODE_DIGITS: usize = 3;
-/// Calling codes of plans that dial nothing but `0` or `1` in front of a national number, so that one of the right length is no other in
-/// disguise. In other plans (`+54 11 15 …`, `+86 12593 …`) only a valid number is sure to be.
+/// Calling codes of plans in which only `0` or `1` is dialled before a national number, so that digits of the right length cannot
+/// include another prefix. In other plans (`+54 11 15 …`, `+86 12593 …`) only a valid number is certain.
 const ZERO_TRUNK_CODES: [i32; 4] = [1, 33, 44, 49];
 
 pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), Omitted> {
@@ -39,11 +40,11 @@ pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(
     national(locale, out)
 }
 
-/// What a number looks like beyond its digits.
+/// What the text of a number shows besides its digits.
 #[derive(Clone, Copy)]
 struct Written {
     plus: bool,
-    /// `1-650-…`, `1 (650) …`: a one by itself in front, which is how North America writes its country code.
+    /// `1-650-…`, `1 (650) …`: a separate one at the start, which is how North America writes its country code.
     lone_one: bool,
 }
 
@@ -89,8 +90,8 @@ fn international(out: &mut String) -> Result<(), Omitted> {
     write(number.as_ref(), out)
 }
 
-/// Whether these digits are calling code and national number already, with no trunk prefix in between. Saves the library's parser for
-/// the numbers that need it.
+/// Whether these digits are a calling code and a national number, without a trunk prefix in between. Numbers for which this is clear
+/// do not need the library's parser.
 fn is_plainly_possible(digits: &str) -> bool {
     let split = (1..=MAX_CALLING_CODE_DIGITS).find_map(|len| {
         let (code, national) = digits.split_at_checked(len)?;
@@ -117,7 +118,7 @@ fn is_plainly_possible(digits: &str) -> bool {
         }
 }
 
-/// Digits without a plus where no country is known: only what is international beyond doubt.
+/// Digits without a plus and without a known country: accepted only if they are certainly international.
 fn without_country(written: Written, out: &mut String) -> Result<(), Omitted> {
     if written.lone_one && out.trim_start_matches('0').len() == 11 {
         return international(out);
@@ -129,8 +130,8 @@ fn without_country(written: Written, out: &mut String) -> Result<(), Omitted> {
     write(number.as_ref(), out)
 }
 
-/// Digits read in the country of the address, then in the default one; valid readings go before possible ones, and between them stands
-/// the chance that the country code is there and only the plus is missing.
+/// Digits read in the country of the address, then in the default country. Valid readings come first, then the reading with a country
+/// code whose plus is missing, then possible readings.
 fn national(locale: Locale, out: &mut String) -> Result<(), Omitted> {
     let mut possible = None;
     let countries = [locale.country, locale.default_country];
@@ -150,20 +151,21 @@ fn national(locale: Locale, out: &mut String) -> Result<(), Omitted> {
     write(number.as_ref(), out)
 }
 
-/// The number that the digits are if they begin with a calling code, where that is a better reading than `national`, the valid one in
+/// The number if the digits begin with a calling code, provided that this is a better reading than `national`, the valid reading in
 /// `country`. Only the calling codes of `country` and of the default country are considered.
 ///
 /// In some plans (Germany, Austria, Sweden, Finland, Indonesia) nearly any digits are a valid landline, so that `4915112345678` is a
-/// German mobile with its calling code, and a landline in the area `04915` as well. Of two valid readings, the first of these rules that
-/// tells them apart decides:
+/// German mobile with its calling code, and also a landline in the area `04915`. If both readings are valid, the first of these rules
+/// that distinguishes them decides:
 ///
-/// 1. A mobile goes before another kind of number, because mobiles are what customers give. Germany: `4915112345678` has its calling
-///    code, since the other reading is a landline. Cuba: `53498712` has none, since the other reading is a short landline.
-/// 2. Digits that are the number as people write it inside the country, trunk prefix and all, are national. Poland: `481319713` is in
+/// 1. A mobile is preferred to any other kind of number, because customers give mobiles. Germany: `4915112345678` has its calling
+///    code, since the other reading is a landline. Cuba: `53498712` has no calling code, since the other reading is a short landline.
+/// 2. Digits that match how the number is written inside the country, including the trunk prefix, are national. Poland: `481319713` is in
 ///    the area `48`, which has no trunk prefix.
-/// 3. Else they have their calling code. Sweden: `468120567` is in Stockholm; in the area `046` it would be written `0468120567`.
+/// 3. Otherwise they have their calling code. Sweden: `468120567` is in Stockholm; in the area `046` it would be written `0468120567`.
 ///
-/// The calling code of a default country that is not `country` needs the first rule, because an address says more than a default.
+/// For the calling code of a default country other than `country`, only the first rule counts, because an address is better evidence
+/// than a default.
 fn with_calling_code(
     digits: &str,
     country: Alpha2,
@@ -208,7 +210,7 @@ fn is_mobile(number: &PhoneNumber) -> bool {
     )
 }
 
-/// The library's name of a country; it does not know all of them.
+/// The library's id of a country; it does not know all countries.
 fn region(country: Alpha2) -> Option<Region> {
     Region::try_from(country.as_str()).ok()
 }
@@ -269,7 +271,7 @@ mod tests {
         normalize(raw, locale, &mut out).map(|()| out)
     }
 
-    /// The library's example of each kind of number of each country that has one.
+    /// The library's examples: one for each kind of number in each country that has it.
     fn examples() -> Vec<(Alpha2, PhoneNumber)> {
         let regions = PHONE_NUMBER_UTIL.get_supported_regions();
         let countries =
@@ -318,7 +320,7 @@ mod tests {
         assert!(wrong.is_empty(), "{} of {tried}: {wrong:#?}", wrong.len());
     }
 
-    /// What the library alone makes of digits without a plus: every reading is made, and then one is chosen.
+    /// The result with the library only, for digits without a plus: makes every reading, then chooses one.
     fn slowly(digits: &str, locale: Locale) -> Result<String, Omitted> {
         let code = |country| PHONE_NUMBER_UTIL.get_country_code_for_region(region(country)?);
         let international = parse_international(digits).filter(PhoneNumber::is_valid);
@@ -347,7 +349,7 @@ mod tests {
         write(chosen.or(international.as_ref()).or(possible), &mut out).map(|()| out)
     }
 
-    /// Digits as numbers of a country begin, in several forms, with some of them changed.
+    /// Digits like those of numbers in a country, in several forms, with some digits changed.
     fn digits() -> impl Strategy<Value = (Alpha2, String)> {
         let forms = examples().into_iter().flat_map(|(country, number)| {
             let national = number.format_as(PhoneNumberFormat::National);
@@ -368,7 +370,7 @@ mod tests {
             |((country, form), changes, cut)| {
                 let mut digits = form.into_bytes();
                 for (place, digit) in changes {
-                    // The first digits say most, so that fewer of them are changed.
+                    // The first digits matter most, so that fewer of them are changed.
                     let place = place.index(digits.len()).max(place.index(4));
                     digits[place] = digit;
                 }

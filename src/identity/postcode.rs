@@ -1,7 +1,7 @@
 //! `zp`: lowercase, no spaces, no dashes; five digits when the country is the United States.
 //!
-//! In goes a postcode of any country, full-width digits included. Where no country is known, `12345-6789` has the shape of the United
-//! States and is cut to five digits too. Invariant: no white space and no dash comes out.
+//! Reads a postcode of any country, also with full-width digits. If no country is known, `12345-6789` is read as one of the United
+//! States and cut to five digits too. Invariant: the result has no white space and no dash.
 
 use super::{
     Alpha2, Locale,
@@ -37,7 +37,7 @@ fn is_dash(c: char) -> bool {
     )
 }
 
-/// `12345-6789`, whatever follows after another dash.
+/// `12345-6789`, and anything after another dash.
 fn is_zip_plus_four(raw: &str) -> bool {
     let mut parts = raw.split('-');
     let mut is_digits = |len| {

@@ -1,15 +1,15 @@
 //! `st`: the two-letter code in the United States and Canada; elsewhere lowercase without punctuation, spaces and digits.
 //!
-//! In goes a code or a name, with the country beside it or not: `N.Y.`, `Washington DC`, `West Virginia, USA`, `US-CA`, `Québec`. A name
-//! becomes its code only when the address is in that country or in none that is known: `Georgia` is also a country, and `La Pampa` is not
-//! Louisiana. Invariant: letters only; nothing is guessed from the beginning or a part of a name.
+//! Reads a code or a name, with or without the country: `N.Y.`, `Washington DC`, `West Virginia, USA`, `US-CA`, `Québec`. A name
+//! becomes its code only if the address is in that country or has no known country: `Georgia` is also a country, and `La Pampa` is not
+//! Louisiana. Invariant: letters only; a part of a name is never enough.
 
 use super::{
     Alpha2,
     text::{fold, is_letter_or_digit, plain},
 };
+use crate::byte_search;
 use crate::omitted::Omitted;
-use crate::words;
 
 pub(super) fn normalize(
     raw: &str,
@@ -35,7 +35,7 @@ pub(super) fn normalize(
     Ok(())
 }
 
-/// The code of a state or province by its name, with what people write around it.
+/// The code of a state or province by its name, also with the words that people add to it.
 fn code_of(name: &str, country: Option<Alpha2>) -> Option<&'static str> {
     [
         (
@@ -66,16 +66,16 @@ fn code_of(name: &str, country: Option<Alpha2>) -> Option<&'static str> {
     })
 }
 
-/// The part behind the country in a code of ISO 3166-2: `CA` of `US-CA`.
+/// The part after the country in a code of ISO 3166-2: `CA` in `US-CA`.
 fn iso_subdivision(raw: &str, country: Option<Alpha2>) -> Option<&str> {
-    let (of, code) = words::split_once(raw, b'-')?;
+    let (of, code) = byte_search::split_once(raw, b'-')?;
     let fits = |known: Alpha2| {
         of.eq_ignore_ascii_case(known.as_str()) && country.is_none_or(|country| country == known)
     };
     (code.len() == 2 && (fits(Alpha2::US) || fits(Alpha2::CA))).then_some(code)
 }
 
-/// What may stand in front of a state's name.
+/// Words before a state's name.
 const PREFIXES: [&str; 5] = [
     "thestateof",
     "stateof",

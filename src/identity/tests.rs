@@ -1,4 +1,4 @@
-//! The case tables of `fixtures/identity`, walked; and what holds for every value there is.
+//! Runs the case tables of `fixtures/identity`, and checks properties of every value.
 //!
 //! Expected hashes are literals from Python's hashlib, or printed in Meta's documentation.
 
@@ -46,7 +46,7 @@ struct Case {
     left_out: Option<String>,
 }
 
-/// What libraries make of a value, row by row.
+/// The results of other libraries, row by row.
 #[derive(Deserialize)]
 struct Libraries {
     rows: Vec<(String, String, Option<String>)>,
@@ -62,7 +62,7 @@ struct Exceptions {
 #[serde(deny_unknown_fields)]
 struct ExceptionRule {
     rule: String,
-    /// Field, value, and our normal form or the code of leaving it out.
+    /// Field, value, and our normal form or the code of its omission.
     rows: Vec<(String, String, Ours)>,
 }
 
@@ -73,7 +73,7 @@ enum Ours {
     LeftOut(String),
 }
 
-/// Values on which libraries go wrong, beside what we make of them.
+/// Values that other libraries normalize wrongly, and our results.
 #[derive(Deserialize)]
 struct Traps {
     rows: Vec<Trap>,
@@ -86,7 +86,7 @@ struct Trap {
     value: String,
     country: Option<String>,
     rule: String,
-    /// By library: what it sends, or what becomes of the value.
+    /// By library: the value it sends, or what it does with the value.
     theirs: HashMap<String, String>,
     ours: Ours,
 }
@@ -135,7 +135,7 @@ fn every_case_of_every_rule_holds() {
             let (normal, hash) = run(field(&case.field), &case.value, locale);
             let fine = match &case.left_out {
                 Some(code) => normal.as_ref() == Err(code) && hash.is_none(),
-                // A case without a normal form is a hash already.
+                // The value of a case without a normal form is already a hash.
                 None => {
                     case.sha256.is_some()
                         && hash == case.sha256
@@ -150,7 +150,7 @@ fn every_case_of_every_rule_holds() {
     assert!(wrong.is_empty(), "{} cases: {wrong:#?}", wrong.len());
 }
 
-/// What is sent as it is, or left out.
+/// Values that are sent unchanged, or omitted.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unhashed {
@@ -169,7 +169,7 @@ struct UnhashedCase {
 
 fn cookie(value: &str) -> Result<Cow<'_, str>, Omitted> {
     let fbc = browser_id::fbc(value).map(|fbc| fbc.value);
-    // The ids of browsers have the same form, but for their length.
+    // Browser ids have the same form, but no limit for the click id.
     assert!(fbc.is_none() || browser_id::fbp(value) == fbc, "{value}");
     fbc.map(Cow::Borrowed).ok_or(Omitted::MalformedCookie)
 }
@@ -240,7 +240,7 @@ fn what_we_make_of_the_values_on_which_libraries_go_wrong_is_as_listed() {
         let locale = locale(trap.country.as_deref(), None);
         let (normal, _) = run(field(&trap.field), &trap.value, locale);
         let ours = normal.map_or_else(Ours::LeftOut, Ours::Normal);
-        // A row where every library does as we do is no trap.
+        // A row is not a trap if every library has the same result as we do.
         let all_agree = trap
             .theirs
             .values()
@@ -253,7 +253,7 @@ fn what_we_make_of_the_values_on_which_libraries_go_wrong_is_as_listed() {
 }
 
 #[test]
-fn an_external_id_may_go_out_as_it_is() {
+fn an_external_id_can_be_sent_unchanged() {
     let mut out = String::new();
     assert_eq!(external_id_raw(" User 42 ", &mut out), Ok(()));
     assert_eq!(out, "User 42");
@@ -261,7 +261,7 @@ fn an_external_id_may_go_out_as_it_is() {
 }
 
 #[test]
-fn a_full_name_parts_at_its_last_space() {
+fn a_full_name_is_split_at_its_last_space() {
     for (full, parts) in [
         ("Mary Ann Smith", (Some("Mary Ann"), Some("Smith"))),
         (" Mary  Smith ", (Some("Mary"), Some("Smith"))),
@@ -273,7 +273,7 @@ fn a_full_name_parts_at_its_last_space() {
     }
 }
 
-/// Values that come near to what each rule reads, and any text at all.
+/// Values similar to those that each rule reads, and any text at all.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -309,7 +309,7 @@ proptest! {
         }
         prop_assert!(!normal.is_empty());
         prop_assert!(in_alphabet(field, &normal), "{field:?} {normal:?}");
-        // Digits alone may be a national number too; with its plus a number stays what it is.
+        // Digits alone may also be a national number; with a plus, normalizing again does not change the number.
         let plus = if field == Field::Ph { "+" } else { "" };
         let mut again = String::new();
         let result = normalize(field, &format!("{plus}{normal}"), locale, &mut again);

@@ -1,33 +1,33 @@
 //! Reading text of any script: white space, digits, letter case, composed and decomposed forms.
 //!
-//! In go borrowed values, out come characters in a caller's buffer. Invariant: plain ASCII takes a loop over bytes, everything
-//! else the Unicode way, and both agree where they overlap.
+//! Takes borrowed values and writes characters into a caller's buffer. Invariant: plain ASCII is handled by loops over bytes, all other
+//! text by Unicode rules, and both give the same result for ASCII.
 
 use unicode_normalization::{
     IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick, is_nfkc_quick,
 };
 
+use crate::byte_search;
 use crate::omitted::Omitted;
-use crate::words;
 
-/// White space as JavaScript sees it (Meta's library removes it so in browsers): Unicode's, and the byte order mark.
+/// White space as JavaScript defines it, as Meta's library does in browsers: Unicode's, and the byte order mark.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// A character that is not seen: it comes with copied text and says nothing.
+/// An invisible character, which copied text can contain and which has no meaning.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The value without white space and invisible characters around it.
 pub(super) fn trim(raw: &str) -> &str {
-    if words::has_nothing_around(raw) {
+    if byte_search::has_nothing_around(raw) {
         return raw;
     }
-    // Most others have a space or two.
+    // Most other values have only spaces to remove.
     let text = raw.trim_ascii();
-    if words::has_nothing_around(text) {
+    if byte_search::has_nothing_around(text) {
         return text;
     }
     raw.trim_matches(|c| is_space(c) || is_invisible(c))
@@ -63,7 +63,7 @@ fn is_modifier_apostrophe(c: char) -> bool {
     matches!(c, '\u{2b9}'..='\u{2bf}' | '\u{2c8}' | '\u{2ca}'..='\u{2cb}')
 }
 
-/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, of which only what `keep` says.
+/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, and of it only the characters for which `keep` is true.
 pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() {
         lowercase_ascii(raw, keep, out);
@@ -72,7 +72,7 @@ pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut Stri
     }
 }
 
-/// As [`fold`], and compatibility forms become plain ones first (NFKC): full-width letters and digits, ligatures, circled digits.
+/// Like [`fold`], but first replaces compatibility forms with plain ones (NFKC): full-width letters and digits, ligatures, circled digits.
 pub(super) fn fold_compatible(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() || is_nfkc_quick(raw.chars()) == IsNormalized::Yes {
         fold(raw, keep, out);
@@ -81,9 +81,9 @@ pub(super) fn fold_compatible(raw: &str, keep: impl Fn(char) -> bool + Copy, out
     }
 }
 
-/// Writes ASCII in lowercase into the empty `out`. Most values have nothing to leave out, and are copied whole.
+/// Writes ASCII in lowercase into the empty `out`. Most values have nothing to remove, and are copied at once.
 fn lowercase_ascii(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
-    /// Tells the compiler that `keep` needs to ask about these characters alone.
+    /// Tells the compiler that `keep` is called for these characters only.
     const ASCII: u8 = 0x7f;
     out.push_str(raw);
     out.make_ascii_lowercase();
@@ -103,7 +103,7 @@ fn fold_unicode(
     }
 }
 
-/// Lowercase, with the sigma at the end of a Greek word as Greeks write it, so that `ΓΙΩΡΓΟΣ` and `Γιώργος` end alike.
+/// Lowercase, with a final sigma at the end of a Greek word, so that `ΓΙΩΡΓΟΣ` and `Γιώργος` end alike.
 fn lowercase(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     let mut chars = chars.peekable();
     let mut after_letter = false;
@@ -116,8 +116,8 @@ fn lowercase(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     .flat_map(char::to_lowercase)
 }
 
-/// Writes the value in lowercase without its white space into the empty `out`: the rule for `external_id`, character for character what Meta's library makes
-/// of it in a browser, so that both sides send the same hash.
+/// Writes the value in lowercase without its white space into the empty `out`: the rule for `external_id`. It gives exactly what Meta's
+/// library gives in a browser, so that both send the same hash.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every rule")]
 pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
@@ -129,7 +129,7 @@ pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
     Ok(())
 }
 
-/// The text without case and accents, for looking names up.
+/// The text without case and accents, for looking up names.
 pub(super) fn plain(raw: &str) -> String {
     raw.nfkd()
         .filter(|c| !is_combining_mark(*c))

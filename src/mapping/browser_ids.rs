@@ -1,4 +1,4 @@
-//! `fbc` and `fbp`: the ids of the click and of the browser, from cookies, or made where there is none.
+//! `fbc` and `fbp`: the ids of the click and of the browser, from cookies, or generated if there is no cookie.
 
 use super::event_writer::{EventWriter, Origin};
 use super::json;
@@ -118,7 +118,7 @@ impl<'a> ClickCookie<'a> {
                 .is_some()
                 .then_some(Self::Decoded(text)),
         };
-        cookie.ok_or_else(|| Omitted::MalformedCookie)
+        cookie.ok_or(Omitted::MalformedCookie)
     }
 
     fn fbc(&self) -> Option<Fbc<'_>> {
@@ -135,7 +135,7 @@ fn cookie(raw: &str, read: impl Fn(&str) -> Option<&str>) -> Result<Cow<'_, str>
         Cow::Borrowed(text) => read(text).map(Cow::Borrowed),
         Cow::Owned(text) => read(&text).map(|value| Cow::Owned(value.to_owned())),
     };
-    value.ok_or_else(|| Omitted::MalformedCookie)
+    value.ok_or(Omitted::MalformedCookie)
 }
 
 /// The click id in a URL, or the value itself where it is alone. `None` if the URL has none.

@@ -7,11 +7,11 @@ use super::layers::{EventLayers, Layers, Located, Overrides, Problems};
 use super::plan::{
     AmbiguousName, EventPlan, FieldPlan, Fields, ItemList, ItemsPlan, OwnItemPlan, Plans,
 };
-use crate::extract::{Paths, Slot};
 use crate::field_mapping::{FieldTable, ValueType};
-use crate::path::Path;
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, Parameter, ParameterId, Section};
 use crate::preset::Preset;
+use json_paths::Path;
+use json_paths::{Paths, Slot};
 use pipeline_core::options::{self, Problem};
 use std::collections::BTreeMap;
 

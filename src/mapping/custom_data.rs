@@ -147,7 +147,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
     }
 
-    /// Writes an amount with at most four decimals: prices have no more, and a product of floats would.
+    /// Writes an amount with at most four decimals: prices have no more, but a product of floats can.
     fn decimal(&mut self, amount: f64) {
         const DECIMALS: f64 = 10_000.0;
         let rounded = (amount * DECIMALS).round() / DECIMALS;

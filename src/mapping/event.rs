@@ -11,17 +11,17 @@ use crate::payload::action_source::{ActionSource, MessagingChannel};
 use crate::payload::rule::rule;
 use sha2::{Digest as _, Sha256};
 
-/// How far ahead of ours the clock of a sender may be, in milliseconds: ten minutes. Such an event happened now.
+/// How far the clock of a sender may be ahead of ours, in milliseconds: ten minutes. The time of such an event becomes now.
 const MAX_CLOCK_AHEAD_MS: i64 = 10 * 60 * 1_000;
 
-/// Characters of an event id. Meta publishes no limit; every id in use is shorter.
+/// Longest event id, in characters. Meta publishes no limit; every id in use is shorter.
 const MAX_EVENT_ID_CHARS: usize = 256;
 
 const LDU: &str = "data_processing_options";
 const LDU_COUNTRY: &str = "data_processing_options_country";
 const LDU_STATE: &str = "data_processing_options_state";
 
-/// State codes of limited data use: 0 lets Meta find out, the others are those of the data processing options page.
+/// State codes of limited data use, from Meta's page "Data processing options". Code 0 lets Meta determine the state.
 const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
 
 impl<'e, T: Trace> EventWriter<'e, '_, T> {
@@ -60,7 +60,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         json::integer(self.facts.event_time, &mut self.out);
     }
 
-    /// The event's own id, or one that follows from its bytes, so that a repetition has the same.
+    /// The event's own id, or one that is computed from its bytes, so that a repeated event has the same id.
     fn event_id(&mut self) {
         let field = self.input.plan.event_id.as_ref();
         let own = field.and_then(|field| {
@@ -76,7 +76,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             Some(Box::from(id))
         });
         let id = own.unwrap_or_else(|| {
-            /// Bytes of the digest that become the id: 128 bits, as in a UUID.
+            /// Bytes of the digest that the id consists of: 128 bits, as in a UUID.
             const ID_BYTES: usize = 16;
             if let Some(field) = field {
                 let origin = Origin::Derived("the event's bytes");
@@ -137,8 +137,8 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         Some(position)
     }
 
-    /// Limited data use, from the event or else the settings. The three parameters always go together: Meta would
-    /// locate the visitor anew for a country without a state.
+    /// Limited data use, from the event, else from the settings. The three parameters are always sent together: for a country
+    /// without a state, Meta would locate the visitor itself.
     fn data_processing_options(&mut self) {
         let of_settings = self.input.rules.limited_data_use;
         let asked = self.limited_data_use();
@@ -178,7 +178,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
     }
 
-    /// Tells of a parameter of limited data use that the event does not give.
+    /// Reports a parameter of limited data use that the event does not have.
     fn limited_by_settings(&mut self, name: &str, field: Option<&'e FieldPlan>, is_limited: bool) {
         if is_limited {
             self.sent_by_name(name, "(settings)", "`limited_data_use`");
@@ -187,7 +187,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
     }
 
-    /// Whether the event asks for limited data use or against it.
+    /// Whether the event asks for limited data use, if it says so.
     fn limited_data_use(&mut self) -> Option<bool> {
         let field = self.input.plan.limited_data_use.options.as_ref()?;
         let found = self.first(field, limited_data_use);
@@ -216,8 +216,8 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     }
 }
 
-/// The place of limited data use as an event gives it: a state of the United States that has a law for it, or no place,
-/// which leaves it to Meta to find out. A state says the country as well.
+/// Country and state of limited data use as the event has them: a state of the United States with a law about it, or zeros,
+/// which let Meta determine them. A state implies the country.
 fn limited_place(country: Option<u64>, state: Option<u64>) -> Option<(u64, u64)> {
     match (country, state) {
         (Some(1) | None, Some(state)) if state != 0 => Some((1, state)),
@@ -226,7 +226,7 @@ fn limited_place(country: Option<u64>, state: Option<u64>) -> Option<(u64, u64)>
     }
 }
 
-/// Whether a value asks for limited data use: `["LDU"]`, `"LDU"` or `true`; an empty list is nothing at all.
+/// Whether a value asks for limited data use: `["LDU"]`, `"LDU"` or `true`. An empty list counts as missing, and does not get here.
 fn limited_data_use(raw: &str) -> Result<bool, Omitted> {
     if let Ok(limited) = value::boolean(raw) {
         return Ok(limited);
@@ -242,9 +242,9 @@ fn limited_data_use(raw: &str) -> Result<bool, Omitted> {
 mod tests {
     use super::*;
 
-    /// Every place that an event can give: none, the whole country, a state with and without the country, nonsense.
+    /// Everything that an event can have: nothing, the whole country, a state with and without the country, nonsense.
     #[test]
-    fn the_place_of_limited_data_use_is_a_state_or_none() {
+    fn limited_data_use_applies_to_a_state_or_to_what_meta_determines() {
         for (country, state, expected) in [
             (None, None, None),
             (Some(1), None, None),

@@ -6,12 +6,12 @@
 use super::json;
 use super::plan::{EventPlan, FieldPlan, Fields, Rules, Within};
 use super::trace::Trace;
-use crate::extract::{Cells, Found, List, Paths, Slot};
 use crate::json_text;
 use crate::omitted::Omitted;
-use crate::path::Path;
 use crate::payload::action_source::ActionSource;
 use crate::validate::Facts;
+use json_paths::Path;
+use json_paths::{Found, List, ObjectView, Paths, Slot};
 use pipeline_core::Event;
 
 /// What a server event is written from.
@@ -39,7 +39,7 @@ pub(super) struct EventWriter<'e, 'a, T> {
 /// Where slots are looked up: in the event, or in one element of a list.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'e, 'a> {
-    cells: Cells<'e, 'a>,
+    cells: ObjectView<'e, 'a>,
     pub(super) item: Option<ItemScope<'e>>,
 }
 

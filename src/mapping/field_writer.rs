@@ -4,11 +4,11 @@ use super::event_writer::{EventWriter, Origin};
 use super::plan::{FieldPlan, Fields};
 use super::trace::Trace;
 use super::{json, value};
-use crate::extract::Slot;
+use crate::byte_search;
 use crate::identity;
 use crate::omitted::Omitted;
 use crate::payload::rule::rule;
-use crate::words;
+use json_paths::Slot;
 
 impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Writes an object of plain parameters, unless none of them has a value.
@@ -97,7 +97,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
 
 /// Whether some JSON text contains an e-mail address.
 fn holds_an_email(json: &[u8]) -> bool {
-    if !words::has(json, |byte| byte == b'@') {
+    if !byte_search::has(json, |byte| byte == b'@') {
         return false;
     }
     let text = String::from_utf8_lossy(json);

@@ -1,6 +1,6 @@
 //! JSON appended to bytes.
 
-use crate::words;
+use crate::byte_search;
 use std::borrow::Cow;
 
 /// Appends a comma, unless an object or a list begins here.
@@ -18,7 +18,7 @@ pub(super) fn raw(json: &str, out: &mut Vec<u8>) {
 /// Appends text as a JSON string.
 pub(super) fn text(text: &str, out: &mut Vec<u8>) {
     let needs_escape = |byte| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    if !words::has(text, needs_escape) {
+    if !byte_search::has(text, needs_escape) {
         return plain_text(text, out);
     }
     // Writing to a vector does not fail, and text is always JSON.

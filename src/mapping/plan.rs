@@ -8,12 +8,12 @@ mod fields;
 pub(crate) use field::FieldPlan;
 pub(crate) use fields::{Fields, Within};
 
-use crate::extract::{Keys, List, Slot};
 use crate::identity::{Alpha2, Field};
-use crate::path::Path;
 use crate::payload::action_source::ActionSource;
 use crate::payload::{Kind, Section};
 use crate::preset::comparable;
+use json_paths::Path;
+use json_paths::{Keys, List, Slot};
 use std::collections::HashMap;
 use std::sync::Arc;
 

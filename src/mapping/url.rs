@@ -1,14 +1,14 @@
-//! Page addresses, with what could name a person taken out.
+//! Page addresses without the parts that could identify a person.
 //!
 //! Meta wants the browser's URL, and sites put e-mail addresses, phone numbers and tokens into query strings. A query
-//! parameter whose name says so, or whose value looks like an e-mail address, is left out before the URL is buffered.
+//! parameter with such a name, or with a value that looks like an e-mail address, is removed before the URL is buffered.
 
+use crate::byte_search;
 use crate::json_text;
 use crate::omitted::Omitted;
-use crate::words;
 use std::borrow::Cow;
 
-/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`] and in order.
+/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`], sorted.
 const PERSONAL: &[&str] = &[
     "accesstoken",
     "address",
@@ -50,14 +50,14 @@ const PERSONAL: &[&str] = &[
     "zipcode",
 ];
 
-/// The URL without user information, personal query parameters, and a fragment that holds more than a place.
+/// The URL without user information, personal query parameters, and a fragment that is more than an anchor.
 ///
 /// # Errors
 ///
 /// When it is not an absolute URL.
 pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = json_text::text(raw)?;
-    let (scheme, rest) = words::split_once(&text, b':')
+    let (scheme, rest) = byte_search::split_once(&text, b':')
         .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)))
         .ok_or(Omitted::NotAUrl)?;
     let good_scheme = !scheme.is_empty()
@@ -74,19 +74,20 @@ pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, Omitted> {
 }
 
 fn has_space(text: &str) -> bool {
-    words::has(text, |byte| (byte <= b' ') | !byte.is_ascii()) && text.contains(char::is_whitespace)
+    byte_search::has(text, |byte| (byte <= b' ') | !byte.is_ascii())
+        && text.contains(char::is_whitespace)
 }
 
-/// Most URLs have nothing to take out, and are passed on as they are.
+/// Whether nothing has to be removed, which is so for most URLs.
 fn is_clean(rest: &str) -> bool {
     let needs_a_look = |byte| (byte == b'@') | (byte == b'%') | (byte == b'#');
-    if words::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
+    if byte_search::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
         return false;
     }
-    let Some((_, query)) = words::split_once(rest, b'?') else {
+    let Some((_, query)) = byte_search::split_once(rest, b'?') else {
         return true;
     };
-    let name = |pair| words::split_once(pair, b'=').map_or(pair, |(name, _)| name);
+    let name = |pair| byte_search::split_once(pair, b'=').map_or(pair, |(name, _)| name);
     let mut pairs = query.trim_start_matches('?').split('&');
     pairs.all(|pair| !is_personal(name(pair)))
 }
@@ -141,7 +142,7 @@ fn is_personal(name: &str) -> bool {
     false
 }
 
-/// Whether there is an e-mail address in it, plain or percent-encoded.
+/// Whether it contains an e-mail address, plain or percent-encoded.
 fn is_personal_value(text: &str) -> bool {
     text.contains('@') || text.contains("%40") || text.contains("%2540")
 }
@@ -151,12 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_are_in_order() {
+    fn the_names_are_sorted() {
         assert!(PERSONAL.is_sorted());
     }
 
     #[test]
-    fn what_names_a_person_is_taken_out_and_the_rest_stays() {
+    fn personal_parts_are_removed_and_the_rest_stays() {
         for (written, expected) in [
             ("https://shop.example/thanks", "https://shop.example/thanks"),
             (
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_absolute_url_is_left_out() {
+    fn a_text_that_is_not_an_absolute_url_is_omitted() {
         for written in [
             "/checkout",
             "shop.example",

@@ -173,7 +173,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// Appends the normal form of a value as a JSON string. Returns the rule that was applied; after an error, the caller
-    /// takes back what was appended.
+    /// removes what was appended.
     fn append_normal_form(
         &mut self,
         list: IdentifierList<'e>,
@@ -210,15 +210,19 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         let Some((full, origin)) = self.first(full_name, json_text::text) else {
             return;
         };
-        let (first, last) = identity::split_name(&full);
-        let part = if field == Field::Fn { first } else { last };
+        let (first_name, last_name) = identity::split_name(&full);
+        let part = if field == Field::Fn {
+            first_name
+        } else {
+            last_name
+        };
         if let Some(part) = part {
             let written = self.add_normal_form(list, part);
             self.report(list, origin, written);
         }
     }
 
-    /// The visitor's public address: the first IPv6 one, else the first IPv4 one.
+    /// Writes the visitor's public address: the first IPv6 address, else the first IPv4 address.
     fn client_ip(&mut self, field: &'e FieldPlan) -> bool {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
         for slot in &field.slots {

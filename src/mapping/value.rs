@@ -15,10 +15,10 @@ pub(super) use number::integer;
 pub(super) use time::time_ms;
 
 use super::{json, url};
-use crate::extract::MAX_ELEMENTS;
 use crate::json_text;
 use crate::omitted::Omitted;
 use crate::payload::Kind;
+use json_paths::MAX_ELEMENTS;
 
 /// Whether a value can be copied: it already has the form of its kind, and cannot contain an e-mail address. Most text and
 /// numbers can.
@@ -37,7 +37,7 @@ pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
 ///
 /// # Errors
 ///
-/// The reason why it cannot be used. `out` may then hold a part of it, which the caller takes back.
+/// The reason why it cannot be used. `out` may then end with a part of it, which the caller removes.
 pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omitted> {
     match kind {
         Kind::TextUpTo(chars) => {

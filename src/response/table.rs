@@ -1,23 +1,23 @@
-//! Reason codes with what follows from each, and which of Graph's error codes mean which: data that a test walks.
+//! The reason codes with the class of each, and which of Graph's error codes mean which: data that a test walks.
 //!
-//! Invariant: delivery gives no reason whose code is not in [`Code`].
+//! Invariant: every reason of delivery has a code from [`Code`].
 //! <https://developers.facebook.com/docs/marketing-api/error-reference>
 
 use pipeline_core::Reason;
 use std::ops::RangeInclusive;
 
-/// What follows from a reason code.
+/// What a reason code means for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// The same request may pass later.
+    /// The same request may succeed later.
     Transient,
-    /// It may pass after the pause that Meta asks for.
+    /// It may succeed after the pause that Meta asks for.
     Throttle,
-    /// It may pass after a long pause.
+    /// It may succeed after a long pause.
     PolicyBlock,
-    /// Auth, permission and configuration alike: a person has to act.
+    /// Token, permission or configuration: a person has to act.
     Blocked,
-    /// An event is unfit.
+    /// An event is bad.
     InvalidData,
 }
 
@@ -49,28 +49,28 @@ macro_rules! codes {
 }
 
 codes! {
-    ServerError = "server_error", Transient, "Meta has a passing fault";
-    UnreadableAnswer = "unreadable_answer", Transient, "the answer is not Meta's; look for a proxy or a wrong `endpoint`";
+    ServerError = "server_error", Transient, "Meta reports a temporary error";
+    UnreadableAnswer = "unreadable_answer", Transient, "the answer does not come from Meta; look for a proxy or a wrong `endpoint`";
     Timeout = "timeout", Transient, "Meta did not answer in time";
     ConnectionFailed = "connection_failed", Transient, "the connection to Meta failed";
     NotConfirmed = "not_confirmed", Transient, "Meta did not confirm that it received the event";
-    ManyRefused = "many_refused", Transient, "Meta refused or did not count many events of the batch; the rest is sent again";
-    RefusedUnclear = "refused_unclear", Transient, "Meta refused the event and does not say that the event is to blame; it is sent again, with others";
-    Throttled = "throttled", Throttle, "Meta limits the rate of calls; sending resumes by itself";
-    PolicyBlock = "policy_block", PolicyBlock, "Meta blocks this account for a while over its policies; look at Account Quality";
+    ManyRefused = "many_refused", Transient, "Meta refused many events of the batch or did not count them; the undecided ones are sent again";
+    RefusedUnclear = "refused_unclear", Transient, "Meta refused the event without saying whether the event is at fault; it is sent again, with others";
+    Throttled = "throttled", Throttle, "Meta limits the rate of calls; delivery resumes automatically";
+    PolicyBlock = "policy_block", PolicyBlock, "Meta blocks this account temporarily for violating its policies; look at Account Quality";
     TokenExpired = "token_expired", Blocked, "the access token has expired; make a new one in Events Manager";
     TokenInvalid = "token_invalid", Blocked, "Meta does not accept the access token; make a new one in Events Manager";
     PermissionMissing = "permission_missing", Blocked, "the access token lacks a permission; give its owner access to the pixel";
-    PixelNotFound = "pixel_not_found", Blocked, "Meta does not find this pixel or the token may not use it; check `pixel_id` and the token's assets";
-    PathUnknown = "path_unknown", Blocked, "Meta does not know this path or saw no token; check `api_version`, `pixel_id` and the token";
-    DatasetNotLinked = "dataset_not_linked", Blocked, "the dataset lacks a page or account it must be linked to; link it in Events Manager";
+    PixelNotFound = "pixel_not_found", Blocked, "Meta cannot find this pixel, or the token has no access to it; check `pixel_id` and the token's assets";
+    PathUnknown = "path_unknown", Blocked, "Meta does not know this path, or received no token; check `api_version`, `pixel_id` and the token";
+    DatasetNotLinked = "dataset_not_linked", Blocked, "the dataset is not linked to a page or an account that it needs; link it in Events Manager";
     ApiVersionEnded = "api_version_ended", Blocked, "Meta has ended this API version, or this call in it; set `api_version` to a current one";
     AddressNotAllowed = "address_not_allowed", Blocked, "the access token's app does not allow calls from this machine's IP address; add the address to the app's server IP allowlist";
     AppInvalid = "app_invalid", Blocked, "Meta does not know the access token's app, or has disabled it; look at the app's dashboard, or use the token of another app";
-    AppSecretRequired = "app_secret_required", Blocked, "the access token's app wants every call to carry a valid `appsecret_proof`, which this sink does not send; switch `Require app secret` off in the app's settings, or use the token of another app";
-    AllRefused = "all_refused", Blocked, "Meta refuses whatever it is sent; look up Meta's code, and check the app, the access token and `api_version`";
+    AppSecretRequired = "app_secret_required", Blocked, "the access token's app requires a valid `appsecret_proof` with every call, which this sink does not send; turn `Require app secret` off in the app's settings, or use the token of another app";
+    AllRefused = "all_refused", Blocked, "Meta refuses every event; look up Meta's code, and check the app, the access token and `api_version`";
     RefusedInvalid = "refused_invalid", InvalidData, "Meta refused the event: a parameter is invalid";
-    Expired = "expired", InvalidData, "the event became too old for Meta while it waited";
+    Expired = "expired", InvalidData, "the event became too old for Meta while it was waiting";
 }
 
 impl Code {
@@ -78,17 +78,17 @@ impl Code {
         Reason::new(self.as_str(), self.sentence())
     }
 
-    /// With a sentence that says more.
+    /// A reason with a more specific sentence.
     pub(crate) fn because(self, sentence: String) -> Reason {
         Reason::new(self.as_str(), sentence)
     }
 }
 
-/// One line of the table; the first that fits decides.
+/// One line of the table; the first matching line counts.
 #[derive(Debug)]
 pub(crate) struct Row {
     codes: RangeInclusive<i64>,
-    /// `None` fits any subcode and none.
+    /// `None` matches with and without a subcode.
     subcodes: Option<RangeInclusive<i64>>,
     pub(crate) code: Code,
 }
@@ -109,13 +109,13 @@ const fn of(graph: i64, subcodes: RangeInclusive<i64>, code: Code) -> Row {
     }
 }
 
-/// Graph's code for a parameter that is invalid; its subcodes say which.
+/// Graph's code for an invalid parameter; its subcodes say which one.
 pub(crate) const INVALID_PARAMETER: i64 = 100;
 
 /// The subcodes of [`INVALID_PARAMETER`] with which Meta blames an event, known or not.
 pub(crate) const EVENT_SUBCODES: RangeInclusive<i64> = 2_804_000..=2_804_999;
 
-/// Every error code of Graph's that we know.
+/// Every known error code of Graph.
 pub(crate) static ROWS: &[Row] = &[
     any(i64::MIN..=-1, Code::ServerError),
     any(1..=2, Code::ServerError),
@@ -164,12 +164,12 @@ pub(crate) fn find(code: i64, subcode: Option<i64>) -> Option<&'static Row> {
     })
 }
 
-/// What Meta refused an event for, by the subcode of an answer of [`INVALID_PARAMETER`], and what to do where something
-/// can be done. Subcodes that are not here, known or not, get the sentence of their code.
+/// Why Meta refused an event, by the subcode of an answer with [`INVALID_PARAMETER`], and what to do about it if something
+/// can be done. Other subcodes get the sentence of their code.
 pub(crate) static SUBCODES: &[(i64, &str)] = &[
     (
         2_804_003,
-        "it is too old; Meta takes the last 7 days, of physical stores the last 62",
+        "it is too old; Meta accepts events of the last 7 days, from physical stores of the last 62",
     ),
     (
         2_804_004,
@@ -189,7 +189,7 @@ pub(crate) static SUBCODES: &[(i64, &str)] = &[
     ),
     (
         2_804_011,
-        "a Purchase in a currency that Meta does not take; send an ISO 4217 code in use",
+        "its currency is not accepted for a Purchase; send an ISO 4217 code that is in use",
     ),
     (2_804_016, "a field of `user_data` is not hashed"),
     (2_804_019, "a parameter is missing, unexpected or malformed"),
@@ -203,11 +203,11 @@ pub(crate) static SUBCODES: &[(i64, &str)] = &[
     ),
     (
         2_804_036,
-        "`lead_id` is none of Meta's; send the 15 to 17 digits that came with the lead",
+        "`lead_id` is not an id of Meta's; send the 15 to 17 digits that came with the lead",
     ),
     (
         2_804_043,
-        "`app_data.extinfo` is invalid; at the least the OS version must be filled",
+        "`app_data.extinfo` is invalid; it needs at least the OS version",
     ),
     (
         2_804_050,
@@ -215,7 +215,7 @@ pub(crate) static SUBCODES: &[(i64, &str)] = &[
     ),
     (
         2_804_066,
-        "business messaging does not take an event of this name; map it to one it takes, such as LeadSubmitted",
+        "business messaging does not accept an event of this name; map it to one that it accepts, such as LeadSubmitted",
     ),
     (2_804_069, "a messaging event needs `page_id`"),
     (
@@ -238,7 +238,7 @@ pub(crate) static SUBCODES: &[(i64, &str)] = &[
     ),
     (
         2_804_087,
-        "`ctwa_clid` is invalid; send it as it came in the message's referral, letter for letter",
+        "`ctwa_clid` is invalid; send it exactly as it came in the message's referral",
     ),
     (
         2_804_116,

@@ -7,7 +7,7 @@ use pipeline_core::{Encoded, Event, Outcome, Sink};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Bytes of a text that nobody expects.
+/// Bytes of an unexpected text.
 const LONG: usize = 1024 * 1024;
 /// Stands for it until the event is text: a tree of such values is slow to write.
 const LONG_MARK: &str = "(one long text)";

@@ -415,7 +415,7 @@ async fn a_new_token_in_the_file_ends_a_block_without_a_restart() {
     assert!(
         reason
             .detail
-            .contains("`access_token_file` does not hold a token"),
+            .contains("`access_token_file` does not contain a token"),
         "{}",
         reason.detail
     );
@@ -501,7 +501,7 @@ async fn a_batch_that_meta_counts_short_arrives_whole_in_the_end() {
 }
 
 #[tokio::test]
-async fn an_event_that_meta_counts_as_none_although_it_stands_alone_is_rejected() {
+async fn an_event_that_is_sent_alone_and_not_counted_is_rejected() {
     let bench = Bench::start().await;
     bench.inject(Fault::FewerReceived { missing: 1 }, 1);
     let outcomes = bench.deliver(&records(&*bench.sink, 1)).await;

@@ -1,6 +1,6 @@
 //! Files that are made from the code, or that repeat it, held equal to it.
 //!
-//! `UPDATE_EXPECT=1 cargo test` writes them anew.
+//! `UPDATE_EXPECT=1 cargo test` writes them again.
 
 use crate::root;
 use pipeline_core::options::KEYWORDS;
@@ -61,7 +61,7 @@ fn every_option_says_what_it_is_with_default_and_example() {
     assert_eq!(properties["access_token"]["format"], "password");
 }
 
-/// A keyword that the options check does not know would be a promise that nobody keeps.
+/// A keyword that the options check does not know would not be enforced.
 #[test]
 fn the_options_check_understands_every_keyword_of_the_schemas() {
     const NOTES: &[&str] = &[

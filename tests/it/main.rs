@@ -28,7 +28,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Options that are good, with others laid over them.
+/// Valid options, overridden by others.
 fn options(over: &Value) -> Value {
     let mut options = json!({
         "preset": "retail",

@@ -203,7 +203,7 @@ const WORDS: &[&str] = &[
     "OrderCreated",
 ];
 
-/// Values as they should be, as they are, and as nobody would expect them.
+/// Values as they should be, as they often are, and unexpected ones.
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -503,7 +503,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_bytes_whatsoever_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let encoded = SINK.encode(&Event::new(bytes, NOW_MS));
         prop_assert!(!matches!(encoded, Encoded::Record(_)));
     }

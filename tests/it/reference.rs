@@ -1,7 +1,7 @@
 //! `MAPPING.md`, made from the plugin's reference; its examples are what a sink makes of the values in
 //! `fixtures/reference.json`.
 //!
-//! `UPDATE_EXPECT=1 cargo test` writes it anew.
+//! `UPDATE_EXPECT=1 cargo test` writes it again.
 
 use crate::generated::assert_file;
 use crate::{build, event, outcome, root};
@@ -14,19 +14,19 @@ use std::fs;
 const INTRO: &str = "# Mapping
 
 Every parameter of Meta's Conversions API that this sink sends: its rule, where each preset takes it from, for which of
-Meta's events, and an example. This page is made from the code by a test; `pipeline map --explain` tells the same of one
-event of yours.
+Meta's events, and an example. A test makes this page from the code; `pipeline map --explain` shows the same for one of your
+events.
 
 How to read it:
 
-* In `field_mappings` a parameter's name has its section in front: `user_data.em`, `custom_data.contents[].id`.
-* Paths stand in the order in which they are tried; the first usable value wins. \"and\" joins lists that each give a value.
-* A line without a preset or an event holds for all of them. `(custom)` is any event name that is not one of Meta's own.
-* A pipeline file can change all of it: `field_mappings` for a parameter, `event_mappings` for an event.
-* `Purchase` must have `value` and `currency`. Empty text, `null` and empty lists are absent; what is absent is not sent.
-* `event_name` comes from the preset's table of events, and `action_source` from the options.
-* `properties.name` is an item's, unless `properties` also hold a person's e-mail address or another trait: then it could
-  be a person's, and is not sent. Words in `custom_data` that hold an e-mail address are not sent either.
+* In `field_mappings` a parameter's name begins with its section: `user_data.em`, `custom_data.contents[].id`.
+* Paths are listed in the order in which they are tried; the first usable value wins. \"and\" joins lists that each provide a value.
+* A line without a preset or an event applies to all of them. `(custom)` is any event name that is not one of Meta's own.
+* A pipeline file can override everything here: `field_mappings` for a parameter, `event_mappings` for an event.
+* `Purchase` must have `value` and `currency`. Empty text, `null` and empty lists count as absent, and are not sent.
+* `event_name` comes from the preset's table of events; `action_source` from the event, else from the options.
+* `properties.name` is the name of an item, unless `properties` also contain a person's e-mail address or another trait: then
+  it could be the person's, and is not sent. `custom_data` values that contain an e-mail address are dropped.
 ";
 
 /// A table of the page.
@@ -52,7 +52,7 @@ const SECTIONS: &[Section] = &[
     Section {
         name: "user_data",
         title: "`user_data`",
-        about: "Who it was. Strength is what Meta publishes about a parameter's worth for matching, not a weight of ours.",
+        about: "Who the visitor was. Strength is what Meta publishes about a parameter's value for matching, not a weight of ours.",
         prefix: "user_data.",
         at: Some("/user_data"),
     },
@@ -66,7 +66,7 @@ const SECTIONS: &[Section] = &[
     Section {
         name: "extinfo",
         title: "`app_data.extinfo`",
-        about: "A list of 16 places, in this order; a place without a value is empty text.",
+        about: "A list of 16 positions, in this order; a position without a value is empty text.",
         prefix: "app_data.extinfo.",
         at: Some("/app_data/extinfo"),
     },
@@ -101,8 +101,8 @@ const SECTIONS: &[Section] = &[
     Section {
         name: "source",
         title: "Sources",
-        about: "Not sent: others are made from them. `source.full_name` gives `fn` and `ln` where neither is given, \
-                `source.visitor_id` gives `fbp` where there is no cookie, `source.click_id` gives `fbc`.",
+        about: "Not sent, but others are made from them: `fn` and `ln` from `source.full_name` if the event has neither, `fbp` \
+                from `source.visitor_id` if there is no cookie, `fbc` from `source.click_id`.",
         prefix: "",
         at: None,
     },
@@ -147,27 +147,27 @@ async fn the_mapping_page_is_what_the_code_says() {
 const CONSENT: &str = "
 ## Consent
 
-An event is sent where each category that the sink needs (`consent_categories`) is granted, and filtered otherwise.
+An event is sent if every category that the sink requires (`consent_categories`) is granted, and filtered otherwise.
 
 * A grant is JSON's `true` at `context.consent.canonical.<category>` or `context.consent.<category>`, or at
   `context.consent.categories.<code>` for a code of the option `consent.categories`, or such a code in
   `context.consentManagement.allowedConsentIds`. `advertising` is another name of `marketing`.
-* A refusal is `false`, `\"false\"` or `\"denied\"` there, or a code in `deniedConsentIds`. It outweighs every grant, with two
-  exceptions: what `canonical` says of a category counts alone in `context.consent`, and of several codes in `categories` that
-  mean the same one grant is enough. A refusal of the same shapes counts at the other places as well.
+* A refusal is `false`, `\"false\"` or `\"denied\"` there, or a code in `deniedConsentIds`. It overrides every grant, with two
+  exceptions: if `canonical` has a category, only `canonical` counts in `context.consent`; and of several codes in `categories`
+  for one category, one grant is enough. Refusals in these shapes also count at the other places.
 * The other places are `consent`, `consentManagement`, `consentCategories`, `consentMode` and these in snake case; at the top of an
   event, in `context`, `properties`, `traits` and `context.traits`. Grants are not read there.
-* What one of all these places holds and cannot be read is not silence: the event is filtered as `consent_unreadable`. In
+* Unreadable consent at any of these places does not count as missing: the event is filtered as `consent_unreadable`. In
   `properties` and traits, a grant at `context.consent` is enough, because forms have fields of such names.
-* Silence is nothing, `null`, or something empty at all of these places. `consent.when_absent` says what it means.
+* Consent is missing if all these places are absent, `null` or empty. `consent.when_absent` decides what happens then.
 
-What becomes of an event whose sink needs `marketing` and knows `C0004: marketing`:
+What happens to an event if the sink requires `marketing` and has the option `C0004: marketing`:
 
 | In the event | Without more options | With `when_absent: allow` |
 | --- | --- | --- |
 ";
 
-/// What events can hold about consent, one row each.
+/// Consent in events, one row each.
 const CONSENT_EXAMPLES: &[&str] = &[
     "{}",
     r#"{"context":{"consent":{"canonical":{"marketing":true}}}}"#,
@@ -187,7 +187,7 @@ const CONSENT_EXAMPLES: &[&str] = &[
     r#"{"properties":{"consent":true},"context":{"consent":{"marketing":true}}}"#,
 ];
 
-/// How consent is read, with what a sink makes of each example.
+/// How consent is read, with a sink's result for each example.
 async fn consent() -> String {
     let mut section = CONSENT.to_owned();
     let sink = async |when_absent: &str| {
@@ -217,7 +217,7 @@ fn read(path: &str) -> Value {
 
 fn sources(row: &ParameterReference) -> String {
     if row.sources.is_empty() {
-        return "only where the options say".to_owned();
+        return "the options only".to_owned();
     }
     let lines: Vec<_> = row.sources.iter().map(source).collect();
     lines.join("<br>")
@@ -249,7 +249,7 @@ impl Section {
         row.name.strip_prefix(self.prefix).unwrap_or(row.name)
     }
 
-    /// What a sink makes of the parameter's example: `input → output`.
+    /// A sink's result for the parameter's example: `input → output`.
     async fn example(&self, row: &ParameterReference, examples: &Value) -> String {
         let listed = [("by_name", row.name), ("by_rule", &row.rule)];
         let listed = listed
@@ -338,9 +338,9 @@ async fn server_event(parameter: &str, path: &str, input: &Value) -> Value {
 
 /// Meta's standard events, each with the parameters that are special to it and those that it must have.
 async fn standard_events(rows: &[ParameterReference]) -> String {
-    let mut table = "\n## Standard events\n\nWhat each of Meta's standard events takes beside `value`, `currency` and what \
-                     every event takes, as Meta's table of events has it and as the presets send it. An event of an app also \
-                     needs `app_data`, and one of a conversation the ids of its channel.\n\n\
+    let mut table = "\n## Standard events\n\nThe parameters of each of Meta's standard events besides `value`, `currency` and \
+                     those of every event, as Meta's table of events lists them and as the presets send them. An app event also \
+                     needs `app_data`, and an event from a conversation the ids of its channel.\n\n\
                      | Event | Takes | Must have |\n| --- | --- | --- |\n"
         .to_owned();
     for (event, documented) in STANDARD_EVENTS {

@@ -53,7 +53,7 @@ fn the_registry_holds_the_sink_exactly_once() {
     let names: Vec<_> = Registry::linked()
         .expect("no name twice")
         .sinks()
-        .map(|sink| sink.name())
+        .map(pipeline_core::Component::name)
         .collect();
     assert_eq!(names, ["meta_conversions"]);
 }

@@ -1,5 +1,6 @@
 //! Refusals that do not say whether an event or the configuration is to blame.
 
+use super::attempt::spread;
 use super::blame::{MAX_LONE_ATTEMPTS, MIN_ALIKE};
 use super::*;
 
@@ -27,7 +28,7 @@ fn batch(events: usize) -> Vec<Record> {
     (0..events).map(good).collect()
 }
 
-/// `events` events, those refused with the unknown code for which `is_bad` holds.
+/// `events` events; those for which `is_bad` is true are refused with the unknown code.
 fn mixed(events: usize, is_bad: impl Fn(usize) -> bool) -> Vec<Record> {
     let event = |id| {
         if is_bad(id) {
@@ -56,7 +57,7 @@ const ALL_REFUSED: (&str, &str) = ("blocked", "all_refused");
 const UNCLEAR: (&str, &str) = ("retry", "refused_unclear");
 
 impl Bench {
-    /// What is told of each event of a batch, and the requests made.
+    /// The outcome of each event of a batch, and the number of requests.
     fn told(&self, batch: &[Record]) -> (Vec<(&'static str, &'static str)>, usize) {
         let (outcomes, requests, _) = self.run(batch);
         (outcomes.iter().map(told).collect(), requests)
@@ -112,7 +113,7 @@ fn an_unknown_code_for_every_event_blocks_after_a_few_requests_each_time() {
     ] {
         let bench = Bench::start();
         bench.refuse_all(Some(error.clone()));
-        // The health check may pass all the while, so that a host comes again and again.
+        // The health check may succeed meanwhile, so that the host retries.
         for _ in 0..3 {
             let (outcomes, requests) = bench.told(&batch(events));
             assert_eq!(outcomes, vec![ALL_REFUSED; events], "{error}");
@@ -135,7 +136,7 @@ fn the_reason_of_a_block_repeats_metas_codes_and_not_its_words() {
     };
     assert_eq!(
         reason.detail,
-        "Meta refuses whatever it is sent; look up Meta's code, and check the app, the access token and `api_version` \
+        "Meta refuses every event; look up Meta's code, and check the app, the access token and `api_version` \
          (code 4711, subcode 7, fbtrace_id A1b)"
     );
     assert_eq!(reason.destination.as_deref(), Some("4711/7"));
@@ -216,12 +217,12 @@ fn a_lone_event_is_rejected_as_soon_as_another_passes_with_it() {
     assert_eq!(bench.told(&[refused(0, UNKNOWN)]).0, [UNCLEAR]);
     let (outcomes, _) = bench.told(&[refused(0, UNKNOWN), good(1)]);
     assert_eq!(outcomes, [REJECTED, DELIVERED]);
-    // Of the one that passed only a new start is left.
+    // After an event passed, counting starts again.
     assert_eq!(bench.told(&[refused(2, UNKNOWN)]).0, [UNCLEAR]);
 }
 
 #[test]
-fn a_configuration_error_that_hits_one_event_at_a_time_rejects_none() {
+fn a_configuration_error_that_affects_one_event_at_a_time_rejects_no_event() {
     let bench = Bench::start();
     bench.refuse_all(Some(json!({ "code": UNKNOWN })));
     for id in 0..20 {
@@ -229,7 +230,7 @@ fn a_configuration_error_that_hits_one_event_at_a_time_rejects_none() {
         assert_eq!(outcomes, [if id == 0 { UNCLEAR } else { ALL_REFUSED }]);
         assert_eq!(requests, 1);
     }
-    // It stays so however often the host tries.
+    // Further attempts do not change that.
     for _ in 0..2 * MAX_LONE_ATTEMPTS {
         assert_eq!(bench.told(&[good(0)]).0, [ALL_REFUSED]);
     }
@@ -266,10 +267,10 @@ fn an_answer_that_says_nothing_of_events_leaves_a_suspect_undecided() {
     assert_eq!(bench.told(&batch).0, [REJECTED, ("retry", "throttled")]);
 }
 
-/// Delivers as a host does: at most `most` events at a time, what is undecided first. Gives what became of each event,
-/// `None` where nothing became of it in the end.
+/// Delivers as a host does: at most `most` events at a time, undecided ones first. Returns the outcome of each event, `None` for
+/// those that stay undecided.
 fn host(bench: &Bench, events: &[Record], most: usize) -> Vec<Option<Outcome>> {
-    /// Attempts without progress after which none is expected. Every event of a batch is sent alone within as many.
+    /// Attempts without progress after which no progress is expected. Within that many, every event of a batch is sent alone.
     const PATIENCE: usize = 64;
     let mut fate: Vec<Option<Outcome>> = vec![None; events.len()];
     let mut idle = 0;
@@ -320,7 +321,7 @@ fn one_bad_event_does_not_hold_up_others_that_never_share_a_batch_with_it() {
     }
 }
 
-/// What Meta does with an event.
+/// How Meta answers to an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Passes,
@@ -356,7 +357,7 @@ fn fate(good: u32) -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// Events of which few, many or most are bad.
+/// Events, with few, many or most of them bad.
 fn fates(most: usize) -> impl Strategy<Value = Vec<Fate>> {
     prop_oneof![Just(40), Just(6), Just(1)]
         .prop_flat_map(move |good| proptest::collection::vec(fate(good), 1..most))
@@ -376,7 +377,7 @@ proptest! {
             let is_rejected = matches!(end, Some(Outcome::Rejected { .. }));
             prop_assert!(*fate != Fate::Passes || !is_rejected);
         }
-        // What is held without an end looks like a configuration error: many events refused alike, and no other among them.
+        // Events that stay undecided look like a configuration error: many events refused alike, and no other event among them.
         let held: Vec<Fate> = ends.iter().zip(&fates).filter(|(end, _)| end.is_none()).map(|(_, fate)| *fate).take(most).collect();
         if let Some(first) = held.first() {
             prop_assert!(matches!(first, Fate::Unclear(_)), "{:?}", held);

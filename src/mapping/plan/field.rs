@@ -1,9 +1,9 @@
 //! The plan of one parameter.
 
-use crate::extract::Slot;
 use crate::field_mapping::Derived;
 use crate::identity::Field;
 use crate::payload::{Kind, ParameterId};
+use json_paths::Slot;
 
 /// How one parameter gets its value.
 #[derive(Debug)]

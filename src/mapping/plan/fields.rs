@@ -4,10 +4,10 @@
 //! the others cost nothing.
 
 use super::field::FieldPlan;
-use crate::extract::{Cells, SlotBits};
+use json_paths::{ObjectView, SlotBits};
 use std::ops::Deref;
 
-/// The plans of some parameters in the order of sending.
+/// The plans of some parameters, in the order of sending.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     plans: Vec<FieldPlan>,
@@ -15,7 +15,7 @@ pub(crate) struct Fields {
     groups: Vec<Group>,
 }
 
-/// Plans of a group: as many as a word has bits.
+/// Plans in a group: as many as a word has bits.
 const GROUP: usize = u64::BITS as usize;
 
 /// A bit for each plan of a group, the first one in the lowest.
@@ -67,7 +67,7 @@ impl Fields {
     #[inline]
     pub(crate) fn within<'p, 'f, 'a>(
         &'p self,
-        cells: Cells<'f, 'a>,
+        cells: ObjectView<'f, 'a>,
         all: bool,
     ) -> Within<'p, 'f, 'a> {
         Within {
@@ -84,7 +84,7 @@ impl Fields {
 #[derive(Debug)]
 pub(crate) struct Within<'p, 'f, 'a> {
     fields: &'p Fields,
-    cells: Cells<'f, 'a>,
+    cells: ObjectView<'f, 'a>,
     all: bool,
     next_group: usize,
     /// The bits of the current group that are not visited yet.
