@@ -174,7 +174,7 @@ pub(crate) fn load(config: &Value, folder: &Path) -> Result<Pipeline, ConfigErro
         environment: &|_| None,
         sections: &[],
     };
-    from_value(&config, folder, cx)
+    from_value(config, folder, cx)
 }
 
 impl Case {
