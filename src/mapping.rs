@@ -1,6 +1,6 @@
 //! From an event and a compiled preset to a server event; pure.
 //!
-//! The event's text is read once, along the paths that the preset names ([`crate::extract`]). The values are decoded,
+//! The event's text is read once, along the paths that the preset names ([`json_paths`]). The values are decoded,
 //! normalized, hashed and written straight into the bytes of the server event, in the order of
 //! [`crate::payload::PARAMETERS`]. A parameter with an unusable value is omitted; the event is sent without it.
 //!

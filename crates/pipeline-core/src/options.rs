@@ -1,6 +1,6 @@
 //! Options as a person wrote them, checked against the schema of the options, with every problem reported at once.
 //!
-//! A reader of configuration that stops at the first mistake costs its user one run per mistake. [`check`] walks the
+//! A reader of configuration that stops at the first mistake costs its user one run per mistake. [`check()`] walks the
 //! whole value instead, and returns what is left when everything wrong has been taken out, so that the caller can
 //! look for problems of meaning in the rest.
 //!
@@ -15,7 +15,7 @@ mod problem;
 pub use check::{Checked, check};
 pub use problem::{Problem, join, nearest};
 
-/// The assertions of JSON Schema that [`check`] enforces.
+/// The assertions of JSON Schema that [`check()`] enforces.
 pub const KEYWORDS: &[&str] = &[
     "$ref",
     "additionalProperties",

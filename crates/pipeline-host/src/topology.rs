@@ -1,7 +1,7 @@
 //! A running pipeline: sources, transforms, buffers and sinks, connected.
 //!
 //! In: a [`Pipeline`]. Out: a [`Running`] one, with its counters, a way to change it, a way to stop it, and its end. One
-//! task, the supervisor, owns everything that runs: it starts and changes it ([`apply`]), takes note of what fails, and
+//! task, the supervisor, owns everything that runs: it starts and changes it, takes note of what fails, and
 //! waits for the end.
 
 mod apply;
