@@ -40,10 +40,8 @@ fn sink(mut options: Value) -> Box<dyn Sink> {
     let registry = Registry::linked().expect("no name twice");
     let description = registry.sink("meta_conversions").expect("linked");
     let config = description.parse(&options, &ParseContext::default()).expect("good options");
-    let cx = SinkContext {
-        name: "fuzz".to_owned(),
-        clock: Arc::new(ManualClock::at(NOW_MS)),
-    };
+    let mut cx = SinkContext::new("fuzz");
+    cx.clock = Arc::new(ManualClock::at(NOW_MS));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime
         .expect("a runtime")
