@@ -22,6 +22,7 @@ use readers::{JiterWalk, Ours, Reader, SonicGetMany};
 use retail_paths::RetailPaths;
 use rustix::time::{ClockId, clock_gettime};
 use serde::de::IgnoredAny;
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -40,13 +41,17 @@ fn main() {
         .collect();
     let purchases: Vec<_> = purchases.iter().map(String::as_str).collect();
     let journeys = include_str!("../../../fixtures/events/retail.ndjson");
-    let journeys: Vec<_> = journeys.trim_start_matches('\u{feff}').lines().collect();
+    let journeys = journeys.trim_start_matches('\u{feff}').lines();
+    // Some lines of the file are not JSON objects on purpose.
+    let is_object = |line: &&str| serde_json::from_str::<HashMap<&str, IgnoredAny>>(line).is_ok();
+    let journeys: Vec<_> = journeys.filter(is_object).collect();
     for (name, events) in [
         ("a purchase of three products", purchases),
         ("`fixtures/events/retail.ndjson`", journeys),
     ] {
         let bytes: usize = events.iter().map(|event| event.len()).sum();
-        println!("{name}: {} bytes\n", bytes / events.len());
+        let (count, bytes) = (events.len(), bytes / events.len());
+        println!("{name}: {count} events of {bytes} bytes\n");
         measure(&retail, &events);
         println!();
     }
@@ -63,7 +68,7 @@ fn measure(retail: &RetailPaths, events: &[&str]) {
         .collect();
     let results = [
         String::new(),
-        agreement(&expected, events, &mut ours),
+        String::new(),
         String::new(),
         String::new(),
         agreement(&expected, events, &mut sonic),
@@ -94,7 +99,7 @@ fn measure(retail: &RetailPaths, events: &[&str]) {
         "jiter: a walk along the tree of paths",
     ];
     println!(
-        "| reader | per event | ÷ floor | events with the same values |\n| --- | ---: | ---: | ---: |"
+        "| reader | per event | ÷ floor | events in which it finds the same |\n| --- | ---: | ---: | ---: |"
     );
     for ((name, cost), result) in names.iter().zip(costs).zip(results) {
         println!(

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// Elements of one list that are looked at. A longer list is cut there, and [`Found::rows`](crate::Found::rows) says so.
 pub const MAX_ELEMENTS: usize = 2_000;
-/// Bytes of a text, at most: what a span of it can express.
+/// Bytes of a text, at most: positions in it are stored in 32 bits.
 pub const MAX_TEXT_BYTES: usize = u32::MAX as usize;
 
 /// Bits of a word of the bit sets of slots.
