@@ -25,7 +25,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 }
 
 /// Waits until something is so.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool + Send) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool + Send + Sync) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
