@@ -159,10 +159,12 @@ impl Buffer {
     /// Takes no more records for sending, and hands over all that would be lost with the process. Records on disk stay
     /// there.
     pub(crate) fn abandon(&self) -> Vec<Queued> {
-        let left = self.queue().abandon();
         match self {
-            Self::Memory(_) => left,
-            Self::Disk(_) => Vec::new(),
+            Self::Memory(queue) => queue.abandon(),
+            Self::Disk(disk) => {
+                disk.abandon();
+                Vec::new()
+            }
         }
     }
 }

@@ -119,6 +119,8 @@ struct State {
     finished: Vec<u64>,
     is_failing: bool,
     inputs: usize,
+    /// Nothing is sent any more.
+    abandoned: bool,
     closed: bool,
 }
 
@@ -185,6 +187,7 @@ impl DiskBuffer {
                 finished: Vec::new(),
                 is_failing: false,
                 inputs: 0,
+                abandoned: false,
                 closed: false,
             }),
             room: Notify::new(),
@@ -379,6 +382,17 @@ impl DiskBuffer {
         }
         drop(state);
         let _ = self.commands.send(Command::Settle);
+    }
+
+    /// Sends nothing any more: the records stay on disk, and who waits for their final fate is told to come again.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.shared.lock();
+        state.abandoned = true;
+        state.cached_bytes = 0;
+        let cached = std::mem::take(&mut state.cached);
+        drop(state);
+        drop(cached);
+        drop(self.queue.abandon());
     }
 
     /// One more input has started.

@@ -326,7 +326,7 @@ impl Writer {
                 .map(|queued| queued.record.size_bytes())
                 .sum();
             // What finds no place is read again when its turn comes. Whoever waits for its final fate is told to come again.
-            if state.cached_bytes + bytes <= CACHED_BYTES {
+            if state.cached_bytes + bytes <= CACHED_BYTES && !state.abandoned {
                 state.cached_bytes += bytes;
                 state.cached.insert(row.id, records);
             }
