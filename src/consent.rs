@@ -145,7 +145,7 @@ impl Consent {
         if self.needed.is_empty() {
             return Ok(());
         }
-        let cells = found.cells();
+        let cells = found.object();
         let (mut granted, mut is_silent) = (0_u64, true);
         let (mut unreadable, mut unreadable_free_form) = (None, None);
         let mut left = cells.bits_of(&self.given);

@@ -100,9 +100,7 @@ impl Mapping {
         now_ms: i64,
         trace: &mut impl Trace,
     ) -> Result<Record, Unsent> {
-        let text = utf8(event.raw())?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let found = self.paths.read(text)?;
+        let found = self.paths.read_bytes(event.raw())?;
         let mut scratch = Scratch::take();
         let (plan, own_name) = self.plan(&found, &mut scratch.value)?;
         self.consent.check(&found).map_err(Unsent::Filtered)?;
@@ -200,15 +198,6 @@ impl Mapping {
             Some(plan) => Ok((plan, name)),
         }
     }
-}
-
-/// The bytes as text. The quick check does not say where invalid bytes are, so the standard one is used then.
-fn utf8(bytes: &[u8]) -> Result<&str, ReadError> {
-    simdutf8::basic::from_utf8(bytes).or_else(|_| {
-        std::str::from_utf8(bytes).map_err(|error| ReadError::NotUtf8 {
-            valid: error.valid_up_to(),
-        })
-    })
 }
 
 /// Memory that is used again for each event of a thread.

@@ -35,7 +35,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         for source in &plan.lists {
             let (list, path) = (source.list, &source.path);
             let (rows, is_cut) = found.rows(list);
-            if found.is_other(list) {
+            if found.is_not_a_list(list) {
                 self.items_omitted(|| path.to_string(), Omitted::WrongType);
             }
             for row in 0..rows {

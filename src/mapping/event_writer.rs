@@ -63,7 +63,7 @@ pub(super) enum Origin {
 impl<'e, 'a> Scope<'e, 'a> {
     pub(super) fn of_event(found: &'e Found<'a>) -> Self {
         Self {
-            cells: found.cells(),
+            cells: found.object(),
             item: None,
         }
     }

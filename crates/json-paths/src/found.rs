@@ -79,20 +79,6 @@ impl<'a> Found<'a> {
         (0..self.rows(list).0).map(move |row| self.element(list, row))
     }
 
-    /// The former name of [`object`](Self::object).
-    #[doc(hidden)]
-    #[inline]
-    pub fn cells(&self) -> ObjectView<'_, 'a> {
-        self.object()
-    }
-
-    /// The former name of [`is_not_a_list`](Self::is_not_a_list).
-    #[doc(hidden)]
-    #[inline]
-    pub fn is_other(&self, list: List) -> bool {
-        self.is_not_a_list(list)
-    }
-
     #[cfg(test)]
     pub(crate) fn scratch(&self) -> &Scratch {
         &self.scratch

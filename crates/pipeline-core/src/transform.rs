@@ -28,7 +28,8 @@ pub trait Transform: Send + Sync {
     }
 
     /// Edits a chunk with [`Chunk::edit`]. It runs once for all sinks that read the transform. When it returns `Ok`, what it
-    /// wants to remember is durable: the chunk may be acknowledged from then on.
+    /// wants to remember is durable: the chunk may be acknowledged from then on. The host does not cancel the call, except when
+    /// the process ends.
     ///
     /// # Errors
     ///

@@ -82,9 +82,21 @@ impl Intake for SourceIntake {
         if self.shared.refuses_offers() {
             return Err(Refused::Failed);
         }
-        let shared = Arc::clone(&self.shared);
-        let prepared = shared.prepare(routes, turn, chunk, ack.clone(), in_place);
-        let prepared = prepared.await.map_err(|_| Refused::Failed)?;
+        let (shared, transforms) = (Arc::clone(&self.shared), routes.has_transforms());
+        let preparing = shared.prepare(routes, turn, chunk, ack.clone(), in_place);
+        let prepared = if transforms {
+            // A transform that remembers something must not be cancelled half-way because a client goes away.
+            tokio::spawn(preparing).await.map_err(|error| {
+                if error.is_panic() {
+                    let task = format!("the intake of source `{}`", self.shared.name());
+                    self.shared.fail(Failure::panicked(task));
+                }
+                Refused::Failed
+            })?
+        } else {
+            preparing.await
+        };
+        let prepared = prepared.map_err(|_| Refused::Failed)?;
         let verdicts = prepared.verdicts(inputs);
         self.shared.accept_all(prepared, ack, deadline).await?;
         Ok(Accepted::new(receipt, verdicts))

@@ -95,6 +95,11 @@ impl Routes {
             .any(|stage| stage.node.transform.is_ordered())
     }
 
+    /// Whether any transform reads the source.
+    pub(super) fn has_transforms(&self) -> bool {
+        !self.stages.is_empty()
+    }
+
     /// The sinks.
     pub(super) fn sinks(&self) -> impl Iterator<Item = &Arc<SinkInput>> {
         self.sinks.iter().map(|route| route.guard.sink())
