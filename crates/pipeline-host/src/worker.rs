@@ -359,7 +359,7 @@ impl Worker {
                 self.blocked = None;
                 self.paused_until = None;
                 self.input.telemetry.set_state(SinkState::Sending);
-                tracing::info!(sink = %self.input.name, "delivery resumes");
+                tracing::info!(sink = %self.input.name, "delivery has resumed");
             }
             Err(error) => {
                 blocked.next_probe = Instant::now() + self.probe_backoff.limit();

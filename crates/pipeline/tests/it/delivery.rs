@@ -156,11 +156,11 @@ async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     let sentence =
-        "delivery is blocked: the token is revoked; nothing is lost, and it resumes by itself";
+        "delivery is blocked: the token is revoked; events are kept, and delivery resumes automatically";
     let minutes = usize::try_from(pauses.iter().sum::<u64>() / 60).unwrap();
     assert_eq!(said(sentence), 1 + minutes, "{}", log.text());
     assert_eq!(said("delivery is blocked"), 1 + minutes);
-    assert_eq!(said("delivery resumes"), 0);
+    assert_eq!(said("delivery has resumed"), 0);
     // Once something got through, a new block is probed as soon as the first was.
     case.destination.healthy.store(true, Ordering::SeqCst);
     until(|| case.batches().len() == 3).await;
@@ -168,7 +168,7 @@ async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
     assert!(running.finish().await.is_complete());
     assert_eq!((last.elapsed() + Duration::from_millis(500)).as_secs(), 1);
     assert_eq!(case.delivered(), ids(1..2));
-    assert_eq!(said("delivery resumes"), 2);
+    assert_eq!(said("delivery has resumed"), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -185,7 +185,7 @@ async fn a_changed_file_of_the_token_ends_the_waiting_without_a_restart() {
     assert_eq!(post(&url, &["one"]).await, 200);
     process.says("delivery is blocked").await;
     std::fs::write(&token, TOKEN).unwrap();
-    process.says("delivery resumes").await;
+    process.says("delivery has resumed").await;
     bench.delivered(1).await;
     process.terminate();
     assert_eq!(process.end().await.0.code(), Some(0));
@@ -238,7 +238,7 @@ async fn a_reload_changes_the_sinks_that_changed_and_a_bad_file_changes_nothing(
         said.contains("access_token") && !said.contains(TOKEN),
         "{said}"
     );
-    process.says("delivery resumes").await;
+    process.says("delivery has resumed").await;
     bench.delivered(1).await;
 
     process.signal("HUP");

@@ -211,7 +211,7 @@ impl Walk {
         assert_eq!(now.accepted, before.accepted);
         assert!(now.requests < before.requests + CONCURRENCY, "{now:?}");
         self.bench.sandbox.lift(&Fault::TokenRevoked);
-        self.until(|walk| said(walk, "delivery resumes") > stopped)
+        self.until(|walk| said(walk, "delivery has resumed") > stopped)
             .await;
     }
 
