@@ -248,3 +248,34 @@ fn preset_table() -> String {
     }
     table + "\n"
 }
+
+#[test]
+fn every_place_that_the_architecture_names_exists() {
+    const FOLDERS: [&str; 8] = [
+        "src/",
+        "crates/",
+        "tests/",
+        "schema/",
+        "fixtures/",
+        "fuzz/",
+        "benches/",
+        ".ci/",
+    ];
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut places = 0;
+    for place in text.split('`').skip(1).step_by(2) {
+        let is_place = FOLDERS.iter().any(|folder| place.starts_with(folder));
+        if !is_place || place.contains(['<', ' ']) {
+            continue;
+        }
+        // `a/{b,c}.rs` names two files.
+        let (before, rest) = place.split_once('{').unwrap_or((place, "}"));
+        let (names, after) = rest.split_once('}').expect("a closed brace");
+        for name in names.split(',') {
+            let path = format!("{before}{name}{after}");
+            assert!(root().join(&path).exists(), "{path}");
+            places += 1;
+        }
+    }
+    assert!(places > 60, "{places}");
+}
