@@ -21,7 +21,7 @@ const MAX_DIGITS: usize = 20;
 const MIN_DIGITS_BEFORE_EXTENSION: usize = 7;
 /// Longest calling code, in digits.
 const MAX_CALLING_CODE_DIGITS: usize = 3;
-/// Calling codes of plans in which only `0` or `1` is dialled before a national number, so that digits of the right length cannot
+/// Calling codes of plans in which only `0` or `1` is dialed before a national number, so that digits of the right length cannot
 /// include another prefix. In other plans (`+54 11 15 …`, `+86 12593 …`) only a valid number is certain.
 const ZERO_TRUNK_CODES: [i32; 4] = [1, 33, 44, 49];
 
