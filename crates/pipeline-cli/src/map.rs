@@ -139,8 +139,9 @@ fn write_object(
         Encoded::Filtered(reason) => {
             write!(
                 output,
-                "{{\"outcome\":\"filtered\",\"reason\":{}",
-                json!(reason.code)
+                "{{\"outcome\":\"filtered\",\"reason\":{},\"detail\":{},\"line\":{line}",
+                json!(reason.code),
+                json!(reason.detail)
             )?;
         }
         Encoded::Rejected(rejection) => {
