@@ -18,6 +18,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+/// Failures that the end of a run lists. A file that stays unreadable for months is reported again and again; the log has them
+/// all.
+const MAX_FAILURES_KEPT: usize = 1_000;
+
 /// A change that is asked for.
 #[derive(Debug)]
 pub(super) struct Reload {
@@ -141,7 +145,9 @@ impl Supervisor {
                 self.stop.drain();
             }
         }
-        self.seen.push(failure);
+        if self.seen.len() < MAX_FAILURES_KEPT {
+            self.seen.push(failure);
+        }
     }
 
     fn drained(
