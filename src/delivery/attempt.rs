@@ -127,7 +127,7 @@ impl<'m> Attempt<'m> {
         }
     }
 
-    /// Judges a batch of which Meta refused everything without saying why: rejects the suspects that have no attempts left,
+    /// Judges a batch that Meta refused as a whole without saying why: rejects the suspects that have no attempts left,
     /// and returns the outcome of all other events.
     pub(super) fn judge(&mut self, batch: &[Record]) -> Option<Outcome> {
         let suspects = std::mem::take(&mut self.suspects).into_refused();

@@ -1,6 +1,6 @@
 //! Presets and overrides, as people write them, merged into one table of field mappings per event.
 //!
-//! The layers, each of which overrides those before it by parameter name: the groups that the preset includes, the groups of
+//! The layers; each overrides those before it by parameter name: the groups that the preset includes, the groups of
 //! the Meta event, the preset's own mappings, its mappings for the event, the pipeline file's, and the pipeline file's for the
 //! event. Every problem is reported with its place.
 

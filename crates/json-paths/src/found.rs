@@ -32,7 +32,7 @@ impl<'a> Found<'a> {
         self.text
     }
 
-    /// The JSON at the path of this slot; `None` if there is none.
+    /// The JSON at the path of this slot; `None` if it was not found.
     #[inline]
     pub fn get(&self, slot: Slot) -> Option<&'a str> {
         self.object().get(slot)
@@ -99,7 +99,7 @@ pub struct ObjectView<'f, 'a> {
 }
 
 impl<'a> ObjectView<'_, 'a> {
-    /// The JSON at the path of this slot, undecoded and without white space around it; `None` if there is none.
+    /// The JSON at the path of this slot, undecoded and without white space around it; `None` if it was not found.
     #[inline]
     pub fn get(self, slot: Slot) -> Option<&'a str> {
         self.row.get(slot)?.of(self.text)

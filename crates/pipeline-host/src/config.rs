@@ -188,6 +188,24 @@ impl<'a> FileValue<'a> {
             base_dir: self.base_dir,
         })
     }
+
+    /// What `read` makes of each component of one kind; the problems of the others.
+    fn read_each<P>(
+        self,
+        kind: Kind,
+        checked: &'a Value,
+        problems: &mut Vec<Problem>,
+        read: impl Fn(Section<'a>) -> Result<P, Vec<Problem>>,
+    ) -> Vec<P> {
+        let mut plans = Vec::new();
+        for section in self.sections(kind, checked) {
+            match read(section) {
+                Ok(plan) => plans.push(plan),
+                Err(found) => problems.extend(found),
+            }
+        }
+        plans
+    }
 }
 
 /// Reads every part of a configuration, and reports every problem. The pipeline is complete where there are no problems.
@@ -201,13 +219,9 @@ fn read_all(
     let options = &checked.options;
     let sources = sources(file, options, cx.registry, problems);
     let transforms = transforms(file, options, cx.registry, problems);
-    let mut sinks = Vec::new();
-    for section in file.sections(Kind::Sink, options) {
-        match read_sink(section, cx.registry) {
-            Ok(plan) => sinks.push(plan),
-            Err(found) => problems.extend(found),
-        }
-    }
+    let sinks = file.read_each(Kind::Sink, options, problems, |section| {
+        read_sink(section, cx.registry)
+    });
     inputs::check(options, file.value, problems);
     let sections = cx.sections.iter().filter_map(|section| {
         let written = options.get(section.name)?;
@@ -267,13 +281,7 @@ fn sources(
             written: section.written(&schema, &[]),
         })
     };
-    let mut plans = Vec::new();
-    for section in file.sections(Kind::Source, options) {
-        match read(section) {
-            Ok(plan) => plans.push(plan),
-            Err(found) => problems.extend(found),
-        }
-    }
+    let plans = file.read_each(Kind::Source, options, problems, read);
     problems.extend(shared_resources(&plans));
     plans
 }
@@ -336,13 +344,7 @@ fn transforms(
             written: section.written(&schema, &[]),
         })
     };
-    let mut plans = Vec::new();
-    for section in file.sections(Kind::Transform, options) {
-        match read(section) {
-            Ok(plan) => plans.push(plan),
-            Err(found) => problems.extend(found),
-        }
-    }
+    let mut plans = file.read_each(Kind::Transform, options, problems, read);
     let names: Vec<_> = plans.iter().map(|plan| plan.name.clone()).collect();
     let order = inputs::ordered(options, &names);
     plans.sort_by_key(|plan| order.iter().position(|name| *name == plan.name));

@@ -82,7 +82,7 @@ impl TestIntake {
         self.state().chunks.clone()
     }
 
-    /// Every input that was taken: the bytes of an event, or the code of the reason why there is none.
+    /// Every input that was taken: the bytes of an event, or the code of the reason why it is not one.
     pub(crate) fn inputs(&self) -> Vec<String> {
         let chunks = self.chunks();
         let entries = chunks.iter().flat_map(|(chunk, _)| chunk.entries());

@@ -72,7 +72,7 @@ impl Replay {
         &self.segments
     }
 
-    /// Deletes a segment, all letters of which are finished. Its invalid lines go back as they are.
+    /// Deletes a segment whose letters are all finished. Its invalid lines go back as they are.
     ///
     /// # Errors
     ///
