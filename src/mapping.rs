@@ -17,6 +17,7 @@ mod event_writer;
 pub(crate) mod explanation;
 mod field_writer;
 mod json;
+mod label;
 pub(crate) mod layers;
 pub(crate) mod plan;
 pub(crate) mod trace;
@@ -35,7 +36,7 @@ use json_paths::Path;
 use json_paths::{Found, Paths, ReadError, Slot};
 use layers::Overrides;
 use pipeline_core::options::Problem;
-use pipeline_core::{Encoded, Event, Reason, Record, Rejection};
+use pipeline_core::{Encoded, Event, Filtered, Reason, Record, Rejection};
 use plan::{EventPlan, Plans, Rules};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -85,11 +86,14 @@ impl Mapping {
 
     /// Encodes an event at the time `now_ms`, and reports every decision to `trace`.
     pub(crate) fn encode(&self, event: &Event, now_ms: i64, trace: &mut impl Trace) -> Encoded {
-        match self.try_encode(event, now_ms, trace) {
+        let mut label = None;
+        match self.try_encode(event, now_ms, &mut label, trace) {
             Ok(record) => Encoded::Record(record),
-            Err(Unsent::Filtered(reason)) => Encoded::Filtered(reason),
+            Err(Unsent::Filtered(reason)) => {
+                Encoded::Filtered(Filtered::new(reason).with_label(label))
+            }
             Err(Unsent::Rejected(reason, record)) => {
-                Encoded::Rejected(Rejection::new(reason).with_record(record))
+                Encoded::Rejected(Rejection::new(reason).with_record(record).with_label(label))
             }
         }
     }
@@ -98,12 +102,16 @@ impl Mapping {
         &self,
         event: &Event,
         now_ms: i64,
+        label: &mut Option<Arc<str>>,
         trace: &mut impl Trace,
     ) -> Result<Record, Unsent> {
         let found = self.paths.read_bytes(event.raw())?;
         let mut scratch = Scratch::take();
-        let (plan, own_name) = self.plan(&found, &mut scratch.value)?;
-        self.consent.check(&found).map_err(Unsent::Filtered)?;
+        let (plan, own_name) = self.plan(&found, &mut scratch.value, label)?;
+        if let Err(reason) = self.consent.check(&found) {
+            *label = Some(Arc::clone(&plan.label));
+            return Err(Unsent::Filtered(reason));
+        }
         let name = plan.meta_name.as_deref().unwrap_or(&own_name);
         let mut writer = EventWriter {
             input: Input {
@@ -143,7 +151,10 @@ impl Mapping {
                 trace.passed(facts.identifiers);
                 Ok(record)
             }
-            Some(reason) => Err(Unsent::Rejected(reason, Some(Box::new(record)))),
+            Some(reason) => {
+                *label = Some(Arc::clone(&plan.label));
+                Err(Unsent::Rejected(reason, Some(Box::new(record))))
+            }
         }
     }
 
@@ -167,11 +178,12 @@ impl Mapping {
         self.paths.fallback_reads()
     }
 
-    /// The plan for an event, and the event's own name. `key` is overwritten.
+    /// The plan for an event, and the event's own name. `key` is overwritten; `label` is set where there is no plan.
     fn plan<'a>(
         &self,
         found: &Found<'a>,
         key: &mut String,
+        label: &mut Option<Arc<str>>,
     ) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
         let text = |slot| found.get(slot).and_then(|raw| json_text::text(raw).ok());
         let event_type = text(self.event_type);
@@ -185,14 +197,19 @@ impl Mapping {
         } else if is("track") || event_type.is_none() {
             text(self.event_name).ok_or_else(|| Unsent::Rejected(reason::no_event_name(), None))?
         } else {
+            *label = event_type.as_deref().map(label::of_unmapped);
             return Err(Unsent::Filtered(reason::not_a_conversion()));
         };
         if let Some(plan) = self.plans.find(&name, key) {
             return Ok((plan, name));
         }
         match &self.plans.unmapped {
-            None => Err(Unsent::Filtered(reason::unmapped())),
-            Some(_) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
+            None => {
+                *label = Some(label::of_unmapped(&name));
+                Err(Unsent::Filtered(reason::unmapped()))
+            }
+            Some(plan) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
+                *label = Some(Arc::clone(&plan.label));
                 Err(Unsent::Rejected(reason::event_name_too_long(), None))
             }
             Some(plan) => Ok((plan, name)),

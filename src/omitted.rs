@@ -30,6 +30,14 @@ macro_rules! omissions {
     };
 }
 
+impl Omitted {
+    /// Whether a value that is omitted for this reason counts as not given, so that a default or a derived value can take its
+    /// place.
+    pub(crate) const fn counts_as_absent(self) -> bool {
+        matches!(self, Self::Blank | Self::Placeholder)
+    }
+}
+
 omissions! {
     // Personal data.
     Empty = "empty", "nothing is left after normalizing, and the hash of empty text would harm matching";
@@ -55,6 +63,7 @@ omissions! {
     ClickTooOld = "click_too_old", "the click is older than 90 days";
     ClickInFuture = "click_in_future", "the click is later than the event";
     // Any parameter.
+    Placeholder = "placeholder", "it is a word that senders write for a missing value";
     Blank = "blank", "it has nothing but white space and control characters";
     WrongType = "wrong_type", "this parameter does not take this kind of JSON value";
     NotText = "not_text", "its JSON escapes do not decode to valid text";

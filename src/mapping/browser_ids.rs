@@ -1,6 +1,6 @@
 //! `fbc` and `fbp`: the ids of the click and of the browser, from cookies, or generated if there is no cookie.
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::{EventWriter, Given, Origin};
 use super::json;
 use super::plan::FieldPlan;
 use super::trace::Trace;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Writes the click id: the cookie's, unless the page's URL names another click, which is then sent with the event's time.
     pub(super) fn click_id(&mut self, field: &'e FieldPlan) -> bool {
-        let cookie = self.first(field, ClickCookie::read);
+        let cookie = self.first(field, ClickCookie::read).read();
         let click = self.clicked(field);
         let of_cookie = cookie.as_ref().map(|(_, origin)| *origin);
         let of_click = click.as_ref().map(|(_, origin)| *origin);
@@ -72,12 +72,15 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
 
     /// Writes the browser id: the cookie's, or one made from the anonymous id.
     pub(super) fn browser_id(&mut self, field: &'e FieldPlan) -> bool {
-        let cookie = self.first(field, |raw| cookie(raw, browser_id::fbp));
-        if let Some((cookie, origin)) = cookie {
-            self.key(field);
-            json::text(&cookie, &mut self.out);
-            self.sent(field, origin, rule(field.kind));
-            return true;
+        match self.first(field, |raw| cookie(raw, browser_id::fbp)) {
+            Given::Read(cookie, origin) => {
+                self.key(field);
+                json::text(&cookie, &mut self.out);
+                self.sent(field, origin, rule(field.kind));
+                return true;
+            }
+            Given::Unreadable => return false,
+            Given::Absent => {}
         }
         let plan = self.input.plan;
         let Some(visitor) = plan
@@ -87,7 +90,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         else {
             return false;
         };
-        let Some((visitor, origin)) = self.first(visitor, json_text::text) else {
+        let Some((visitor, origin)) = self.first(visitor, json_text::text).read() else {
             return false;
         };
         let mut scratch = std::mem::take(&mut self.scratch);

@@ -79,7 +79,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let (mut id, mut price, mut quantity) = (None, None, 1);
         for field in self.within(fields) {
             if field.known == Some(ParameterId::ITEM_QUANTITY) {
-                let given = self.first(field, value::integer);
+                let given = self.first(field, value::integer).read();
                 let (count, origin) = given.unwrap_or((1, Origin::Default));
                 quantity = count;
                 self.sent(field, origin, rule(field.kind));

@@ -96,6 +96,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn price(&mut self, field: &'e FieldPlan, items: &Items, currency: Option<Range<usize>>) {
         let amount = self
             .first(field, value::money)
+            .read()
             .map(|(amount, origin)| (amount.into_owned(), origin))
             .or_else(|| {
                 let price = self.only_price(items)?;

@@ -40,7 +40,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn event_time(&mut self) {
         let field = self.input.plan.event_time.as_ref();
         let read = field.and_then(|field| {
-            let (time, origin) = self.first(field, value::time_ms)?;
+            let (time, origin) = self.first(field, value::time_ms).read()?;
             self.sent(field, origin, rule(Kind::EventTime));
             Some(time)
         });
@@ -64,14 +64,16 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn event_id(&mut self) {
         let field = self.input.plan.event_id.as_ref();
         let own = field.and_then(|field| {
-            let (id, origin) = self.first(field, |raw| {
-                json_text::text(raw).and_then(|text| {
-                    if text.chars().count() > MAX_EVENT_ID_CHARS {
-                        return Err(Omitted::TooLong);
-                    }
-                    Ok(text)
+            let (id, origin) = self
+                .first(field, |raw| {
+                    json_text::text(raw).and_then(|text| {
+                        if text.chars().count() > MAX_EVENT_ID_CHARS {
+                            return Err(Omitted::TooLong);
+                        }
+                        Ok(text)
+                    })
                 })
-            })?;
+                .read()?;
             self.sent(field, origin, rule(Kind::Text));
             Some(Box::from(id))
         });
@@ -128,6 +130,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             Some(raw) => (value::position_of(raw, allowed).ok()?, Origin::Constant),
             None => self
                 .first(field, |raw| value::position_of(raw, allowed))
+                .read()
                 .or_else(|| {
                     let raw = field.default.as_deref()?;
                     Some((value::position_of(raw, allowed).ok()?, Origin::Default))
@@ -190,7 +193,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Whether the event asks for limited data use, if it says so.
     fn limited_data_use(&mut self) -> Option<bool> {
         let field = self.input.plan.limited_data_use.options.as_ref()?;
-        let found = self.first(field, limited_data_use);
+        let found = self.first(field, limited_data_use).read();
         if let Some((limited, origin)) = found {
             self.sent(field, origin, rule(field.kind));
             return Some(limited);
@@ -209,7 +212,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             Ok(code) if !is_known(code) => Err(Omitted::NotAllowed),
             code => code,
         };
-        self.first(field, known).or_else(|| {
+        self.first(field, known).read().or_else(|| {
             let constant = field.constant.as_deref().or(field.default.as_deref())?;
             Some((known(constant).ok()?, Origin::Constant))
         })

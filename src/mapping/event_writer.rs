@@ -52,12 +52,38 @@ pub(super) struct ItemScope<'e> {
 }
 
 /// Where a value was found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Slot(Slot),
     Constant,
     Default,
     Derived(&'static str),
+}
+
+/// What an event gives for a parameter. What was given and not understood is told from what is absent, because defaults and
+/// derived values fill only what is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given<R> {
+    /// No path holds a value.
+    Absent,
+    /// Some path holds a value, and none of the values can be used. Each has been reported.
+    Unreadable,
+    /// The first usable value, and where it was found.
+    Read(R, Origin),
+}
+
+impl<R> Given<R> {
+    /// The value, if it could be read.
+    pub(super) fn read(self) -> Option<(R, Origin)> {
+        match self {
+            Self::Read(value, origin) => Some((value, origin)),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
 }
 
 impl<'e, 'a> Scope<'e, 'a> {
@@ -138,17 +164,23 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         &mut self,
         field: &'e FieldPlan,
         read: impl Fn(&'a str) -> Result<R, Omitted>,
-    ) -> Option<(R, Origin)> {
+    ) -> Given<R> {
+        let mut given = Given::Absent;
         for slot in &field.slots {
             let Some(raw) = self.get(*slot) else {
                 continue;
             };
             match read(raw) {
-                Ok(value) => return Some((value, Origin::Slot(*slot))),
-                Err(why) => self.omitted(field, Origin::Slot(*slot), why),
+                Ok(value) => return Given::Read(value, Origin::Slot(*slot)),
+                Err(why) => {
+                    self.omitted(field, Origin::Slot(*slot), why);
+                    if !why.counts_as_absent() {
+                        given = Given::Unreadable;
+                    }
+                }
             }
         }
-        None
+        given
     }
 
     /// Starts a field: a comma if one is due, and the key.

@@ -207,7 +207,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         if has_part {
             return;
         }
-        let Some((full, origin)) = self.first(full_name, json_text::text) else {
+        let Some((full, origin)) = self.first(full_name, json_text::text).read() else {
             return;
         };
         let (first_name, last_name) = identity::split_name(&full);

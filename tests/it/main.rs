@@ -66,7 +66,9 @@ fn outcome(encoded: &Encoded) -> Value {
             let event: Value = serde_json::from_slice(&record.payload).expect("payload is JSON");
             json!({ "outcome": "mapped", "event": event })
         }
-        Encoded::Filtered(reason) => json!({ "outcome": "filtered", "reason": reason.code }),
+        Encoded::Filtered(filtered) => {
+            json!({ "outcome": "filtered", "reason": filtered.reason.code })
+        }
         Encoded::Rejected(rejection) => {
             json!({ "outcome": "rejected", "reason": rejection.reason.code })
         }

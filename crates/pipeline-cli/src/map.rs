@@ -136,7 +136,8 @@ fn write_object(
             output.write_all(b"{\"outcome\":\"mapped\",\"event\":")?;
             output.write_all(&record.payload)?;
         }
-        Encoded::Filtered(reason) => {
+        Encoded::Filtered(filtered) => {
+            let reason = filtered.reason;
             write!(
                 output,
                 "{{\"outcome\":\"filtered\",\"reason\":{},\"detail\":{},\"line\":{line}",

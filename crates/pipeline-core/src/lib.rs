@@ -144,7 +144,7 @@ pub use intake::{Accepted, Intake, Refused, Verdict};
 pub use inventory;
 pub use observe::{Observer, Settlement};
 pub use origin::{Origin, Place};
-pub use outcome::{Encoded, Outcome, Reason, Rejection};
+pub use outcome::{Encoded, Filtered, Outcome, Reason, Rejection};
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;
 pub use registry::{

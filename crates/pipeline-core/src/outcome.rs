@@ -2,6 +2,7 @@
 
 use crate::Record;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why something happened to an event: a short stable code, and one sentence for people.
@@ -50,9 +51,48 @@ pub enum Encoded {
     /// To be buffered and delivered.
     Record(Record),
     /// Not meant for this destination. Counted, and nothing more.
-    Filtered(Reason),
+    Filtered(Filtered),
     /// Meant for it but unfit. Goes to the dead letters.
     Rejected(Rejection),
+}
+
+impl Encoded {
+    /// A few words for people about which kind of event it was, as in [`Record::label`]; `None` where the sink does not say.
+    pub fn label(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Record(record) => Some(&record.label),
+            Self::Filtered(filtered) => filtered.label.as_ref(),
+            Self::Rejected(rejection) => rejection.label.as_ref(),
+        }
+    }
+}
+
+/// An event that is not meant for its destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filtered {
+    /// Why.
+    pub reason: Reason,
+    /// Which kind of event it was: its name, and what it would have become at the destination, as in [`Record::label`].
+    /// Never a value of the event that could be personal.
+    pub label: Option<Arc<str>>,
+}
+
+impl Filtered {
+    /// An event that is filtered for this reason.
+    pub fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            label: None,
+        }
+    }
+
+    /// The same with a few words about which kind of event it was.
+    #[must_use]
+    pub fn with_label(mut self, label: Option<Arc<str>>) -> Self {
+        self.label = label;
+        self
+    }
 }
 
 /// An event that its sink cannot send.
@@ -63,6 +103,8 @@ pub struct Rejection {
     pub reason: Reason,
     /// The event as it would have been sent, where it came that far. Boxed: rejections are rare.
     pub record: Option<Box<Record>>,
+    /// Which kind of event it was, as in [`Filtered::label`].
+    pub label: Option<Arc<str>>,
 }
 
 impl Rejection {
@@ -71,7 +113,15 @@ impl Rejection {
         Self {
             reason,
             record: None,
+            label: None,
         }
+    }
+
+    /// The same with a few words about which kind of event it was.
+    #[must_use]
+    pub fn with_label(mut self, label: Option<Arc<str>>) -> Self {
+        self.label = label;
+        self
     }
 
     /// The same rejection with the event as it would have been sent, where it came that far.

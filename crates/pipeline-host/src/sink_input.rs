@@ -189,7 +189,7 @@ impl SinkInput {
                         encoding.records.push(Queued { record, meta });
                         EncodeOutcome::Accepted
                     }
-                    Encoded::Filtered(reason) => encoding.filter(reason.code),
+                    Encoded::Filtered(filtered) => encoding.filter(filtered.reason.code),
                     Encoded::Rejected(rejection) => encoding.reject_letter(Letter {
                         reason: rejection.reason,
                         origin: event.origin().clone(),

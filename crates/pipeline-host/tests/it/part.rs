@@ -2,9 +2,10 @@
 //! of an event, and answers that a test scripts.
 
 use pipeline_core::{
-    BuildError, Chunk, Edit, Encoded, Event, HealthcheckError, Input, Intake, Origin, Outcome,
-    Reason, Record, Rejection, Sink, SinkConfig, SinkContext, Source, SourceConfig, SourceContext,
-    SourceError, Stop, Transform, TransformConfig, TransformContext, TransformError, async_trait,
+    BuildError, Chunk, Edit, Encoded, Event, Filtered, HealthcheckError, Input, Intake, Origin,
+    Outcome, Reason, Record, Rejection, Sink, SinkConfig, SinkContext, Source, SourceConfig,
+    SourceContext, SourceError, Stop, Transform, TransformConfig, TransformContext, TransformError,
+    async_trait,
 };
 use pipeline_host::topology::{Ending, Running};
 use std::collections::{BTreeMap, BTreeSet};
@@ -385,7 +386,9 @@ impl Sink for Shelf {
     fn encode(&self, event: &Event) -> Encoded {
         let text = String::from_utf8_lossy(event.raw()).into_owned();
         match fate(self.0.seed, &text) {
-            Fate::Filtered => Encoded::Filtered(Reason::new("consent", "no consent")),
+            Fate::Filtered => {
+                Encoded::Filtered(Filtered::new(Reason::new("consent", "no consent")))
+            }
             Fate::RejectedAtOnce => {
                 Encoded::Rejected(Rejection::new(Reason::new("unfit", "it is unfit")))
             }

@@ -2,9 +2,9 @@
 
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Component, Encoded, Event, HealthcheckError, ManualClock, Outcome,
-    Reason, Record, Registry, Rejection, Sink, SinkConfig, SinkContext, async_trait, inventory,
-    schemars,
+    BatchLimits, BuildError, Component, Encoded, Event, Filtered, HealthcheckError, ManualClock,
+    Outcome, Reason, Record, Registry, Rejection, Sink, SinkConfig, SinkContext, async_trait,
+    inventory, schemars,
 };
 use pipeline_host::StartOptions;
 use pipeline_host::config::{ConfigError, LoadContext, Pipeline, from_value};
@@ -87,7 +87,9 @@ impl Sink for Scripted {
         };
         let Some(id) = value["id"].as_str() else {
             return match value["do"].as_str() {
-                Some("filter") => Encoded::Filtered(Reason::new("consent", "no consent")),
+                Some("filter") => {
+                    Encoded::Filtered(Filtered::new(Reason::new("consent", "no consent")))
+                }
                 Some("panic") => panic!("on request"),
                 _ => rejected("no_id"),
             };
