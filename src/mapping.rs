@@ -19,8 +19,10 @@ mod field_writer;
 mod json;
 mod label;
 pub(crate) mod layers;
+mod meta_names;
 pub(crate) mod plan;
 pub(crate) mod trace;
+mod unmapped;
 mod url;
 mod user_data;
 mod value;
@@ -50,7 +52,8 @@ pub(crate) struct Mapping {
     plans: Plans,
     consent: Consent,
     event_type: Slot,
-    event_name: Slot,
+    /// Where an event has its name, in the order in which they are looked at.
+    event_names: [Slot; 2],
     rules: Rules,
 }
 
@@ -71,7 +74,9 @@ impl Mapping {
         let plans = compile::compile(preset, overrides, &mut paths)?;
         let consent = Consent::compile(categories, consent, &mut paths);
         let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
-        let (Ok(event_type), Ok(event_name)) = (slot("type"), slot("event")) else {
+        let (Ok(event_type), Ok(event), Ok(event_name)) =
+            (slot("type"), slot("event"), slot("event_name"))
+        else {
             return Err(Vec::new());
         };
         Ok(Self {
@@ -79,7 +84,7 @@ impl Mapping {
             plans,
             consent,
             event_type,
-            event_name,
+            event_names: [event, event_name],
             rules,
         })
     }
@@ -107,7 +112,7 @@ impl Mapping {
     ) -> Result<Record, Unsent> {
         let found = self.paths.read_bytes(event.raw())?;
         let mut scratch = Scratch::take();
-        let (plan, own_name) = self.plan(&found, &mut scratch.value, label)?;
+        let (plan, own_name) = self.plan(&found, &mut scratch.value, label, trace)?;
         if let Err(reason) = self.consent.check(&found) {
             *label = Some(Arc::clone(&plan.label));
             return Err(Unsent::Filtered(reason));
@@ -184,6 +189,7 @@ impl Mapping {
         found: &Found<'a>,
         key: &mut String,
         label: &mut Option<Arc<str>>,
+        trace: &impl Trace,
     ) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
         let text = |slot| found.get(slot).and_then(|raw| json_text::text(raw).ok());
         let event_type = text(self.event_type);
@@ -195,7 +201,8 @@ impl Mapping {
         let name = if is("page") || is("screen") {
             Cow::Borrowed("page")
         } else if is("track") || event_type.is_none() {
-            text(self.event_name).ok_or_else(|| Unsent::Rejected(reason::no_event_name(), None))?
+            let name = self.event_names.iter().find_map(|slot| text(*slot));
+            name.ok_or_else(|| Unsent::Rejected(reason::no_event_name(), None))?
         } else {
             *label = event_type.as_deref().map(label::of_unmapped);
             return Err(Unsent::Filtered(reason::not_a_conversion()));
@@ -206,7 +213,11 @@ impl Mapping {
         match &self.plans.unmapped {
             None => {
                 *label = Some(label::of_unmapped(&name));
-                Err(Unsent::Filtered(reason::unmapped()))
+                Err(Unsent::Filtered(if trace.wants_details() {
+                    Reason::new("unmapped", unmapped::detail(&name, &self.plans))
+                } else {
+                    reason::unmapped()
+                }))
             }
             Some(plan) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
                 *label = Some(Arc::clone(&plan.label));

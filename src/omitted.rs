@@ -88,6 +88,12 @@ omissions! {
     NotLimited = "not_limited", "country and state apply only where data use is limited";
     NoCurrency = "no_currency", "an amount has no meaning without a currency";
     NoId = "no_id", "an item without an id is not accepted by Meta";
+    NotAQuantity = "not_a_quantity", "it cannot be read as a number of items, so the item is not in `contents`";
+    NegativeQuantity = "negative_quantity", "an item with a quantity below zero was returned, not bought; it is omitted";
+    UnknownCount = "unknown_count", "the quantity of some item cannot be read, so the items cannot be counted";
+    ConflictingCurrencies = "conflicting_currencies", "the items have different currencies, and the event has none";
+    UnlikeItems = "unlike_items", "the items belong to catalogs of different kinds";
+    NotForThisEvent = "not_for_this_event", "on this event Meta does not take the parameter";
     PerhapsAPerson = "perhaps_a_person", "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`";
     AnEmail = "an_email", "it contains an e-mail address, which Meta must receive hashed or not at all";
     TooMany = "too_many", "only the first 2000 items are sent";

@@ -59,6 +59,10 @@ pub(crate) enum Kind {
     Url,
     /// Text up to [`MAX_TEXT_BYTES`].
     Text,
+    /// An id as text; a whole number in any spelling is its digits.
+    Id,
+    /// A list of ids, also as JSON text or separated by commas or semicolons.
+    IdList,
     /// The id of a device; an all-zero id is omitted.
     DeviceId,
     /// Text up to this many characters; longer text is cut off.
@@ -72,6 +76,8 @@ pub(crate) enum Kind {
     /// An amount of money, also as people write it.
     Money,
     Integer,
+    /// How many of an item: a whole number; a fraction is rounded up.
+    Quantity,
     /// A year of four digits.
     Year,
     Boolean,
@@ -128,6 +134,23 @@ const CUSTOMER_SEGMENTS: &[&str] = &[
     "existing_customer_to_product_area",
     "existing_customer_to_medium",
     "customer_in_loyalty_program",
+];
+
+/// The kinds of catalogs, from Meta's pages about ads for each of them. Without a type Meta matches any item with the same id.
+const CONTENT_TYPES: &[&str] = &[
+    "product",
+    "product_group",
+    "hotel",
+    "flight",
+    "destination",
+    "vehicle",
+    "vehicle_offer",
+    "home_listing",
+    "automotive_model",
+    "media_title",
+    "offline_product",
+    "generic",
+    "local_service_business",
 ];
 
 const DELIVERY_CATEGORIES: &[&str] = &["in_store", "curbside", "home_delivery"];
@@ -285,7 +308,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     source("source.visitor_id"),
     source("source.click_id"),
     event("event_time", Kind::EventTime),
-    event("event_id", Kind::Text),
+    event("event_id", Kind::Id),
     event("action_source", Kind::OneOf(ActionSource::WORDS)),
     event("messaging_channel", Kind::OneOf(MessagingChannel::WORDS)),
     event("event_source_url", Kind::Url),
@@ -346,11 +369,11 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     app!("windows_attribution_id", Kind::Text),
     original!("event_name", Kind::Text),
     original!("event_time", Kind::EventTime),
-    original!("order_id", Kind::Text),
-    original!("event_id", Kind::Text),
+    original!("order_id", Kind::Id),
+    original!("event_id", Kind::Id),
     custom!("contents[]", Kind::Items),
-    content!("id", Kind::Text),
-    content!("quantity", Kind::Integer),
+    content!("id", Kind::Id),
+    content!("quantity", Kind::Quantity),
     content!("item_price", Kind::Money),
     content!("title", Kind::Text),
     content!("description", Kind::Text),
@@ -359,9 +382,9 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     content!("delivery_category", Kind::OneOf(DELIVERY_CATEGORIES)),
     custom!("currency", Kind::Currency),
     custom!("value", Kind::Money),
-    custom!("order_id", Kind::Text),
-    custom!("content_ids", Kind::TextList),
-    custom!("content_type", Kind::OneOf(&["product", "product_group"])),
+    custom!("order_id", Kind::Id),
+    custom!("content_ids", Kind::IdList),
+    custom!("content_type", Kind::OneOf(CONTENT_TYPES)),
     custom!("content_name", Kind::Text),
     custom!("content_category", Kind::Text),
     custom!("num_items", Kind::Integer),
@@ -381,13 +404,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     custom!("max_rating_value", Kind::Integer),
     custom!("success", Kind::Boolean),
     custom!("checkin_date", Kind::Date),
+    custom!("checkout_date", Kind::Date),
     custom!("city", Kind::Text),
     custom!("country", Kind::Text),
     custom!("region", Kind::Text),
     custom!("neighborhood", Kind::Text),
     custom!("origin_airport", Kind::Text),
     custom!("destination_airport", Kind::Text),
-    custom!("destination_ids", Kind::TextList),
+    custom!("destination_ids", Kind::IdList),
     custom!("departing_departure_date", Kind::Date),
     custom!("departing_arrival_date", Kind::Date),
     custom!("returning_departure_date", Kind::Date),

@@ -31,6 +31,11 @@ pub(crate) struct Facts {
     pub(crate) identifiers: Identifiers,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
+    /// A value was given, and cannot be read.
+    pub(crate) value_is_unreadable: bool,
+    /// A currency was given, and cannot be read.
+    pub(crate) currency_is_unreadable: bool,
+    pub(crate) value_is_negative: bool,
     /// Whether `app_data` has everything that Meta requires.
     pub(crate) has_app_data: bool,
     pub(crate) messaging_channel: Option<MessagingChannel>,
@@ -127,10 +132,21 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
         return Some(reason);
     }
     if name == "Purchase" && !facts.has_value {
-        return Some(reason::missing_value());
+        return Some(if facts.value_is_unreadable {
+            reason::unreadable_value()
+        } else {
+            reason::missing_value()
+        });
+    }
+    if name == "Purchase" && facts.value_is_negative {
+        return Some(reason::negative_value());
     }
     if matches!(name, "Purchase" | "OrderCreated") && !facts.has_currency {
-        return Some(reason::missing_currency());
+        return Some(if facts.currency_is_unreadable {
+            reason::unreadable_currency()
+        } else {
+            reason::missing_currency()
+        });
     }
     if !can_match(facts.identifiers) {
         return Some(reason::weak_identity());

@@ -4,16 +4,17 @@
 //! problem is reported with its place.
 
 use super::layers::{EventLayers, Layers, Located, Overrides, Problems};
+use super::meta_names;
 use super::plan::{
-    AmbiguousName, EventPlan, FieldPlan, Fields, ItemList, ItemsPlan, OwnItemPlan, Plans,
+    AmbiguousName, EventPlan, FieldPlan, ItemList, ItemSource, ItemsPlan, OwnItemPlan, Plans,
 };
 use crate::field_mapping::{FieldTable, ValueType};
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, Parameter, ParameterId, Section};
-use crate::preset::Preset;
+use crate::preset::{FIELDS, Preset};
 use json_paths::Path;
 use json_paths::{Paths, Slot};
 use pipeline_core::options::{self, Problem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Compiles a preset with its overrides.
 ///
@@ -31,6 +32,7 @@ pub(super) fn compile(
     let mut compiler = Compiler {
         layers,
         paths,
+        known: HashMap::new(),
         problems,
     };
     let mut plans = Plans::default();
@@ -53,6 +55,9 @@ pub(super) fn compile(
 struct Compiler<'a, 'p> {
     layers: Layers<'a>,
     paths: &'p mut Paths,
+    /// The slots of paths that were compiled before: most events look in the same places. By the path of the list, if any, and
+    /// the path from there on.
+    known: HashMap<String, HashMap<String, Slot>>,
     problems: Problems,
 }
 
@@ -70,6 +75,8 @@ impl<'a> Compiler<'a, '_> {
             }
         }
         let mut fields = self.layers.merged(event, &mut self.problems);
+        let not_taken = not_taken(&fields);
+        meta_names::add(&mut fields);
         let mut plan = EventPlan {
             meta_name: event.to.as_deref().map(Into::into),
             label: match &event.to {
@@ -93,6 +100,11 @@ impl<'a> Compiler<'a, '_> {
             }
         }
         plan.name = self.ambiguous_name(&plan);
+        let not_taken = not_taken.iter().filter_map(|(name, located)| {
+            let (_, field) = self.field(name, located, None)?;
+            Some(field)
+        });
+        plan.not_taken = not_taken.collect();
         Some(plan)
     }
 
@@ -109,7 +121,9 @@ impl<'a> Compiler<'a, '_> {
         };
         let own = plan.items.as_ref().and_then(|items| items.own.as_ref());
         let mut names = slots(&plan.custom_data, FieldPlan::is_item_name);
-        names.extend(own.map_or_else(Vec::new, |own| slots(&own.fields, FieldPlan::is_item_name)));
+        names.extend(own.map_or_else(Vec::new, |own| {
+            slots(&own.source.fields, FieldPlan::is_item_name)
+        }));
         let slot = names.iter().find(|(_, path)| path == "properties.name")?.0;
         let traits = slots(&plan.user_data, |field| {
             matches!(field.kind, Kind::Hashed(_))
@@ -130,15 +144,15 @@ impl<'a> Compiler<'a, '_> {
             }
             !is_of_item
         });
-        let Located { place, table } = fields.remove("custom_data.contents[]")?;
+        let Located { place, table, .. } = fields.remove("custom_data.contents[]")?;
         let mut lists = Vec::new();
         for written in &table.paths {
             let Some(path) = self.path(written, &place) else {
                 continue;
             };
             let list = self.paths.list(&path).0;
-            let fields = self.item_fields(&of_items, &ItemPath::InList(&path));
-            lists.push(ItemList { list, path, fields });
+            let source = self.item_source(&of_items, &ItemPath::in_list(&path));
+            lists.push(ItemList { list, path, source });
         }
         let own = table.own.as_ref().and_then(|own| {
             let path = self.path(&own.path, &place)?;
@@ -149,25 +163,52 @@ impl<'a> Compiler<'a, '_> {
                 .collect::<Vec<_>>();
             Some(OwnItemPlan {
                 requires: requires.iter().map(|path| self.paths.slot(path)).collect(),
-                fields: self.item_fields(&of_items, &ItemPath::Within(&path)),
+                source: self.item_source(&of_items, &ItemPath::within(&path)),
             })
         });
         Some(ItemsPlan { lists, own })
     }
 
-    /// The fields of an item that is found there.
-    fn item_fields(&mut self, mappings: &BTreeMap<String, Located>, item: &ItemPath<'_>) -> Fields {
-        let fields = mappings.iter().filter_map(|(name, located)| {
-            let (_, field) = self.field(name, located, Some(item))?;
-            Some(field)
-        });
-        fields.collect::<Vec<_>>().into()
+    /// The parameters of an item that is found there.
+    fn item_source(
+        &mut self,
+        mappings: &BTreeMap<String, Located>,
+        item: &ItemPath<'_>,
+    ) -> ItemSource {
+        let (mut fields, mut kinds) = (Vec::new(), Vec::new());
+        for (name, located) in mappings {
+            let Some((_, field)) = self.field(name, located, Some(item)) else {
+                continue;
+            };
+            if field.known == Some(ParameterId::ITEM_ID) {
+                for written in &located.table.paths {
+                    let kind = FIELDS.item_kinds.get(written);
+                    let slot = self.slot(written, &located.place, Some(item));
+                    kinds.extend(slot.zip(kind.map(String::as_str)));
+                }
+            }
+            fields.push(field);
+        }
+        // The currency of an event that is its own item has a mapping of its own.
+        let currency = FIELDS.item_currency.iter().filter(|_| item.is_in_list);
+        ItemSource {
+            fields: fields.into(),
+            kinds,
+            currency: currency
+                .filter_map(|key| self.slot(key, "item_currency", Some(item)))
+                .collect(),
+        }
     }
 
     fn field(
         &mut self,
         name: &str,
-        Located { place, table }: &Located,
+        Located {
+            place,
+            table,
+            added,
+            ..
+        }: &Located,
         item: Option<&ItemPath<'_>>,
     ) -> Option<(Section, FieldPlan)> {
         let known = ParameterId::named(name);
@@ -188,6 +229,7 @@ impl<'a> Compiler<'a, '_> {
         }
         let section = parameter.map_or(Section::CustomData, |parameter| parameter.section);
         let plan = FieldPlan {
+            listed: slots.len().saturating_sub(*added),
             name: name.into(),
             key: json_key(section, key),
             kind,
@@ -255,12 +297,19 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn slot(&mut self, written: &str, place: &str, item: Option<&ItemPath<'_>>) -> Option<Slot> {
+        let scope = item.map_or("", |item| &item.name);
+        if let Some(slot) = self.known.get(scope).and_then(|known| known.get(written)) {
+            return Some(*slot);
+        }
         let path = self.path(written, place)?;
-        Some(match item {
+        let slot = match item {
             None => self.paths.slot(&path),
-            Some(ItemPath::Within(base)) => self.paths.slot(&base.join(&path)),
-            Some(ItemPath::InList(list)) => self.paths.list(list).1.slot(&path),
-        })
+            Some(item) if item.is_in_list => self.paths.list(item.start).1.slot(&path),
+            Some(item) => self.paths.slot(&item.start.join(&path)),
+        };
+        let known = self.known.entry(scope.to_owned()).or_default();
+        known.insert(written.to_owned(), slot);
+        Some(slot)
     }
 
     fn path(&mut self, written: &str, place: &str) -> Option<Path> {
@@ -276,10 +325,50 @@ impl<'a> Compiler<'a, '_> {
     }
 }
 
+/// Parameters that Meta takes on other events only, with the places of their names.
+fn not_taken(fields: &BTreeMap<String, Located>) -> BTreeMap<String, Located> {
+    let names = FIELDS.some_events.iter();
+    let not_taken = names.filter(|name| !fields.contains_key(*name));
+    let mut not_taken: BTreeMap<_, _> = not_taken
+        .map(|name| {
+            let located = Located {
+                place: "some_events".to_owned(),
+                table: FieldTable::default(),
+                by_meta_name: true,
+                added: 0,
+            };
+            (name.clone(), located)
+        })
+        .collect();
+    meta_names::add(&mut not_taken);
+    not_taken
+}
+
 /// Where the relative paths of an item start.
-enum ItemPath<'a> {
-    InList(&'a Path),
-    Within(&'a Path),
+struct ItemPath<'a> {
+    start: &'a Path,
+    /// Whether the items are elements of a list that is there.
+    is_in_list: bool,
+    /// Differs between places of items.
+    name: String,
+}
+
+impl<'a> ItemPath<'a> {
+    fn in_list(start: &'a Path) -> Self {
+        Self {
+            start,
+            is_in_list: true,
+            name: format!("{start}[]"),
+        }
+    }
+
+    fn within(start: &'a Path) -> Self {
+        Self {
+            start,
+            is_in_list: false,
+            name: start.to_string(),
+        }
+    }
 }
 
 fn json_key(section: Section, key: &str) -> Box<str> {

@@ -53,7 +53,7 @@ pub(super) struct ItemScope<'e> {
 
 /// Where a value was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Slot(Slot),
     Constant,
     Default,

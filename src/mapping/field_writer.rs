@@ -1,6 +1,6 @@
 //! Parameters that need nothing but their own value, and objects of them.
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::{EventWriter, Given, Origin};
 use super::plan::{FieldPlan, Fields};
 use super::trace::Trace;
 use super::{json, value};
@@ -27,12 +27,14 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
     }
 
-    /// Writes a parameter that needs nothing but its own value.
-    pub(super) fn plain(&mut self, field: &'e FieldPlan) {
+    /// Writes a parameter that needs nothing but its own value. Answers what the event gives for it: a default is written only
+    /// where that is nothing.
+    pub(super) fn plain(&mut self, field: &'e FieldPlan) -> Given<()> {
         if let Some(raw) = &field.constant {
             return self.configured(field, raw, Origin::Constant);
         }
         let mark = self.out.len();
+        let mut given = Given::Absent;
         for slot in &field.slots {
             let Some(raw) = self.get(*slot) else {
                 continue;
@@ -40,12 +42,14 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             let origin = Origin::Slot(*slot);
             if self.may_be_of_a_person(field, *slot) {
                 self.omitted(field, origin, Omitted::PerhapsAPerson);
+                given = Given::Unreadable;
                 continue;
             }
             self.key(field);
             if value::can_copy(field.kind, raw) {
                 self.append(raw);
-                return self.sent(field, origin, rule(field.kind));
+                self.sent(field, origin, rule(field.kind));
+                return Given::Read((), origin);
             }
             let written = match value::append(field.kind, raw, &mut self.out) {
                 Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => {
@@ -54,30 +58,43 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                 written => written,
             };
             match written {
-                Ok(()) => return self.sent(field, origin, rule(field.kind)),
+                Ok(()) => {
+                    self.sent(field, origin, rule(field.kind));
+                    return Given::Read((), origin);
+                }
                 Err(why) => {
                     self.out.truncate(mark);
                     self.omitted(field, origin, why);
+                    if !why.counts_as_absent() {
+                        given = Given::Unreadable;
+                    }
                 }
             }
         }
-        if let Some(raw) = &field.default {
+        if let Some(raw) = &field.default
+            && given.is_absent()
+        {
             return self.configured(field, raw, Origin::Default);
         }
         if field.fallback.is_none() {
             self.absent(field);
         }
+        given
     }
 
     /// Writes a value of the configuration.
-    fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) {
+    fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) -> Given<()> {
         let mark = self.out.len();
         self.key(field);
         match value::append(field.kind, raw, &mut self.out) {
-            Ok(()) => self.sent(field, origin, rule(field.kind)),
+            Ok(()) => {
+                self.sent(field, origin, rule(field.kind));
+                Given::Read((), origin)
+            }
             Err(why) => {
                 self.out.truncate(mark);
                 self.omitted(field, origin, why);
+                Given::Unreadable
             }
         }
     }

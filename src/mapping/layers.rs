@@ -47,6 +47,10 @@ struct Layer<'a> {
 pub(super) struct Located {
     pub(super) place: String,
     pub(super) table: FieldTable,
+    /// Whether Meta's own name of the parameter is looked for as well: not where the pipeline file says where the value is.
+    pub(super) by_meta_name: bool,
+    /// How many paths at the end of the table are places of Meta's own name.
+    pub(super) added: usize,
 }
 
 /// The problems found so far.
@@ -125,10 +129,24 @@ impl<'a> Layers<'a> {
         self.overrides.unmapped_events || self.preset.is_unknown()
     }
 
-    /// The preset's events, by name in the comparable form.
+    /// The preset's events, by name in the comparable form: those of its own table, and names that mean the same everywhere
+    /// (Meta's own standard names, and those of GA4).
     fn events_of_preset(&self) -> BTreeMap<String, EventLayers<'a>> {
         let mut events = BTreeMap::new();
         let mut key = String::new();
+        let names = FIELDS.common_events.iter();
+        let of_meta = FIELDS.standard_events.keys().map(|name| (name, name));
+        for (name, to) in names.chain(of_meta).filter(|_| !self.preset.is_unknown()) {
+            comparable(name, &mut key);
+            let event = EventLayers {
+                comparable: key.clone(),
+                spelling: name.clone(),
+                from: name.clone(),
+                to: Some(to.clone()),
+                ..EventLayers::default()
+            };
+            events.insert(key.clone(), event);
+        }
         for (i, event) in self.preset.events.iter().enumerate() {
             for name in &event.from {
                 comparable(name, &mut key);
@@ -207,7 +225,8 @@ impl<'a> Layers<'a> {
         problems: &mut Problems,
     ) -> BTreeMap<String, Located> {
         let groups = FIELDS.groups_of(event.to.as_deref().unwrap_or_default());
-        let included = self.preset.include.iter().chain(groups);
+        let of_every_event = FIELDS.every_event.iter();
+        let included = of_every_event.chain(&self.preset.include).chain(groups);
         let shared = included.filter_map(|name| FIELDS.groups.get_key_value(name));
         let mut layers: Vec<Layer<'_>> = shared
             .map(|(name, group)| Layer {
@@ -220,6 +239,7 @@ impl<'a> Layers<'a> {
             mappings: Cow::Borrowed(&self.preset.field_mappings),
         });
         layers.extend(event.of_preset.clone());
+        let first_of_file = layers.len();
         if let Some(mappings) = self.overrides.field_mappings {
             layers.push(Layer {
                 place: "field_mappings".to_owned(),
@@ -228,7 +248,8 @@ impl<'a> Layers<'a> {
         }
         layers.extend(event.of_file.clone());
         let mut merged = BTreeMap::new();
-        for layer in &layers {
+        for (number, layer) in layers.iter().enumerate() {
+            let by_meta_name = number < first_of_file;
             for (name, mapping) in layer.mappings.iter() {
                 let place = options::join(&layer.place, name);
                 if !is_parameter(name) {
@@ -237,7 +258,15 @@ impl<'a> Layers<'a> {
                     continue;
                 }
                 match mapping.as_ref().map(FieldMapping::to_table) {
-                    Some(table) => merged.insert(name.clone(), Located { place, table }),
+                    Some(table) => merged.insert(
+                        name.clone(),
+                        Located {
+                            place,
+                            table,
+                            by_meta_name,
+                            added: 0,
+                        },
+                    ),
                     None => merged.remove(name),
                 };
             }

@@ -8,6 +8,7 @@ mod fields;
 pub(crate) use field::FieldPlan;
 pub(crate) use fields::{Fields, Within};
 
+use super::event_writer::Origin;
 use crate::identity::{Alpha2, Field};
 use crate::payload::action_source::ActionSource;
 use crate::payload::{Kind, Section};
@@ -46,6 +47,8 @@ pub(crate) struct Plans {
     /// The same by the name as the tables spell it. Most events use that spelling, and need no comparable form and no hash
     /// of it then.
     by_spelling: Keys,
+    /// All names, as the tables spell them and in their comparable form.
+    names: Vec<(Box<str>, Box<str>)>,
     /// For events that no table names, where those are sent.
     pub(crate) unmapped: Option<EventPlan>,
 }
@@ -57,6 +60,7 @@ impl Plans {
         self.events.push(plan);
         self.by_spelling.insert(spelling, index);
         self.by_name.insert(name.into(), index);
+        self.names.push((spelling.into(), name.into()));
     }
 
     /// The plan for events of this name. `key` is overwritten.
@@ -66,6 +70,13 @@ impl Plans {
             self.by_name.get(key.as_str()).copied()
         });
         self.events.get(index?)
+    }
+
+    /// The names of all events that have a plan, as the tables spell them and in their comparable form.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names
+            .iter()
+            .map(|(spelling, name)| (&**spelling, &**name))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &EventPlan> {
@@ -97,6 +108,8 @@ pub(crate) struct EventPlan {
     pub(crate) custom_data: Fields,
     pub(crate) store_data: Fields,
     pub(crate) items: Option<ItemsPlan>,
+    /// Parameters that Meta takes on other events only; read by explanations.
+    pub(crate) not_taken: Vec<FieldPlan>,
     /// The `name` in the properties, if it can be an item's.
     pub(crate) name: Option<AmbiguousName>,
 }
@@ -137,7 +150,7 @@ impl EventPlan {
         }
     }
 
-    /// Every slot that can give a field of `user_data` its value: its own, and those of the source that it can be made from.
+    /// The slots that explanations list for a field of `user_data`: its own, and those of the source that it can be made from.
     pub(crate) fn slots<'p>(&'p self, field: &'p FieldPlan) -> impl Iterator<Item = Slot> + 'p {
         let source = match field.kind {
             Kind::Hashed(Field::Fn | Field::Ln) => self.full_name.as_ref(),
@@ -145,8 +158,8 @@ impl EventPlan {
             Kind::BrowserId => self.visitor_id.as_ref(),
             _ => None,
         };
-        let of_source = source.into_iter().flat_map(|source| &source.slots);
-        field.slots.iter().chain(of_source).copied()
+        let of_source = source.into_iter().flat_map(FieldPlan::listed_slots);
+        field.listed_slots().iter().chain(of_source).copied()
     }
 }
 
@@ -173,12 +186,33 @@ pub(crate) struct ItemsPlan {
     pub(crate) own: Option<OwnItemPlan>,
 }
 
-/// Items in a list; the slots of `fields` are those of the list's elements.
+/// Items in a list; the slots of `source` are those of the list's elements.
 #[derive(Debug)]
 pub(crate) struct ItemList {
     pub(crate) list: List,
     pub(crate) path: Path,
+    pub(crate) source: ItemSource,
+}
+
+/// The parameters of an item that is found at one place.
+#[derive(Debug, Default)]
+pub(crate) struct ItemSource {
     pub(crate) fields: Fields,
+    /// The kinds of catalogs that the keys of ids name, as values of `content_type`.
+    pub(crate) kinds: Vec<(Slot, &'static str)>,
+    /// Where an item names a currency.
+    pub(crate) currency: Vec<Slot>,
+}
+
+impl ItemSource {
+    /// The kind of catalog that an id from there belongs to, if its key says so.
+    pub(crate) fn kind_of(&self, origin: Origin) -> Option<&'static str> {
+        let known = self
+            .kinds
+            .iter()
+            .find(|(slot, _)| origin == Origin::Slot(*slot));
+        known.map(|(_, kind)| *kind)
+    }
 }
 
 /// The event itself as its one item.
@@ -186,5 +220,5 @@ pub(crate) struct ItemList {
 pub(crate) struct OwnItemPlan {
     /// It is an item if one of these slots has a value.
     pub(crate) requires: Vec<Slot>,
-    pub(crate) fields: Fields,
+    pub(crate) source: ItemSource,
 }

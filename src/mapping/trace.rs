@@ -11,6 +11,11 @@ pub(crate) trait Trace {
     /// Whether it is told about parameters without a value.
     const WANTS_ABSENT: bool = false;
 
+    /// Whether the reason of an event that is not sent is made for people, with everything that helps.
+    fn wants_details(&self) -> bool {
+        Self::WANTS_ABSENT
+    }
+
     /// A field was written.
     #[inline]
     fn sent(&mut self, _: impl FnOnce() -> String, _from: impl FnOnce() -> String, _rule: &str) {}

@@ -5,13 +5,14 @@
 
 mod code;
 mod id;
+mod ids;
 mod money;
 mod number;
 mod time;
 
 pub(super) use code::{boolean, one_of, position_of};
 pub(super) use money::money;
-pub(super) use number::integer;
+pub(super) use number::{integer, quantity};
 pub(super) use time::time_ms;
 
 use super::{json, url};
@@ -26,6 +27,7 @@ use json_paths::MAX_ELEMENTS;
 pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
     match kind {
         Kind::Text | Kind::Status => json_text::is_plain(raw),
+        Kind::Id => json_text::is_plain(raw) && ids::is_usual(raw),
         // A character has at least one byte.
         Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len() && json_text::is_plain(raw),
         Kind::Number | Kind::Money => number::is_plain(raw),
@@ -48,6 +50,8 @@ pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omi
                 .map_or(text.len(), |(at, _)| at);
             json::text(&text[..end], out);
         }
+        Kind::Id => json::text(&ids::id(raw)?, out),
+        Kind::IdList => ids::append_list(raw, out)?,
         Kind::Digits => json::text(&id::digits(raw)?, out),
         Kind::LeadId => json::text(&id::lead_id(raw)?, out),
         Kind::Year => json::integer(number::year(raw)?, out),
