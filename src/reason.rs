@@ -23,7 +23,7 @@ reasons! {
     missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
     unreadable_value = "the value of the Purchase was given, but cannot be read as an amount; send a number, or text such as `1,299.00`";
-    unreadable_currency = "the currency was given, but is not an ISO 4217 code that Meta accepts; `default_currency` replaces only a currency that is absent";
+    unreadable_currency = "a currency was given, but it is not an ISO 4217 code that Meta accepts, or the items have different ones; `default_currency` replaces only a currency that is absent";
     negative_value = "a Purchase below zero would count as negative revenue; send a return as a custom event, such as `Order Refunded: Refund` under `event_mappings`, with the amount above zero";
     missing_app_data = "Meta does not accept an app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
     attribution_not_supported = "Meta does not accept an AppendAttribution without `attribution_data`, which this sink does not support; map the event to another name";
