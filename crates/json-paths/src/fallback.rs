@@ -8,10 +8,12 @@
 //! Invariant: what is still rejected is what the walk rejects on purpose: a key that is not valid text, or a number that
 //! no double can hold, in an object or list through which a path leads.
 
-use crate::cursor::{Cursor, walk};
+use crate::cursor::{Cursor, DEVIATING, EXACT, walk};
+use crate::deviation::Deviation;
 use crate::error::ReadError;
 use crate::found::Found;
-use crate::paths::{Node, Paths};
+use crate::node::Node;
+use crate::paths::Paths;
 use crate::prediction::Memory;
 use crate::rows::ListRows;
 use crate::scan::{Broken, Scanner, is_object};
@@ -53,18 +55,35 @@ pub(crate) fn by_serde_json<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a
 }
 
 impl Cursor<'_, '_> {
-    /// Reads the value of a node; `value` is a part of `text`. Recurses once per step of a path.
+    /// Reads the value of a node, and of those of other spellings; `value` is a part of `text`. Recurses once per step of
+    /// a path.
     fn raw_value<'a>(
         &mut self,
         text: &'a str,
         value: &'a RawValue,
         at: usize,
     ) -> Result<(), Broken> {
-        let paths = self.paths;
-        let node = &paths.nodes[at];
+        self.raw_value_of_one(text, value, at)?;
+        let (paths, deviation) = (self.paths, self.deviation);
+        for other in &paths.nodes[at].also {
+            let steps_before = paths.nodes[*other].steps_before;
+            self.deviation = deviation.at_step(steps_before);
+            self.raw_value_of_one(text, value, *other)?;
+        }
+        self.deviation = deviation;
+        Ok(())
+    }
+
+    fn raw_value_of_one<'a>(
+        &mut self,
+        text: &'a str,
+        value: &'a RawValue,
+        at: usize,
+    ) -> Result<(), Broken> {
+        let node = &self.paths.nodes[at];
         match value.get().as_bytes().first() {
             Some(b'{') if !node.keys.is_empty() => {
-                each_entry(value, |key, value| match node.keys.find_text(key) {
+                each_entry(value, |key, value| match node.at_key(key) {
                     Some(child) => self.raw_value(text, value, child),
                     None => Ok(()),
                 })?;
@@ -73,7 +92,12 @@ impl Cursor<'_, '_> {
             _ => {}
         }
         let (start, end) = ends(text, value).ok_or(Broken)?;
-        self.note(node, start, end).map(drop)
+        self.note_for_list(node, start);
+        if self.deviation == Deviation::NONE {
+            self.set::<EXACT>(node, start, end)
+        } else {
+            self.set::<DEVIATING>(node, start, end)
+        }
     }
 
     fn raw_list<'a>(
@@ -92,7 +116,10 @@ impl Cursor<'_, '_> {
         }
         if let Some(list) = node.list {
             let paths = &self.paths.lists[list.0].0;
-            raw_elements(&mut self.lists[list.0], paths, text, value)?;
+            let rows = &mut self.lists[list.0];
+            if rows.start(paths, Memory::Off, self.deviation) {
+                raw_elements(rows, paths, text, value)?;
+            }
         }
         Ok(())
     }
@@ -104,7 +131,6 @@ fn raw_elements<'a>(
     text: &'a str,
     value: &'a RawValue,
 ) -> Result<(), Broken> {
-    rows.start(paths, Memory::Off);
     each_element(value, |value| {
         match Cursor::of_element(rows, paths, text.len()) {
             Some(mut cursor) => cursor.raw_value(text, value, 0),

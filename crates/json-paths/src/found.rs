@@ -1,9 +1,10 @@
 //! What was found in one text: slices of it, undecoded.
 
-use crate::paths::{List, Paths, Slot};
+use crate::paths::Paths;
 use crate::prediction::Memory;
 use crate::rows::{ListRows, Row, WORD_BITS};
 use crate::scratch::{Parts, Scratch};
+use crate::slot::{List, Slot};
 
 /// What was found in one text, as slices of it.
 ///

@@ -2,6 +2,7 @@
 
 mod fallback;
 mod sequences;
+mod spelling;
 mod style;
 
 use crate::{MAX_ELEMENTS, Path, Paths, ReadError, SlotBits};
@@ -251,6 +252,9 @@ fn object() -> impl Strategy<Value = String> {
             "c",
             "u",
             "v",
+            "A",
+            "-b",
+            "b_",
             "a key that is longer than any separator",
         ]);
         let space = prop::sample::select(vec!["", " "]);
@@ -271,13 +275,14 @@ proptest! {
 
     #[test]
     fn what_is_found_does_not_depend_on_what_was_found_before(texts in prop::collection::vec(object(), 1..8)) {
-        let written = ["a", "b", "a.a", "a.b", "b.a", "b.c", "a.b.c", "a.a.a"];
+        let written = ["a", "b", "a.a", "a.b", "b.a", "b.c", "a.b.c", "a.a.a", "A.b_", "B.a.A"];
         let mut paths = Paths::default();
         let slots = written.map(|written| paths.slot(&path(written)));
         let slices: Vec<_> = texts.iter().chain(&texts).map(String::as_str).collect();
         let readings = paths.readings(&slices);
         prop_assert_eq!(&readings.in_sequence, &readings.stateless);
         prop_assert_eq!(&readings.stateless, &readings.by_serde_json);
+        prop_assert_eq!(&readings.by_serde_json, &readings.by_reference);
         prop_assert_eq!(readings.fallback_reads, 0);
         for text in texts.iter().chain(&texts) {
             // Padded, because nothing is predicted within the last bytes of a text.
@@ -287,8 +292,10 @@ proptest! {
             for (slot, written) in slots.iter().zip(written) {
                 let pointer = format!("/{}", written.replace('.', "/"));
                 let found = found.get(*slot).map(|raw| serde_json::from_str::<Value>(raw).expect("JSON"));
-                if is_single(&text) {
-                    prop_assert_eq!(found.as_ref(), expected.pointer(&pointer), "{} in {}", written, &text);
+                // serde_json knows one spelling only, and keeps the last of two equal keys.
+                let value = expected.pointer(&pointer);
+                if is_single(&text) && (found.is_none() || value.is_some()) {
+                    prop_assert_eq!(found.as_ref(), value, "{} in {}", written, &text);
                 }
             }
             for end in 1..text.trim_end().len() {
