@@ -7,12 +7,14 @@ use crate::deviation::Deviation;
 #[cfg(any(test, feature = "fault-injection"))]
 use crate::fault;
 use crate::found::Found;
+use crate::items;
 use crate::node::Node;
 use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory, NO_NODE, Separator};
-use crate::rows::{ListRows, RowMut, Span};
+use crate::rows::{ListRows, MAX_ELEMENTS, RowMut, Span};
 use crate::scan::{Broken, Scanner};
 use crate::scratch::Parts;
+use crate::selector::Selector;
 
 /// Walks one JSON text.
 ///
@@ -97,12 +99,25 @@ impl<'p, 'm> Cursor<'p, 'm> {
     ) -> Result<Scanner<'a>, Broken> {
         let node = &self.paths.nodes[at];
         let end = match start.byte() {
+            b'{' | b'[' => self.inside::<E>(start, at)?,
+            _ => start.scalar()?,
+        };
+        self.note::<E>(node, start, end)
+    }
+
+    /// Reads what is inside a list or object.
+    #[inline]
+    fn inside<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        at: usize,
+    ) -> Result<Scanner<'a>, Broken> {
+        let node = &self.paths.nodes[at];
+        match start.byte() {
             b'{' if !node.keys.is_empty() => self.object::<E>(start, at),
             b'[' if node.reads_lists() => self.list::<E>(start, node),
-            b'{' | b'[' => start.value(),
-            _ => start.scalar(),
-        }?;
-        self.note::<E>(node, start, end)
+            _ => start.value(),
+        }
     }
 
     /// Notes the value between two positions, for its node and for those of other spellings.
@@ -142,8 +157,7 @@ impl<'p, 'm> Cursor<'p, 'm> {
                 self.row.set_deviating(slot, span, self.deviation);
             }
         } else if matches!(start.byte(), b'-' | b'0'..=b'9') && !node.is_link {
-            let number = &start.rest()[..place(end) - place(start)];
-            return is_finite(number).then_some(()).ok_or(Broken);
+            return is_finite(start.until(end)).then_some(()).ok_or(Broken);
         }
         Ok(())
     }
@@ -161,11 +175,9 @@ impl<'p, 'm> Cursor<'p, 'm> {
         for at in &node.also {
             let other = &self.paths.nodes[*at];
             self.deviation = deviation.at_step(other.steps_before);
-            let end = match start.byte() {
-                b'{' if !other.keys.is_empty() => self.object::<DEVIATING>(start, *at)?,
-                b'[' if other.reads_lists() => self.list::<DEVIATING>(start, other)?,
-                _ => end,
-            };
+            if matches!(start.byte(), b'{' | b'[') {
+                self.inside::<DEVIATING>(start, *at)?;
+            }
             self.set::<DEVIATING>(other, start, end)?;
             self.note_for_list(other, start);
         }
@@ -223,7 +235,8 @@ impl<'p, 'm> Cursor<'p, 'm> {
         }
     }
 
-    /// Reads a list for its elements, by index, or both, which is rare and takes a second pass over the list.
+    /// Reads a list by index, by selectors, and for its elements. Usually it is one of these; each takes a pass over the
+    /// list, and each selector one of its own.
     fn list<'a, const E: IsExact>(
         &mut self,
         start: Scanner<'a>,
@@ -232,6 +245,9 @@ impl<'p, 'm> Cursor<'p, 'm> {
         let mut end = None;
         if !node.indexes.is_empty() {
             end = Some(self.indexes::<E>(start, node)?);
+        }
+        for (selector, child) in &node.selectors {
+            end = Some(self.selected::<E>(start, selector, *child)?);
         }
         if let Some(list) = node.list {
             let memory = self.prediction.memory();
@@ -248,17 +264,38 @@ impl<'p, 'm> Cursor<'p, 'm> {
         start: Scanner<'a>,
         node: &Node,
     ) -> Result<Scanner<'a>, Broken> {
-        let (mut here, mut is_over) = start.open(b']');
         let mut index = 0;
-        while !is_over {
-            let end = match node.at_index(index) {
-                Some(child) => self.value::<E>(here, child)?,
-                None => here.value()?,
-            };
-            (here, is_over) = end.after_element(b']')?;
+        items::each(start, |item| {
+            let child = node.at_index(index);
             index += 1;
-        }
-        Ok(here)
+            match child {
+                Some(child) => self.value::<E>(item, child),
+                None => item.value(),
+            }
+        })
+    }
+
+    /// Reads the first element that a selector selects. Its key can come after the wanted ones, so it is looked up first.
+    fn selected<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        selector: &Selector,
+        child: usize,
+    ) -> Result<Scanner<'a>, Broken> {
+        let mut left = MAX_ELEMENTS;
+        items::each(start, |item| {
+            if left == 0 {
+                return item.value();
+            }
+            left -= 1;
+            match items::is_selected(item, selector)? {
+                (true, _) => {
+                    left = 0;
+                    self.value::<E>(item, child)
+                }
+                (false, end) => Ok(end),
+            }
+        })
     }
 }
 
@@ -270,15 +307,12 @@ fn elements<'a>(
     start: Scanner<'a>,
     length: usize,
 ) -> Result<Scanner<'a>, Broken> {
-    let (mut here, mut is_over) = start.open(b']');
-    while !is_over {
-        let end = match Cursor::of_element(rows, paths, length) {
-            Some(mut cursor) => cursor.value::<EXACT>(here, 0)?,
-            None => here.value()?,
-        };
-        (here, is_over) = end.after_element(b']')?;
-    }
-    Ok(here)
+    items::each(start, |item| {
+        match Cursor::of_element(rows, paths, length) {
+            Some(mut cursor) => cursor.value::<EXACT>(item, 0),
+            None => item.value(),
+        }
+    })
 }
 
 /// Whether a double can hold this number.

@@ -15,8 +15,9 @@ use crate::found::Found;
 use crate::node::Node;
 use crate::paths::Paths;
 use crate::prediction::Memory;
-use crate::rows::ListRows;
+use crate::rows::{ListRows, MAX_ELEMENTS};
 use crate::scan::{Broken, Scanner, is_object};
+use crate::selector::{Selector, Sought};
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
@@ -114,6 +115,18 @@ impl Cursor<'_, '_> {
                 child.map_or(Ok(()), |child| self.raw_value(text, value, child))
             })?;
         }
+        for (selector, child) in &node.selectors {
+            let mut left = MAX_ELEMENTS;
+            each_element(value, |value| {
+                let is_sought = left > 0;
+                left = left.saturating_sub(1);
+                if is_sought && is_selected(value, selector)? {
+                    left = 0;
+                    self.raw_value(text, value, *child)?;
+                }
+                Ok(())
+            })?;
+        }
         if let Some(list) = node.list {
             let paths = &self.paths.lists[list.0].0;
             let rows = &mut self.lists[list.0];
@@ -137,6 +150,20 @@ fn raw_elements<'a>(
             None => Ok(()),
         }
     })
+}
+
+/// Whether a selector selects this element.
+fn is_selected(element: &RawValue, selector: &Selector) -> Result<bool, Broken> {
+    if !element.get().starts_with('{') {
+        return Ok(false);
+    }
+    let mut sought = Sought::new(&selector.key);
+    each_entry(element, |key, value| {
+        sought.offer(key.as_bytes(), value.get());
+        Ok(())
+    })?;
+    let found = sought.found();
+    Ok(found.is_some_and(|raw| selector.selects(raw.as_bytes())))
 }
 
 /// The positions in `text` where a value that is a part of it starts and ends.

@@ -54,6 +54,7 @@ mod fallback;
 pub mod fault;
 mod folding;
 mod found;
+mod items;
 mod keys;
 mod node;
 mod path;
@@ -67,6 +68,7 @@ mod reference;
 mod rows;
 mod scan;
 mod scratch;
+mod selector;
 mod slot;
 #[cfg(test)]
 mod tests;

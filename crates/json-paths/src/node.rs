@@ -3,6 +3,7 @@
 use crate::folding::fold;
 use crate::keys::Keys;
 use crate::scan::{Broken, Key};
+use crate::selector::Selector;
 use crate::slot::{List, Slot};
 
 /// A place in a text that a path leads to or through. Node 0 is the whole text.
@@ -20,6 +21,8 @@ pub(crate) struct Node {
     links: Keys,
     /// The indexes of a list that paths lead to, and their nodes.
     pub(crate) indexes: Vec<(usize, usize)>,
+    /// The selectors of a list's elements, and their nodes.
+    pub(crate) selectors: Vec<(Selector, usize)>,
     /// The nodes of other spellings of the key that leads here. Its value is theirs as well, where their own spelling is
     /// absent.
     pub(crate) also: Vec<usize>,
@@ -62,23 +65,40 @@ pub(crate) fn add_key(nodes: &mut Vec<Node>, at: usize, key: &str, steps_before:
 
 /// Adds the node of an index to the list of node `at`, which does not have it yet.
 pub(crate) fn add_index(nodes: &mut Vec<Node>, at: usize, index: usize) -> usize {
-    let new = nodes.len();
-    nodes.push(Node::default());
+    let new = add(nodes);
     nodes[at].indexes.push((index, new));
     new
+}
+
+/// Adds the node of a selector to the list of node `at`, which does not have it yet.
+pub(crate) fn add_selector(nodes: &mut Vec<Node>, at: usize, selector: Selector) -> usize {
+    let new = add(nodes);
+    nodes[at].selectors.push((selector, new));
+    new
+}
+
+fn add(nodes: &mut Vec<Node>) -> usize {
+    nodes.push(Node::default());
+    nodes.len() - 1
 }
 
 impl Node {
     /// Whether paths lead into a list.
     #[inline]
     pub(crate) fn reads_lists(&self) -> bool {
-        self.list.is_some() || !self.indexes.is_empty()
+        self.list.is_some() || !self.indexes.is_empty() || !self.selectors.is_empty()
     }
 
     /// The node of this index of a list.
     #[inline]
     pub(crate) fn at_index(&self, index: usize) -> Option<usize> {
         let known = self.indexes.iter().find(|(known, _)| *known == index);
+        known.map(|(_, node)| *node)
+    }
+
+    /// The node of this selector.
+    pub(crate) fn at_selector(&self, selector: &Selector) -> Option<usize> {
+        let known = self.selectors.iter().find(|(known, _)| known == selector);
         known.map(|(_, node)| *node)
     }
 

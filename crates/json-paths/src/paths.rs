@@ -2,8 +2,9 @@
 //!
 //! In go paths, out come slots and lists: the numbers under which their values will be found. Reading is in `read`.
 
-use crate::node::{Node, add_index, add_key};
+use crate::node::{Node, add_index, add_key, add_selector};
 use crate::path::{Path, Segment};
+use crate::selector::Selector;
 use crate::slot::{List, Slot};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +23,8 @@ pub struct Paths {
     pub(crate) fallback_reads: AtomicU64,
 }
 
-/// The paths that are looked up in each element of a list. Lists inside elements can only be read as a whole or by index.
+/// The paths that are looked up in each element of a list. A list inside an element can only be
+/// read as a whole, by index or with a selector.
 #[derive(Debug, Default)]
 pub struct ElementPaths(pub(crate) Paths);
 
@@ -105,16 +107,25 @@ impl Paths {
 
     /// The node at the end of a path, added where it is missing.
     fn node(&mut self, path: &Path) -> usize {
+        let nodes = &mut self.nodes;
         let mut at = 0;
         for (steps_before, segment) in path.segments().iter().enumerate() {
-            let known = match segment {
-                Segment::Key(key) => self.nodes[at].keys.find_text(key),
-                Segment::Index(index) => self.nodes[at].at_index(*index),
+            at = match segment {
+                Segment::Key(key) => nodes[at]
+                    .keys
+                    .find_text(key)
+                    .unwrap_or_else(|| add_key(nodes, at, key, steps_before)),
+                Segment::Index(index) => nodes[at]
+                    .at_index(*index)
+                    .unwrap_or_else(|| add_index(nodes, at, *index)),
+                Segment::Where { key, value } => {
+                    let (key, value) = (key.clone(), value.clone());
+                    let selector = Selector { key, value };
+                    nodes[at]
+                        .at_selector(&selector)
+                        .unwrap_or_else(|| add_selector(nodes, at, selector))
+                }
             };
-            at = known.unwrap_or_else(|| match segment {
-                Segment::Key(key) => add_key(&mut self.nodes, at, key, steps_before),
-                Segment::Index(index) => add_index(&mut self.nodes, at, *index),
-            });
         }
         at
     }

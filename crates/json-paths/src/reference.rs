@@ -75,6 +75,16 @@ fn collect<'a>(
             let item = items(raw).get(*index).copied();
             item.map(|item| (false, item)).into_iter().collect()
         }
+        Segment::Where { key, value } => {
+            let key = Path::of_key(key);
+            let has_text = |item: &&str| {
+                let text = self::value(&key, item);
+                let text = text.and_then(|raw| serde_json::from_str::<String>(raw).ok());
+                text.is_some_and(|text| text.eq_ignore_ascii_case(value))
+            };
+            let item = items(raw).into_iter().take(MAX_ELEMENTS).find(has_text);
+            item.map(|item| (false, item)).into_iter().collect()
+        }
     };
     for (deviates, value) in values {
         deviations.push(deviates);

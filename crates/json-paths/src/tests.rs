@@ -1,6 +1,7 @@
 //! What is found in a text, and that it does not depend on other texts.
 
 mod fallback;
+mod selectors;
 mod sequences;
 mod spelling;
 mod style;
@@ -11,6 +12,35 @@ use serde_json::Value;
 
 fn path(written: &str) -> Path {
     Path::parse(written).expect("good path")
+}
+
+/// Reads texts in every way, all of which must find what the paths mean.
+fn agree(paths: &Paths, texts: &[&str]) {
+    let readings = paths.readings(texts);
+    for found in [
+        &readings.in_sequence,
+        &readings.stateless,
+        &readings.by_serde_json,
+    ] {
+        assert_eq!(found, &readings.by_reference, "{texts:#?}");
+    }
+    assert_eq!(readings.fallback_reads, 0, "{texts:#?}");
+}
+
+/// What is found at these paths, in whatever way the text is read.
+fn found<const N: usize>(written: [&str; N], text: &str) -> [Option<String>; N] {
+    let mut paths = Paths::default();
+    let slots = written.map(|written| paths.slot(&path(written)));
+    // Twice, so that the second one can be predicted; padded, because nothing is within the last bytes of a text.
+    let text = format!("{text}{}", " ".repeat(64));
+    agree(&paths, &[&text, &text]);
+    let found = paths.read(&text).expect("JSON");
+    slots.map(|slot| found.get(slot).map(str::to_owned))
+}
+
+/// Expected values; an empty text for no value.
+fn some<const N: usize>(values: [&str; N]) -> [Option<String>; N] {
+    values.map(|value| (!value.is_empty()).then(|| value.to_owned()))
 }
 
 fn get<'a>(written: &str, text: &'a str) -> Option<&'a str> {

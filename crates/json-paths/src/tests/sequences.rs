@@ -32,9 +32,15 @@ const SOUGHT: &[&str] = &[
     "b.A",
     "Items[1].A",
     "c.DEEP.deeper",
+    "items[type=x].a",
+    "items[type=x].B",
+    "Items[b=two]",
+    "b[_A=\"x\"].type",
 ];
 const LISTS: &[&str] = &["items", "a.items", "Items", "_a.ITEMS"];
-const SOUGHT_IN_LISTS: &[&str] = &["a", "b", "a.b", "b[0].c", "c", "A.b", "_b", "B[0].c"];
+const SOUGHT_IN_LISTS: &[&str] = &[
+    "a", "b", "a.b", "b[0].c", "c", "A.b", "_b", "B[0].c", "b[c=x].a",
+];
 
 fn paths() -> Paths {
     let mut paths = Paths::default();

@@ -1,27 +1,8 @@
 //! Keys are found however they are spelled, and the spelling of the path is preferred.
 
-use super::{get, path};
+use super::{agree, found, get, path, some};
 use crate::{Found, List, Paths, Slot};
 use proptest::prelude::*;
-
-/// Reads a text in every way, all of which must find the same, and gives what was found at these paths.
-fn found<const N: usize>(written: [&str; N], text: &str) -> [Option<String>; N] {
-    let mut paths = Paths::default();
-    let slots = written.map(|written| paths.slot(&path(written)));
-    // Twice, so that the second one can be predicted; padded, because nothing is within the last bytes of a text.
-    let text = format!("{text}{}", " ".repeat(64));
-    let readings = paths.readings(&[&text, &text]);
-    assert_eq!(readings.in_sequence, readings.by_reference, "{text}");
-    assert_eq!(readings.stateless, readings.by_reference, "{text}");
-    assert_eq!(readings.by_serde_json, readings.by_reference, "{text}");
-    assert_eq!(readings.fallback_reads, 0, "{text}");
-    let found = paths.read(&text).expect("JSON");
-    slots.map(|slot| found.get(slot).map(str::to_owned))
-}
-
-fn some<const N: usize>(values: [&str; N]) -> [Option<String>; N] {
-    values.map(|value| (!value.is_empty()).then(|| value.to_owned()))
-}
 
 #[test]
 fn a_key_is_found_in_any_spelling() {
@@ -178,10 +159,7 @@ fn lists_and_the_keys_of_their_elements_are_found_in_any_spelling_and_never_mixe
             &["2"],
         ),
     ] {
-        let readings = paths.readings(&[text, text]);
-        assert_eq!(readings.in_sequence, readings.by_reference, "{text}");
-        assert_eq!(readings.stateless, readings.by_reference, "{text}");
-        assert_eq!(readings.by_serde_json, readings.by_reference, "{text}");
+        agree(&paths, &[text, text]);
         let found = paths.read(text).expect("JSON");
         let ids = items_of(&found, list, id);
         let expected: Vec<_> = expected.iter().map(|id| Some((*id).to_owned())).collect();
@@ -211,9 +189,7 @@ fn a_value_that_is_not_a_list_is_reported_if_no_list_is_spelled_better() {
             "{text}"
         );
         drop(found);
-        let readings = paths.readings(&[text]);
-        assert_eq!(readings.in_sequence, readings.by_reference, "{text}");
-        assert_eq!(readings.by_serde_json, readings.by_reference, "{text}");
+        agree(&paths, &[text]);
     }
 }
 
@@ -275,10 +251,6 @@ proptest! {
             format!("{{{}}}{}", entries.join(","), " ".repeat(64))
         }).collect();
         let slices: Vec<_> = texts.iter().chain(&texts).map(String::as_str).collect();
-        let readings = paths.readings(&slices);
-        prop_assert_eq!(&readings.in_sequence, &readings.by_reference, "{:#?}", texts);
-        prop_assert_eq!(&readings.stateless, &readings.by_reference, "{:#?}", texts);
-        prop_assert_eq!(&readings.by_serde_json, &readings.by_reference, "{:#?}", texts);
-        prop_assert_eq!(readings.fallback_reads, 0);
+        agree(&paths, &slices);
     }
 }
