@@ -5,7 +5,7 @@ use crate::fallback;
 use crate::found::Found;
 use crate::paths::Paths;
 use crate::prediction::Memory;
-use crate::reference;
+use crate::reference::Parsed;
 use crate::scan::{Broken, is_object};
 use crate::slot::{List, Slot};
 
@@ -80,14 +80,15 @@ impl Found<'_> {
 impl Paths {
     /// What a reading must find in a text that is a JSON object.
     fn seen_by_reference(&self, text: &str) -> Seen {
-        let mut seen = values(self, "", |slot| reference::value(self.path(slot), text));
+        let text = Parsed::new(text);
+        let mut seen = values(self, "", |slot| text.value(self.path(slot)));
         for list in (0..self.lists.len()).map(List) {
-            let found = reference::list(self.list_path(list), text);
+            let found = text.list(self.list_path(list));
             let rows = (found.elements.len(), found.is_cut);
             seen.push(about_list(list, rows, found.is_not_a_list));
             for (row, element) in found.elements.iter().enumerate() {
                 seen.extend(values_of_element(self, list, row, |slot| {
-                    reference::value(self.of_list(list).path(slot), element)
+                    element.value(self.of_list(list).path(slot))
                 }));
             }
         }

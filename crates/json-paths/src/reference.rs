@@ -8,12 +8,21 @@ use crate::path::{Path, Segment};
 use crate::rows::MAX_ELEMENTS;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::cell::OnceCell;
 use std::fmt;
 
+/// A value of a text. What is inside it is parsed when a path leads there.
+#[derive(Debug)]
+pub(crate) struct Parsed<'a> {
+    pub(crate) raw: &'a str,
+    members: OnceCell<Vec<(String, Self)>>,
+    items: OnceCell<Vec<Self>>,
+}
+
 /// A list as it must be found.
-#[derive(Debug, Default)]
-pub(crate) struct ListValue<'a> {
-    pub(crate) elements: Vec<&'a str>,
+#[derive(Debug)]
+pub(crate) struct ListValue<'p, 'a> {
+    pub(crate) elements: Vec<&'p Parsed<'a>>,
     pub(crate) is_cut: bool,
     pub(crate) is_not_a_list: bool,
 }
@@ -21,88 +30,110 @@ pub(crate) struct ListValue<'a> {
 /// For each step, whether the key is spelled differently.
 type Deviations = Vec<bool>;
 
-/// The value at a path.
-pub(crate) fn value<'a>(path: &Path, text: &'a str) -> Option<&'a str> {
-    let mut found = Vec::new();
-    collect(path.segments(), text, &mut Vec::new(), &mut found);
-    best(found, |_| true)
-}
+impl<'a> Parsed<'a> {
+    pub(crate) fn new(raw: &'a str) -> Self {
+        Self {
+            raw,
+            members: OnceCell::new(),
+            items: OnceCell::new(),
+        }
+    }
 
-/// The list at a path.
-pub(crate) fn list<'a>(path: &Path, text: &'a str) -> ListValue<'a> {
-    let mut found = Vec::new();
-    collect(path.segments(), text, &mut Vec::new(), &mut found);
-    found.retain(|(_, raw)| *raw != "null");
-    let is_list = |raw: &str| raw.starts_with('[');
-    let mut elements = best(found.clone(), is_list).map_or_else(Vec::new, items);
-    let is_cut = elements.len() > MAX_ELEMENTS;
-    elements.truncate(MAX_ELEMENTS);
-    ListValue {
-        elements,
-        is_cut,
-        is_not_a_list: best(found, |_| true).is_some_and(|raw| !is_list(raw)),
+    /// The value at a path.
+    pub(crate) fn value(&self, path: &Path) -> Option<&'a str> {
+        let all = self.all(path);
+        best(&all, |_| true).map(|found| found.raw)
+    }
+
+    /// The list at a path.
+    pub(crate) fn list(&self, path: &Path) -> ListValue<'_, 'a> {
+        let mut all = self.all(path);
+        all.retain(|(_, found)| found.raw != "null");
+        let list = best(&all, |found| found.is_list());
+        let items = list.map_or(&[][..], Self::items);
+        ListValue {
+            elements: items.iter().take(MAX_ELEMENTS).collect(),
+            is_cut: items.len() > MAX_ELEMENTS,
+            is_not_a_list: best(&all, |_| true).is_some_and(|found| !found.is_list()),
+        }
+    }
+
+    fn is_list(&self) -> bool {
+        self.raw.starts_with('[')
+    }
+
+    /// Every value that a path may mean, in the order of the text.
+    fn all(&self, path: &Path) -> Vec<(Deviations, &Self)> {
+        let mut all = Vec::new();
+        self.collect(path.segments(), &mut Vec::new(), &mut all);
+        all
+    }
+
+    fn collect<'p>(
+        &'p self,
+        path: &[Segment],
+        deviations: &mut Deviations,
+        all: &mut Vec<(Deviations, &'p Self)>,
+    ) {
+        let Some((step, rest)) = path.split_first() else {
+            all.push((deviations.clone(), self));
+            return;
+        };
+        let mut visit = |deviates: bool, value: &'p Self| {
+            deviations.push(deviates);
+            value.collect(rest, deviations, all);
+            deviations.pop();
+        };
+        match step {
+            Segment::Key(key) => {
+                let members = self.members().iter();
+                members
+                    .filter(|(name, _)| eq_folded(name, key))
+                    .for_each(|(name, value)| visit(*name != **key, value));
+            }
+            Segment::Index(index) => {
+                let item = self.items().get(*index);
+                item.into_iter().for_each(|item| visit(false, item));
+            }
+            Segment::Where { key, value } => {
+                let key = Path::of_key(key);
+                let has_text = |item: &&Self| {
+                    let text = item.value(&key);
+                    let text = text.and_then(|raw| serde_json::from_str::<String>(raw).ok());
+                    text.is_some_and(|text| text.eq_ignore_ascii_case(value))
+                };
+                let item = self.items().iter().take(MAX_ELEMENTS).find(has_text);
+                item.into_iter().for_each(|item| visit(false, item));
+            }
+        }
+    }
+
+    /// The elements of a list.
+    fn items(&self) -> &[Self] {
+        self.items.get_or_init(|| {
+            let items: Vec<&RawValue> = serde_json::from_str(self.raw).unwrap_or_default();
+            items.into_iter().map(|raw| Self::new(raw.get())).collect()
+        })
+    }
+
+    /// The keys of an object and their values, in the order of the text.
+    fn members(&self) -> &[(String, Self)] {
+        self.members.get_or_init(|| {
+            let members: Members<'a> = serde_json::from_str(self.raw).unwrap_or_default();
+            let members = members.0.into_iter();
+            members.map(|(key, raw)| (key, Self::new(raw))).collect()
+        })
     }
 }
 
 /// The value that deviates least among those that are wanted; the last one of equals.
-fn best<'a>(
-    found: Vec<(Deviations, &'a str)>,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Option<&'a str> {
-    let wanted = found.into_iter().filter(|(_, raw)| is_wanted(raw));
+fn best<'p, 'a>(
+    all: &[(Deviations, &'p Parsed<'a>)],
+    is_wanted: impl Fn(&Parsed<'a>) -> bool,
+) -> Option<&'p Parsed<'a>> {
+    let wanted = all.iter().filter(|(_, found)| is_wanted(found));
     let best = wanted.reduce(|best, other| if other.0 <= best.0 { other } else { best });
-    best.map(|(_, raw)| raw)
-}
-
-/// Every value that a path may mean, in the order of the text.
-fn collect<'a>(
-    path: &[Segment],
-    raw: &'a str,
-    deviations: &mut Deviations,
-    found: &mut Vec<(Deviations, &'a str)>,
-) {
-    let Some((step, rest)) = path.split_first() else {
-        found.push((deviations.clone(), raw));
-        return;
-    };
-    let values: Vec<_> = match step {
-        Segment::Key(key) => members(raw)
-            .into_iter()
-            .filter(|(name, _)| eq_folded(name, key))
-            .map(|(name, value)| (*name != **key, value))
-            .collect(),
-        Segment::Index(index) => {
-            let item = items(raw).get(*index).copied();
-            item.map(|item| (false, item)).into_iter().collect()
-        }
-        Segment::Where { key, value } => {
-            let key = Path::of_key(key);
-            let has_text = |item: &&str| {
-                let text = self::value(&key, item);
-                let text = text.and_then(|raw| serde_json::from_str::<String>(raw).ok());
-                text.is_some_and(|text| text.eq_ignore_ascii_case(value))
-            };
-            let item = items(raw).into_iter().take(MAX_ELEMENTS).find(has_text);
-            item.map(|item| (false, item)).into_iter().collect()
-        }
-    };
-    for (deviates, value) in values {
-        deviations.push(deviates);
-        collect(rest, value, deviations, found);
-        deviations.pop();
-    }
-}
-
-/// The elements of a list.
-fn items(raw: &str) -> Vec<&str> {
-    let items: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
-    items.into_iter().map(RawValue::get).collect()
-}
-
-/// The keys of an object and their values, in the order of the text.
-fn members(raw: &str) -> Vec<(String, &str)> {
-    let members: Members<'_> = serde_json::from_str(raw).unwrap_or_default();
-    members.0
+    best.map(|(_, found)| *found)
 }
 
 #[derive(Default)]
