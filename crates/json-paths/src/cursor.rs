@@ -11,10 +11,12 @@ use crate::items;
 use crate::node::Node;
 use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory, NO_NODE, Separator};
+use crate::root::Root;
 use crate::rows::{ListRows, MAX_ELEMENTS, RowMut, Span};
 use crate::scan::{Broken, Scanner};
 use crate::scratch::Parts;
 use crate::selector::Selector;
+use crate::slot::List;
 
 /// Walks one JSON text.
 ///
@@ -22,10 +24,19 @@ use crate::selector::Selector;
 ///
 /// When the walk rejects the text: see the guarantees of the crate.
 #[inline]
-pub(crate) fn walk<'a>(paths: &Paths, text: &'a str, memory: Memory) -> Result<Found<'a>, Broken> {
-    let mut found = Found::new(text, paths, memory);
+pub(crate) fn walk<'a>(
+    paths: &Paths,
+    root: Root,
+    text: &'a str,
+    memory: Memory,
+) -> Result<Found<'a>, Broken> {
+    let mut found = Found::new(text, paths, root, memory);
     let mut cursor = Cursor::of_text(&mut found, paths);
-    let end = cursor.value::<EXACT>(Scanner::new(text).token(), 0)?;
+    let start = Scanner::new(text).token();
+    let end = match root {
+        Root::Object => cursor.value::<EXACT>(start, 0)?,
+        Root::List(list) => cursor.list_alone(start, list)?,
+    };
     #[cfg(any(test, feature = "fault-injection"))]
     fault::fail_if_told(memory)?;
     match end.token().rest() {
@@ -114,10 +125,25 @@ impl<'p, 'm> Cursor<'p, 'm> {
     ) -> Result<Scanner<'a>, Broken> {
         let node = &self.paths.nodes[at];
         match start.byte() {
+            b'{' if node.reads_items() => self.object_as_list::<E>(start, at),
             b'{' if !node.keys.is_empty() => self.object::<E>(start, at),
-            b'[' if node.reads_lists() => self.list::<E>(start, node),
+            b'[' if node.reads_items() => self.list::<E>(start, node),
             _ => start.value(),
         }
+    }
+
+    /// Reads an object where a list is looked for: by its keys, and as a list.
+    #[cold]
+    fn object_as_list<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        at: usize,
+    ) -> Result<Scanner<'a>, Broken> {
+        let node = &self.paths.nodes[at];
+        if !node.keys.is_empty() {
+            self.object::<E>(start, at)?;
+        }
+        self.list::<E>(start, node)
     }
 
     /// Notes the value between two positions, for its node and for those of other spellings.
@@ -185,10 +211,10 @@ impl<'p, 'm> Cursor<'p, 'm> {
         Ok(())
     }
 
-    /// Notes a value that is not a list, where one is looked for.
+    /// Notes a value that is neither a list nor read as one, where one is looked for.
     pub(crate) fn note_for_list(&mut self, node: &Node, start: Scanner<'_>) {
         if let Some(list) = node.list
-            && !matches!(start.byte(), b'[' | b'n')
+            && !matches!(start.byte(), b'[' | b'{' | b'n')
         {
             self.lists[list.0].note_other_value(self.deviation);
         }
@@ -250,13 +276,34 @@ impl<'p, 'm> Cursor<'p, 'm> {
             end = Some(self.selected::<E>(start, selector, *child)?);
         }
         if let Some(list) = node.list {
-            let memory = self.prediction.memory();
-            let (paths, rows) = (&self.paths.lists[list.0].0, &mut self.lists[list.0]);
-            if rows.start(paths, memory, self.deviation) {
-                end = Some(elements(rows, paths, start, self.length)?);
-            }
+            end = self.elements(start, list)?.or(end);
         }
         end.map_or_else(|| start.value(), Ok)
+    }
+
+    /// Reads a text that is a list.
+    #[cold]
+    fn list_alone<'a>(&mut self, start: Scanner<'a>, list: List) -> Result<Scanner<'a>, Broken> {
+        let end = match start.byte() {
+            b'[' | b'{' => self.elements(start, list)?,
+            _ => None,
+        };
+        end.map_or_else(|| start.value(), Ok)
+    }
+
+    /// Reads the elements of a list, unless one that deviates less was read before.
+    fn elements<'a>(
+        &mut self,
+        start: Scanner<'a>,
+        list: List,
+    ) -> Result<Option<Scanner<'a>>, Broken> {
+        let memory = self.prediction.memory();
+        let (paths, rows) = (&self.paths.lists[list.0].0, &mut self.lists[list.0]);
+        if rows.start(paths, memory, self.deviation) {
+            elements(rows, paths, start, self.length).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     fn indexes<'a, const E: IsExact>(

@@ -65,6 +65,7 @@ mod read;
 mod readings;
 #[cfg(any(test, fuzzing))]
 mod reference;
+mod root;
 mod rows;
 mod scan;
 mod scratch;

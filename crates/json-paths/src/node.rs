@@ -83,9 +83,9 @@ fn add(nodes: &mut Vec<Node>) -> usize {
 }
 
 impl Node {
-    /// Whether paths lead into a list.
+    /// Whether paths lead into a list, or into an object that is read as one.
     #[inline]
-    pub(crate) fn reads_lists(&self) -> bool {
+    pub(crate) fn reads_items(&self) -> bool {
         self.list.is_some() || !self.indexes.is_empty() || !self.selectors.is_empty()
     }
 

@@ -108,7 +108,15 @@ impl Path {
         }
     }
 
-    /// The steps, from the outermost on; at least one.
+    /// The path from an element of a list to itself.
+    pub(crate) fn of_element() -> Self {
+        Self {
+            segments: Vec::new(),
+            written: "".into(),
+        }
+    }
+
+    /// The steps, from the outermost on. Every parsed path has at least one.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }

@@ -137,6 +137,12 @@ impl ElementPaths {
         self.0.slot(path)
     }
 
+    /// The slot of the element itself, whatever it is: for lists of numbers or text, which have nothing to look up inside.
+    /// Its [`path`](Self::path) has no steps and is written as empty text.
+    pub fn element_slot(&mut self) -> Slot {
+        self.0.slot(&Path::of_element())
+    }
+
     /// The path of a slot, from the element on.
     ///
     /// # Panics

@@ -3,10 +3,12 @@
 use crate::cursor::walk;
 use crate::fallback;
 use crate::found::Found;
+use crate::path::Path;
 use crate::paths::Paths;
 use crate::prediction::Memory;
-use crate::reference::Parsed;
-use crate::scan::{Broken, is_object};
+use crate::reference::{ListValue, Parsed};
+use crate::root::Root;
+use crate::scan::Broken;
 use crate::slot::{List, Slot};
 
 /// What one reading found: paths with their raw values, and how long each list is.
@@ -31,29 +33,44 @@ impl Paths {
     /// Reads texts in every way. All texts are first read in sequence, because the other ways discard what the thread has
     /// learned.
     pub fn readings(&self, texts: &[&str]) -> Readings {
+        self.readings_as(Root::Object, texts)
+    }
+
+    /// Reads texts that are lists in every way.
+    pub fn readings_of_list(&self, list: List, texts: &[&str]) -> Readings {
+        self.readings_as(Root::List(list), texts)
+    }
+
+    fn readings_as(&self, root: Root, texts: &[&str]) -> Readings {
         let before = self.fallback_reads();
-        let in_sequence = texts.iter().map(|text| self.read(text).ok());
-        let in_sequence = in_sequence.map(|found| found.map(|found| found.seen(self)));
+        let in_sequence = texts.iter().map(|text| {
+            let found = match root {
+                Root::Object => self.read(text),
+                Root::List(list) => self.read_list(list, text),
+            };
+            Some(found.ok()?.seen(self))
+        });
         let in_sequence = in_sequence.collect();
         let fallback_reads = self.fallback_reads() - before;
-        let object = |found: Result<Found<'_>, Broken>| {
+        let seen = |found: Result<Found<'_>, Broken>| {
             let found = found.ok()?;
-            is_object(found.text()).then(|| found.seen(self))
+            root.check(found.text()).ok()?;
+            Some(found.seen(self))
         };
-        let stateless = texts
+        let by_serde_json: Vec<_> = texts
             .iter()
-            .map(|text| object(walk(self, text, Memory::Off)));
-        let by_serde_json = texts
-            .iter()
-            .map(|text| object(fallback::by_serde_json(self, text)))
-            .collect::<Vec<_>>();
+            .map(|text| seen(fallback::by_serde_json(self, root, text)))
+            .collect();
         Readings {
             in_sequence,
-            stateless: stateless.collect(),
+            stateless: texts
+                .iter()
+                .map(|text| seen(walk(self, root, text, Memory::Off)))
+                .collect(),
             by_reference: texts
                 .iter()
                 .zip(&by_serde_json)
-                .map(|(text, read)| read.is_some().then(|| self.seen_by_reference(text)))
+                .map(|(text, read)| read.is_some().then(|| self.seen_by_reference(root, text)))
                 .collect(),
             by_serde_json,
             fallback_reads,
@@ -78,12 +95,19 @@ impl Found<'_> {
 }
 
 impl Paths {
-    /// What a reading must find in a text that is a JSON object.
-    fn seen_by_reference(&self, text: &str) -> Seen {
-        let text = Parsed::new(text);
-        let mut seen = values(self, "", |slot| text.value(self.path(slot)));
+    /// What a reading must find in a text.
+    fn seen_by_reference(&self, root: Root, text: &str) -> Seen {
+        let text = Parsed::new(text.trim_matches([' ', '\n', '\t', '\r']));
+        let mut seen = match root {
+            Root::Object => values(self, "", |slot| text.value(self.path(slot))),
+            Root::List(_) => Seen::new(),
+        };
         for list in (0..self.lists.len()).map(List) {
-            let found = text.list(self.list_path(list));
+            let found = match root {
+                Root::Object => text.list(self.list_path(list)),
+                Root::List(only) if only == list => text.list(&Path::of_element()),
+                Root::List(_) => ListValue::default(),
+            };
             let rows = (found.elements.len(), found.is_cut);
             seen.push(about_list(list, rows, found.is_not_a_list));
             for (row, element) in found.elements.iter().enumerate() {

@@ -20,7 +20,7 @@ pub(crate) struct Parsed<'a> {
 }
 
 /// A list as it must be found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ListValue<'p, 'a> {
     pub(crate) elements: Vec<&'p Parsed<'a>>,
     pub(crate) is_cut: bool,
@@ -59,7 +59,7 @@ impl<'a> Parsed<'a> {
     }
 
     fn is_list(&self) -> bool {
-        self.raw.starts_with('[')
+        self.raw.starts_with(['[', '{'])
     }
 
     /// Every value that a path may mean, in the order of the text.
@@ -108,15 +108,25 @@ impl<'a> Parsed<'a> {
         }
     }
 
-    /// The elements of a list.
+    /// The elements of a list, or of an object that is read as one.
     fn items(&self) -> &[Self] {
         self.items.get_or_init(|| {
+            let is_number = |key: &str| key.bytes().all(|c| c.is_ascii_digit()) && key != "";
+            if self.raw.starts_with('{') {
+                let members = self.members();
+                if members.first().is_some_and(|(key, _)| !is_number(key)) {
+                    return vec![Self::new(self.raw)];
+                }
+                let items = members.iter().filter(|(key, _)| is_number(key));
+                return items.map(|(_, value)| Self::new(value.raw)).collect();
+            }
             let items: Vec<&RawValue> = serde_json::from_str(self.raw).unwrap_or_default();
             items.into_iter().map(|raw| Self::new(raw.get())).collect()
         })
     }
 
-    /// The keys of an object and their values, in the order of the text.
+    /// The keys of an object and their values, in the order of the text. A key that is not valid text has an empty name;
+    /// where a path leads to a key of the object, readers reject such a text.
     fn members(&self) -> &[(String, Self)] {
         self.members.get_or_init(|| {
             let members: Members<'a> = serde_json::from_str(self.raw).unwrap_or_default();
@@ -156,7 +166,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let key = serde_json::from_str(key.get()).unwrap_or_default();
             members.push((key, value.get()));
         }
         Ok(Members(members))

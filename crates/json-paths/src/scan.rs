@@ -300,11 +300,6 @@ impl Nesting {
     }
 }
 
-/// Whether a text that is JSON is an object.
-pub(crate) fn is_object(text: &str) -> bool {
-    Scanner::new(text).token().byte() == b'{'
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

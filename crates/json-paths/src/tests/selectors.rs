@@ -34,6 +34,14 @@ fn the_first_element_with_the_text_at_the_key_is_selected() {
             r#"{"externalIds":[{"type":"e-mail","id":1},{"type":"emails","id":2}]}"#,
             some(["", "", ""]),
         ),
+        (
+            r#"{"externalIds":{"id":1,"type":"email"}}"#,
+            some(["1", "", r#"{"id":1,"type":"email"}"#]),
+        ),
+        (
+            r#"{"externalIds":{"0":{"id":1,"type":"phone"},"1":{"type":"email"}}}"#,
+            some(["", "1", r#"{"type":"email"}"#]),
+        ),
         (r#"{"externalIds":"email"}"#, some(["", "", ""])),
         (r#"{"externalIds":[]}"#, some(["", "", ""])),
     ] {
@@ -78,7 +86,14 @@ fn selectors_and_indexes_and_elements_of_one_list_work_together() {
     let found = paths.read(text).expect("JSON");
     assert_eq!(
         slots.map(|slot| found.get(slot)),
-        [Some("\"p\""), Some("\"c\""), Some("\"c\""), None, None]
+        [
+            Some("\"p\""),
+            Some("\"c\""),
+            Some("\"c\""),
+            None,
+            // A single object is read as a list of one element.
+            Some("2")
+        ]
     );
     let parts: Vec<_> = found
         .elements(list)
@@ -141,7 +156,11 @@ proptest! {
             let entries: Vec<_> = entries.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
             format!("{{{}}}", entries.join(","))
         }).collect();
-        let text = format!("{{\"a\":[{}]}}{}", elements.join(","), " ".repeat(64));
-        agree(&paths, &[&text, &text]);
+        let numbered = elements.iter().enumerate().map(|(number, element)| format!("\"{number}\":{element}"));
+        let numbered = numbered.collect::<Vec<_>>().join(",");
+        for a in [format!("[{}]", elements.join(",")), format!("{{{numbered}}}"), elements.concat()] {
+            let text = format!("{{\"a\":{a}}}{}", " ".repeat(64));
+            agree(&paths, &[&text, &text]);
+        }
     }
 }

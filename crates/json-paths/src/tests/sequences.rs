@@ -49,6 +49,7 @@ fn paths() -> Paths {
     }
     for written in LISTS {
         let (_, items) = paths.list(&path(written));
+        items.element_slot();
         for written in SOUGHT_IN_LISTS {
             items.slot(&path(written));
         }
@@ -95,6 +96,7 @@ fn event() -> Value {
         "c": { "deep": { "deeper": "\u{e9}" } }, "w": false,
         "A": { "B": 1, "a": { "_A": 2 } }, "a_": { "b": 3, "ITEMS": [{ "A": 4 }] }, "Event": 5, "TYPE": 6,
         "i-tems": [{ "-a": 7, "B": [{ "C": 8 }], "b": 9 }],
+        "_a": { "items": { "0": { "b": 1 }, "u": 2, "1": 3 } }, "ITEMS": { "a": 4 },
     })
 }
 
@@ -221,6 +223,7 @@ fn object() -> impl Strategy<Value = Value> {
     let inner = leaf.boxed().prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             3 => entries(inner.clone()),
+            1 => numbered(inner.clone()),
             1 => prop::collection::vec(inner, 0..4).prop_map(Value::Array),
         ]
     });
@@ -255,6 +258,16 @@ fn entries(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> 
     ];
     let keys = Just(keys.to_vec()).prop_shuffle();
     (keys, prop::collection::vec(value, 0..9)).prop_map(|(keys, values)| {
+        let keys = keys.into_iter().map(str::to_owned);
+        Value::Object(keys.zip(values).collect())
+    })
+}
+
+/// An object that is a list, as PHP writes it, or almost.
+fn numbered(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    let keys = ["0", "1", "17", "a", "007", "B"];
+    let keys = prop::sample::subsequence(keys.to_vec(), 0..=6);
+    (keys, prop::collection::vec(value, 6)).prop_map(|(keys, values)| {
         let keys = keys.into_iter().map(str::to_owned);
         Value::Object(keys.zip(values).collect())
     })
