@@ -87,6 +87,7 @@ omissions! {
     NotIos = "not_ios", "only iOS devices have a vendor id";
     NotLimited = "not_limited", "country and state apply only where data use is limited";
     NoCurrency = "no_currency", "an amount has no meaning without a currency";
+    NotJson = "not_json", "the text begins like JSON, but is not";
     NoId = "no_id", "an item without an id is not accepted by Meta";
     NotAQuantity = "not_a_quantity", "it cannot be read as a number of items, so the item is not in `contents`";
     NegativeQuantity = "negative_quantity", "an item with a quantity below zero was returned, not bought; it is omitted";

@@ -152,7 +152,13 @@ impl<'a> Compiler<'a, '_> {
             };
             let list = self.paths.list(&path).0;
             let source = self.item_source(&of_items, &ItemPath::in_list(&path));
-            lists.push(ItemList { list, path, source });
+            let whole = self.paths.slot(&path);
+            lists.push(ItemList {
+                list,
+                path,
+                whole,
+                source,
+            });
         }
         let own = table.own.as_ref().and_then(|own| {
             let path = self.path(&own.path, &place)?;
@@ -191,9 +197,13 @@ impl<'a> Compiler<'a, '_> {
         }
         // The currency of an event that is its own item has a mapping of its own.
         let currency = FIELDS.item_currency.iter().filter(|_| item.is_in_list);
+        let element = item
+            .is_in_list
+            .then(|| self.paths.list(item.start).1.element_slot());
         ItemSource {
             fields: fields.into(),
             kinds,
+            element,
             currency: currency
                 .filter_map(|key| self.slot(key, "item_currency", Some(item)))
                 .collect(),

@@ -3,13 +3,15 @@
 //! Meta accepts an item only with an id and a quantity. An absent quantity is one; a quantity that was given and cannot be read
 //! is never replaced, so its item is not in `contents`, though its id still counts among the ids.
 
-use super::event_writer::{EventWriter, Given, ItemScope, Origin, Scope};
-use super::plan::{FieldPlan, ItemSource, ItemsPlan};
+use super::event_writer::{EventWriter, Given, Input, ItemScope, Origin, Scope};
+use super::plan::{FieldPlan, ItemList, ItemSource, ItemsPlan};
 use super::trace::Trace;
 use super::{json, value};
+use crate::json_text;
 use crate::omitted::Omitted;
-use crate::payload::ParameterId;
 use crate::payload::rule::rule;
+use crate::payload::{Kind, ParameterId};
+use json_paths::Slot;
 use std::ops::Range;
 
 /// What explanations call the items.
@@ -17,7 +19,7 @@ const CONTENTS: &str = "custom_data.contents[]";
 
 /// What other parameters are computed from.
 #[derive(Debug, Default)]
-pub(super) struct Items<'a> {
+pub(super) struct Items {
     pub(super) ids: Vec<ItemId>,
     /// The sum of all quantities; `None` where one of them cannot be read.
     pub(super) quantity: Option<u64>,
@@ -27,7 +29,7 @@ pub(super) struct Items<'a> {
     pub(super) kind: CatalogKind,
     /// Whether an item has a price.
     pub(super) has_price: bool,
-    pub(super) currency: ItemCurrency<'a>,
+    pub(super) currency: ItemCurrency,
 }
 
 /// The id of an item, as JSON.
@@ -66,20 +68,23 @@ impl CatalogKind {
 
 /// The currency that the items of an event name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum ItemCurrency<'a> {
+pub(super) enum ItemCurrency {
     #[default]
     Absent,
-    /// All that name one name this one, a JSON value of the event.
-    One(&'a str),
-    Conflicting,
+    /// All that name one name this one.
+    One(&'static str),
+    /// Some cannot be read, or they differ.
+    Unusable(Omitted),
 }
 
-impl<'a> ItemCurrency<'a> {
-    fn add(&mut self, raw: &'a str) {
-        *self = match *self {
-            Self::Absent => Self::One(raw),
-            Self::One(known) if known == raw => Self::One(raw),
-            _ => Self::Conflicting,
+impl ItemCurrency {
+    fn add(&mut self, code: Result<&'static str, Omitted>) {
+        *self = match (*self, code) {
+            (Self::Absent, Ok(code)) => Self::One(code),
+            (Self::Absent, Err(why)) => Self::Unusable(why),
+            (Self::One(known), Ok(code)) if known == code => Self::One(code),
+            (Self::One(_), _) => Self::Unusable(Omitted::ConflictingCurrencies),
+            (Self::Unusable(why), _) => Self::Unusable(why),
         };
     }
 }
@@ -91,9 +96,9 @@ enum Quantity {
     Negative,
 }
 
-impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
+impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Writes `contents` from the first list that has an item with an id, else from the event's own item.
-    pub(super) fn contents(&mut self, plan: &'e ItemsPlan) -> Items<'a> {
+    pub(super) fn contents(&mut self, plan: &'e ItemsPlan) -> Items {
         let mark = self.out.len();
         self.append("\"contents\":[");
         let start = self.out.len();
@@ -103,23 +108,10 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         };
         let found = self.input.found;
         for list in &plan.lists {
-            let path = &list.path;
-            let (rows, is_cut) = found.rows(list.list);
             if found.is_not_a_list(list.list) {
-                self.items_omitted(|| path.to_string(), Omitted::WrongType);
-            }
-            for row in 0..rows {
-                let item = ItemScope {
-                    list: list.list,
-                    path,
-                    row,
-                };
-                self.scope = Scope::of_item(found, item);
-                self.item(&list.source, &mut items);
-            }
-            self.scope = Scope::of_event(found);
-            if is_cut {
-                self.items_omitted(|| path.to_string(), Omitted::TooMany);
+                self.items_of_text(list, &mut items);
+            } else {
+                self.items_of_list(list, &mut items);
             }
             if !items.ids.is_empty() {
                 break;
@@ -142,12 +134,65 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         items
     }
 
+    /// Writes the items of a list.
+    fn items_of_list(&mut self, list: &'e ItemList, items: &mut Items) {
+        let found = self.input.found;
+        let (rows, is_cut) = found.rows(list.list);
+        for row in 0..rows {
+            let item = ItemScope {
+                list: list.list,
+                path: &list.path,
+                row,
+            };
+            self.scope = Scope::of_item(found, item);
+            self.item(&list.source, items);
+        }
+        self.scope = Scope::of_event(found);
+        if is_cut {
+            self.items_omitted(|| list.path.to_string(), Omitted::TooMany);
+        }
+    }
+
+    /// Writes the items of a list that the event has as JSON text.
+    #[cold]
+    fn items_of_text(&mut self, list: &'e ItemList, items: &mut Items) {
+        let text = self.get(list.whole).map(json_text::text_as_written);
+        let Some(Ok(text)) = text.filter(|text| {
+            let is_json = |text: &str| text.trim_start().starts_with(['[', '{']);
+            text.as_ref().is_ok_and(|text| is_json(text))
+        }) else {
+            return self.items_omitted(|| list.path.to_string(), Omitted::WrongType);
+        };
+        let Ok(found) = self.input.paths.read_list(list.list, &text) else {
+            return self.items_omitted(|| list.path.to_string(), Omitted::NotJson);
+        };
+        let mut inner = EventWriter {
+            input: Input {
+                found: &found,
+                ..self.input
+            },
+            scope: Scope::of_event(&found),
+            out: std::mem::take(&mut self.out),
+            scratch: std::mem::take(&mut self.scratch),
+            facts: std::mem::take(&mut self.facts),
+            trace: &mut *self.trace,
+        };
+        inner.items_of_list(list, items);
+        let EventWriter {
+            out,
+            scratch,
+            facts,
+            ..
+        } = inner;
+        (self.out, self.scratch, self.facts) = (out, scratch, facts);
+    }
+
     fn items_omitted(&mut self, from: impl FnOnce() -> String, why: Omitted) {
         self.trace.omitted(|| CONTENTS.to_owned(), from, why);
     }
 
     /// Writes the item of the current scope, unless Meta would not accept it.
-    fn item(&mut self, source: &'e ItemSource, items: &mut Items<'a>) {
+    fn item(&mut self, source: &'e ItemSource, items: &mut Items) {
         let mark = self.out.len();
         json::comma(&mut self.out);
         self.out.push(b'{');
@@ -175,10 +220,11 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         }
         for slot in &source.currency {
             if let Some(raw) = self.get(*slot) {
-                items.currency.add(raw);
+                items.currency.add(value::currency(raw));
                 break;
             }
         }
+        let id = id.or_else(|| self.bare_id(source.element?));
         let Some((id, origin)) = id else {
             self.out.truncate(mark);
             return self.item_omitted(Omitted::NoId);
@@ -205,6 +251,29 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             }
         }
         items.kind.add(source.kind_of(origin));
+    }
+
+    /// Writes the id of an item that is nothing but its id.
+    fn bare_id(&mut self, element: Slot) -> Option<(Range<usize>, Origin)> {
+        let raw = self.get(element)?;
+        let mark = self.out.len();
+        json::comma(&mut self.out);
+        self.append("\"id\":");
+        let value = self.out.len();
+        if let Err(why) = value::append(Kind::Id, raw, &mut self.out) {
+            self.out.truncate(mark);
+            if !raw.starts_with('{') {
+                self.item_omitted(why);
+            }
+            return None;
+        }
+        let (scope, paths, origin) = (self.scope, self.input.paths, Origin::Slot(element));
+        self.trace.sent(
+            || scope.item_name("id"),
+            || scope.describe(paths, origin),
+            rule(Kind::Id),
+        );
+        Some((value..self.out.len(), origin))
     }
 
     /// Writes how many there are of the item.

@@ -24,7 +24,7 @@ enum Currency<'e> {
     Default(&'static str, &'e FieldPlan),
 }
 
-impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
+impl<'e, T: Trace> EventWriter<'e, '_, T> {
     pub(super) fn custom_data(&mut self) {
         let mark = self.out.len();
         self.append(",\"custom_data\":{");
@@ -86,7 +86,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
 
     /// Writes the currency that the event names, or that its items name. The configured default is written later, and only
     /// beside an amount.
-    fn currency(&mut self, field: &'e FieldPlan, items: &Items<'a>) -> Currency<'e> {
+    fn currency(&mut self, field: &'e FieldPlan, items: &Items) -> Currency<'e> {
         let mark = self.out.len();
         let given = match self.plain(field) {
             Given::Absent => self.currency_of_items(field, items),
@@ -114,25 +114,17 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// Writes the currency that all items name.
-    fn currency_of_items(&mut self, field: &FieldPlan, items: &Items<'a>) -> Given<()> {
+    fn currency_of_items(&mut self, field: &FieldPlan, items: &Items) -> Given<()> {
         let origin = Origin::Derived("the items");
-        let raw = match items.currency {
-            ItemCurrency::Absent => return Given::Absent,
-            ItemCurrency::One(raw) => raw,
-            ItemCurrency::Conflicting => {
-                self.omitted(field, origin, Omitted::ConflictingCurrencies);
-                return Given::Unreadable;
-            }
-        };
-        let mark = self.out.len();
-        self.key(field);
-        match value::append(field.kind, raw, &mut self.out) {
-            Ok(()) => {
+        match items.currency {
+            ItemCurrency::Absent => Given::Absent,
+            ItemCurrency::One(code) => {
+                self.key(field);
+                json::plain_text(code, &mut self.out);
                 self.sent(field, origin, rule(field.kind));
                 Given::Read((), origin)
             }
-            Err(why) => {
-                self.out.truncate(mark);
+            ItemCurrency::Unusable(why) => {
                 self.omitted(field, origin, why);
                 Given::Unreadable
             }
@@ -145,13 +137,13 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// The price and the quantity of the event's only item.
-    fn only_price(&self, items: &Items<'a>) -> Option<(f64, u64)> {
+    fn only_price(&self, items: &Items) -> Option<(f64, u64)> {
         let (price, quantity) = items.only.clone().filter(|_| items.ids.len() == 1)?;
         Some((self.written(price).parse().ok()?, quantity))
     }
 
     /// Writes the value, which is omitted without a currency.
-    fn amount(&mut self, field: &'e FieldPlan, items: &Items<'a>, currency: &Currency<'e>) {
+    fn amount(&mut self, field: &'e FieldPlan, items: &Items, currency: &Currency<'e>) {
         let mark = self.out.len();
         let given = self.plain(field);
         match given {
@@ -179,7 +171,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// Writes an amount and its currency as one text.
-    fn price(&mut self, field: &'e FieldPlan, items: &Items<'a>, currency: &Currency<'e>) {
+    fn price(&mut self, field: &'e FieldPlan, items: &Items, currency: &Currency<'e>) {
         let amount = match self.first(field, value::money) {
             Given::Read(amount, origin) => Some((amount.into_owned(), origin)),
             Given::Unreadable => return,
@@ -204,7 +196,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// Writes a value that is computed from the items, if it can be.
-    fn derived(&mut self, field: &FieldPlan, items: &Items<'a>) {
+    fn derived(&mut self, field: &FieldPlan, items: &Items) {
         let mark = self.out.len();
         self.key(field);
         let value = self.out.len();
@@ -250,7 +242,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// Writes the ids of all items as a list.
-    fn ids(&mut self, items: &Items<'a>) {
+    fn ids(&mut self, items: &Items) {
         self.out.push(b'[');
         for id in &items.ids {
             json::comma(&mut self.out);

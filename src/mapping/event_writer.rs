@@ -108,13 +108,21 @@ impl<'e, 'a> Scope<'e, 'a> {
         field.name.replace("[]", &format!("[{row}]"))
     }
 
+    /// The name of a parameter of the item.
+    pub(super) fn item_name(self, key: &str) -> String {
+        let row = self.item.map_or(0, |item| item.row);
+        format!("custom_data.contents[{row}].{key}")
+    }
+
     /// The origin of a value, for people.
-    fn describe(self, paths: &Paths, origin: Origin) -> String {
+    pub(super) fn describe(self, paths: &Paths, origin: Origin) -> String {
         match (origin, self.item) {
             (Origin::Slot(slot), None) => paths.path(slot).to_string(),
             (Origin::Slot(slot), Some(ItemScope { list, path, row })) => {
-                let within = paths.of_list(list).path(slot);
-                format!("{path}[{row}].{within}")
+                match paths.of_list(list).path(slot).to_string() {
+                    within if within.is_empty() => format!("{path}[{row}]"),
+                    within => format!("{path}[{row}].{within}"),
+                }
             }
             (Origin::Constant, _) => "(constant)".to_owned(),
             (Origin::Default, _) => "(default)".to_owned(),

@@ -191,6 +191,8 @@ pub(crate) struct ItemsPlan {
 pub(crate) struct ItemList {
     pub(crate) list: List,
     pub(crate) path: Path,
+    /// The value at the path, whatever it is.
+    pub(crate) whole: Slot,
     pub(crate) source: ItemSource,
 }
 
@@ -200,6 +202,8 @@ pub(crate) struct ItemSource {
     pub(crate) fields: Fields,
     /// The kinds of catalogs that the keys of ids name, as values of `content_type`.
     pub(crate) kinds: Vec<(Slot, &'static str)>,
+    /// The element itself, for items that are nothing but their id.
+    pub(crate) element: Option<Slot>,
     /// Where an item names a currency.
     pub(crate) currency: Vec<Slot>,
 }

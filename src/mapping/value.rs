@@ -11,7 +11,7 @@ mod number;
 mod time;
 
 pub(super) use code::{boolean, one_of, position_of};
-pub(super) use money::money;
+pub(super) use money::{currency, money};
 pub(super) use number::{integer, quantity};
 pub(super) use time::time_ms;
 
