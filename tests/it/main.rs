@@ -10,6 +10,7 @@ mod presets;
 mod property;
 mod reference;
 mod registry;
+mod senders;
 mod styles;
 
 use meta_conversions as _;

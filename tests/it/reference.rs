@@ -141,6 +141,7 @@ async fn the_mapping_page_is_what_the_code_says() {
     assert_eq!(shown, rows.len(), "a section of the reference has no table");
     page += &standard_events(&rows).await;
     page += &consent().await;
+    page += &crate::senders::table().await;
     assert_file("MAPPING.md", &page);
 }
 
