@@ -25,6 +25,7 @@ mod user_data;
 mod value;
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
+use crate::integrations::Integrations;
 use crate::json_text;
 use crate::preset::Preset;
 use crate::reason;
@@ -48,6 +49,7 @@ pub(crate) struct Mapping {
     paths: Paths,
     plans: Plans,
     consent: Consent,
+    integrations: Integrations,
     event_type: Slot,
     event_name: Slot,
     rules: Rules,
@@ -64,11 +66,20 @@ impl Mapping {
         overrides: &Overrides<'_>,
         categories: &[ConsentCategory],
         consent: &ConsentOptions,
+        integration_names: &[String],
         rules: Rules,
     ) -> Result<Self, Vec<Problem>> {
         let mut paths = Paths::default();
-        let plans = compile::compile(preset, overrides, &mut paths)?;
+        let plans = compile::compile(preset, overrides, &mut paths);
         let consent = Consent::compile(categories, consent, &mut paths);
+        let (plans, consent) = match (plans, consent) {
+            (Ok(plans), Ok(consent)) => (plans, consent),
+            (plans, consent) => {
+                let problems = [plans.err(), consent.err()];
+                return Err(problems.into_iter().flatten().flatten().collect());
+            }
+        };
+        let integrations = Integrations::compile(integration_names, &mut paths);
         let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
         let (Ok(event_type), Ok(event_name)) = (slot("type"), slot("event")) else {
             return Err(Vec::new());
@@ -77,6 +88,7 @@ impl Mapping {
             paths,
             plans,
             consent,
+            integrations,
             event_type,
             event_name,
             rules,
@@ -104,6 +116,7 @@ impl Mapping {
         let mut scratch = Scratch::take();
         let (plan, own_name) = self.plan(&found, &mut scratch.value)?;
         self.consent.check(&found).map_err(Unsent::Filtered)?;
+        self.integrations.check(&found).map_err(Unsent::Filtered)?;
         let name = plan.meta_name.as_deref().unwrap_or(&own_name);
         let mut writer = EventWriter {
             input: Input {
