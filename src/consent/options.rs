@@ -84,7 +84,7 @@ pub(crate) enum ConsentPaths {
 
 impl Default for ConsentPaths {
     fn default() -> Self {
-        Self::Any(PathList::Several(Vec::new()))
+        Self::Any(PathList::default())
     }
 }
 
@@ -96,6 +96,12 @@ pub(crate) enum PathList {
     One(String),
     /// Several paths.
     Several(Vec<String>),
+}
+
+impl Default for PathList {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
 }
 
 impl PathList {
@@ -112,15 +118,15 @@ impl PathList {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PathsByCategory {
     /// Where consent to conveniences is.
-    functional: Option<PathList>,
+    functional: PathList,
     /// Where consent to measurement is.
-    analytics: Option<PathList>,
+    analytics: PathList,
     /// Where consent to advertising, retargeting and conversion tracking is. Example: `context.privacy.ads`.
-    marketing: Option<PathList>,
+    marketing: PathList,
     /// The older name of `marketing`.
-    advertising: Option<PathList>,
+    advertising: PathList,
     /// Where consent to content chosen for the person is.
-    personalization: Option<PathList>,
+    personalization: PathList,
 }
 
 /// A value of consent, compared without case, spaces, `_` and `-`.
@@ -157,11 +163,11 @@ impl ConsentOptions {
                     (ConsentCategory::Advertising, &lists.advertising),
                     (ConsentCategory::Personalization, &lists.personalization),
                 ];
-                let given = lists.into_iter().filter_map(|(of, list)| {
+                let named = lists.into_iter().map(|(of, list)| {
                     let option = format!("consent.paths.{}", of.key());
-                    Some((Some(of), option, list.as_ref()?))
+                    (Some(of), option, list)
                 });
-                given.collect()
+                named.collect()
             }
         };
         let paths = lists.into_iter().flat_map(|(of, option, list)| {

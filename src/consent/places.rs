@@ -243,3 +243,25 @@ impl Place {
 pub(super) fn slot_at(written: &str, paths: &mut Paths) -> Option<Slot> {
     Path::parse(written).ok().map(|path| paths.slot(&path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alike::alike;
+    use crate::consent::reader::{
+        CANONICAL, CATEGORIES, DENIED, GRANTED, GRANTED_IDS, PREFERENCES,
+    };
+
+    #[test]
+    fn the_mapping_page_names_every_key_that_is_read() {
+        let page = include_str!("../../MAPPING.md");
+        let words: Vec<_> = page.split(['`', '.', '<', '|', ' ']).collect();
+        let views = [CANONICAL, CATEGORIES, PREFERENCES, GRANTED];
+        let keys = KEYS.iter().chain(&GROUPS).chain(&views);
+        let keys = keys.chain(&GRANTED_IDS).chain(&DENIED);
+        let keys = keys.chain(&google::KEYS).chain(&google::SHORT_KEYS);
+        for key in keys.chain(&google::CONTAINERS) {
+            assert!(words.iter().any(|word| alike(word, key)), "{key}");
+        }
+    }
+}

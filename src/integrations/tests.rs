@@ -171,3 +171,11 @@ fn no_two_names_are_alike() {
         assert!(!others.clone().any(|other| alike(name, other)), "{name}");
     }
 }
+
+#[test]
+fn the_mapping_page_lists_the_names() {
+    let page = include_str!("../../MAPPING.md");
+    for name in NAMES {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
