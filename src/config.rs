@@ -217,9 +217,16 @@ impl Options {
                 .limited_data_use
                 .map(|place| (place.country, place.state)),
         };
-        Mapping::compile(&preset, &overrides, &categories, &self.consent, rules)
-            .map_err(|found| problems.extend(found))
-            .ok()
+        Mapping::compile(
+            &preset,
+            &overrides,
+            &categories,
+            &self.consent,
+            &self.integration_names,
+            rules,
+        )
+        .map_err(|found| problems.extend(found))
+        .ok()
     }
 }
 

@@ -28,6 +28,7 @@ mod user_data;
 mod value;
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
+use crate::integrations::Integrations;
 use crate::json_text;
 use crate::preset::Preset;
 use crate::reason;
@@ -51,6 +52,7 @@ pub(crate) struct Mapping {
     paths: Paths,
     plans: Plans,
     consent: Consent,
+    integrations: Integrations,
     event_type: Slot,
     /// Where an event has its name, in the order in which they are looked at.
     event_names: [Slot; 2],
@@ -68,11 +70,20 @@ impl Mapping {
         overrides: &Overrides<'_>,
         categories: &[ConsentCategory],
         consent: &ConsentOptions,
+        integration_names: &[String],
         rules: Rules,
     ) -> Result<Self, Vec<Problem>> {
         let mut paths = Paths::default();
-        let plans = compile::compile(preset, overrides, &mut paths)?;
+        let plans = compile::compile(preset, overrides, &mut paths);
         let consent = Consent::compile(categories, consent, &mut paths);
+        let (plans, consent) = match (plans, consent) {
+            (Ok(plans), Ok(consent)) => (plans, consent),
+            (plans, consent) => {
+                let problems = [plans.err(), consent.err()];
+                return Err(problems.into_iter().flatten().flatten().collect());
+            }
+        };
+        let integrations = Integrations::compile(integration_names, &mut paths);
         let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
         let (Ok(event_type), Ok(event), Ok(event_name)) =
             (slot("type"), slot("event"), slot("event_name"))
@@ -83,6 +94,7 @@ impl Mapping {
             paths,
             plans,
             consent,
+            integrations,
             event_type,
             event_names: [event, event_name],
             rules,
@@ -113,7 +125,8 @@ impl Mapping {
         let found = self.paths.read_bytes(event.raw())?;
         let mut scratch = Scratch::take();
         let (plan, own_name) = self.plan(&found, &mut scratch.value, label, trace)?;
-        if let Err(reason) = self.consent.check(&found) {
+        let wishes = self.consent.check(&found);
+        if let Err(reason) = wishes.and_then(|()| self.integrations.check(&found)) {
             *label = Some(Arc::clone(&plan.label));
             return Err(Unsent::Filtered(reason));
         }

@@ -2,7 +2,7 @@
 //!
 //! The codes of delivery are in `response/table.rs`.
 
-use json_paths::{Path, ReadError};
+use json_paths::ReadError;
 use pipeline_core::Reason;
 
 macro_rules! reasons {
@@ -14,7 +14,6 @@ macro_rules! reasons {
 }
 
 reasons! {
-    consent = "the visitor did not grant every consent category that the sink requires";
     not_a_conversion = "identify, group and alias calls are not conversions";
     unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
     no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
@@ -33,12 +32,69 @@ reasons! {
     weak_identity = "too little identity for Meta to match; add an e-mail, a phone number, an external id, an IP address or a browser id";
 }
 
+/// A value at this path refuses a category that the sink requires.
+pub(crate) fn consent(at: &str, category: &str) -> Reason {
+    let detail = format!("`{at}` refuses `{category}`, which this sink requires");
+    Reason::new("consent", detail)
+}
+
+/// A list of grants at this path lacks a category that the sink requires.
+pub(crate) fn consent_lacking(at: &str, category: &str) -> Reason {
+    let detail =
+        format!("the grants at `{at}` do not include `{category}`, which this sink requires");
+    Reason::new("consent", detail)
+}
+
+/// Other categories are granted, these ones are not mentioned.
+pub(crate) fn consent_incomplete(categories: &str) -> Reason {
+    let detail = format!("nothing in the event grants `{categories}`, which this sink requires");
+    Reason::new("consent", detail)
+}
+
+/// No place of consent has a value; the places of the options are named first.
+pub(crate) fn consent_absent(own_places: &[&str]) -> Reason {
+    let own: String = own_places.iter().map(|at| format!("`{at}`, ")).collect();
+    Reason::new(
+        "consent_absent",
+        format!(
+            "the event says nothing about consent; looked for at {own}`context.consent`, `context.consentManagement` and the like; \
+             name other places in `consent.paths`, or set `consent.when_absent: allow` if consent is obtained elsewhere"
+        ),
+    )
+}
+
 /// A place of consent has a value, but nothing there can be read as consent to what the sink requires.
-pub(crate) fn consent_unreadable(place: &Path, categories: &str, expected: &str) -> Reason {
+pub(crate) fn consent_unreadable(
+    place: &str,
+    found: &str,
+    categories: &str,
+    expected: &str,
+) -> Reason {
+    let place = if place.is_empty() {
+        "the event".to_owned()
+    } else {
+        format!("`{place}`")
+    };
     Reason::new(
         "consent_unreadable",
         format!(
-            "the value of `{place}` cannot be read as consent to `{categories}`, and may be a refusal; expected {expected}"
+            "what {place} says about `{categories}` cannot be read, and may be a refusal; found {found}; {expected}"
+        ),
+    )
+}
+
+/// The sender does not want the event at this destination, as it says at this path.
+pub(crate) fn integrations(at: &str) -> Reason {
+    let detail = format!("the sender excludes this destination: `{at}`");
+    Reason::new("integrations", detail)
+}
+
+/// What the sender wishes at this path cannot be read.
+pub(crate) fn integrations_unreadable(at: &str) -> Reason {
+    Reason::new(
+        "integrations_unreadable",
+        format!(
+            "the value of `{at}` cannot be read, and may exclude this destination; expected true, false or an object with options"
         ),
     )
 }

@@ -4,6 +4,7 @@
 
 use crate::consent::{ConsentCategory, ConsentOptions};
 use crate::field_mapping::{EventMapping, FieldMappings};
+use crate::integrations;
 use crate::payload::action_source::ActionSource;
 use crate::preset;
 use pipeline_core::SensitiveString;
@@ -39,6 +40,8 @@ pub(super) struct Options {
     pub(super) consent_categories: Option<Vec<ConsentCategory>>,
     /// How consent is read (default: an event without consent information is dropped). Example: `{ when_absent: allow }`.
     pub(super) consent: ConsentOptions,
+    /// The names that mean this sink in the `integrations` object of events, with which senders switch destinations on and off (default: the names under which Segment and RudderStack know Meta's Conversions API and pixel). Example: `[Facebook Conversions API (Actions)]`.
+    pub(super) integration_names: Vec<String>,
     /// What happens to events that the preset does not map: `drop`, or `custom` to send them under their own names (default: `drop`). Example: `custom`.
     pub(super) unmapped_events: UnmappedEvents,
     /// Event mappings that override the preset's, by event name: Meta's name, a table, or `null` to drop the event (default: none). Example: `{ Quote Requested: Lead }`.
@@ -77,6 +80,7 @@ impl Default for Options {
             test_event_code: None,
             consent_categories: None,
             consent: ConsentOptions::default(),
+            integration_names: integrations::NAMES.map(str::to_owned).into(),
             unmapped_events: UnmappedEvents::Drop,
             event_mappings: BTreeMap::new(),
             field_mappings: FieldMappings::new(),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod consent;
 mod coverage;
 mod delivery;
 mod generated;

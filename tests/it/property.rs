@@ -204,7 +204,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Values as they should be, as they often are, and unexpected ones.
-fn any_value() -> impl Strategy<Value = Value> {
+pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -375,130 +375,6 @@ static SINK: LazyLock<Box<dyn Sink>> = LazyLock::new(|| {
     runtime.block_on(build(&json!({ "consent": { "when_absent": "allow" } })))
 });
 
-/// Places where senders put what the visitor agreed to.
-const CONSENT_PLACES: &[&str] = &[
-    "/context/consent",
-    "/context/consentManagement",
-    "/context/consentCategories",
-    "/context/consent_mode",
-    "/consent",
-    "/consentManagement",
-    "/properties/consent",
-    "/properties/consentMode",
-    "/traits/consent",
-    "/context/traits/consent",
-    "/context/traits/consent_management",
-];
-
-/// A sink for which silence is enough, and that knows two codes for what it needs.
-static CONSENT_SINK: LazyLock<Box<dyn Sink>> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let codes = json!({ "C0004": "marketing", "Ads": "advertising", "C0002": "analytics" });
-    runtime.block_on(build(
-        &json!({ "consent": { "when_absent": "allow", "categories": codes } }),
-    ))
-});
-
-/// What consent may look like: known keys and words in any shape, and other things.
-fn any_consent() -> impl Strategy<Value = Value> {
-    let words = [
-        "granted",
-        "denied",
-        "true",
-        "false",
-        "C0004",
-        "C0001",
-        "Ads",
-        "marketing",
-        "",
-        " ",
-    ];
-    let leaf = prop_oneof![
-        4 => any::<bool>().prop_map(Value::from),
-        3 => prop::sample::select(words.to_vec()).prop_map(Value::from),
-        1 => Just(json!(["C0004"])),
-        1 => Just(json!(["C0001", "Ads"])),
-        1 => any_value().prop_filter("not long", |value| value.to_string().len() < 1_000),
-    ];
-    let keys = [
-        "canonical",
-        "marketing",
-        "advertising",
-        "analytics",
-        "categories",
-        "categoryPreferences",
-        "C0004",
-        "Ads",
-        "C0002",
-        "allowedConsentIds",
-        "deniedConsentIds",
-        "provider",
-        "ad_storage",
-        "consent",
-        "consentManagement",
-    ];
-    leaf.prop_recursive(3, 24, 5, move |inner| {
-        prop_oneof![
-            4 => prop::collection::btree_map(prop::sample::select(keys.to_vec()), inner.clone(), 0..5)
-                .prop_map(|entries| json!(entries)),
-            1 => prop::collection::vec(inner, 0..3).prop_map(Value::from),
-        ]
-    })
-}
-
-/// Whether a value says nothing at all.
-fn is_nothing(given: &Value) -> bool {
-    match given {
-        Value::Null => true,
-        Value::String(text) => text.trim().is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(object) => object.is_empty(),
-        _ => false,
-    }
-}
-
-/// Whether a value grants marketing at its place and refuses it nowhere, read in the plainest way.
-fn is_grant(place: &str, given: &Value) -> bool {
-    let codes = ["C0004", "Ads"];
-    match place {
-        "/context/consent" => {
-            let canonical = &given["canonical"]["marketing"];
-            if !canonical.is_null() {
-                return *canonical == true;
-            }
-            let flat = [&given["marketing"], &given["advertising"]];
-            let categories = codes.map(|code| &given["categories"][code]);
-            let refused = |value: &Value| {
-                let word = value.as_str().map(|word| word.trim().to_lowercase());
-                *value == false || word.is_some_and(|word| word == "false" || word == "denied")
-            };
-            let is_good = |value: &&Value| **value == true || value.is_null();
-            let code_granted = categories.contains(&&Value::Bool(true));
-            flat.iter().all(is_good)
-                && (code_granted || categories.iter().all(|value| value.is_null()))
-                && (code_granted || flat.contains(&&Value::Bool(true)))
-                && !codes
-                    .iter()
-                    .any(|code| refused(&given["categoryPreferences"][code]))
-        }
-        "/context/consentManagement" => {
-            let ids = |key: &str| given[key].as_array().cloned().unwrap_or_default();
-            let has_code = |ids: &[Value]| ids.iter().any(|id| codes.iter().any(|code| id == code));
-            let denied = ids("deniedConsentIds");
-            has_code(&ids("allowedConsentIds"))
-                && !has_code(&denied)
-                && denied
-                    .iter()
-                    .all(|id| id.as_str().is_some_and(|id| !id.trim().is_empty()) || id.is_number())
-                && (given["deniedConsentIds"].is_array() || is_nothing(&given["deniedConsentIds"]))
-        }
-        _ => false,
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -525,23 +401,5 @@ proptest! {
         ] {
             prop_assert!(!shown.contains(secret), "{secret} in {shown}");
         }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_is_given_as_consent_and_is_no_grant_is_never_sent(
-        place in prop::sample::select(CONSENT_PLACES), given in any_consent(),
-    ) {
-        let mut source = json!({
-            "event": "Page View", "userId": "u-1", "context": { "traits": {} }, "properties": {}, "traits": {},
-        });
-        let (parent, key) = place.rsplit_once('/').expect("a path");
-        source.pointer_mut(parent).expect("an object")[key] = given.clone();
-        let encoded = CONSENT_SINK.encode(&event(&source));
-        let may_be_sent = is_nothing(&given) || is_grant(place, &given);
-        prop_assert_eq!(matches!(encoded, Encoded::Record(_)), may_be_sent, "{} of {}", outcome(&encoded), source);
     }
 }

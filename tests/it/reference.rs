@@ -6,7 +6,6 @@
 use crate::generated::assert_file;
 use crate::{build, event, outcome, root};
 use meta_conversions::{ParameterReference, SourceReference, reference};
-use pipeline_core::Sink;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -140,7 +139,9 @@ async fn the_mapping_page_is_what_the_code_says() {
     }
     assert_eq!(shown, rows.len(), "a section of the reference has no table");
     page += &standard_events(&rows).await;
-    page += &consent().await;
+    page += CONSENT;
+    page += &crate::consent::table(false).await;
+    page += INTEGRATIONS;
     page += &crate::senders::table().await;
     assert_file("MAPPING.md", &page);
 }
@@ -148,68 +149,65 @@ async fn the_mapping_page_is_what_the_code_says() {
 const CONSENT: &str = "
 ## Consent
 
-An event is sent if every category that the sink requires (`consent_categories`) is granted, and filtered otherwise.
+An event is sent if every category that the sink requires (`consent_categories`, of most presets `[marketing]`) is granted
+somewhere and refused nowhere. Keys, words and codes are compared without case, spaces, `_` and `-`.
 
-* A grant is JSON's `true` at `context.consent.canonical.<category>` or `context.consent.<category>`, or at
-  `context.consent.categories.<code>` for a code of the option `consent.categories`, or such a code in
-  `context.consentManagement.allowedConsentIds`. `advertising` is another name of `marketing`.
-* A refusal is `false`, `\"false\"` or `\"denied\"` there, or a code in `deniedConsentIds`. It overrides every grant, with two
-  exceptions: if `canonical` has a category, only `canonical` counts in `context.consent`; and of several codes in `categories`
-  for one category, one grant is enough. Refusals in these shapes also count at the other places.
-* The other places are `consent`, `consentManagement`, `consentCategories`, `consentMode` and these in snake case; at the top of an
-  event, in `context`, `properties`, `traits` and `context.traits`. Grants are not read there.
-* Unreadable consent at any of these places does not count as missing: the event is filtered as `consent_unreadable`. In
-  `properties` and traits, a grant at `context.consent` is enough, because forms have fields of such names.
+| Shape | Where |
+| --- | --- |
+| `canonical.<category>`, or `<category>` itself; `advertising` is another name of `marketing` | in the consent objects of `context` |
+| `categories.<code>`, or `<code>` itself, for codes that the option `consent.categories` explains | in the consent objects of `context` |
+| `categoryPreferences.<id>`, as Segment writes it, for ids that `consent.categories` explains | in the consent objects of `context` |
+| a list of granted codes: the value itself, `categories`, `granted`, `allowedConsentIds`; a list of denied codes: `denied`, `deniedConsentIds`; names of categories count as codes | in the consent objects of `context`, such as RudderStack's `consentManagement` |
+| `OnetrustActiveGroups` and `OptanonActiveGroups`: granted codes as text, between commas | there, and in the event itself, `context` and `properties` |
+| Google's consent mode: `ad_storage` and, where given, `ad_user_data` for `marketing`; `analytics_storage` for `analytics`; `functionality_storage` for `functional`; `personalization_storage` and `ad_personalization` for `personalization` | wherever consent is looked for; in objects such as `google`, `googleConsent`, `googleConsentMode`, `consentMode`, `gcm` within consent; and in the event itself, `context` and `properties` |
+| Google's short form `gcs` or `x-ga-gcs`: `G1` and a digit each for `ad_storage` and `analytics_storage`, as in `G110` | the same |
+| places of your own | `consent.paths`, with words of their own: `consent.granted_values`, `consent.denied_values` |
+
+* The consent objects of `context` are `consent`, `consentManagement`, `consentCategories` and `consentMode`. At the top of an
+  event, in `properties`, `traits` and `context.traits` objects of these names are read as well, but of their grants only
+  those under Google's keys and OneTrust's count.
+* Words for yes, as text, number or boolean: `true`, `yes`, `1`, `granted`, `grant`, `allowed`, `allow`, `accepted`,
+  `accept`, `opt-in`, `opted-in`, `on`, `given`. Words for no: `false`, `no`, `0`, `denied`, `deny`, `disallowed`,
+  `disallow`, `rejected`, `reject`, `declined`, `decline`, `refused`, `opt-out`, `opted-out`, `off`, `withdrawn`,
+  `revoked`, `none`. Anything else cannot be read.
+* A refusal overrides every grant and `when_absent: allow`. So does a key that is written twice in one object with
+  different answers, and a list of grants without the category, if it is understood: if an option explains a code
+  of the category, or the list contains names of categories. One exception: of several codes in `categories` for one category one
+  grant is enough, because the canonical view is merged from them in that way. In `categoryPreferences` all must be granted.
+* A yes in place of a consent object says nothing about a category and is no grant; a no there is a refusal of everything. At a
+  place that `consent.paths` names, both count. A list there is a list of granted codes, an object there is read like `context.consent`.
+* Consent that cannot be read does not count as missing. In `properties` and traits, a grant elsewhere is enough,
+  because forms have fields of such names.
 * Consent is missing if all these places are absent, `null` or empty. `consent.when_absent` decides what happens then.
+* Of two objects of the same key, such as two of `consent`, the last one counts.
 
-What happens to an event if the sink requires `marketing` and has the option `C0004: marketing`:
+An event that is filtered has one of three reasons: `consent` (a place refuses, or only some of the required categories are granted),
+`consent_absent` (no place says anything), `consent_unreadable` (a place has a value, and nothing there can be read as consent to what is required).
+`pipeline map --explain` says which place it was, and which keys were found there.
 
-| In the event | Without more options | With `when_absent: allow` |
-| --- | --- | --- |
+What happens to an event if the sink requires `marketing`, and `consent.categories` is `{ C0004: marketing, Advertising: marketing }`:
+
 ";
 
-/// Consent in events, one row each.
-const CONSENT_EXAMPLES: &[&str] = &[
-    "{}",
-    r#"{"context":{"consent":{"canonical":{"marketing":true}}}}"#,
-    r#"{"context":{"consent":{"marketing":true}}}"#,
-    r#"{"context":{"consent":{"categories":{"C0001":false,"C0004":true}}}}"#,
-    r#"{"context":{"consentManagement":{"allowedConsentIds":["C0001","C0004"]}}}"#,
-    r#"{"context":{"consentManagement":{"allowedConsentIds":["C0001"],"deniedConsentIds":["C0004"]}}}"#,
-    r#"{"context":{"consentManagement":{"allowedConsentIds":["C0001"],"deniedConsentIds":["C0002"]}}}"#,
-    r#"{"context":{"consent":{"canonical":{"marketing":true},"marketing":false}}}"#,
-    r#"{"context":{"consent":{"marketing":"denied"}}}"#,
-    r#"{"context":{"consent":{"marketing":"granted"}}}"#,
-    r#"{"context":{"consent":{"analytics":true}}}"#,
-    r#"{"context":{"consent":{"categoryPreferences":{"Advertising":false}}}}"#,
-    r#"{"context":{"consent":{"ad_storage":"granted"}}}"#,
-    r#"{"consent":{"marketing":true}}"#,
-    r#"{"properties":{"consent":true}}"#,
-    r#"{"properties":{"consent":true},"context":{"consent":{"marketing":true}}}"#,
-];
+const INTEGRATIONS: &str = "
+## Integrations
 
-/// How consent is read, with a sink's result for each example.
-async fn consent() -> String {
-    let mut section = CONSENT.to_owned();
-    let sink = async |when_absent: &str| {
-        let consent = json!({ "when_absent": when_absent, "categories": { "C0004": "marketing" } });
-        build(&json!({ "consent": consent })).await
-    };
-    let sinks = [sink("drop").await, sink("allow").await];
-    for example in CONSENT_EXAMPLES {
-        let mut source: Value = serde_json::from_str(example).expect("JSON");
-        source["event"] = "Page View".into();
-        source["userId"] = "u-1".into();
-        let cell = |sink: &dyn Sink| {
-            let outcome = outcome(&sink.encode(&event(&source)));
-            let reason = outcome["reason"].as_str();
-            reason.map_or("sent".to_owned(), |reason| format!("`{reason}`"))
-        };
-        let [strict, lenient] = sinks.each_ref().map(|sink| cell(sink.as_ref()));
-        writeln!(section, "| `{example}` | {strict} | {lenient} |").expect("text");
-    }
-    section
-}
+A sender can say for each event which destinations get it: `{\"All\": false, \"Facebook Pixel\": true}`, in `integrations` at the
+top of an event or in `context.integrations`. This is read on top of consent, and an event that is excluded is filtered as
+`integrations`.
+
+* These names mean this sink, unless `integration_names` has others; case, spaces, `_`, `-` and parentheses do not matter:
+  `Facebook Conversions API (Actions)`, `Facebook Conversions API`, `Facebook Conversions`, `Facebook Pixel Server Side`,
+  `Facebook Pixel`, `Facebook CAPI`, `Meta Conversions API (Actions)`, `Meta Conversions API`, `Meta Conversions`,
+  `Meta Pixel`, `Meta CAPI`, `Facebook`, `Meta`. So `Facebook Pixel: false` counts as a wish against Meta.
+* One of the names with `false`, another word for no or `{\"enabled\": false}` excludes the event, whatever else is said.
+* `All` with a no, or a no in place of the object, excludes it, unless one of the names has `true`, another word for yes or an object
+  with options. The words are those of consent.
+* A list names the only destinations: without one of the names or `All` it excludes the event.
+* `null`, an empty object or list, `true`, and other names say nothing.
+* Any other value of `All` or of one of the names cannot be read, and may be such a wish: the event is filtered as
+  `integrations_unreadable`. An unreadable `All` does not matter where one of the names has a yes.
+";
 
 fn read(path: &str) -> Value {
     let text = fs::read_to_string(root().join(path)).expect(path);
