@@ -3,12 +3,16 @@
 mod closing;
 mod coverage;
 mod dead_letters;
+mod events;
 mod grid;
 
 use crate::telemetry::{SinkSnapshot, SinkState};
 pub use closing::closing;
 pub use coverage::coverage;
 pub use dead_letters::dead_letters;
+pub use events::{
+    ARROW, EventBatch, EventCounts, Fate, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES, events,
+};
 use std::time::Duration;
 use tokio::time::Instant;
 
