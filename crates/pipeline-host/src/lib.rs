@@ -23,6 +23,7 @@ mod builder;
 mod concurrency;
 pub mod config;
 pub mod dead_letter;
+mod event_counts;
 mod handle;
 mod intake;
 pub mod replay;

@@ -6,13 +6,14 @@ mod dead_letters;
 mod events;
 mod grid;
 
+pub use crate::event_counts::{
+    ARROW, EventBatch, EventCounts, Fate, Fates, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES,
+};
 use crate::telemetry::{SinkSnapshot, SinkState};
 pub use closing::closing;
 pub use coverage::coverage;
 pub use dead_letters::dead_letters;
-pub use events::{
-    ARROW, EventBatch, EventCounts, Fate, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES, events,
-};
+pub use events::events;
 use std::time::Duration;
 use tokio::time::Instant;
 
