@@ -84,6 +84,11 @@ impl EventBatch {
         }
     }
 
+    /// All events.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(_, _, events)| events).sum()
+    }
+
     /// The counts; a label can come several times.
     pub fn iter(&self) -> impl Iterator<Item = (Option<&Arc<str>>, Fate, u64)> {
         let entries = self.0.iter();

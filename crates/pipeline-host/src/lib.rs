@@ -26,6 +26,8 @@ pub mod dead_letter;
 mod event_counts;
 mod handle;
 mod intake;
+mod letter_log;
+mod missing;
 pub mod replay;
 pub mod report;
 mod runtime;
@@ -33,6 +35,7 @@ mod sink_input;
 mod stop;
 pub mod telemetry;
 pub mod topology;
+mod wording;
 mod worker;
 
 pub use builder::{InvalidPipeline, PipelineBuilder, SinkSettings};

@@ -3,8 +3,8 @@
 //! Invariant: nothing that a sender chose can move the terminal's cursor or push the figures out of sight.
 
 use super::grid::section;
-use super::thousands;
 use crate::event_counts::{EventCounts, Fate, Fates};
+use crate::wording::{plain, thousands};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,12 +70,11 @@ fn fates(fates: &Fates) -> String {
 
 /// A label that cannot move the terminal's cursor and does not push the figures out of sight.
 fn shown(label: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let mut shown: String = label.chars().map(plain).take(MAX_SHOWN_CHARS).collect();
-    if label.chars().nth(MAX_SHOWN_CHARS).is_some() {
-        shown.push('…');
+    let plain = plain(label);
+    match plain.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &plain[..end]),
+        None => plain,
     }
-    shown
 }
 
 #[cfg(test)]
