@@ -2,6 +2,7 @@
 //!
 //! The codes of delivery are in `response/table.rs`.
 
+use crate::payload::action_source::ActionSource;
 use json_paths::{Path, ReadError};
 use pipeline_core::Reason;
 
@@ -19,7 +20,7 @@ reasons! {
     unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
     no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
     event_name_too_long = "the event name has more than 50 characters, which is Meta's limit for custom events";
-    in_future = "the event's time is more than ten minutes in the future; check the sender's clock";
+    in_future = "the event's time is more than ten minutes in the future; check the sender's clock and that of this machine, and set `time_zone` if the times of events have no offset";
     missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
     missing_app_data = "Meta does not accept an app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
@@ -36,6 +37,45 @@ pub(crate) fn consent_unreadable(place: &Path, categories: &str, expected: &str)
         "consent_unreadable",
         format!(
             "the value of `{place}` cannot be read as consent to `{categories}`, and may be a refusal; expected {expected}"
+        ),
+    )
+}
+
+/// An event of a file gives a time that cannot be read.
+pub(crate) fn unreadable_time(place: &Path) -> Reason {
+    Reason::new(
+        "unreadable_time",
+        format!(
+            "the value of `{place}` cannot be read as a time; expected ISO 8601 such as 2026-01-15T12:00:00Z, RFC 2822, or a Unix time"
+        ),
+    )
+}
+
+/// An event says in unknown words where it took place.
+pub(crate) fn unknown_action_source(place: &Path) -> Reason {
+    let allowed = ActionSource::WORDS.join(", ");
+    Reason::new(
+        "unknown_action_source",
+        format!("the value of `{place}` is not a known place; expected one of {allowed}"),
+    )
+}
+
+/// An event asks for its data to be used less, in unknown words.
+pub(crate) fn unreadable_privacy_wish(place: &Path, expected: &str) -> Reason {
+    Reason::new(
+        "unreadable_privacy_wish",
+        format!(
+            "the value of `{place}` cannot be read, and may be a wish about privacy; expected {expected}"
+        ),
+    )
+}
+
+/// An app event says in unknown words whether tracking is allowed.
+pub(crate) fn unreadable_tracking(place: &Path) -> Reason {
+    Reason::new(
+        "unreadable_tracking",
+        format!(
+            "the value of `{place}` cannot be read, and may be a refusal of tracking; expected true or false, or Apple's answer in its words or as its number from 0 to 3"
         ),
     )
 }

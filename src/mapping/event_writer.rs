@@ -12,7 +12,7 @@ use crate::payload::action_source::ActionSource;
 use crate::validate::Facts;
 use json_paths::Path;
 use json_paths::{Found, List, ObjectView, Paths, Slot};
-use pipeline_core::Event;
+use pipeline_core::{Event, Reason};
 
 /// What a server event is written from.
 #[derive(Clone, Copy)]
@@ -109,7 +109,7 @@ impl<'e, 'a> Scope<'e, 'a> {
     }
 
     /// The origin of a value, for people.
-    fn describe(self, paths: &Paths, origin: Origin) -> String {
+    pub(super) fn describe(self, paths: &Paths, origin: Origin) -> String {
         match (origin, self.item) {
             (Origin::Slot(slot), None) => paths.path(slot).to_string(),
             (Origin::Slot(slot), Some(ItemScope { list, path, row })) => {
@@ -181,6 +181,28 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             }
         }
         given
+    }
+
+    /// The values of a field, each with its slot.
+    pub(super) fn values(
+        &self,
+        field: &'e FieldPlan,
+    ) -> impl Iterator<Item = (Slot, &'a str)> + use<'e, 'a, T> {
+        let cells = self.scope.cells;
+        let slots = field.slots.iter();
+        slots.filter_map(move |slot| {
+            let raw = cells.get(*slot).filter(|raw| !json_text::is_empty(raw))?;
+            Some((*slot, raw))
+        })
+    }
+
+    /// Rejects the event for a value that cannot be read and without which it must not be sent. Of several such values, the
+    /// first one is reported.
+    #[cold]
+    pub(super) fn refuse(&mut self, slot: Slot, why: impl FnOnce(&Path) -> Reason) {
+        if self.facts.unreadable.is_none() {
+            self.facts.unreadable = Some(Box::new(why(self.input.paths.path(slot))));
+        }
     }
 
     /// Starts a field: a comma if one is due, and the key.
