@@ -88,7 +88,7 @@ omissions! {
     NotAPlatform = "not_a_platform", "app events carry device information for Android and iOS only";
     NoDevice = "no_device", "an all-zero id means device tracking is off";
     NotIos = "not_ios", "only iOS devices have a vendor id";
-    NotAWish = "not_a_wish", "it neither asks for limited data use nor says that nobody asked";
+    NotAWish = "not_a_wish", "it is neither a wish for limited data use nor an empty list";
     NoPlace = "no_place", "it names neither a website nor an app";
     NotLimited = "not_limited", "country and state apply only where data use is limited";
     NoCurrency = "no_currency", "an amount has no meaning without a currency";

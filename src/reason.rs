@@ -71,11 +71,11 @@ pub(crate) fn unreadable_privacy_wish(place: &Path, expected: &str) -> Reason {
 }
 
 /// An app event says in unknown words whether tracking is allowed.
-pub(crate) fn unreadable_tracking(place: &Path) -> Reason {
+pub(crate) fn unreadable_tracking(place: &Path, expected: &str) -> Reason {
     Reason::new(
         "unreadable_tracking",
         format!(
-            "the value of `{place}` cannot be read, and may be a refusal of tracking; expected true or false, or Apple's answer in its words or as its number from 0 to 3"
+            "the value of `{place}` cannot be read, and may be a refusal of tracking; expected {expected}"
         ),
     )
 }

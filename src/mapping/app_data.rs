@@ -28,7 +28,9 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                 Some(ParameterId::TRACKING_ENABLED) => self.tracking(field),
                 Some(ParameterId::APP_TRACKING_ENABLED) => {
                     let read = |_, raw| value::boolean(raw);
-                    self.decided(field, read, false, reason::unreadable_tracking);
+                    self.decided(field, read, false, |place| {
+                        reason::unreadable_tracking(place, "true or false")
+                    });
                 }
                 _ => self.plain(field),
             }
@@ -44,7 +46,11 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn tracking(&mut self, field: &'e FieldPlan) {
         let paths = self.input.paths;
         let read = |slot, raw| value::tracking(raw, is_status(paths.path(slot)));
-        self.decided(field, read, false, reason::unreadable_tracking);
+        self.decided(field, read, false, |place| {
+            let expected =
+                "true or false, or Apple's answer in its words or as its number from 0 to 3";
+            reason::unreadable_tracking(place, expected)
+        });
     }
 
     /// Writes all positions. Answers whether those that Meta requires are filled, and whether the device runs iOS.

@@ -86,6 +86,16 @@ impl<R> Given<R> {
     }
 }
 
+/// How a name is sent that Meta's SDK for apps refuses. For app events of the Conversions API no rule is published.
+const NOT_A_NAME_OF_APPS: &str = "the event's own name; Meta's SDK for apps takes letters of English, digits, `_`, `-` and spaces only, 40 at most";
+
+/// Whether Meta's SDK for apps takes a name.
+fn is_name_of_apps(name: &str) -> bool {
+    const MAX_LEN: usize = 40;
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' ');
+    name.len() <= MAX_LEN && name.bytes().all(is_allowed)
+}
+
 impl<'e, 'a> Scope<'e, 'a> {
     pub(super) fn of_event(found: &'e Found<'a>) -> Self {
         Self {
@@ -136,6 +146,9 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.event_level();
         self.user_data();
         if self.facts.action_source == ActionSource::App {
+            if self.input.plan.meta_name.is_none() && !is_name_of_apps(name) {
+                self.sent_by_name("event_name", "event", NOT_A_NAME_OF_APPS);
+            }
             self.app_data();
         }
         let plan = self.input.plan;
