@@ -10,11 +10,13 @@ use crate::identity::{Alpha2, country_of};
 use crate::mapping::Mapping;
 use crate::mapping::layers::Overrides;
 use crate::mapping::plan::Rules;
+use crate::mapping::value::{time_zone, time_zone_names};
 use crate::payload::action_source::ActionSource;
 use crate::preset::{self, Preset};
 use crate::token;
+use jiff::tz::TimeZone;
 use options::{ExternalId, LimitedDataUse, Options, PresetChoice, UnmappedEvents};
-use pipeline_core::options::{Problem, check};
+use pipeline_core::options::{Problem, check, nearest};
 use pipeline_core::{ParseContext, SensitiveString};
 use schemars::Schema;
 use std::borrow::Cow;
@@ -102,8 +104,19 @@ impl Options {
             let expected = "country 0 and state 0, or country 1 and a state from 1000 to 1013";
             report("limited_data_use", "is not a documented place", expected);
         }
+        let time_zone = self.time_zone.as_deref().and_then(|written| {
+            let zone = time_zone(written);
+            if zone.is_none() {
+                let names = time_zone_names();
+                let near = nearest(written, names.iter().map(String::as_str));
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let expected = "a name of the IANA database such as `Europe/Berlin`, or an offset such as `+09:00`";
+                report("time_zone", &format!("is not a time zone{hint}"), expected);
+            }
+            zone
+        });
         let access_token = self.token(&cx.base_dir, problems);
-        let mapping = self.mapping(cx, default_currency, default_country, problems);
+        let mapping = self.mapping(cx, default_currency, default_country, time_zone, problems);
         Some(Settings {
             preset_file: match &self.preset {
                 PresetChoice::File { file } => Some(cx.base_dir.join(file)),
@@ -182,6 +195,7 @@ impl Options {
         cx: &ParseContext,
         default_currency: Option<&'static str>,
         default_country: Option<Alpha2>,
+        time_zone: Option<TimeZone>,
         problems: &mut Vec<Problem>,
     ) -> Option<Mapping> {
         let preset: Cow<'_, Preset> = match &self.preset {
@@ -216,6 +230,7 @@ impl Options {
             limited_data_use: self
                 .limited_data_use
                 .map(|place| (place.country, place.state)),
+            time_zone,
         };
         Mapping::compile(
             &preset,

@@ -7,12 +7,14 @@
 //! Invariant: every failure is an [`Encoded`] that says why, and personal data enters the output only through
 //! [`crate::identity`].
 
+mod action_source;
 mod app_data;
 mod browser_ids;
 mod compile;
 mod contents;
 mod custom_data;
 mod event;
+mod event_time;
 mod event_writer;
 pub(crate) mod explanation;
 mod field_writer;
@@ -25,7 +27,8 @@ pub(crate) mod trace;
 mod unmapped;
 mod url;
 mod user_data;
-mod value;
+pub(crate) mod value;
+mod wishes;
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
 use crate::integrations::Integrations;
@@ -167,11 +170,16 @@ impl Mapping {
         match validate::check(name, &facts, now_ms) {
             None => {
                 trace.passed(facts.identifiers);
+                if let Some(why) = facts.replaced_time {
+                    trace.time_replaced(why);
+                }
                 Ok(record)
             }
             Some(reason) => {
                 *label = Some(Arc::clone(&plan.label));
-                Err(Unsent::Rejected(reason, Some(Box::new(record))))
+                // A record that lacks what could not be read must not be sent later either.
+                let is_whole = facts.unreadable.is_none();
+                Err(Unsent::Rejected(reason, is_whole.then(|| Box::new(record))))
             }
         }
     }

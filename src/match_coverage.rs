@@ -9,6 +9,7 @@ use crate::mapping::trace::Trace;
 use crate::payload::ParameterId;
 use crate::payload::identifiers::Identifiers;
 use crate::payload::strength::{Identifier, Strength};
+use crate::validate::ReplacedTime;
 use pipeline_core::{Coverage, CoverageRow};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,8 @@ struct Counts {
     events: u64,
     /// By place in the table of parameters.
     carried: [u64; ParameterId::MAX_PLACES],
+    /// Events that were sent with the time of receipt, although they gave a time: it cannot be read, it is in the future.
+    times_replaced: [u64; 2],
     /// The set of the last events, and how many of them are not in `carried` yet.
     run: (Identifiers, u64),
 }
@@ -34,6 +37,7 @@ impl Default for Counts {
         Self {
             events: 0,
             carried: [0; ParameterId::MAX_PLACES],
+            times_replaced: [0; 2],
             run: Default::default(),
         }
     }
@@ -68,6 +72,27 @@ impl Trace for &Tally {
     fn passed(&mut self, identifiers: Identifiers) {
         self.counts().add(identifiers);
     }
+
+    fn time_replaced(&mut self, why: ReplacedTime) {
+        self.counts().times_replaced[why as usize] += 1;
+    }
+}
+
+/// What to say about events that were sent with the time of receipt, although they gave a time.
+pub(crate) fn notes_about_times(tally: &Tally) -> Vec<String> {
+    let counted = tally.counts().times_replaced;
+    let reasons = [
+        "the given time cannot be read",
+        "the given time is in the future; check the clocks, and set `time_zone` if times have no offset",
+    ];
+    let counted = counted.into_iter().zip(reasons);
+    counted
+        .filter(|(events, _)| *events > 0)
+        .map(|(events, why)| {
+            let noun = if events == 1 { "event" } else { "events" };
+            format!("{events} {noun} took the time of receipt: {why}")
+        })
+        .collect()
 }
 
 /// The coverage so far; `looked_in` gives the paths at which a parameter is looked for.
@@ -202,6 +227,29 @@ mod tests {
             "lead_id (highest), looked for in at.user_data.lead_id"
         );
         assert_eq!(names(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn replaced_times_are_counted_by_their_reason() {
+        let tally = tally(&[]);
+        assert_eq!(notes_about_times(&tally), [""; 0]);
+        for why in [
+            ReplacedTime::InFuture,
+            ReplacedTime::Unreadable,
+            ReplacedTime::InFuture,
+        ] {
+            (&tally).time_replaced(why);
+        }
+        let notes = notes_about_times(&tally);
+        assert_eq!(
+            notes[0],
+            "1 event took the time of receipt: the given time cannot be read"
+        );
+        assert!(
+            notes[1].starts_with("2 events took the time of receipt: the given time is in"),
+            "{notes:?}"
+        );
+        assert_eq!(notes.len(), 2);
     }
 
     #[test]

@@ -307,6 +307,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     source("source.full_name"),
     source("source.visitor_id"),
     source("source.click_id"),
+    source("source.sent_at"),
+    source("source.received_at"),
+    source("source.original_time"),
+    source("source.channel"),
+    source("source.page"),
+    source("source.library"),
+    source("source.system"),
+    source("source.app"),
     event("event_time", Kind::EventTime),
     event("event_id", Kind::Id),
     event("action_source", Kind::OneOf(ActionSource::WORDS)),
@@ -475,6 +483,8 @@ impl ParameterId {
     pub(crate) const PLATFORM: Self = Self::known("app_data.extinfo.version");
     pub(crate) const OS_VERSION: Self = Self::known("app_data.extinfo.os_version");
     pub(crate) const TRACKING_ENABLED: Self = Self::known("app_data.advertiser_tracking_enabled");
+    pub(crate) const APP_TRACKING_ENABLED: Self =
+        Self::known("app_data.application_tracking_enabled");
     pub(crate) const VENDOR_ID: Self = Self::known("app_data.vendor_id");
     pub(crate) const VALUE: Self = Self::known("custom_data.value");
     pub(crate) const CONTENT_NAME: Self = Self::known("custom_data.content_name");

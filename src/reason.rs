@@ -2,7 +2,8 @@
 //!
 //! The codes of delivery are in `response/table.rs`.
 
-use json_paths::ReadError;
+use crate::payload::action_source::ActionSource;
+use json_paths::{Path, ReadError};
 use pipeline_core::Reason;
 
 macro_rules! reasons {
@@ -18,7 +19,7 @@ reasons! {
     unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
     no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
     event_name_too_long = "the event name has more than 50 characters, which is Meta's limit for custom events";
-    in_future = "the event's time is more than ten minutes in the future; check the sender's clock";
+    in_future = "the event's time is more than ten minutes in the future; check the sender's clock and that of this machine, and set `time_zone` if the times of events have no offset";
     missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
     unreadable_value = "the value of the Purchase was given, but cannot be read as an amount; send a number, or text such as `1,299.00`";
@@ -95,6 +96,45 @@ pub(crate) fn integrations_unreadable(at: &str) -> Reason {
         "integrations_unreadable",
         format!(
             "the value of `{at}` cannot be read, and may exclude this destination; expected true, false or an object with options"
+        ),
+    )
+}
+
+/// An event of a file gives a time that cannot be read.
+pub(crate) fn unreadable_time(place: &Path) -> Reason {
+    Reason::new(
+        "unreadable_time",
+        format!(
+            "the value of `{place}` cannot be read as a time; expected ISO 8601 such as 2026-01-15T12:00:00Z, RFC 2822, or a Unix time"
+        ),
+    )
+}
+
+/// An event says in unknown words where it took place.
+pub(crate) fn unknown_action_source(place: &Path) -> Reason {
+    let allowed = ActionSource::WORDS.join(", ");
+    Reason::new(
+        "unknown_action_source",
+        format!("the value of `{place}` is not a known place; expected one of {allowed}"),
+    )
+}
+
+/// An event asks for its data to be used less, in unknown words.
+pub(crate) fn unreadable_privacy_wish(place: &Path, expected: &str) -> Reason {
+    Reason::new(
+        "unreadable_privacy_wish",
+        format!(
+            "the value of `{place}` cannot be read, and may be a wish about privacy; expected {expected}"
+        ),
+    )
+}
+
+/// An app event says in unknown words whether tracking is allowed.
+pub(crate) fn unreadable_tracking(place: &Path, expected: &str) -> Reason {
+    Reason::new(
+        "unreadable_tracking",
+        format!(
+            "the value of `{place}` cannot be read, and may be a refusal of tracking; expected {expected}"
         ),
     )
 }

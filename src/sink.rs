@@ -129,7 +129,10 @@ impl Sink for MetaConversions {
         let looked_in = |name: &str| self.mapping().looked_in(name);
         let mut coverage = match_coverage::coverage(&self.tally, looked_in);
         let fallback_reads = fallback_note(self.mapping().fallback_reads());
-        coverage.notes.splice(0..0, fallback_reads);
+        let times = match_coverage::notes_about_times(&self.tally);
+        coverage
+            .notes
+            .splice(0..0, fallback_reads.into_iter().chain(times));
         Some(coverage)
     }
 }

@@ -39,6 +39,21 @@ pub(crate) struct Facts {
     /// Whether `app_data` has everything that Meta requires.
     pub(crate) has_app_data: bool,
     pub(crate) messaging_channel: Option<MessagingChannel>,
+    /// Why the event must not be sent: something that it says and that must not be lost cannot be read.
+    pub(crate) unreadable: Option<Box<Reason>>,
+    /// Why the event has the time of receipt, if it gives a time.
+    pub(crate) replaced_time: Option<ReplacedTime>,
+    /// The time that the event gives, if that is by a wrong clock and was corrected.
+    pub(crate) by_wrong_clock_ms: Option<i64>,
+}
+
+/// Why an event that gives a time has the time of receipt instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplacedTime {
+    /// The time that it gives cannot be read.
+    Unreadable,
+    /// It is too far in the future.
+    InFuture,
 }
 
 impl Facts {
@@ -113,6 +128,9 @@ static CONVERSATIONS: LazyLock<[(MessagingChannel, Identifiers); 4]> = LazyLock:
 
 /// The first rule that an event named `name` breaks at `now_ms`, if any.
 pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
+    if let Some(reason) = &facts.unreadable {
+        return Some((**reason).clone());
+    }
     let now = now_ms.div_euclid(1_000);
     if facts.expires_at() <= now {
         return Some(reason::too_old(facts.max_age_days()));

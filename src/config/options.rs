@@ -30,7 +30,7 @@ pub(super) struct Options {
     pub(super) access_token_file: Option<PathBuf>,
     /// The version of the Graph API (default: `v25.0`). Example: `v26.0`.
     pub(super) api_version: String,
-    /// Where an event took place if it does not say so itself (default: `website`). Example: `physical_store`.
+    /// Where events took place that do not say so themselves; where this is `website` or `app`, the event's channel, page, library or device decide between these two (default: `website`). Example: `physical_store`.
     #[schemars(schema_with = "action_source_schema")]
     pub(super) action_source: String,
     /// Shows the events under Test Events in Events Manager; Meta still counts them as real events, so remove it in production (no default). Example: `TEST12345`.
@@ -53,9 +53,12 @@ pub(super) struct Options {
     pub(super) default_currency: Option<String>,
     /// The country of national phone numbers in events without a country, ISO 3166-1 alpha-2 (no default). Example: `DE`.
     pub(super) default_country: Option<String>,
+    /// The time zone of times without an offset: a name of the IANA database or an offset (default: UTC). Example: `Europe/Berlin`.
+    #[schemars(length(min = 1, max = 64))]
+    pub(super) time_zone: Option<String>,
     /// Whether external ids are sent hashed or as they are: `hash` or `raw`; use the same on every channel (default: `hash`). Example: `raw`.
     pub(super) external_id: ExternalId,
-    /// Whether a visitor without an `_fbp` cookie gets a browser id that is made from the anonymous id (default: `true`). Example: `false`.
+    /// Whether a visitor of a website without an `_fbp` cookie gets a browser id that is made from the anonymous id (default: `true`). Example: `false`.
     pub(super) generate_fbp: bool,
     /// Limited data use for events that do not specify it; with country 0 and state 0 Meta determines the location (no default). Example: `{ country: 1, state: 1000 }`.
     pub(super) limited_data_use: Option<LimitedDataUse>,
@@ -86,6 +89,7 @@ impl Default for Options {
             field_mappings: FieldMappings::new(),
             default_currency: None,
             default_country: None,
+            time_zone: None,
             external_id: ExternalId::Hash,
             generate_fbp: true,
             limited_data_use: None,

@@ -7,6 +7,7 @@ use super::trace::Trace;
 use crate::identity::browser_id::{self, Fbc};
 use crate::json_text;
 use crate::omitted::Omitted;
+use crate::payload::action_source::ActionSource;
 use crate::payload::rule::rule;
 use std::borrow::Cow;
 
@@ -22,12 +23,19 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         };
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        let chosen = browser_id::choose(
-            cookie.as_ref().and_then(|(cookie, _)| cookie.fbc()),
-            click.as_ref().map(|(click, _)| &**click),
-            self.facts.event_ms,
-            &mut scratch,
-        );
+        let mut choose = |event_ms| {
+            browser_id::choose(
+                cookie.as_ref().and_then(|(cookie, _)| cookie.fbc()),
+                click.as_ref().map(|(click, _)| &**click),
+                event_ms,
+                &mut scratch,
+            )
+        };
+        let chosen = match (choose(self.facts.event_ms), self.facts.by_wrong_clock_ms) {
+            // The clock that was ahead has stamped the cookie, too.
+            (Err(Omitted::ClickInFuture), Some(event_ms)) => choose(event_ms),
+            (chosen, _) => chosen,
+        };
         match chosen {
             Ok(()) => {
                 let fbc = cookie.as_ref().and_then(|(cookie, _)| cookie.fbc());
@@ -70,6 +78,11 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         None
     }
 
+    /// Whether an event without a browser id gets one: only a website has a browser.
+    fn may_make_fbp(&self) -> bool {
+        self.input.rules.generate_fbp && self.facts.action_source == ActionSource::Website
+    }
+
     /// Writes the browser id: the cookie's, or one made from the anonymous id.
     pub(super) fn browser_id(&mut self, field: &'e FieldPlan) -> bool {
         match self.first(field, |raw| cookie(raw, browser_id::fbp)) {
@@ -83,11 +96,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             Given::Absent => {}
         }
         let plan = self.input.plan;
-        let Some(visitor) = plan
-            .visitor_id
-            .as_ref()
-            .filter(|_| self.input.rules.generate_fbp)
-        else {
+        let Some(visitor) = plan.visitor_id.as_ref().filter(|_| self.may_make_fbp()) else {
             return false;
         };
         let Some((visitor, origin)) = self.first(visitor, json_text::text).read() else {

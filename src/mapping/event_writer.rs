@@ -12,7 +12,7 @@ use crate::payload::action_source::ActionSource;
 use crate::validate::Facts;
 use json_paths::Path;
 use json_paths::{Found, List, ObjectView, Paths, Slot};
-use pipeline_core::Event;
+use pipeline_core::{Event, Reason};
 
 /// What a server event is written from.
 #[derive(Clone, Copy)]
@@ -86,6 +86,16 @@ impl<R> Given<R> {
     }
 }
 
+/// How a name is sent that Meta's SDK for apps refuses. For app events of the Conversions API no rule is published.
+const NOT_A_NAME_OF_APPS: &str = "the event's own name; Meta's SDK for apps takes letters of English, digits, `_`, `-` and spaces only, 40 at most";
+
+/// Whether Meta's SDK for apps takes a name.
+fn is_name_of_apps(name: &str) -> bool {
+    const MAX_LEN: usize = 40;
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' ');
+    name.len() <= MAX_LEN && name.bytes().all(is_allowed)
+}
+
 impl<'e, 'a> Scope<'e, 'a> {
     pub(super) fn of_event(found: &'e Found<'a>) -> Self {
         Self {
@@ -144,6 +154,9 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.event_level();
         self.user_data();
         if self.facts.action_source == ActionSource::App {
+            if self.input.plan.meta_name.is_none() && !is_name_of_apps(name) {
+                self.sent_by_name("event_name", "event", NOT_A_NAME_OF_APPS);
+            }
             self.app_data();
         }
         let plan = self.input.plan;
@@ -189,6 +202,28 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             }
         }
         given
+    }
+
+    /// The values of a field, each with its slot.
+    pub(super) fn values(
+        &self,
+        field: &'e FieldPlan,
+    ) -> impl Iterator<Item = (Slot, &'a str)> + use<'e, 'a, T> {
+        let cells = self.scope.cells;
+        let slots = field.slots.iter();
+        slots.filter_map(move |slot| {
+            let raw = cells.get(*slot).filter(|raw| !json_text::is_empty(raw))?;
+            Some((*slot, raw))
+        })
+    }
+
+    /// Rejects the event for a value that cannot be read and without which it must not be sent. Of several such values, the
+    /// first one is reported.
+    #[cold]
+    pub(super) fn refuse(&mut self, slot: Slot, why: impl FnOnce(&Path) -> Reason) {
+        if self.facts.unreadable.is_none() {
+            self.facts.unreadable = Some(Box::new(why(self.input.paths.path(slot))));
+        }
     }
 
     /// Starts a field: a comma if one is due, and the key.

@@ -61,7 +61,7 @@ impl Trace for Explainer {
         match self.sent.iter_mut().find(|(name, ..)| *name == field) {
             // One field from several values: all their paths.
             Some((_, paths, _)) if paths.len() > 1 || paths[0] != from => paths.push(from),
-            Some(_) => {}
+            Some((_, _, known)) => rule.clone_into(known),
             None => self.sent.push((field, vec![from], rule.to_owned())),
         }
     }

@@ -7,6 +7,7 @@ use super::{json, value};
 use crate::byte_search;
 use crate::identity;
 use crate::omitted::Omitted;
+use crate::payload::Kind;
 use crate::payload::rule::rule;
 use json_paths::Slot;
 
@@ -51,7 +52,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                 self.sent(field, origin, rule(field.kind));
                 return Given::Read((), origin);
             }
-            let written = match value::append(field.kind, raw, &mut self.out) {
+            let written = match self.append_value(field.kind, raw) {
                 Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => {
                     Err(Omitted::AnEmail)
                 }
@@ -82,11 +83,21 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         given
     }
 
+    /// Appends a value in the form of its kind.
+    fn append_value(&mut self, kind: Kind, raw: &str) -> Result<(), Omitted> {
+        if kind != Kind::EventTime {
+            return value::append(kind, raw, &mut self.out);
+        }
+        let moment = value::moment(raw, self.input.rules.time_zone())?;
+        json::integer(moment.millis.div_euclid(1_000), &mut self.out);
+        Ok(())
+    }
+
     /// Writes a value of the configuration.
-    fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) -> Given<()> {
+    pub(super) fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) -> Given<()> {
         let mark = self.out.len();
         self.key(field);
-        match value::append(field.kind, raw, &mut self.out) {
+        match self.append_value(field.kind, raw) {
             Ok(()) => {
                 self.sent(field, origin, rule(field.kind));
                 Given::Read((), origin)

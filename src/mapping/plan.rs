@@ -13,6 +13,7 @@ use crate::identity::{Alpha2, Field};
 use crate::payload::action_source::ActionSource;
 use crate::payload::{Kind, Section};
 use crate::preset::comparable;
+use jiff::tz::TimeZone;
 use json_paths::Path;
 use json_paths::{Keys, List, Slot};
 use std::collections::HashMap;
@@ -35,6 +36,16 @@ pub(crate) struct Rules {
     pub(crate) generate_fbp: bool,
     /// Country and state of limited data use, for events that do not say so themselves.
     pub(crate) limited_data_use: Option<(u64, u64)>,
+    /// The zone of times without an offset, if the options name one.
+    pub(crate) time_zone: Option<TimeZone>,
+}
+
+impl Rules {
+    /// The zone of times without an offset.
+    pub(crate) fn time_zone(&self) -> &TimeZone {
+        static UTC: TimeZone = TimeZone::UTC;
+        self.time_zone.as_ref().unwrap_or(&UTC)
+    }
 }
 
 /// The plans of all events of a preset with its overrides.
@@ -95,6 +106,11 @@ pub(crate) struct EventPlan {
     pub(crate) visitor_id: Option<FieldPlan>,
     pub(crate) click_id: Option<FieldPlan>,
     pub(crate) event_time: Option<FieldPlan>,
+    pub(crate) sent_at: Option<FieldPlan>,
+    pub(crate) received_at: Option<FieldPlan>,
+    pub(crate) original_time: Option<FieldPlan>,
+    pub(crate) place: PlacePlan,
+    pub(crate) opt_out: Option<FieldPlan>,
     pub(crate) event_id: Option<FieldPlan>,
     pub(crate) action_source: Option<FieldPlan>,
     pub(crate) messaging_channel: Option<FieldPlan>,
@@ -120,7 +136,16 @@ impl EventPlan {
         let member = match (section, &*field.name) {
             (Section::Source, "source.full_name") => &mut self.full_name,
             (Section::Source, "source.visitor_id") => &mut self.visitor_id,
+            (Section::Source, "source.sent_at") => &mut self.sent_at,
+            (Section::Source, "source.received_at") => &mut self.received_at,
+            (Section::Source, "source.original_time") => &mut self.original_time,
+            (Section::Source, "source.channel") => &mut self.place.channel,
+            (Section::Source, "source.page") => &mut self.place.page,
+            (Section::Source, "source.library") => &mut self.place.library,
+            (Section::Source, "source.system") => &mut self.place.system,
+            (Section::Source, "source.app") => &mut self.place.app,
             (Section::Source, _) => &mut self.click_id,
+            (Section::Event, "opt_out") => &mut self.opt_out,
             (Section::Event, "event_time") => &mut self.event_time,
             (Section::Event, "event_id") => &mut self.event_id,
             (Section::Event, "action_source") => &mut self.action_source,
@@ -161,6 +186,16 @@ impl EventPlan {
         let of_source = source.into_iter().flat_map(FieldPlan::listed_slots);
         field.listed_slots().iter().chain(of_source).copied()
     }
+}
+
+/// Where an event shows that it took place on a website or in an app, without saying so.
+#[derive(Debug, Default)]
+pub(crate) struct PlacePlan {
+    pub(crate) channel: Option<FieldPlan>,
+    pub(crate) page: Option<FieldPlan>,
+    pub(crate) library: Option<FieldPlan>,
+    pub(crate) system: Option<FieldPlan>,
+    pub(crate) app: Option<FieldPlan>,
 }
 
 /// Where an event says whether the use of its data is limited.

@@ -5,6 +5,7 @@
 
 use crate::omitted::Omitted;
 use crate::payload::identifiers::Identifiers;
+use crate::validate::ReplacedTime;
 
 /// Observes mapping decisions. Every method defaults to a no-op, and texts are made only by those who want them.
 pub(crate) trait Trace {
@@ -34,4 +35,7 @@ pub(crate) trait Trace {
     /// The event is sent with these identifiers.
     #[inline]
     fn passed(&mut self, _: Identifiers) {}
+    /// The event is sent with the time of receipt, although it gives a time.
+    #[inline]
+    fn time_replaced(&mut self, _: ReplacedTime) {}
 }

@@ -16,7 +16,19 @@ const LONG_MARK: &str = "(one long text)";
 const REQUIRED: &[(&str, &str)] = &[
     ("app_data.extinfo.version", "missing_app_data"),
     ("app_data.extinfo.os_version", "missing_app_data"),
+    ("source.system", "missing_app_data"),
     ("messaging_channel", "missing_messaging_channel"),
+    ("action_source", "unknown_action_source"),
+    ("opt_out", "unreadable_privacy_wish"),
+    ("data_processing_options", "unreadable_privacy_wish"),
+    (
+        "app_data.advertiser_tracking_enabled",
+        "unreadable_tracking",
+    ),
+    (
+        "app_data.application_tracking_enabled",
+        "unreadable_tracking",
+    ),
     ("user_data.page_id", "missing_messaging_ids"),
     ("user_data.page_scoped_user_id", "missing_messaging_ids"),
 ];
@@ -97,6 +109,8 @@ fn sources(groups: &Map<String, Value>) -> Vec<Source> {
 fn base() -> Value {
     json!({
         "type": "track", "event": "Everything", "messageId": "m-1", "timestamp": "2026-01-15T11:00:00Z",
+        // An hour ago, so that the clock of the sender is looked at.
+        "sentAt": "2026-01-15T11:00:00Z",
         "userId": "u-1", "anonymousId": "a-1",
         "properties": {
             "products": [{ "product_id": "sku-1" }], "currency": "EUR", "messaging_channel": "messenger",
@@ -111,16 +125,25 @@ fn base() -> Value {
 
 /// The place in `event` that a path names, made where it is not there.
 fn place<'a>(event: &'a mut Value, path: &str) -> &'a mut Value {
-    let path = path.replace("[0]", ".0");
-    path.split('.').fold(event, |value, step| match value {
-        Value::Array(list) => &mut list[step.parse::<usize>().expect("a place")],
-        value => {
-            if !value.is_object() {
-                *value = json!({});
+    let path = path.replace('[', ".[").replace(']', "");
+    path.split('.')
+        .fold(event, |value, step| match step.strip_prefix('[') {
+            Some(place) => {
+                if !value.is_array() {
+                    *value = json!([]);
+                }
+                let list = value.as_array_mut().expect("a list");
+                let place = place.parse::<usize>().expect("a place");
+                list.resize(list.len().max(place + 1), Value::Null);
+                &mut list[place]
             }
-            &mut value[step]
-        }
-    })
+            None => {
+                if !value.is_object() {
+                    *value = json!({});
+                }
+                &mut value[step]
+            }
+        })
 }
 
 fn with(source: &Source, value: Value) -> Value {

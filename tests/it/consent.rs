@@ -325,7 +325,11 @@ fn each_refusal_of_the_property_is_one_and_its_place_is_named() {
             panic!("sent: {source}");
         };
         let expected = ["consent", "integrations"];
-        assert!(expected.contains(&filtered.reason.code), "{} {source}", filtered.reason.code);
+        assert!(
+            expected.contains(&filtered.reason.code),
+            "{} {source}",
+            filtered.reason.code
+        );
         let key = place.rsplit('/').next().expect("a key");
         let letters = |text: &str| text.replace(['_', '-', ' '], "").to_lowercase();
         assert!(

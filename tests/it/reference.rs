@@ -6,6 +6,7 @@
 use crate::generated::assert_file;
 use crate::{build, event, outcome, root};
 use meta_conversions::{ParameterReference, SourceReference, reference};
+use pipeline_core::{Event, Origin, Sink};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +24,9 @@ How to read it:
 * A line without a preset or an event applies to all of them. `(custom)` is any event name that is not one of Meta's own.
 * A pipeline file can override everything here: `field_mappings` for a parameter, `event_mappings` for an event.
 * `Purchase` must have `value` and `currency`. Empty text, `null` and empty lists count as absent, and are not sent.
-* `event_name` comes from the preset's table of events; `action_source` from the event, else from the options.
+* `event_name` comes from the preset's table of events. An app event with a name of its own that Meta's SDK for apps would refuse
+  (other than letters of English, digits, `_`, `-` and spaces, or more than 40 characters) is sent as it is, because no such rule
+  is published for the Conversions API; `--explain` says so.
 * `properties.name` is the name of an item, unless `properties` also contain a person's e-mail address or another trait: then
   it could be the person's, and is not sent. `custom_data` values that contain an e-mail address are dropped.
 ";
@@ -101,7 +104,8 @@ const SECTIONS: &[Section] = &[
         name: "source",
         title: "Sources",
         about: "Not sent, but others are made from them: `fn` and `ln` from `source.full_name` if the event has neither, `fbp` \
-                from `source.visitor_id` if there is no cookie, `fbc` from `source.click_id`.",
+                from `source.visitor_id` if there is no cookie, `fbc` from `source.click_id`. `source.sent_at`, `source.received_at` \
+                and `source.original_time` correct `event_time`, and the others tell a website from an app (below).",
         prefix: "",
         at: None,
     },
@@ -139,11 +143,241 @@ async fn the_mapping_page_is_what_the_code_says() {
     }
     assert_eq!(shown, rows.len(), "a section of the reference has no table");
     page += &standard_events(&rows).await;
+    page += &times().await;
+    page += &places().await;
+    page += &wishes().await;
     page += CONSENT;
     page += &crate::consent::table(false).await;
     page += INTEGRATIONS;
     page += &crate::senders::table().await;
     assert_file("MAPPING.md", &page);
+}
+
+const TIMES: &str = "
+## Times
+
+* A time is ISO 8601, RFC 2822, a form that JavaScript, Java or Go prints, or a Unix time in seconds, milliseconds, microseconds or
+  nanoseconds, which its size tells apart. A time without an offset is read in the option `time_zone` (UTC without it).
+* The clocks of devices are wrong. Where `sentAt` and the time of receipt are more than 15 minutes apart, `event_time` is moved by
+  the difference, but never into the future. The time of receipt is `receivedAt`, else that of the source; for a line of a file it
+  is `receivedAt` alone. A batch that its sender keeps for longer, and sends with its first `sentAt`, looks like a clock that is
+  behind; libraries that do not renew `sentAt` give up within seconds. `field_mappings: {source.sent_at: null}` switches
+  the correction off.
+* If `originalTimestamp` and `timestamp` differ, a server has corrected the time already, and it is not corrected again.
+* A time that cannot be read, or is more than ten minutes in the future: an event that reaches a source as it is sent happened when
+  it came, which the report at the end counts. A line of a file is rejected (`unreadable_time`, `in_future`). An event whose
+  `sentAt` shows that the clock is right is rejected in both cases if its time is in the future.
+* An event without a time happened when it was received.
+
+The time of an event that a server receives at `2026-01-15T12:00:00Z`, and the same as a line of a file:
+
+| In the event | Received | In a file |
+| --- | --- | --- |
+";
+
+/// Times in events, one row each.
+const TIME_EXAMPLES: &[&str] = &[
+    "{}",
+    r#"{"timestamp":"2026-01-15T12:30:00+01:00"}"#,
+    r#"{"timestamp":"2026-01-15 11:30:00 UTC"}"#,
+    r#"{"timestamp":"2026-01-15 12:30:00 +0100"}"#,
+    r#"{"timestamp":"Thu, 15 Jan 2026 11:30:00 GMT"}"#,
+    r#"{"timestamp":"2026-01-15T11:30:00"}"#,
+    r#"{"timestamp":1768476600}"#,
+    r#"{"timestamp":1768476600000000}"#,
+    r#"{"timestamp":"01/15/2026 11:30"}"#,
+    r#"{"timestamp":"yesterday"}"#,
+    r#"{"timestamp":"2026-01-15T13:00:00Z"}"#,
+    r#"{"timestamp":"2026-01-15T13:00:00Z","sentAt":"2026-01-15T12:00:00Z"}"#,
+    r#"{"timestamp":"2026-01-15T12:30:00Z","sentAt":"2026-01-15T13:00:00Z"}"#,
+    r#"{"timestamp":"2026-01-15T12:30:00Z","sentAt":"2026-01-15T13:00:00Z","receivedAt":"2026-01-15T12:00:00Z"}"#,
+    r#"{"timestamp":"2026-01-15T11:30:00Z","originalTimestamp":"2026-01-15T10:30:00Z","sentAt":"2026-01-15T11:00:00Z","receivedAt":"2026-01-15T12:00:00Z"}"#,
+];
+
+/// How times are read, with a sink's result for each example.
+async fn times() -> String {
+    let sink = build(&json!({ "consent": { "when_absent": "allow" } })).await;
+    let mut section = TIMES.to_owned();
+    for example in TIME_EXAMPLES {
+        let cell = |event: Event| {
+            let outcome = outcome(&sink.encode(&event));
+            match outcome["event"]["event_time"].as_i64() {
+                Some(seconds) => {
+                    let of_day = seconds.rem_euclid(24 * 60 * 60) / 60;
+                    format!("{:02}:{:02}", of_day / 60, of_day % 60)
+                }
+                None => format!("`{}`", outcome["reason"].as_str().expect("a reason")),
+            }
+        };
+        let source = of_visitor(example);
+        let received = cell(event(&source));
+        let in_file = cell(event(&source).with_origin(Origin::line("events".into(), 1)));
+        writeln!(section, "| `{example}` | {received} | {in_file} |").expect("text");
+    }
+    section
+}
+
+const PLACES: &str = "
+## Where an event took place
+
+* What the event says itself (`action_source`) counts, in Meta's words or in others for the same, whatever their case, hyphens and
+  spaces. In unknown words, the event is rejected (`unknown_action_source`).
+* Otherwise, where the option `action_source` is `website` or `app`, the event shows which of these two it was: `source.channel`
+  is `web`, or there is a page (`source.page`): a website. `source.channel` is `mobile`: an app. The library runs in browsers or
+  on phones. There are an app (`source.app`) and Android or iOS (`source.system`): an app. The first of these that says
+  something counts. A server's channel or library says nothing.
+* Otherwise the option counts. Another place than these two is never overruled by a page or a device.
+* An app event needs `app_data`, and is rejected without the system, its version or a readable answer about tracking
+  (`missing_app_data`, `unreadable_tracking`). Of several answers about tracking, a no counts; no answer counts as a no.
+* Only a website has a browser: a missing `fbp` is made for no other event.
+
+| In the event | `website` in the options | `app` | `physical_store` |
+| --- | --- | --- | --- |
+";
+
+/// What shows or says where an event took place, one row each.
+const PLACE_EXAMPLES: &[&str] = &[
+    "{}",
+    r#"{"channel":"web"}"#,
+    r#"{"channel":"mobile"}"#,
+    r#"{"channel":"server"}"#,
+    r#"{"context":{"page":{"url":"https://shop.example/"}}}"#,
+    r#"{"channel":"mobile","context":{"page":{"url":"https://shop.example/"}}}"#,
+    r#"{"context":{"library":{"name":"analytics.js"}}}"#,
+    r#"{"context":{"library":{"name":"analytics-ios"}}}"#,
+    r#"{"context":{"library":{"name":"analytics-node"}}}"#,
+    r#"{"context":{"app":{"version":"2.1"},"os":{"name":"Android"}}}"#,
+    r#"{"context":{"os":{"name":"Android"}}}"#,
+    r#"{"properties":{"action_source":"somewhere"}}"#,
+];
+
+/// Words for places besides Meta's own.
+const PLACE_WORDS: &[&str] = &[
+    "web",
+    "browser",
+    "mobile",
+    "mobile app",
+    "native app",
+    "ios",
+    "android",
+    "phone",
+    "call",
+    "telephone",
+    "live chat",
+    "sms",
+    "in-store",
+    "store",
+    "retail store",
+    "offline",
+    "POS",
+    "point of sale",
+    "crm",
+    "system",
+    "server",
+    "messaging",
+    "whatsapp",
+    "online",
+];
+
+/// How the place is found, with a sink's result for each example and each word.
+async fn places() -> String {
+    let mut section = PLACES.to_owned();
+    let sink = async |place: &str| {
+        build(&json!({ "action_source": place, "consent": { "when_absent": "allow" } })).await
+    };
+    let sinks = [
+        sink("website").await,
+        sink("app").await,
+        sink("physical_store").await,
+    ];
+    // An app event that lacks its device is one of an app nevertheless.
+    let of = |sink: &dyn Sink, source: &Value| {
+        let outcome = outcome(&sink.encode(&event(source)));
+        let place = &outcome["event"]["action_source"];
+        match outcome["reason"].as_str() {
+            Some("missing_app_data") => "app".to_owned(),
+            Some(other) => format!("`{other}`"),
+            None => place.as_str().expect("a place").to_owned(),
+        }
+    };
+    for example in PLACE_EXAMPLES {
+        let source = of_visitor(example);
+        let [website, app, store] = sinks.each_ref().map(|sink| of(sink.as_ref(), &source));
+        writeln!(section, "| `{example}` | {website} | {app} | {store} |").expect("text");
+    }
+    section += "\nOther words for places:\n\n| Word | Is |\n| --- | --- |\n";
+    for word in PLACE_WORDS {
+        let mut source = of_visitor("{}");
+        source["properties"] = json!({ "action_source": word });
+        let place = of(sinks[2].as_ref(), &source);
+        writeln!(section, "| {word} | {place} |").expect("text");
+    }
+    section
+}
+
+const WISHES: &str = "
+## Wishes about privacy
+
+* `opt_out` and limited data use are read at every place that their tables list. One yes is enough, whatever the other places say.
+* A yes or a no may be a word. Limited data use may be a word, a list, a list with country and state, or such a list as text.
+* A wish that cannot be read is never taken for none: the event is rejected (`unreadable_privacy_wish`), unless the option
+  `limited_data_use` limits the use of its data anyway.
+* An empty list or text and words for a missing value (`undefined`, `null`, `N/A` …) count as absent: the options apply.
+
+| In the event | Sent |
+| --- | --- |
+";
+
+/// Wishes in events, one row each.
+const WISH_EXAMPLES: &[&str] = &[
+    r#"{"properties":{"opt_out":true}}"#,
+    r#"{"context":{"traits":{"opt_out":"yes"}}}"#,
+    r#"{"properties":{"opt_out":"no"}}"#,
+    r#"{"opt_out":1,"properties":{"opt_out":false}}"#,
+    r#"{"properties":{"opt_out":"newsletter"}}"#,
+    r#"{"properties":{"data_processing_options":["LDU"]}}"#,
+    r#"{"context":{"data_processing_options":[["LDU"],1,1000]}}"#,
+    r#"{"properties":{"data_processing_options":"[\"LDU\"]","data_processing_options_state":"CA"}}"#,
+    r#"{"properties":{"data_processing_options":"LDU,1,1000"}}"#,
+    r#"{"properties":{"data_processing_options":false}}"#,
+    r#"{"properties":{"data_processing_options":[]}}"#,
+    r#"{"properties":{"data_processing_options":"restricted"}}"#,
+];
+
+/// How wishes are read, with a sink's result for each example.
+async fn wishes() -> String {
+    let sink = build(&json!({ "consent": { "when_absent": "allow" } })).await;
+    let mut section = WISHES.to_owned();
+    for example in WISH_EXAMPLES {
+        let outcome = outcome(&sink.encode(&event(&of_visitor(example))));
+        let mut sent = Vec::new();
+        for key in [
+            "opt_out",
+            "data_processing_options",
+            "data_processing_options_country",
+            "data_processing_options_state",
+        ] {
+            let value = &outcome["event"][key];
+            if !value.is_null() {
+                sent.push(format!("`{key}`: `{value}`"));
+            }
+        }
+        let sent = match outcome["reason"].as_str() {
+            Some(reason) => format!("`{reason}`"),
+            None if sent.is_empty() => "nothing".to_owned(),
+            None => sent.join(", "),
+        };
+        writeln!(section, "| `{example}` | {sent} |").expect("text");
+    }
+    section
+}
+
+/// An example as an event of a visitor.
+fn of_visitor(example: &str) -> Value {
+    let mut source: Value = serde_json::from_str(example).expect("JSON");
+    source["event"] = "Page View".into();
+    source["userId"] = "u-1".into();
+    source
 }
 
 const CONSENT: &str = "
