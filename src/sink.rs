@@ -114,7 +114,8 @@ impl Sink for MetaConversions {
         let encoded = self
             .mapping()
             .encode(event, self.clock.now_ms(), &mut explainer);
-        Explained::new(encoded, explainer.into_explanation())
+        let source_event = explainer.source_event();
+        Explained::new(encoded, explainer.into_explanation()).with_source_event(source_event)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

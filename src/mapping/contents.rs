@@ -103,6 +103,9 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
         let Some(id) = id else {
             self.out.truncate(mark);
+            for field in self.within(fields) {
+                self.forgotten(field);
+            }
             let item = self.scope.item;
             let from = || match item {
                 Some(ItemScope { path, row, .. }) => format!("{path}[{row}]"),

@@ -87,8 +87,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.facts.has_value = true;
         if !has_currency {
             self.out.truncate(mark);
-            let origin = Origin::Derived("the event");
-            self.omitted(field, origin, Omitted::NoCurrency);
+            self.taken_back(field, Omitted::NoCurrency);
         }
     }
 

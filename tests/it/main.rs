@@ -4,6 +4,7 @@ mod bad_input;
 mod cases;
 mod coverage;
 mod delivery;
+mod explanation;
 mod generated;
 mod options;
 mod presets;
