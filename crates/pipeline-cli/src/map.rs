@@ -2,9 +2,11 @@
 //!
 //! One JSON object a line in, one out, in the same order, in bounded memory.
 
+mod values;
+
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::line::{self, Line, MAX_LINE_BYTES};
+use values::{Found,Values,MAX_VALUE_BYTES};
 use jiff::Timestamp;
 use pipeline_core::{Clock, Encoded, Event, ManualClock, Reason, Sink, SinkContext, SystemClock};
 use pipeline_host::config::SinkPlan;
