@@ -137,7 +137,7 @@ pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use coverage::{Coverage, CoverageRow};
+pub use coverage::{Coverage, CoverageBase, CoverageGroup, CoverageRow};
 pub use event::{Event, Meta};
 pub use explanation::{Explanation, Field, FieldFate, Identifiers};
 pub use intake::{Accepted, Intake, Refused, Verdict};
@@ -153,7 +153,7 @@ pub use registry::{
 pub use schemars;
 pub use secret::SensitiveString;
 pub use sink::{
-    BatchLimits, BuildError, Explained, HealthcheckError, Sink, SinkConfig, SinkContext,
+    BatchLimits, BuildError, Explained, HealthcheckError, MissingEvents, Sink, SinkConfig, SinkContext,
 };
 pub use source::{Resource, Source, SourceConfig, SourceContext};
 pub use source_error::SourceError;

@@ -87,6 +87,36 @@ pub trait Sink: Send + Sync {
     fn coverage(&self) -> Option<Coverage> {
         None
     }
+
+    /// What to do about these events, which [`encode`](Sink::encode) filtered or rejected: one sentence, where the sink knows
+    /// one. A host asks when most events of a while were not sent, at most once a minute, and shows the answer in its
+    /// log, so it holds names, codes and counts only.
+    fn advise(&self, _missing: &[MissingEvents]) -> Option<String> {
+        None
+    }
+}
+
+/// Events of one kind that a sink filtered or rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingEvents {
+    /// Which kind of event, as [`Filtered::label`](crate::Filtered::label) says it; `None` where the sink did not say.
+    pub label: Option<Arc<str>>,
+    /// The code of the reason.
+    pub code: &'static str,
+    /// How many.
+    pub events: u64,
+}
+
+impl MissingEvents {
+    /// So many events of this label, missing for the reason of this code.
+    pub fn new(label: Option<Arc<str>>, code: &'static str, events: u64) -> Self {
+        Self {
+            label,
+            code,
+            events,
+        }
+    }
 }
 
 /// Every method forwarded, so that a sink can be wrapped: what wraps one holds an `Arc<dyn Sink>` and forwards what it does
@@ -111,6 +141,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     fn coverage(&self) -> Option<Coverage> {
         (**self).coverage()
+    }
+
+    fn advise(&self, missing: &[MissingEvents]) -> Option<String> {
+        (**self).advise(missing)
     }
 }
 
