@@ -174,6 +174,13 @@ impl Mapping {
         paths
     }
 
+    /// The label of every event that a table names.
+    pub(crate) fn event_labels(&self) -> Vec<Arc<str>> {
+        let plans = self.plans.iter();
+        let named = plans.filter(|plan| plan.meta_name.is_some());
+        named.map(|plan| Arc::clone(&plan.label)).collect()
+    }
+
     /// How many events the fallback parser read: see [`Paths::fallback_reads`].
     pub(crate) fn fallback_reads(&self) -> u64 {
         self.paths.fallback_reads()

@@ -126,6 +126,10 @@ impl Sink for MetaConversions {
         self.delivery.healthcheck().await
     }
 
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        self.mapping().event_labels()
+    }
+
     fn coverage(&self) -> Option<Coverage> {
         let looked_in = |name: &str| self.mapping().looked_in(name);
         let mut coverage = match_coverage::coverage(&self.tally, looked_in);

@@ -82,6 +82,12 @@ pub trait Sink: Send + Sync {
     /// [`HealthcheckError::Blocked`] when a person has to act, [`HealthcheckError::Unavailable`] when waiting may help.
     async fn healthcheck(&self) -> Result<(), HealthcheckError>;
 
+    /// Every kind of event that it has a counterpart for, as in [`Record::label`], so that a person who misspelled a name finds
+    /// the right one. Empty where it tells no kinds apart.
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     /// Which identifiers the events carried that [`encode`](Sink::encode) let through so far, where the sink counts
     /// them.
     fn coverage(&self) -> Option<Coverage> {
@@ -137,6 +143,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     async fn healthcheck(&self) -> Result<(), HealthcheckError> {
         (**self).healthcheck().await
+    }
+
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        (**self).event_labels()
     }
 
     fn coverage(&self) -> Option<Coverage> {

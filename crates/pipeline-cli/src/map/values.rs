@@ -4,9 +4,9 @@
 //! In: bytes. Out: one value after the other, with the line where it begins. The values themselves are not judged: what is
 //! not JSON is handed over as well, as it is, so that it is refused by whoever refuses it in a run.
 //!
-//! A value has lost its end if the input ends, if a text in it does, if its brackets do not match, or if a line begins with
-//! the start of a value where none may begin. Then the value ends in front of the next line that is indented no more than
-//! its own first line and begins with `{` or `[`, and reading resumes there.
+//! A value has lost its end if the input ends, if a line ends within a text, if brackets do not match, or if a line begins
+//! like a value where none may begin. Reading then resumes at the first line behind its start that is indented no more than
+//! its own and begins with `{` or `[`; at the next line, whatever it holds, if the value is broken on its first one.
 //!
 //! Invariants: one value at a time is in memory, [`MAX_VALUE_BYTES`] at most; valid values are cut where they end; and a
 //! line that is one value is handed over as it is, byte for byte.
@@ -79,7 +79,9 @@ enum Cut {
         to: usize,
         until: usize,
     },
-    TooLong { until: usize },
+    TooLong {
+        until: usize,
+    },
     BrokenList(&'static str),
 }
 
@@ -160,7 +162,9 @@ impl<R: Read> Values<R> {
                 }
                 _ => Part::Element,
             };
-            let broken = list.add(part).then_some((list.line, Cut::BrokenList(WRONG_COMMA)));
+            let broken = list
+                .add(part)
+                .then_some((list.line, Cut::BrokenList(WRONG_COMMA)));
             match part {
                 Part::Element if broken.is_none() => {
                     return Ok(Some((line, self.value(blank, byte)?)));
@@ -184,8 +188,8 @@ impl<R: Read> Values<R> {
         let mut blank = 0;
         loop {
             match self.input.byte(blank)? {
-                Some(b' ' | b'\t' | b'\r') if blank < MAX_VALUE_BYTES => blank += 1,
-                Some(b' ' | b'\t' | b'\r' | b'\n') => {
+                Some(byte) if is_blank(byte) && blank < MAX_VALUE_BYTES => blank += 1,
+                Some(byte) if is_blank(byte) || byte == b'\n' => {
                     self.input.consume(blank + 1);
                     blank = 0;
                 }
@@ -230,7 +234,7 @@ impl<R: Read> Values<R> {
                     return self.broken(start, at, next_value, outer);
                 }
                 b'\n' => line_start = Some(at + 1),
-                b' ' | b'\t' | b'\r' => {}
+                byte if is_blank(byte) => {}
                 _ => {
                     if let Some(begin) = line_start.take() {
                         self.indent = at - begin;
@@ -255,9 +259,7 @@ impl<R: Read> Values<R> {
     /// Cuts a value that is complete, with what else is in its line if that is no value.
     fn closed(&mut self, start: usize, end: usize) -> io::Result<Cut> {
         let mut at = end;
-        while at - end < MAX_VALUE_BYTES
-            && let Some(b' ' | b'\t' | b'\r') = self.input.byte(at)?
-        {
+        while at - end < MAX_VALUE_BYTES && self.input.byte(at)?.is_some_and(is_blank) {
             at += 1;
         }
         match (self.input.byte(at)?, &self.list) {
@@ -285,12 +287,16 @@ impl<R: Read> Values<R> {
             self.reread.bytes += (at - begin) as u64;
             return Ok(self.piece(start, begin));
         }
+        let has_lines = self.input.bytes(start, at).contains(&b'\n');
         let cut = if at - start < MAX_VALUE_BYTES {
             self.rest_of_line(start, at)?
         } else {
+            self.lost = Some(Lost::Line);
             Cut::TooLong { until: at }
         };
-        self.lost = Some(Lost::Lines(outer));
+        if has_lines {
+            self.lost = Some(Lost::Lines(outer));
+        }
         Ok(cut)
     }
 
@@ -377,20 +383,26 @@ impl<R: Read> Values<R> {
             if !self.input.is_at_line_start() {
                 return Ok(());
             }
-            let list = self.list.as_ref().map(|list| list.indent);
-            let deepest = list.map_or(outer, |indent| indent.max(outer));
+            let of_list = self.list.as_ref().map(|list| list.indent);
+            let deepest = of_list.map_or(outer, |indent| indent.max(outer));
             let mut blank = 0;
-            while blank <= deepest
-                && let Some(b' ' | b'\t') = self.input.byte(blank)?
-            {
+            while blank <= deepest && self.input.byte(blank)?.is_some_and(is_blank) {
                 blank += 1;
             }
             match self.input.byte(blank)? {
                 None | Some(RECORD_SEPARATOR) => return Ok(()),
                 Some(b'{' | b'[') if blank <= outer => return Ok(()),
-                Some(b']') if list.is_some_and(|indent| blank <= indent) => return Ok(()),
+                Some(b']') if of_list.is_some_and(|indent| blank <= indent) => return Ok(()),
                 _ => {}
             }
         }
     }
 }
+
+/// Whether a byte is white space within a line.
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() && byte != b'\n'
+}
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,15 @@ mod tests {
         for text in ["[", "[1, ", r#"{"a":"#, r#"{"a": [{}, "#] {
             assert!(shape(text).0.may_begin_value(), "{text}");
         }
-        for text in ["{", "[1", "[{}", r#"{"a":1,"#, r#"{"a""#, r#"["a""#, r#"{"a": {}"#] {
+        for text in [
+            "{",
+            "[1",
+            "[{}",
+            r#"{"a":1,"#,
+            r#"{"a""#,
+            r#"["a""#,
+            r#"{"a": {}"#,
+        ] {
             assert!(!shape(text).0.may_begin_value(), "{text}");
         }
     }

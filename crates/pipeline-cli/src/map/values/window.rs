@@ -14,6 +14,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug)]
 pub(super) struct Window<R> {
     reader: R,
+    chunk: Box<[u8]>,
     buffer: Vec<u8>,
     /// The place of the head in the buffer.
     head: usize,
@@ -27,6 +28,7 @@ impl<R: Read> Window<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
             reader,
+            chunk: vec![0; CHUNK_BYTES].into(),
             buffer: Vec::new(),
             head: 0,
             is_over: false,
@@ -129,16 +131,14 @@ impl<R: Read> Window<R> {
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.drain(..self.head);
         self.head = 0;
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + CHUNK_BYTES, 0);
         let read = loop {
-            match self.reader.read(&mut self.buffer[filled..]) {
+            match self.reader.read(&mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
+                read => break read?,
             }
         };
-        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-        self.is_over = read? == 0;
+        self.buffer.extend_from_slice(&self.chunk[..read]);
+        self.is_over = read == 0;
         Ok(())
     }
 }
