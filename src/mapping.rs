@@ -126,6 +126,7 @@ impl Mapping {
         trace: &mut impl Trace,
     ) -> Result<Record, Unsent> {
         let found = self.paths.read_bytes(event.raw())?;
+        trace.named(|| self.own_name(&found));
         let mut scratch = Scratch::take();
         let (plan, own_name) = self.plan(&found, &mut scratch.value, label, trace)?;
         let wishes = self.consent.check(&found);
@@ -199,9 +200,29 @@ impl Mapping {
         paths
     }
 
+    /// The label of every event that a table names.
+    pub(crate) fn event_labels(&self) -> Vec<Arc<str>> {
+        let plans = self.plans.iter();
+        let named = plans.filter(|plan| plan.meta_name.is_some());
+        named.map(|plan| Arc::clone(&plan.label)).collect()
+    }
+
     /// How many events the fallback parser read: see [`Paths::fallback_reads`].
     pub(crate) fn fallback_reads(&self) -> u64 {
         self.paths.fallback_reads()
+    }
+
+    /// The event's own name for people: that of a track call, else the type of the call.
+    fn own_name(&self, found: &Found<'_>) -> Option<Arc<str>> {
+        let text = |slot| found.get(slot).and_then(|raw| json_text::text(raw).ok());
+        let event_type = text(self.event_type);
+        let is_track = |word: &str| word.eq_ignore_ascii_case("track");
+        let name = match event_type.as_deref() {
+            Some(word) if !is_track(word) => None,
+            _ => self.event_names.iter().find_map(|slot| text(*slot)),
+        };
+        let name = name.or(event_type)?;
+        Some(label::of_unmapped(&name))
     }
 
     /// The plan for an event, and the event's own name. `key` is overwritten; `label` is set where there is no plan.

@@ -103,6 +103,7 @@ omissions! {
     PerhapsAPerson = "perhaps_a_person", "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`";
     AnEmail = "an_email", "it contains an e-mail address, which Meta must receive hashed or not at all";
     TooMany = "too_many", "only the first 2000 items are sent";
+    TooManyValues = "too_many", "only the first 16 values of a list are sent";
 }
 
 #[cfg(test)]

@@ -114,7 +114,8 @@ impl Sink for MetaConversions {
         let encoded = self
             .mapping()
             .encode(event, self.clock.now_ms(), &mut explainer);
-        Explained::new(encoded, explainer.into_explanation())
+        let source_event = explainer.source_event();
+        Explained::new(encoded, explainer.into_explanation()).with_source_event(source_event)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
@@ -123,6 +124,10 @@ impl Sink for MetaConversions {
 
     async fn healthcheck(&self) -> Result<(), HealthcheckError> {
         self.delivery.healthcheck().await
+    }
+
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        self.mapping().event_labels()
     }
 
     fn coverage(&self) -> Option<Coverage> {

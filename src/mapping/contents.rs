@@ -227,6 +227,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let id = id.or_else(|| self.bare_id(source.element?));
         let Some((id, origin)) = id else {
             self.out.truncate(mark);
+            self.forget_item(source);
             return self.item_omitted(Omitted::NoId);
         };
         let is_first = items.ids.is_empty();
@@ -241,11 +242,13 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             Quantity::Unreadable => {
                 items.ids.push(ItemId::Apart(self.out[id].into()));
                 self.out.truncate(mark);
+                self.forget_item(source);
                 items.quantity = None;
                 items.only = None;
             }
             Quantity::Negative => {
                 self.out.truncate(mark);
+                self.forget_item(source);
                 items.quantity = None;
                 return;
             }
@@ -291,6 +294,13 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.key(field);
         json::integer(count, &mut self.out);
         Quantity::Known(count)
+    }
+
+    /// Reports that the parameters of an item are not sent after all.
+    fn forget_item(&mut self, source: &'e ItemSource) {
+        for field in self.within(&source.fields) {
+            self.forgotten(field);
+        }
     }
 
     fn item_omitted(&mut self, why: Omitted) {

@@ -158,8 +158,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.facts.value_is_negative = self.is_negative(mark, field);
         if matches!(currency, Currency::Absent | Currency::Unreadable) {
             self.out.truncate(mark);
-            let origin = Origin::Derived("the event");
-            self.omitted(field, origin, Omitted::NoCurrency);
+            self.taken_back(field, Omitted::NoCurrency);
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct ItemScope<'e> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     Slot(Slot),
+    /// An element of the list at a slot.
+    Element(Slot, usize),
     Constant,
     Default,
     Derived(&'static str),
@@ -133,6 +135,10 @@ impl<'e, 'a> Scope<'e, 'a> {
                     within if within.is_empty() => format!("{path}[{row}]"),
                     within => format!("{path}[{row}].{within}"),
                 }
+            }
+            (Origin::Element(slot, element), _) => {
+                let list = self.describe(paths, Origin::Slot(slot));
+                format!("{list}[{element}]")
             }
             (Origin::Constant, _) => "(constant)".to_owned(),
             (Origin::Default, _) => "(default)".to_owned(),
@@ -255,6 +261,18 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         let (scope, paths) = (self.scope, self.input.paths);
         self.trace
             .omitted(|| scope.name(field), || scope.describe(paths, origin), why);
+    }
+
+    /// Reports that a field which was written has been removed again.
+    pub(super) fn taken_back(&mut self, field: &FieldPlan, why: Omitted) {
+        let scope = self.scope;
+        self.trace.taken_back(|| scope.name(field), why);
+    }
+
+    /// Reports that a field which was written has been removed again with the item that held it.
+    pub(super) fn forgotten(&mut self, field: &FieldPlan) {
+        let scope = self.scope;
+        self.trace.forgotten(|| scope.name(field));
     }
 
     /// Reports a field without a usable value.

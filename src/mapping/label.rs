@@ -1,4 +1,4 @@
-//! What people read about an event that has no plan: its own name, if that can be shown.
+//! What people read about an event that has no plan, and in explanations: its own name, if that can be shown.
 //!
 //! Events that are filtered or rejected are counted by name, so a name appears in tables and logs. It is chosen by the
 //! sender and could contain anything.

@@ -6,6 +6,7 @@
 use crate::omitted::Omitted;
 use crate::payload::identifiers::Identifiers;
 use crate::validate::ReplacedTime;
+use std::sync::Arc;
 
 /// Observes mapping decisions. Every method defaults to a no-op, and texts are made only by those who want them.
 pub(crate) trait Trace {
@@ -16,6 +17,10 @@ pub(crate) trait Trace {
     fn wants_details(&self) -> bool {
         Self::WANTS_ABSENT
     }
+
+    /// The event's own name, if it has one that can be shown.
+    #[inline]
+    fn named(&mut self, _: impl FnOnce() -> Option<Arc<str>>) {}
 
     /// A field was written.
     #[inline]
@@ -29,6 +34,12 @@ pub(crate) trait Trace {
         _why: Omitted,
     ) {
     }
+    /// A field that was reported as written was removed again, for this reason. Does nothing where the field was not written.
+    #[inline]
+    fn taken_back(&mut self, _: impl FnOnce() -> String, _why: Omitted) {}
+    /// A field that was reported as written was removed again together with what holds it, which is reported itself.
+    #[inline]
+    fn forgotten(&mut self, _: impl FnOnce() -> String) {}
     /// No usable value was found at any of the paths where it was looked for.
     #[inline]
     fn absent(&mut self, _: impl FnOnce() -> String, _looked_in: impl FnOnce() -> Vec<String>) {}

@@ -94,8 +94,13 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                 };
                 let before = self.out.len();
                 if raw.starts_with('[') {
-                    for element in json_text::elements(raw).take(MAX_VALUES) {
-                        self.identifier(list, element, Origin::Slot(*slot));
+                    for (place, element) in json_text::elements(raw).enumerate() {
+                        let origin = Origin::Element(*slot, place);
+                        if place == MAX_VALUES {
+                            self.omitted(field, origin, Omitted::TooManyValues);
+                            break;
+                        }
+                        self.identifier(list, element, origin);
                     }
                 } else {
                     self.identifier(list, raw, Origin::Slot(*slot));
@@ -226,18 +231,21 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     fn client_ip(&mut self, field: &'e FieldPlan) -> bool {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
         for slot in &field.slots {
-            let origin = Origin::Slot(*slot);
             let Some(raw) = self.get(*slot) else {
                 continue;
             };
-            for text in json_text::texts(raw).take(MAX_VALUES) {
-                let address = match text {
-                    Cow::Borrowed(text) => identity::client_ip(text),
-                    Cow::Owned(text) => {
-                        identity::client_ip(&text).map(|address| Cow::Owned(address.into_owned()))
-                    }
+            let is_list = raw.starts_with('[');
+            for (place, element) in json_text::elements(raw).enumerate() {
+                let origin = if is_list {
+                    Origin::Element(*slot, place)
+                } else {
+                    Origin::Slot(*slot)
                 };
-                match address {
+                if place == MAX_VALUES {
+                    self.omitted(field, origin, Omitted::TooManyValues);
+                    break;
+                }
+                match client_ip(element) {
                     Ok(address) if best.is_none() || address.contains(':') => {
                         let is_v6 = address.contains(':');
                         best = Some((address, origin));
@@ -263,6 +271,15 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         json::text(&address, &mut self.out);
         self.sent(field, origin, rule(field.kind));
         true
+    }
+}
+
+fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match json_text::text(raw)? {
+        Cow::Borrowed(text) => identity::client_ip(text),
+        Cow::Owned(text) => {
+            identity::client_ip(&text).map(|address| Cow::Owned(address.into_owned()))
+        }
     }
 }
 

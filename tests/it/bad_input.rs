@@ -160,15 +160,18 @@ fn with(source: &Source, value: Value) -> Value {
 fn says(explain: &Value, source: &Source, value: &Value) -> bool {
     let told = |list: &str| explain[list].as_object().expect("an object");
     let of_another = source.parameter.starts_with("source.");
-    let path = json!(source.path);
+    // An element of a list has its place behind the path.
+    let is_path = |told: &Value| {
+        told.as_str()
+            .is_some_and(|told| told.starts_with(&source.path))
+    };
     let mut fields = told("sent").iter().chain(told("left_out"));
     fields.any(|(field, told)| {
         let is_own =
             item_name(field) == source.parameter || source.parameter == "custom_data.contents[]";
         let names_path = |key: &str| match &told[key] {
-            Value::Array(paths) => paths.contains(&path),
-            Value::String(from) => from.starts_with(&source.path),
-            _ => false,
+            Value::Array(paths) => paths.iter().any(is_path),
+            one => is_path(one),
         };
         (is_own || of_another) && (is_empty(value) || names_path("from") || names_path("looked_in"))
     })

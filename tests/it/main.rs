@@ -5,6 +5,7 @@ mod cases;
 mod consent;
 mod coverage;
 mod delivery;
+mod explanation;
 mod generated;
 mod options;
 mod presets;

@@ -291,7 +291,7 @@ fn event_names(preset: &str) -> Vec<String> {
         .collect()
 }
 
-fn any_event(preset: &str) -> impl Strategy<Value = Value> {
+pub(crate) fn any_event(preset: &str) -> impl Strategy<Value = Value> {
     let text = std::fs::read_to_string(root().join("fixtures/purchase.json")).expect("a file");
     let mut base: Value = serde_json::from_str(&text).expect("JSON");
     let context = base["context"].as_object_mut().expect("an object");
@@ -322,7 +322,7 @@ fn any_event(preset: &str) -> impl Strategy<Value = Value> {
 }
 
 /// Presets, and where the events of a sink take place.
-const PRESETS: &[&str] = &["retail", "travel", "b2b_saas", "automotive", "meta_capi"];
+pub(crate) const PRESETS: &[&str] = &["retail", "travel", "b2b_saas", "automotive", "meta_capi"];
 const PLACES_OF_ACTION: &[&str] = &["website", "app", "business_messaging", "physical_store"];
 
 /// Events in all, unless `PROPERTY_EVENTS` says how many.

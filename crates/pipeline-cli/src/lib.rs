@@ -14,7 +14,6 @@ mod context;
 mod dead_letters;
 mod extension;
 mod failure;
-mod line;
 mod list;
 mod map;
 mod output;

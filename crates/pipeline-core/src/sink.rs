@@ -66,10 +66,7 @@ pub trait Sink: Send + Sync {
     /// As [`encode`](Sink::encode), and says of every output field where it came from, and of every field left out why.
     /// Slower; a host calls it only for a person who asked. Names paths and rules, never a value.
     fn explain(&self, event: &Event) -> Explained {
-        Explained {
-            encoded: self.encode(event),
-            explanation: Explanation::default(),
-        }
+        Explained::new(self.encode(event), Explanation::default())
     }
 
     /// Makes one attempt to deliver a batch, and answers with one outcome per record, in the same order.
@@ -84,6 +81,12 @@ pub trait Sink: Send + Sync {
     ///
     /// [`HealthcheckError::Blocked`] when a person has to act, [`HealthcheckError::Unavailable`] when waiting may help.
     async fn healthcheck(&self) -> Result<(), HealthcheckError>;
+
+    /// Every kind of event that it has a counterpart for, as in [`Record::label`], so that a person who misspelled a name finds
+    /// the right one. Empty where it tells no kinds apart.
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
 
     /// Which identifiers the events carried that [`encode`](Sink::encode) let through so far, where the sink counts
     /// them.
@@ -142,6 +145,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
         (**self).healthcheck().await
     }
 
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        (**self).event_labels()
+    }
+
     fn coverage(&self) -> Option<Coverage> {
         (**self).coverage()
     }
@@ -159,6 +166,9 @@ pub struct Explained {
     pub encoded: Encoded,
     /// Where each output field came from, and why others are absent.
     pub explanation: Explanation,
+    /// The event's own name, as its sender calls it, so that a person recognizes it; `None` where the sink knows none.
+    /// A sink shows no name that could hold personal data.
+    pub source_event: Option<Arc<str>>,
 }
 
 impl Explained {
@@ -167,7 +177,15 @@ impl Explained {
         Self {
             encoded,
             explanation,
+            source_event: None,
         }
+    }
+
+    /// The same with the event's own name.
+    #[must_use]
+    pub fn with_source_event(mut self, source_event: Option<Arc<str>>) -> Self {
+        self.source_event = source_event;
+        self
     }
 }
 

@@ -10,7 +10,7 @@ pub use crate::event_counts::{
     ARROW, EventBatch, EventCounts, Fate, Fates, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES,
 };
 use crate::telemetry::{SinkSnapshot, SinkState};
-use crate::wording::thousands;
+pub use crate::wording::thousands;
 pub use closing::closing;
 pub use coverage::coverage;
 pub use dead_letters::dead_letters;

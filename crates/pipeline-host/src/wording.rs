@@ -3,7 +3,7 @@
 //! Invariant: nothing that a sender chose can move the terminal's cursor or break a line.
 
 /// A number as people read it: `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
