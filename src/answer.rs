@@ -99,11 +99,10 @@ impl Words {
 }
 
 fn has(words: &[Cow<'static, str>], word: &str) -> bool {
-    let is_number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    words.iter().any(|known| match is_number(word) {
-        true => known == word,
-        false => alike(known, word),
-    })
+    // A minus sign is not punctuation.
+    let is_number = word.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let is_like = |known: &str| known == word || !is_number && alike(known, word);
+    words.iter().any(|known| is_like(known))
 }
 
 /// A value as a word; whole numbers without their `.0`. `None` for null, lists, objects and blank text.
@@ -114,7 +113,7 @@ fn written(raw: &str) -> Option<String> {
         _ => return None,
     };
     Some(match text.parse::<f64>() {
-        Ok(number) if number == 0.0 => "0".to_owned(),
+        Ok(0.0) => "0".to_owned(),
         Ok(number) if number.is_finite() => number.to_string(),
         _ => text.into_owned(),
     })

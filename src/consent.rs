@@ -105,9 +105,9 @@ impl Consent {
                 rule.usual = 1 << index;
             }
         }
-        in_full
-            .iter()
-            .for_each(|slot| rule.given.add(*slot, IN_FULL));
+        for slot in in_full {
+            rule.given.add(slot, IN_FULL);
+        }
         let own = rule.places.iter().filter(|place| place.is_own());
         let own: Vec<_> = own.map(|place| &*place.path).collect();
         rule.absent = reason::consent_absent(&own);
@@ -125,7 +125,11 @@ impl Consent {
         }
         let cells = found.object();
         let given = cells.bits_of(&self.given);
-        if given == self.usual && self.plain.is_granted(cells) {
+        let is_plain = match given {
+            0 => self.when_absent == WhenAbsent::Allow,
+            given => given == self.usual && self.plain.is_granted(cells),
+        };
+        if is_plain {
             return Ok(());
         }
         self.check_in_full(cells, given)

@@ -54,11 +54,12 @@ pub(crate) fn consent_incomplete(categories: &str) -> Reason {
 
 /// No place of consent has a value; the places of the options are named first.
 pub(crate) fn consent_absent(own_places: &[&str]) -> Reason {
-    let own: String = own_places.iter().map(|at| format!("`{at}`, ")).collect();
+    let built_in = ["context.consent", "context.consentManagement"];
+    let places = [own_places, &built_in].concat().join("`, `");
     Reason::new(
         "consent_absent",
         format!(
-            "the event says nothing about consent; looked for at {own}`context.consent`, `context.consentManagement` and the like; \
+            "the event says nothing about consent; looked for at `{places}` and the like; \
              name other places in `consent.paths`, or set `consent.when_absent: allow` if consent is obtained elsewhere"
         ),
     )

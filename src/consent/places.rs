@@ -2,7 +2,7 @@
 
 use super::google;
 use super::needed::Needed;
-use super::reader::{Reader, Reading};
+use super::reader::{GROUPS, Reader, Reading};
 use super::said::Said;
 use crate::answer::Words;
 use crate::json_text;
@@ -34,9 +34,6 @@ const PARENTS: [(&str, Counts); 5] = [
 /// The objects that can have Google's keys and those of OneTrust, and whether their content is free-form.
 const PARENTS_OF_SIGNALS: [(&str, bool); 3] =
     [("context.", false), ("", false), ("properties.", true)];
-
-/// The key under which OneTrust's script publishes the granted codes, as text, and its older spelling.
-const GROUPS: [&str; 2] = ["OnetrustActiveGroups", "OptanonActiveGroups"];
 
 /// The places that are known without an option.
 const MAX_BUILT_IN: usize =
@@ -79,8 +76,8 @@ enum What {
         keys: Vec<(&'static str, Slot)>,
         is_free_form: bool,
     },
-    /// A list of granted codes.
-    Codes { slot: Slot },
+    /// OneTrust's list of granted codes.
+    Groups { slot: Slot },
     /// A place that an option adds; a bit for each needed category that it is about.
     Own { slot: Slot, about: u64 },
 }
@@ -108,7 +105,7 @@ impl Place {
             places.extend(GROUPS.iter().filter_map(|key| {
                 let written = format!("{parent}{key}");
                 let slot = slot_at(&written, paths)?;
-                Some(Self::new(&written, What::Codes { slot }))
+                Some(Self::new(&written, What::Groups { slot }))
             }));
         }
         places
@@ -131,7 +128,7 @@ impl Place {
     /// The slots of its values.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         let (one, keys): (_, &[_]) = match &self.what {
-            What::Consent { slot, .. } | What::Codes { slot } | What::Own { slot, .. } => {
+            What::Consent { slot, .. } | What::Groups { slot } | What::Own { slot, .. } => {
                 (Some(*slot), &[])
             }
             What::Signals { keys, .. } => (None, keys),
@@ -167,7 +164,7 @@ impl Place {
         cells: ObjectView<'_, 'a>,
     ) -> impl Iterator<Item = (&'static str, &'a str)> {
         let (one, keys): (_, &[_]) = match &self.what {
-            What::Consent { slot, .. } | What::Codes { slot } | What::Own { slot, .. } => {
+            What::Consent { slot, .. } | What::Groups { slot } | What::Own { slot, .. } => {
                 (Some(("", *slot)), &[])
             }
             What::Signals { keys, .. } => (None, keys),
@@ -193,7 +190,7 @@ impl Place {
             match self.what {
                 What::Consent { .. } => reader.value(raw, false),
                 What::Signals { .. } => drop(reader.signal(key, raw)),
-                What::Codes { .. } => reader.codes(raw),
+                What::Groups { .. } => reader.groups(raw, ""),
                 What::Own { about, .. } if about >> index & 1 == 1 => reader.value(raw, true),
                 What::Own { .. } => {}
             }
@@ -222,7 +219,7 @@ impl Place {
                 "grants are read at `context.consent`, or at a place that `consent.paths` names"
             }
             What::Signals { .. } => "read are the words `granted` and `denied` and the like",
-            What::Codes { .. } => "explain its codes in `consent.categories`",
+            What::Groups { .. } => "explain its codes in `consent.categories`",
             What::Own { .. } => {
                 "read are `consent.granted_values`, `consent.denied_values`, and codes that `consent.categories` explains"
             }
@@ -234,7 +231,7 @@ impl Place {
         match &self.what {
             What::Consent { counts, .. } => *counts == Counts::FreeForm,
             What::Signals { is_free_form, .. } => *is_free_form || most == Said::Nothing,
-            What::Codes { .. } => true,
+            What::Groups { .. } => true,
             What::Own { .. } => false,
         }
     }

@@ -6,7 +6,7 @@
 use super::google;
 use super::needed::Needed;
 use super::places::{CONSENT, slot_at};
-use super::reader::{CANONICAL, CATEGORIES, DENIED, GRANTED, GRANTED_IDS, PREFERENCES};
+use super::reader::{CANONICAL, CATEGORIES, DENIED, GRANTED, GRANTED_IDS, GROUPS, PREFERENCES};
 use crate::alike::alike;
 use crate::byte_search;
 use json_paths::{ObjectView, Paths, Slot, SlotBits};
@@ -41,9 +41,12 @@ impl Plain {
             .iter()
             .filter_map(|written| slot_at(written, paths))
             .collect();
-        let lists = GRANTED_IDS.iter().chain(&DENIED).chain([&GRANTED]);
+        let lists = GRANTED_IDS.iter().chain(&GROUPS).chain(&DENIED);
         let google = google::KEYS.iter().chain(&google::SHORT_KEYS);
-        let keys = lists.chain(google).chain(&google::CONTAINERS);
+        let keys = lists
+            .chain(google)
+            .chain(&google::CONTAINERS)
+            .chain([&GRANTED]);
         for key in keys {
             in_full.extend(slot_at(&format!("{CONSENT}.{key}"), paths));
         }

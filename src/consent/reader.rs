@@ -11,16 +11,12 @@ use crate::answer::{Answer, Words};
 use crate::json_text;
 use std::borrow::Cow;
 
-/// Keys of lists of granted codes. The lists of RudderStack are empty until the visitor has chosen; an empty list under
-/// [`GRANTED`] grants nothing.
-pub(super) const GRANTED_IDS: [&str; 4] = [
-    "allowedConsentIds",
-    "allowed_consent_ids",
-    "OnetrustActiveGroups",
-    "OptanonActiveGroups",
-];
-/// The key of a list of granted codes.
+/// The key of a list of granted codes; an empty one grants nothing.
 pub(super) const GRANTED: &str = "granted";
+/// Keys of RudderStack's list of granted codes, which is empty until the visitor has chosen.
+pub(super) const GRANTED_IDS: [&str; 2] = ["allowedConsentIds", "allowed_consent_ids"];
+/// The key under which OneTrust's script publishes the granted codes, as text, and its older spelling.
+pub(super) const GROUPS: [&str; 2] = ["OnetrustActiveGroups", "OptanonActiveGroups"];
 /// Keys of lists of denied codes.
 pub(super) const DENIED: [&str; 3] = ["deniedConsentIds", "denied_consent_ids", "denied"];
 /// The view in the fixed vocabulary.
@@ -97,7 +93,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Reads the value of a key of Google's, of any other place than an object of consent.
+    /// Reads the value of a key of Google's. Answers whether it is one.
     pub(super) fn signal(&mut self, key: &str, raw: &str) -> bool {
         if raw.starts_with('{') {
             return false;
@@ -110,10 +106,12 @@ impl<'r> Reader<'r> {
         read.is_some()
     }
 
-    /// Reads a list of granted codes at a place that is known for it.
-    pub(super) fn codes(&mut self, raw: &str) {
-        self.granted(raw, "");
-        self.reading.anywhere = self.reading.anywhere.max(self.reading.said);
+    /// Reads the value of a key of OneTrust's.
+    pub(super) fn groups(&mut self, raw: &str, at: &str) {
+        self.granted(raw, at);
+        if codes(raw).iter().any(|code| self.needed.is_meant_by(code)) {
+            self.reading.anywhere = self.reading.anywhere.max(Said::Granted);
+        }
     }
 
     fn add(&mut self, said: Said, at: &str) {
@@ -153,8 +151,8 @@ impl<'r> Reader<'r> {
     /// Reads a member of an object of consent that contains more than one statement. Answers whether it is one.
     fn member(&mut self, key: &str, value: &str) -> bool {
         let views = [CANONICAL, CATEGORIES, PREFERENCES, GRANTED];
-        let keys = views.iter().chain(&GRANTED_IDS).chain(&DENIED);
-        let mut keys = keys.chain(&google::CONTAINERS);
+        let keys = views.iter().chain(&GRANTED_IDS).chain(&GROUPS);
+        let mut keys = keys.chain(&DENIED).chain(&google::CONTAINERS);
         let Some(key) = keys.find(|known| alike(known, key)) else {
             return false;
         };
@@ -167,6 +165,7 @@ impl<'r> Reader<'r> {
             PREFERENCES => self.by_code(value),
             GRANTED if value.starts_with('[') && json_text::is_empty(value) => self.lack(&at),
             key if google::CONTAINERS.contains(&key) => self.signals(key, value),
+            key if GROUPS.contains(&key) => self.groups(value, &at),
             _ => self.granted(value, &at),
         }
         true

@@ -409,6 +409,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         UNREADABLE,
     ),
     (r#"{"consentMode":{"gcs":"G110"}}"#, SENT),
+    (
+        r#"{"properties":{"consent":{"OnetrustActiveGroups":"C0001,C0004"}}}"#,
+        SENT,
+    ),
     // OneTrust's groups.
     (
         r#"{"properties":{"OnetrustActiveGroups":",C0001,C0004,"}}"#,
@@ -770,8 +774,12 @@ fn the_detail_names_the_place_and_the_category_and_never_a_value() {
         }
         assert!(!reason.detail.contains("secret"), "{}", reason.detail);
     }
+}
+
+#[test]
+fn the_detail_of_absent_consent_names_where_it_is_looked_for() {
     let own = options(json!({ "paths": "context.privacy.ads" }));
-    let absent = check(both, &own, "{}").expect_err("filtered");
+    let absent = check(MARKETING, &own, "{}").expect_err("filtered");
     assert_eq!(absent.code, ABSENT);
     for part in [
         "`context.privacy.ads`",

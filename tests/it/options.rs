@@ -58,6 +58,35 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn places_and_words_of_consent_that_cannot_work_are_errors_beside_those_of_mappings() {
+    let found = problems(&json!({
+        "consent": {
+            "paths": { "marketing": ["context.privacy.ads", "a..b"] },
+            "granted_values": ["yes", 2], "denied_values": ["2"],
+        },
+        "field_mappings": { "custom_data.value": "a..b" },
+    }));
+    let places = [
+        "consent.denied_values: ",
+        "consent.paths.marketing[1]: ",
+        "field_mappings",
+    ];
+    assert_eq!(found.len(), places.len(), "{found:?}");
+    for (found, place) in found.iter().zip(places) {
+        assert!(found.starts_with(place), "{found}");
+    }
+    let unknown = problems(&json!({ "consent": { "paths": { "marketting": "a.b" } } }));
+    assert!(
+        unknown[0].contains("did you mean `marketing`?"),
+        "{unknown:?}"
+    );
+    for paths in [json!("a.b"), json!(["a.b"]), json!({ "analytics": "a.b" })] {
+        let consent = json!({ "paths": paths, "granted_values": [true, 2, "ok"] });
+        assert!(parse(&options(&json!({ "consent": consent }))).is_ok());
+    }
+}
+
+#[test]
 fn a_mapping_that_cannot_work_is_an_error_with_its_place() {
     let found = problems(&json!({
         "event_mappings": {
