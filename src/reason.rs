@@ -23,7 +23,7 @@ reasons! {
     in_future = "the event's time is more than ten minutes in the future; check the sender's clock and that of this machine, and set `time_zone` if the times of events have no offset";
     missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
-    missing_app_data = "Meta does not accept an app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`, or `app_data`";
+    missing_app_data = "Meta does not accept an app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
     attribution_not_supported = "Meta does not accept an AppendAttribution without `attribution_data`, which this sink does not support; map the event to another name";
     missing_messaging_channel = "an event from a conversation needs a `messaging_channel`: messenger, whatsapp or instagram";
     messaging_event_not_allowed = "Meta does not accept this event from a conversation; map it to one that it accepts, such as Purchase or LeadSubmitted";
