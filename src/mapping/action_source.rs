@@ -44,9 +44,10 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     pub(super) fn action_source(&mut self) {
         let field = self.input.plan.action_source.as_ref();
         let named = field.map_or(Given::Absent, |field| self.named_place(field));
-        let shown = match named {
-            Given::Absent => self.shown_place(),
-            _ => None,
+        let shown = if named.is_absent() {
+            self.shown_place()
+        } else {
+            None
         };
         let source = named.read().map(|(source, _)| source).or(shown);
         let source = source.unwrap_or_else(|| {
@@ -89,6 +90,8 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
 
     /// Website or app, if the event shows which of them it was and the option names one of them.
     fn shown_place(&mut self) -> Option<ActionSource> {
+        /// How a place is shown without a library.
+        const DEVICE: &str = "the event names an app, and Android or iOS";
         use ActionSource::{App, Website};
         if !matches!(self.input.rules.action_source, Website | App) {
             return None;
@@ -96,22 +99,22 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let plan = &self.input.plan.place;
         // Libraries of browsers describe a device and an app as well, so that a channel or a page comes before these.
         let channel = self.shown(plan.channel.as_ref(), channel);
-        if let Some((Website, origin)) = channel {
-            return self.shown_by(origin, Website, "the channel is that of a website");
-        }
-        if let Some((page, origin)) = self.shown(plan.page.as_ref(), page) {
-            return self.shown_by(origin, page, "the event has a page");
-        }
-        if let Some((app, origin)) = channel {
-            return self.shown_by(origin, app, "the channel is that of an app");
-        }
-        if let Some((place, origin)) = self.shown(plan.library.as_ref(), library) {
-            return self.shown_by(origin, place, "the library runs there");
-        }
-        let (_, system) = self.shown(plan.system.as_ref(), system)?;
-        let (app, origin) = self.shown(plan.app.as_ref(), app)?;
-        self.shown_by(origin, app, "the event names an app, and Android or iOS")?;
-        self.shown_by(system, app, "")
+        let (place, origin, rule) = if let Some((Website, origin)) = channel {
+            (Website, origin, "the channel is that of a website")
+        } else if let Some((page, origin)) = self.shown(plan.page.as_ref(), page) {
+            (page, origin, "the event has a page")
+        } else if let Some((app, origin)) = channel {
+            (app, origin, "the channel is that of an app")
+        } else if let Some((place, origin)) = self.shown(plan.library.as_ref(), library) {
+            (place, origin, "the library runs there")
+        } else {
+            let (_, system) = self.shown(plan.system.as_ref(), system)?;
+            let (app, origin) = self.shown(plan.app.as_ref(), app)?;
+            self.shown_by(system, DEVICE);
+            (app, origin, DEVICE)
+        };
+        self.shown_by(origin, rule);
+        Some(place)
     }
 
     fn shown(
@@ -123,19 +126,13 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     }
 
     /// Reports what showed the place.
-    fn shown_by(
-        &mut self,
-        origin: Origin,
-        place: ActionSource,
-        rule: &str,
-    ) -> Option<ActionSource> {
+    fn shown_by(&mut self, origin: Origin, rule: &str) {
         let (scope, paths) = (self.scope, self.input.paths);
         self.trace.sent(
             || "action_source".to_owned(),
             || scope.describe(paths, origin),
             rule,
         );
-        Some(place)
     }
 }
 
@@ -167,8 +164,8 @@ fn system(raw: &str) -> Result<ActionSource, Omitted> {
 
 fn library(raw: &str) -> Result<ActionSource, Omitted> {
     let name = said(raw)?;
-    let is = |known: &&str| known.eq_ignore_ascii_case(&name);
-    if LIBRARIES_OF_WEBSITES.iter().any(|known| is(&known)) {
+    let is = |known: &str| known.eq_ignore_ascii_case(&name);
+    if LIBRARIES_OF_WEBSITES.iter().any(|known| is(known)) {
         return Ok(ActionSource::Website);
     }
     let name = name

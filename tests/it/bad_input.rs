@@ -3,7 +3,7 @@
 
 use crate::{NOW_MS, build, root};
 use graph_sandbox::{Sandbox, SandboxOptions};
-use pipeline_core::{Encoded, Event, Outcome, Sink};
+use pipeline_core::{Encoded, Event, Origin, Outcome, Sink};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -126,24 +126,21 @@ fn base() -> Value {
 /// The place in `event` that a path names, made where it is not there.
 fn place<'a>(event: &'a mut Value, path: &str) -> &'a mut Value {
     let path = path.replace('[', ".[").replace(']', "");
-    path.split('.')
-        .fold(event, |value, step| match step.strip_prefix('[') {
-            Some(place) => {
-                if !value.is_array() {
-                    *value = json!([]);
-                }
-                let list = value.as_array_mut().expect("a list");
-                let place = place.parse::<usize>().expect("a place");
-                list.resize(list.len().max(place + 1), Value::Null);
-                &mut list[place]
+    path.split('.').fold(event, |value, step| {
+        let Some(place) = step.strip_prefix('[') else {
+            if !value.is_object() {
+                *value = json!({});
             }
-            None => {
-                if !value.is_object() {
-                    *value = json!({});
-                }
-                &mut value[step]
-            }
-        })
+            return &mut value[step];
+        };
+        if !value.is_array() {
+            *value = json!([]);
+        }
+        let list = value.as_array_mut().expect("a list");
+        let place = place.parse::<usize>().expect("a place");
+        list.resize(list.len().max(place + 1), Value::Null);
+        &mut list[place]
+    })
 }
 
 fn with(source: &Source, value: Value) -> Value {
@@ -261,4 +258,43 @@ async fn a_value_that_does_not_belong_costs_itself_and_nothing_else() {
     }
     assert!(wrong.is_empty(), "{} of\n{}", wrong.len(), wrong.join("\n"));
     sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_was_not_understood_leaves_nothing_that_could_be_sent_later() {
+    let sink = build(&json!({})).await;
+    for (change, reason) in [
+        (json!({ "timestamp": "yesterday" }), "unreadable_time"),
+        (
+            json!({ "action_source": "somewhere" }),
+            "unknown_action_source",
+        ),
+        (json!({ "opt_out": "perhaps" }), "unreadable_privacy_wish"),
+        (
+            json!({ "data_processing_options": "restricted" }),
+            "unreadable_privacy_wish",
+        ),
+        (
+            json!({ "action_source": "app", "app_data": { "advertiser_tracking_enabled": "perhaps" } }),
+            "unreadable_tracking",
+        ),
+    ] {
+        let mut source = base();
+        source["event"] = "Product Added".into();
+        let members = source.as_object_mut().expect("an object");
+        members.extend(change.as_object().expect("an object").clone());
+        let event = Event::new(source.to_string(), NOW_MS);
+        let event = event.with_origin(Origin::line("events".into(), 1));
+        let Encoded::Rejected(rejection) = sink.encode(&event) else {
+            panic!("{source} is not rejected");
+        };
+        assert_eq!(rejection.reason.code, reason, "{source}");
+        assert_eq!(rejection.record, None, "{source}");
+        // The path is named, the value is not.
+        let detail = &rejection.reason.detail;
+        assert!(detail.starts_with("the value of `"), "{detail}");
+        for value in ["yesterday", "somewhere", "perhaps", "restricted"] {
+            assert!(!detail.contains(value), "{detail}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What a sink says of the identifiers its events carry: in numbers over all of them, and for one event.
 
 use crate::{build, event};
-use pipeline_core::{Coverage, Encoded};
+use pipeline_core::{Coverage, Encoded, Origin};
 use serde_json::{Value, json};
 
 fn added(user: &Value) -> Value {
@@ -91,4 +91,49 @@ async fn an_explained_event_names_its_identifiers_and_the_strong_ones_it_lacks()
         .explanation
         .to_json();
     assert_eq!(explained.get("identifiers"), None);
+}
+
+#[tokio::test]
+async fn events_that_took_the_time_of_receipt_are_noted_with_the_reason() {
+    let sink = build(&json!({})).await;
+    let notes = || {
+        let notes = sink.coverage().expect("counted").notes;
+        let about_times = notes
+            .into_iter()
+            .filter(|note| note.contains("time of receipt"));
+        about_times.collect::<Vec<_>>()
+    };
+    let at = |time: Value| {
+        let mut call = added(&json!({ "userId": "u-1" }));
+        call["timestamp"] = time;
+        event(&call)
+    };
+    for usual in [
+        json!("2026-01-15T11:00:00Z"),
+        json!("2026-01-15T12:05:00Z"),
+        json!(null),
+    ] {
+        sink.encode(&at(usual));
+    }
+    assert_eq!(notes(), [""; 0]);
+    let unreadable = at(json!("01/15/2026 11:00"));
+    sink.encode(&unreadable);
+    sink.encode(&at(json!("soon")));
+    sink.encode(&at(json!("2026-01-15T20:00:00")));
+    // What is not sent, and what is only explained, is not counted.
+    sink.encode(
+        &unreadable
+            .clone()
+            .with_origin(Origin::line("events".into(), 1)),
+    );
+    sink.explain(&unreadable);
+    let [cannot_be_read, in_future] = notes().try_into().expect("two notes");
+    assert_eq!(
+        cannot_be_read,
+        "2 events took the time of receipt: the given time cannot be read"
+    );
+    assert!(
+        in_future.starts_with("1 event took the time of receipt: the given time is in the future"),
+        "{in_future}"
+    );
 }

@@ -254,3 +254,28 @@ fn a_test_event_code_is_warned_about() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_time_zone_is_a_name_or_an_offset() {
+    for good in ["Europe/Berlin", "asia/tokyo", "UTC", "+09:00", "-03:30"] {
+        let parsed = parse(&options(&json!({ "time_zone": good })));
+        assert!(parsed.is_ok(), "{good}");
+    }
+    for (bad, words) in [
+        (
+            "Asia/Tokio",
+            "is not a time zone; did you mean `Asia/Tokyo`?",
+        ),
+        ("CEST", "is not a time zone"),
+        ("+25:00", "is not a time zone"),
+    ] {
+        let found = problems(&json!({ "time_zone": bad }));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("time_zone: "), "{found:?}");
+        assert!(found[0].contains(words), "{found:?}");
+        assert!(
+            found[0].contains("expected a name of the IANA database"),
+            "{found:?}"
+        );
+    }
+}

@@ -533,16 +533,16 @@ fn with_wishes(key: &str, said: &[Said]) -> Value {
     source
 }
 
-/// What several statements of a wish mean together: `None` if one that could be decisive cannot be read.
-fn together(said: &[Said], decisive: bool) -> Option<Option<bool>> {
+/// What several statements of a wish mean together: an error if one that could be decisive cannot be read.
+fn together(said: &[Said], decisive: bool) -> Result<Option<bool>, ()> {
     let said: Vec<_> = said.iter().filter_map(|(_, said)| *said).collect();
     if said.contains(&Ok(decisive)) {
-        return Some(Some(decisive));
+        return Ok(Some(decisive));
     }
     if said.contains(&Err(())) {
-        return None;
+        return Err(());
     }
-    Some(said.first().map(|_| !decisive))
+    Ok(said.first().map(|_| !decisive))
 }
 
 proptest! {
@@ -553,8 +553,8 @@ proptest! {
         let source = with_wishes("opt_out", &said);
         let outcome = outcome(&WISH_SINKS[0].encode(&event(&source)));
         match together(&said, true) {
-            None => prop_assert_eq!(&outcome["reason"], "unreadable_privacy_wish", "{}", source),
-            Some(wish) => prop_assert_eq!(&outcome["event"]["opt_out"], &json!(wish), "{}", source),
+            Err(()) => prop_assert_eq!(&outcome["reason"], "unreadable_privacy_wish", "{}", source),
+            Ok(wish) => prop_assert_eq!(&outcome["event"]["opt_out"], &json!(wish), "{}", source),
         }
     }
 
@@ -568,8 +568,8 @@ proptest! {
             Some(false) => json!([]),
         };
         match together(&said, true) {
-            None => prop_assert_eq!(&outcome["reason"], "unreadable_privacy_wish", "{}", source),
-            Some(wish) => {
+            Err(()) => prop_assert_eq!(&outcome["reason"], "unreadable_privacy_wish", "{}", source),
+            Ok(wish) => {
                 prop_assert_eq!(&outcome["event"]["data_processing_options"], &expected(wish), "{}", source);
             }
         }
@@ -594,8 +594,8 @@ proptest! {
         let outcome = outcome(&WISH_SINKS[1].encode(&event(&source)));
         let answer = &outcome["event"]["app_data"]["advertiser_tracking_enabled"];
         match together(&said, false) {
-            None => prop_assert_eq!(&outcome["reason"], "unreadable_tracking", "{}", source),
-            Some(allowed) => prop_assert_eq!(answer, &json!(allowed == Some(true)), "{}", source),
+            Err(()) => prop_assert_eq!(&outcome["reason"], "unreadable_tracking", "{}", source),
+            Ok(allowed) => prop_assert_eq!(answer, &json!(allowed == Some(true)), "{}", source),
         }
     }
 

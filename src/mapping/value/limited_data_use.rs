@@ -76,7 +76,7 @@ pub(crate) fn limited_data_use(raw: &str) -> Result<LimitedDataUse, Omitted> {
             let parts = text
                 .split(',')
                 .map(|part| serde_json::Value::from(part.trim()));
-            of_list(&serde_json::Value::from_iter(parts).to_string())
+            of_list(&parts.collect::<serde_json::Value>().to_string())
         }
         _ => option(raw).map(|is_limited| LimitedDataUse {
             is_limited,

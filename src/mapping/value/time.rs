@@ -94,9 +94,10 @@ fn unusual_moment(raw: &str, zone: &TimeZone) -> Result<Moment, Omitted> {
     if let Some(moment) = iso_8601(&text, zone).or_else(|| printed(&text)) {
         return Ok(moment);
     }
-    match is_ambiguous(&text) {
-        true => Err(Omitted::AmbiguousTime),
-        false => Err(Omitted::NotATime),
+    if is_ambiguous(&text) {
+        Err(Omitted::AmbiguousTime)
+    } else {
+        Err(Omitted::NotATime)
     }
 }
 
@@ -156,7 +157,7 @@ fn thousandths(number: &str) -> Option<u128> {
     )]
     (0.0..1e20)
         .contains(&number)
-        .then(|| (number * 1e3) as u128)
+        .then_some((number * 1e3) as u128)
 }
 
 /// ISO 8601 with what programs add to it: a space before the offset, and `UTC` or `GMT` as the offset or after it; also with
