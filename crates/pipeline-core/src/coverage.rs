@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn a_row_is_measured_against_the_events_that_can_carry_it() {
         let of = |events, base| {
-            let row = CoverageRow::new("fbc", events, "").measured_against(base, "events with a click id");
+            let row = CoverageRow::new("fbc", events, "")
+                .measured_against(base, "events with a click id");
             row.permille(1_000)
         };
         assert_eq!(of(9, 10), Some(900));

@@ -153,7 +153,8 @@ pub use registry::{
 pub use schemars;
 pub use secret::SensitiveString;
 pub use sink::{
-    BatchLimits, BuildError, Explained, HealthcheckError, MissingEvents, Sink, SinkConfig, SinkContext,
+    BatchLimits, BuildError, Explained, HealthcheckError, MissingEvents, Sink, SinkConfig,
+    SinkContext,
 };
 pub use source::{Resource, Source, SourceConfig, SourceContext};
 pub use source_error::SourceError;
