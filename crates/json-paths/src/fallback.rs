@@ -213,10 +213,12 @@ fn each_item<'a>(
     if is_one {
         return visit(list);
     }
-    each_entry(list, |key, value| match is_number(key) {
-        true => visit(value),
-        false => Ok(()),
-    })
+    each_entry(
+        list,
+        |key, value| {
+            if is_number(key) { visit(value) } else { Ok(()) }
+        },
+    )
 }
 
 struct Entries<F>(F);

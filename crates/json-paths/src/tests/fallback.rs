@@ -8,10 +8,11 @@ const FAILING: [Failing; 2] = [Failing::WithMemory, Failing::All];
 
 fn paths() -> Paths {
     let mut paths = Paths::default();
-    for written in ["a", "a.b", "a.b.c", "d[1].e", "f"] {
+    for written in ["a", "a.b", "a.b.c", "d[1].e", "f", "A.b", "d[e=x].k"] {
         paths.slot(&path(written));
     }
     let (_, items) = paths.list(&path("items"));
+    items.element_slot();
     for written in ["id", "price.amount", "tags[0]"] {
         items.slot(&path(written));
     }
@@ -38,6 +39,8 @@ fn json_that_a_failing_walk_rejects_is_read_with_the_same_result() {
         r#"{"items":{"id":1}}"#,
         r#"{"items":null,"f":"\ud800","u":{"\ud800":1}}"#,
         "{\"\\u0061\":{\"\\u0062\":{\"c\":\"\u{e9}\"}}}",
+        r#"{"A":{"B":{"C":1},"b":2},"a":{"B":3},"F":4,"ITEMS":[{"ID":5}]}"#,
+        r#"{"Items":{"0":{"id":1},"1":2,"u":3},"D":[{"k":1,"E":"X"}],"d":{"E":"x","k":2}}"#,
         "{}",
         &deep,
         &long,
@@ -107,6 +110,11 @@ fn what_the_walk_rejects_on_purpose_is_rejected_by_the_fallback_parser_too() {
         r#"{"\ud800":1}"#,
         r#"{"a":{"\udc00\ud800":1}}"#,
         r#"{"items":[{"\ud800":1}]}"#,
+        // The same at keys in another spelling, and in an object that is read as a list.
+        r#"{"A":1e999}"#,
+        r#"{"A":{"\ud800":1}}"#,
+        r#"{"Items":{"0":{"price":1e999}}}"#,
+        r#"{"items":{"0":{},"\ud800":1}}"#,
     ] {
         let rejected = paths.read(text).expect_err(text);
         assert!(
