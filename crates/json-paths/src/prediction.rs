@@ -63,13 +63,6 @@ const NOWHERE: usize = 0;
 pub(crate) const MAX_UNMAPPED_KEYS: usize = 256;
 
 impl KeyPrediction {
-    /// Has learned nothing yet.
-    pub(crate) const EMPTY: Self = Self {
-        of: (0, 0),
-        entries: Vec::new(),
-        memory: Memory::Kept,
-    };
-
     /// Prepares for a text; discards what was learned with other paths.
     pub(crate) fn start(&mut self, paths: &Paths, memory: Memory) {
         let of = (paths.id, paths.nodes.len());
