@@ -13,7 +13,7 @@ mod describe;
 mod problem;
 
 pub use check::{Checked, check};
-pub use problem::{Problem, join, nearest};
+pub use problem::{Level, Problem, is_placeholder, join, near_miss, nearest};
 
 /// The assertions of JSON Schema that [`check()`] enforces.
 pub const KEYWORDS: &[&str] = &[
