@@ -10,9 +10,11 @@
 
 mod check;
 mod describe;
+mod json;
 mod problem;
 
 pub use check::{Checked, check};
+pub use json::{DUPLICATE_KEY, from_json};
 pub use problem::{Level, Problem, is_placeholder, join, near_miss, nearest};
 
 /// The assertions of JSON Schema that [`check()`] enforces.

@@ -172,7 +172,10 @@ impl<'s> Checker<'s> {
             .and_then(|text| nearest(text, named.iter().filter_map(|v| v.as_str())))
             .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
         let has_kind = branches.iter().any(|branch| {
-            let types = types(branch);
+            let types = match allowed_values(branch) {
+                Some(allowed) => allowed.into_iter().map(kind).collect(),
+                None => types(branch),
+            };
             types.contains(&kind(value)) || types.is_empty()
         });
         let problem = if !has_kind {
