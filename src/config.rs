@@ -2,19 +2,21 @@
 //!
 //! Reading reports every problem at once, with its path.
 
+mod advice;
 mod endpoint;
 mod options;
 
 use crate::consent::ConsentCategory;
 use crate::identity::{Alpha2, country_of};
 use crate::mapping::Mapping;
+use crate::mapping::advice as advice_on_mappings;
 use crate::mapping::layers::Overrides;
 use crate::mapping::plan::Rules;
 use crate::payload::action_source::ActionSource;
 use crate::preset::{self, Preset};
 use crate::token;
 use options::{ExternalId, LimitedDataUse, Options, PresetChoice, UnmappedEvents};
-use pipeline_core::options::{Problem, check};
+use pipeline_core::options::{Problem, check, is_placeholder};
 use pipeline_core::{ParseContext, SensitiveString};
 use schemars::Schema;
 use std::borrow::Cow;
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// The file of the preset, if it is the user's own.
     pub(crate) preset_file: Option<PathBuf>,
+    /// What is perhaps not meant.
+    pub(crate) notes: Vec<Problem>,
 }
 
 /// The JSON Schema of the options.
@@ -57,20 +61,23 @@ pub(crate) fn parse(
         // The check makes sure that this succeeds. If it fails nevertheless, the check's problems are the best explanation.
         std::mem::take(&mut problems)
     })?;
-    match options.settle(cx, &mut problems) {
-        Some(settings) if problems.is_empty() => Ok(settings),
-        _ => {
-            problems.sort();
-            problems.dedup();
-            Err(problems)
-        }
+    let settings = options.settle(cx, &mut problems);
+    problems.sort();
+    problems.dedup();
+    match settings {
+        Some(settings) if !problems.iter().any(Problem::is_error) => Ok(Settings {
+            notes: problems,
+            ..settings
+        }),
+        _ => Err(problems),
     }
 }
 
 impl Options {
-    /// Checks what a schema cannot express. Adds to `problems`; `None` only if there are some.
+    /// Checks what a schema cannot express. Adds to `problems`; `None` only if there are errors among them.
     fn settle(self, cx: &ParseContext, problems: &mut Vec<Problem>) -> Option<Settings> {
         self.check_delivery(problems);
+        problems.extend(advice::notes(&self));
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
@@ -79,8 +86,8 @@ impl Options {
             if found.is_none() {
                 report(
                     "default_currency",
-                    "is not a currency",
-                    "an ISO 4217 code such as `EUR`",
+                    "is not an ISO 4217 code",
+                    "three letters such as `EUR`",
                 );
             }
             found.map(|currency| currency.code())
@@ -117,6 +124,7 @@ impl Options {
             endpoint: self.endpoint.trim_end_matches('/').to_owned(),
             test_event_code: self.test_event_code,
             timeout: Duration::from_secs(self.timeout_secs),
+            notes: Vec::new(),
         })
     }
 
@@ -125,7 +133,10 @@ impl Options {
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
-        if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
+        if is_placeholder(&self.pixel_id) {
+            let expected = "the id in digits, or `${NAME}` for an environment variable";
+            report("pixel_id", "is a variable that is not filled in", expected);
+        } else if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
             report(
                 "pixel_id",
                 "has characters other than digits",
@@ -149,7 +160,7 @@ impl Options {
             report(
                 "endpoint",
                 problem,
-                "`https://graph.facebook.com`, or http on loopback",
+                "`https://graph.facebook.com`, or http on loopback, and nothing behind the host and port",
             );
         }
     }
@@ -206,6 +217,10 @@ impl Options {
             field_mappings: Some(&self.field_mappings),
             unmapped_events: self.unmapped_events == UnmappedEvents::Custom,
         };
+        let mut advice = advice_on_mappings::of_overrides(&overrides, &preset);
+        if let PresetChoice::File { .. } = &self.preset {
+            advice.extend(advice_on_mappings::of_preset(&preset));
+        }
         let rules = Rules {
             pixel_id: self.pixel_id.as_str().into(),
             action_source: ActionSource::named(&self.action_source)?,
@@ -217,9 +232,14 @@ impl Options {
                 .limited_data_use
                 .map(|place| (place.country, place.state)),
         };
-        Mapping::compile(&preset, &overrides, &categories, &self.consent, rules)
-            .map_err(|found| problems.extend(found))
-            .ok()
+        let mapping = Mapping::compile(&preset, &overrides, &categories, &self.consent, rules);
+        let mapping = mapping.map_err(|mut found| {
+            // Where there is advice on a mistake, it is the more exact answer.
+            found.retain(|one| !advice.iter().any(|it| it.is_error() && it.path == one.path));
+            problems.extend(found);
+        });
+        problems.extend(advice);
+        mapping.ok()
     }
 }
 

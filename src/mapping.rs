@@ -7,6 +7,7 @@
 //! Invariant: every failure is an [`Encoded`] that says why, and personal data enters the output only through
 //! [`crate::identity`].
 
+pub(crate) mod advice;
 mod app_data;
 mod browser_ids;
 mod compile;

@@ -22,7 +22,7 @@ const LDU_COUNTRY: &str = "data_processing_options_country";
 const LDU_STATE: &str = "data_processing_options_state";
 
 /// State codes of limited data use, from Meta's page "Data processing options". Code 0 lets Meta determine the state.
-const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
+pub(super) const LDU_STATES: std::ops::RangeInclusive<u64> = 1000..=1013;
 
 impl<'e, T: Trace> EventWriter<'e, '_, T> {
     pub(super) fn event_level(&mut self) {
@@ -227,7 +227,7 @@ fn limited_place(country: Option<u64>, state: Option<u64>) -> Option<(u64, u64)>
 }
 
 /// Whether a value asks for limited data use: `["LDU"]`, `"LDU"` or `true`. An empty list counts as missing, and does not get here.
-fn limited_data_use(raw: &str) -> Result<bool, Omitted> {
+pub(super) fn limited_data_use(raw: &str) -> Result<bool, Omitted> {
     if let Ok(limited) = value::boolean(raw) {
         return Ok(limited);
     }
