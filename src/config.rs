@@ -64,6 +64,13 @@ pub(crate) fn parse(
     let settings = options.settle(cx, &mut problems);
     problems.sort();
     problems.dedup();
+    // An error says enough of its place.
+    let errors: Vec<_> = problems
+        .iter()
+        .filter(|it| it.is_error())
+        .map(|it| it.path.clone())
+        .collect();
+    problems.retain(|it| it.is_error() || !errors.contains(&it.path));
     match settings {
         Some(settings) if !problems.iter().any(Problem::is_error) => Ok(Settings {
             notes: problems,

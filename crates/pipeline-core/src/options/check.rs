@@ -504,7 +504,7 @@ mod tests {
                     { "enum": ["retail", "travel"] },
                     { "type": "object", "properties": { "file": { "type": "string" } }, "required": ["file"] },
                 ]},
-                "Event": { "description": "A name, or a table; `null` drops it. More.", "anyOf": [
+                "Event": { "description": "A name, or a table; `null`\ndrops it. More.", "anyOf": [
                     { "type": "string" }, { "type": "object" },
                 ]},
             },

@@ -100,8 +100,10 @@ fn table(schema: &Value) -> Option<String> {
 }
 
 pub(super) fn first_sentence(text: &str) -> String {
-    let sentence = text.split(['\n']).next().unwrap_or(text);
-    let sentence = sentence.split(". ").next().unwrap_or(sentence);
+    let paragraph = text.split("\n\n").next().unwrap_or(text);
+    // A line of a doc comment ends anywhere.
+    let paragraph = paragraph.replace('\n', " ");
+    let sentence = paragraph.split(". ").next().unwrap_or(&paragraph);
     let mut chars = sentence.trim_end_matches('.').chars();
     match chars.next() {
         // An acronym keeps its capitals.

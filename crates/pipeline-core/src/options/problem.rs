@@ -90,9 +90,19 @@ impl fmt::Display for Problem {
 /// The name of `known` that `name` was most likely meant to be.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LEAST_SIMILAR: f64 = 0.75;
+    /// One change of a short name makes it look quite different.
+    const LEAST_CHARS: usize = 3;
+    let similarity = |candidate: &str| {
+        let similarity = strsim::jaro_winkler(name, candidate);
+        let is_long = name.chars().count() >= LEAST_CHARS && candidate.len() >= LEAST_CHARS;
+        if is_long && strsim::osa_distance(name, candidate) == 1 {
+            return similarity.max(LEAST_SIMILAR);
+        }
+        similarity
+    };
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .map(|candidate| (similarity(candidate), candidate))
         .filter(|(similarity, _)| *similarity >= LEAST_SIMILAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -221,6 +231,14 @@ mod tests {
         ] {
             assert_eq!(near_miss(name, KNOWN), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_short_name_is_found_by_one_change() {
+        assert_eq!(nearest("wbe", ["events", "web"]), Some("web"));
+        assert_eq!(nearest("wb", ["events", "app"]), None);
+        assert_eq!(nearest("evnts", ["events", "web"]), Some("events"));
+        assert_eq!(nearest("kafka", ["file", "http_server", "stdin"]), None);
     }
 
     #[test]

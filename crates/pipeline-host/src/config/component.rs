@@ -122,7 +122,10 @@ impl<H, C: ?Sized> Parsed<H, C> {
 }
 
 /// The types of a kind that there are.
-fn one_of<C: ?Sized + 'static>(kind: Kind, linked: impl Iterator<Item = &'static Component<C>>) -> String {
+fn one_of<C: ?Sized + 'static>(
+    kind: Kind,
+    linked: impl Iterator<Item = &'static Component<C>>,
+) -> String {
     let linked: Vec<_> = linked.map(Component::name).collect();
     if linked.is_empty() {
         return format!(
