@@ -373,85 +373,92 @@ fn the_same_key_twice_is_refused_in_every_format() {
     }
 }
 
-#[test]
-fn a_file_that_cannot_be_parsed_says_why_and_shows_two_lines() {
-    for (name, content, words) in [
-        (
-            "p.yaml",
-            GOOD.replace("    preset", "\tpreset"),
-            "line 7, column 1: a tab cannot indent a line",
-        ),
-        (
-            "p.yaml",
-            GOOD.replace("    preset", "     preset"),
-            "line 7, column 6: the line is not indented like",
-        ),
-        (
-            "p.yaml",
-            GOOD.replace("    pixel_id", "     pixel_id"),
-            "line 8, column 6: the line is indented deeper",
-        ),
-        (
-            "p.yaml",
-            GOOD.replace("    preset", "   preset"),
-            "line 7, column 4: the line is not indented like",
-        ),
-        (
-            "p.yaml",
-            GOOD.replace("3456\"", "3456"),
-            "line 8, column 15: the text that begins here has no closing quote",
-        ),
-        (
-            "p.yaml",
-            GOOD.replace("stdin }", "stdin"),
-            "line 2, column 8: the `{` here has no `}`",
-        ),
-        (
-            "p.yaml",
-            GOOD.replace("preset: retail", "preset retail"),
-            "line 7, column 5: a line has no `: `",
-        ),
-        (
-            "p.toml",
-            "[sinks.a]\npreset = retail\n".to_owned(),
-            "line 2, column 10: a text has no quotes",
-        ),
-        (
-            "p.toml",
-            "[sinks.a]\npreset = null\n".to_owned(),
-            "line 2, column 10: TOML has no `null`",
-        ),
-        (
-            "p.toml",
-            "[sinks]\n[sinks]\n".to_owned(),
-            "line 2, column 2: the key `sinks` is given twice",
-        ),
-        (
-            "p.json",
-            "{\"sinks\": {}\n \"sources\": {}}".to_owned(),
-            "line 1, column 13: a comma is missing",
-        ),
-        (
-            "p.json",
-            "{\n // the shop\n \"sinks\": {}}".to_owned(),
-            "line 2, column 2: JSON has no comments",
-        ),
-        (
-            "p.json",
-            "{\"sinks\": {\n \"a\": {}\n".to_owned(),
-            "line 1, column 11: the `{` here has no `}`",
-        ),
-    ] {
-        let output = validate(name, &content, &[], &[]);
-        expect(&content, &output, 78, "error: `", words);
+/// Texts that cannot be parsed, each with what is said of it.
+fn unparsable(name: &str, cases: &[(&str, &str)]) {
+    for (content, words) in cases {
+        let output = validate(name, content, &[], &[]);
+        expect(content, &output, 78, "error: `", words);
         let said = said(&output);
         assert!(said.contains(" | ") && !said.contains("retail"), "{said}");
     }
-    let output = validate("p.yaml", &GOOD.replace("retail", "\"retail"), &[], &[]);
+}
+
+#[test]
+fn yaml_that_cannot_be_parsed_says_why_and_shows_two_lines() {
+    let with = |part: &str, by: &str| replaced(part, by);
+    for (content, words) in [
+        (
+            with("    preset", "\tpreset"),
+            "line 7, column 1: a tab cannot indent a line",
+        ),
+        (
+            with("    preset", "     preset"),
+            "line 7, column 6: the line is not indented like",
+        ),
+        (
+            with("    preset", "   preset"),
+            "line 7, column 4: the line is not indented like",
+        ),
+        (
+            with("    pixel_id", "     pixel_id"),
+            "line 8, column 6: the line is indented deeper",
+        ),
+        (
+            with("3456\"", "3456"),
+            "line 8, column 15: the text that begins here has no closing quote",
+        ),
+        (
+            with("stdin }", "stdin"),
+            "line 2, column 8: the `{` here has no `}`",
+        ),
+        (
+            with("preset: retail", "preset retail"),
+            "line 7, column 5: a line has no `: `",
+        ),
+    ] {
+        unparsable("p.yaml", &[(&content, words)]);
+    }
+    let output = validate("p.yaml", &replaced("retail", "\"retail"), &[], &[]);
     let said = said(&output);
-    assert!(
-        said.contains("\n     6 |     inputs: […]\n     7 |     preset: …\n"),
-        "{said}"
+    let lines = "\n     6 |     inputs: […]\n     7 |     preset: …\n";
+    assert!(said.contains(lines), "{said}");
+}
+
+#[test]
+fn toml_and_json_that_cannot_be_parsed_say_why_and_show_two_lines() {
+    unparsable(
+        "p.toml",
+        &[
+            (
+                "[sinks.a]\npreset = retail\n",
+                "line 2, column 10: a text has no quotes",
+            ),
+            (
+                "[sinks.a]\npreset = null\n",
+                "line 2, column 10: TOML has no `null`",
+            ),
+            (
+                "[sinks]\n[sinks]\n",
+                "line 2, column 2: the key `sinks` is given twice",
+            ),
+        ],
+    );
+    unparsable(
+        "p.json",
+        &[
+            (
+                "{\"sinks\": {}\n \"sources\": {}}",
+                "line 1, column 13: a comma is missing",
+            ),
+            (
+                "{\n // the shop\n \"sinks\": {}}",
+                "line 2, column 2: JSON has no comments",
+            ),
+            (
+                "{\"sinks\": {\n \"a\": {}\n",
+                "line 1, column 11: the `{` here has no `}`",
+            ),
+        ],
     );
 }
 
