@@ -102,12 +102,12 @@ impl Advice {
         }
         if let Some(call) = CALLS.into_iter().find(|call| *call == key) {
             let problem = format!(
-                "never matches an `{call}` call, because only `page`, `screen` and `track` calls are sent"
+                "never matches a call of type `{call}`, because only `page`, `screen` and `track` calls are sent"
             );
             return self.note(place, problem, "the name of a `track` event, or `page`");
         }
         if key == "screen" {
-            let problem = "never matches a `screen` call, which is mapped as `page`";
+            let problem = "never matches a call of type `screen`, which is mapped as `page`";
             return self.note(place, problem, "`page`, or the name of a `track` event");
         }
         if is_page_name(name, &key) {

@@ -1,5 +1,6 @@
 //! `pipeline validate` on the mistakes that people make, as a whole program: the text of a file, and what is said of it.
 
+use crate::process::Process;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -211,10 +212,10 @@ fn constants_that_cannot_be_meant_are_refused() {
 #[test]
 fn mappings_that_can_never_match_are_told() {
     for (name, words) in [
-        ("identify", "never matches an `identify` call"),
-        ("group", "never matches an `group` call"),
-        ("alias", "never matches an `alias` call"),
-        ("screen", "never matches a `screen` call"),
+        ("identify", "never matches a call of type `identify`"),
+        ("group", "never matches a call of type `group`"),
+        ("alias", "never matches a call of type `alias`"),
+        ("screen", "never matches a call of type `screen`"),
         ("Pricing", "every `page` call is mapped as `page`"),
     ] {
         let content = with(&format!("event_mappings: {{ {name}: ViewContent }}"));
@@ -649,6 +650,32 @@ fn notes_are_shown_beside_errors_and_do_not_count_as_such() {
         "error:",
         "1 note in the configuration, which `--deny-notes` does not allow",
     );
+}
+
+#[tokio::test]
+async fn a_run_logs_each_note_once_also_those_that_a_reload_brings() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    let source = "{ type: http_server, address: \"127.0.0.1:0\" }";
+    let content = with("event_mappings: { Quote: lead }").replace("{ type: stdin }", source);
+    fs::write(&path, &content).unwrap();
+    let mut run = Process::start(&["run", &path.display().to_string()]);
+    let first = run.says("note: ").await;
+    let place = "note: sinks.meta.event_mappings.Quote: is not a standard event";
+    assert!(first.contains("WARN") && first.contains(place), "{first}");
+    run.says("listening").await;
+    fs::write(&path, format!("{content}    test_event_code: TEST1\n")).unwrap();
+    run.signal("HUP");
+    let second = run.says("note: ").await;
+    assert!(
+        second.contains("note: sinks.meta.test_event_code: is set"),
+        "{second}"
+    );
+    run.says("reloaded sink meta").await;
+    run.terminate();
+    let (status, _, rest) = run.end().await;
+    assert_eq!(status.code(), Some(0), "{rest}");
+    assert!(!rest.contains("note: "), "{rest}");
 }
 
 fn object(output: &Output) -> Value {
