@@ -8,6 +8,7 @@
 //! [`crate::identity`].
 
 mod action_source;
+pub(crate) mod advice;
 mod app_data;
 mod browser_ids;
 mod compile;

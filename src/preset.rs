@@ -177,7 +177,7 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
             "a readable JSON file",
         )
     })?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+    let value = options::from_json(&text).map_err(|error| {
         one(
             format!("the preset file `{shown}` is not valid JSON ({error})"),
             "a preset in JSON",

@@ -77,16 +77,8 @@ impl SinkConfig for MetaConversionsConfig {
         self.0.preset_file.iter().cloned().collect()
     }
 
-    fn notices(&self) -> Vec<String> {
-        let mut notices = Vec::new();
-        if self.0.test_event_code.is_some() {
-            notices.push(
-                "`test_event_code` is set: the events appear under Test Events, and Meta still counts them for \
-                 measurement and targeting; remove it in production"
-                    .to_owned(),
-            );
-        }
-        notices
+    fn notices(&self) -> Vec<Problem> {
+        self.0.notes.clone()
     }
 }
 

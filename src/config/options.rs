@@ -49,7 +49,6 @@ pub(super) struct Options {
     /// Field mappings that override the preset's, by Meta parameter: a path, a list of paths, a table, or `null` to drop the parameter (default: none). Example: `{ custom_data.order_id: properties.cart_id }`.
     pub(super) field_mappings: FieldMappings,
     /// The ISO 4217 currency of amounts without a currency (no default). Example: `EUR`.
-    #[schemars(length(min = 3, max = 3))]
     pub(super) default_currency: Option<String>,
     /// The country of national phone numbers in events without a country, ISO 3166-1 alpha-2 (no default). Example: `DE`.
     pub(super) default_country: Option<String>,
@@ -62,7 +61,7 @@ pub(super) struct Options {
     pub(super) generate_fbp: bool,
     /// Limited data use for events that do not specify it; with country 0 and state 0 Meta determines the location (no default). Example: `{ country: 1, state: 1000 }`.
     pub(super) limited_data_use: Option<LimitedDataUse>,
-    /// The address of the Graph API (default: `https://graph.facebook.com`); plain http is allowed for loopback addresses only. Example: `http://127.0.0.1:8917`.
+    /// The address of the Graph API, without a path (default: `https://graph.facebook.com`); plain http is allowed for loopback addresses only. Example: `http://127.0.0.1:8917`.
     pub(super) endpoint: String,
     /// Whether `endpoint` may be plain http to other machines, which sends the token unencrypted (default: `false`). Example: `true`.
     pub(super) allow_plain_http: bool,

@@ -390,7 +390,7 @@ fn json_key(section: Section, key: &str) -> Box<str> {
     }
 }
 
-fn kind_of(value_type: Option<ValueType>) -> Kind {
+pub(super) fn kind_of(value_type: Option<ValueType>) -> Kind {
     match value_type {
         Some(ValueType::Text) => Kind::Text,
         Some(ValueType::Number) => Kind::Number,

@@ -1,5 +1,6 @@
 //! The plugin as a host sees it: through the registry, with nothing else of it in sight.
 
+mod advice;
 mod bad_input;
 mod cases;
 mod consent;

@@ -179,7 +179,7 @@ fn a_token_file_holds_the_token_alone() {
 fn an_endpoint_is_https_or_loopback() {
     for good in [
         "https://graph.facebook.com",
-        "https://gateway.example/capi/",
+        "https://gateway.example/",
         "http://127.0.0.1:9",
         "http://[::1]:9",
         "http://localhost:9",
@@ -195,6 +195,11 @@ fn an_endpoint_is_https_or_loopback() {
         "graph.facebook.com",
         "https://u:p@example.com",
         "https://example.com?x=1",
+        "https://example.com/?",
+        "https://example.com#x",
+        "https://graph.facebook.com/v25.0",
+        "https://gateway.example/capi/",
+        "http://127.0.0.1:9/v25.0/123/events",
     ] {
         assert_eq!(problems(&json!({ "endpoint": bad })).len(), 1, "{bad}");
     }
@@ -242,11 +247,10 @@ async fn a_preset_of_ones_own_is_read_from_a_file() {
 #[test]
 fn a_test_event_code_is_warned_about() {
     let config = parse(&options(&json!({ "test_event_code": "TEST123" }))).expect("good options");
-    assert!(
-        config.notices()[0].contains("count"),
-        "{:?}",
-        config.notices()
-    );
+    let notices = config.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!(notices[0].path, "test_event_code");
+    assert!(notices[0].problem.contains("count"), "{notices:?}");
     assert!(
         parse(&options(&json!({})))
             .expect("good options")

@@ -1,5 +1,6 @@
 //! The contract between a host and a sink.
 
+use crate::options::Problem;
 use crate::{Clock, Coverage, Encoded, Event, Explanation, Outcome, Reason, Record, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
@@ -18,8 +19,9 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// When a resource of this machine cannot be had (a TLS store, a file that went away).
     async fn build(&self, cx: SinkContext) -> Result<Box<dyn Sink>, BuildError>;
 
-    /// Things a person should know before events flow, one sentence each. Said once at start.
-    fn notices(&self) -> Vec<String> {
+    /// What works as written and is perhaps not meant: notes, with paths relative to the options. `validate` shows them, and the
+    /// start of a run logs them. What cannot be meant is an error of reading the options instead.
+    fn notices(&self) -> Vec<Problem> {
         Vec::new()
     }
 

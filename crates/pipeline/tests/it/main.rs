@@ -25,3 +25,4 @@ mod soak;
 mod tally;
 mod upgrade;
 mod validate;
+mod validate_mistakes;
