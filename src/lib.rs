@@ -27,6 +27,7 @@ mod mapping;
 mod match_coverage;
 mod omitted;
 mod payload;
+mod placeholder;
 mod preset;
 mod reason;
 mod reference;
@@ -35,6 +36,7 @@ mod response;
 mod sink;
 mod token;
 mod validate;
+mod whole_number;
 
 pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::COMPONENT;
