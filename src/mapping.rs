@@ -20,6 +20,7 @@ mod json;
 mod label;
 pub(crate) mod layers;
 pub(crate) mod plan;
+mod several;
 pub(crate) mod trace;
 mod url;
 mod user_data;

@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Url,
     /// Text up to [`MAX_TEXT_BYTES`].
     Text,
+    /// Text that identifies somebody or something; a word for a missing value is omitted.
+    Identifier,
     /// The id of a device; an all-zero id is omitted.
     DeviceId,
     /// Text up to this many characters; longer text is cut off.
@@ -284,6 +286,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     source("source.full_name"),
     source("source.visitor_id"),
     source("source.click_id"),
+    source("source.request_ip"),
     event("event_time", Kind::EventTime),
     event("event_id", Kind::Text),
     event("action_source", Kind::OneOf(ActionSource::WORDS)),
@@ -306,17 +309,17 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     user!("country", Kind::Hashed(Field::Country)),
     user!("external_id", Kind::ExternalId),
     user!("client_ip_address", Kind::ClientIp),
-    user!("client_user_agent", Kind::Text),
+    user!("client_user_agent", Kind::Identifier),
     user!("fbc", Kind::ClickId),
     user!("fbp", Kind::BrowserId),
-    user!("subscription_id", Kind::Text),
+    user!("subscription_id", Kind::Identifier),
     user!("fb_login_id", Kind::Digits),
     user!("lead_id", Kind::LeadId),
-    user!("anon_id", Kind::Text),
+    user!("anon_id", Kind::Identifier),
     user!("madid", Kind::DeviceId),
     user!("page_id", Kind::Digits),
     user!("page_scoped_user_id", Kind::Digits),
-    user!("ctwa_clid", Kind::Text),
+    user!("ctwa_clid", Kind::Identifier),
     user!("ig_account_id", Kind::Digits),
     user!("ig_sid", Kind::Digits),
     user!("whatsapp_business_account_id", Kind::Digits),

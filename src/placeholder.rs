@@ -4,7 +4,6 @@
 //! The words are data: `schema/placeholders.json`. Invariant: nothing here allocates for a value, and a value that is longer than
 //! every word costs a comparison of lengths.
 
-use crate::identity::Field;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -57,22 +56,6 @@ impl Role {
     /// Whether a hash of nothing means nothing. Elsewhere, hashes are read by `identity` or have no meaning.
     const fn can_be_a_hash(self) -> bool {
         matches!(self, Self::Id)
-    }
-}
-
-impl From<Field> for Role {
-    fn from(field: Field) -> Self {
-        match field {
-            Field::Em | Field::Ph => Self::Contact,
-            Field::Fn => Self::FirstName,
-            Field::Ln => Self::LastName,
-            Field::Ct => Self::City,
-            Field::St => Self::State,
-            Field::Zp => Self::Postcode,
-            Field::Country => Self::Country,
-            Field::ExternalId => Self::Id,
-            Field::Ge | Field::Db => Self::Text,
-        }
     }
 }
 
@@ -146,7 +129,6 @@ fn may_be_dressed(text: &str) -> bool {
 fn is_dressed_placeholder(text: &str, role: Role) -> bool {
     let is_wrapping = |c: char| {
         c.is_whitespace()
-            || c.is_control()
             || matches!(
                 c,
                 '\'' | '"' | '`' | '\u{feff}' | '\u{200b}' | '«' | '»' | '\u{2018}'..='\u{201f}'

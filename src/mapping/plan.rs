@@ -83,6 +83,8 @@ pub(crate) struct EventPlan {
     pub(crate) full_name: Option<FieldPlan>,
     pub(crate) visitor_id: Option<FieldPlan>,
     pub(crate) click_id: Option<FieldPlan>,
+    /// The address that sent the event to a collector, for events without a usable address of the visitor's.
+    pub(crate) request_ip: Option<FieldPlan>,
     pub(crate) event_time: Option<FieldPlan>,
     pub(crate) event_id: Option<FieldPlan>,
     pub(crate) action_source: Option<FieldPlan>,
@@ -107,6 +109,7 @@ impl EventPlan {
         let member = match (section, &*field.name) {
             (Section::Source, "source.full_name") => &mut self.full_name,
             (Section::Source, "source.visitor_id") => &mut self.visitor_id,
+            (Section::Source, "source.request_ip") => &mut self.request_ip,
             (Section::Source, _) => &mut self.click_id,
             (Section::Event, "event_time") => &mut self.event_time,
             (Section::Event, "event_id") => &mut self.event_id,
@@ -143,6 +146,7 @@ impl EventPlan {
             Kind::Hashed(Field::Fn | Field::Ln) => self.full_name.as_ref(),
             Kind::ClickId => self.click_id.as_ref(),
             Kind::BrowserId => self.visitor_id.as_ref(),
+            Kind::ClientIp => self.request_ip.as_ref(),
             _ => None,
         };
         let of_source = source.into_iter().flat_map(|source| &source.slots);

@@ -26,6 +26,7 @@ use json_paths::MAX_ELEMENTS;
 pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
     match kind {
         Kind::Text | Kind::Status => json_text::is_plain(raw),
+        Kind::Identifier => json_text::is_plain(raw) && !id::may_be_placeholder(raw),
         // A character has at least one byte.
         Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len() && json_text::is_plain(raw),
         Kind::Number | Kind::Money => number::is_plain(raw),
@@ -48,6 +49,7 @@ pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omi
                 .map_or(text.len(), |(at, _)| at);
             json::text(&text[..end], out);
         }
+        Kind::Identifier => json::decoded_text(id::identifier(raw)?, out),
         Kind::Digits => json::text(&id::digits(raw)?, out),
         Kind::LeadId => json::text(&id::lead_id(raw)?, out),
         Kind::Year => json::integer(number::year(raw)?, out),
