@@ -3,15 +3,20 @@
 //! In goes a text, out comes [`Found`], or the fact that the text was rejected. It is written by hand because most of the
 //! time of an event is spent here. It recurses once per step of a path, never per level of the text.
 
+use crate::deviation::Deviation;
 #[cfg(any(test, feature = "fault-injection"))]
 use crate::fault;
 use crate::found::Found;
-use crate::keys::Keys;
-use crate::paths::{Node, Paths};
+use crate::items;
+use crate::node::Node;
+use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory, NO_NODE, Separator};
-use crate::rows::{ListRows, RowMut, Span};
-use crate::scan::{Broken, Key, Scanner};
+use crate::root::Root;
+use crate::rows::{ListRows, MAX_ELEMENTS, RowMut, Span};
+use crate::scan::{Broken, Scanner};
 use crate::scratch::Parts;
+use crate::selector::Selector;
+use crate::slot::List;
 
 /// Walks one JSON text.
 ///
@@ -19,10 +24,19 @@ use crate::scratch::Parts;
 ///
 /// When the walk rejects the text: see the guarantees of the crate.
 #[inline]
-pub(crate) fn walk<'a>(paths: &Paths, text: &'a str, memory: Memory) -> Result<Found<'a>, Broken> {
-    let mut found = Found::new(text, paths, memory);
+pub(crate) fn walk<'a>(
+    paths: &Paths,
+    root: Root,
+    text: &'a str,
+    memory: Memory,
+) -> Result<Found<'a>, Broken> {
+    let mut found = Found::new(text, paths, root, memory);
     let mut cursor = Cursor::of_text(&mut found, paths);
-    let end = cursor.value(Scanner::new(text).token(), 0)?;
+    let start = Scanner::new(text).token();
+    let end = match root {
+        Root::Object => cursor.value::<EXACT>(start, 0)?,
+        Root::List(list) => cursor.list_alone(start, list)?,
+    };
     #[cfg(any(test, feature = "fault-injection"))]
     fault::fail_if_told(memory)?;
     match end.token().rest() {
@@ -30,6 +44,12 @@ pub(crate) fn walk<'a>(paths: &Paths, text: &'a str, memory: Memory) -> Result<F
         _ => Err(Broken),
     }
 }
+
+/// Whether all keys on the way are spelled as the paths have them: a walk is compiled twice, so that the usual one has no
+/// deviation to think of.
+type IsExact = bool;
+pub(crate) const EXACT: IsExact = true;
+pub(crate) const DEVIATING: IsExact = false;
 
 /// Walks one object along one tree of paths, and notes what it finds.
 pub(crate) struct Cursor<'p, 'm> {
@@ -40,6 +60,8 @@ pub(crate) struct Cursor<'p, 'm> {
     prediction: &'m mut KeyPrediction,
     /// Empty in the elements of lists, whose paths have no lists.
     pub(crate) lists: &'m mut [ListRows],
+    /// How the keys on the way to the position deviate from the paths.
+    pub(crate) deviation: Deviation,
 }
 
 impl<'p, 'm> Cursor<'p, 'm> {
@@ -58,6 +80,7 @@ impl<'p, 'm> Cursor<'p, 'm> {
             row,
             prediction,
             lists,
+            deviation: Deviation::NONE,
         }
     }
 
@@ -75,50 +98,133 @@ impl<'p, 'm> Cursor<'p, 'm> {
             row,
             prediction,
             lists: &mut [],
+            deviation: Deviation::NONE,
         })
     }
 
     /// Reads the value of a node.
-    fn value<'a>(&mut self, start: Scanner<'a>, at: usize) -> Result<Scanner<'a>, Broken> {
+    fn value<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        at: usize,
+    ) -> Result<Scanner<'a>, Broken> {
         let node = &self.paths.nodes[at];
         let end = match start.byte() {
-            b'{' if !node.keys.is_empty() => self.object(start, at),
-            b'[' if node.list.is_some() || !node.indexes.is_empty() => self.list(start, node),
-            b'{' | b'[' => start.value(),
-            _ => start.scalar(),
-        }?;
-        self.note(node, start, end)
+            b'{' | b'[' => self.inside::<E>(start, at)?,
+            _ => start.scalar()?,
+        };
+        self.note::<E>(node, start, end)
     }
 
-    /// Notes the value between two positions.
+    /// Reads what is inside a list or object.
+    #[inline]
+    fn inside<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        at: usize,
+    ) -> Result<Scanner<'a>, Broken> {
+        let node = &self.paths.nodes[at];
+        match start.byte() {
+            b'{' if node.reads_items() => self.object_as_list::<E>(start, at),
+            b'{' if !node.keys.is_empty() => self.object::<E>(start, at),
+            b'[' if node.reads_items() => self.list::<E>(start, node),
+            _ => start.value(),
+        }
+    }
+
+    /// Reads an object where a list is looked for: by its keys, and as a list.
+    #[cold]
+    fn object_as_list<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        at: usize,
+    ) -> Result<Scanner<'a>, Broken> {
+        let node = &self.paths.nodes[at];
+        if !node.keys.is_empty() {
+            self.object::<E>(start, at)?;
+        }
+        self.list::<E>(start, node)
+    }
+
+    /// Notes the value between two positions, for its node and for those of other spellings.
     #[expect(
         clippy::inline_always,
         reason = "saves a tenth of the instructions of the walk"
     )]
     #[inline(always)]
-    pub(crate) fn note<'a>(
+    fn note<'a, const E: IsExact>(
         &mut self,
-        node: &Node,
+        node: &'p Node,
         start: Scanner<'a>,
         end: Scanner<'a>,
     ) -> Result<Scanner<'a>, Broken> {
-        if let Some(list) = node.list
-            && !matches!(start.byte(), b'[' | b'n')
-        {
-            self.lists[list.0].note_other_value();
-        }
-        let place = |scanner: Scanner<'_>| self.length - scanner.rest().len();
-        if let Some(slot) = node.slot {
-            let span = Span::new(place(start)..place(end));
-            self.row.set(slot, span);
-        } else if matches!(start.byte(), b'-' | b'0'..=b'9') {
-            let number = &start.rest()[..place(end) - place(start)];
-            return is_finite(number).then_some(end).ok_or(Broken);
+        self.set::<E>(node, start, end)?;
+        if node.is_special {
+            self.note_special(node, start, end)?;
         }
         Ok(end)
     }
 
-    fn object<'a>(&mut self, start: Scanner<'a>, at: usize) -> Result<Scanner<'a>, Broken> {
+    /// Stores the value between two positions in the slot of its node.
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
+    pub(crate) fn set<const E: IsExact>(
+        &mut self,
+        node: &Node,
+        start: Scanner<'_>,
+        end: Scanner<'_>,
+    ) -> Result<(), Broken> {
+        let place = |scanner: Scanner<'_>| self.length - scanner.rest().len();
+        if let Some(slot) = node.slot {
+            let span = Span::new(place(start)..place(end));
+            if E == EXACT {
+                self.row.set(slot, span);
+            } else {
+                self.row.set_deviating(slot, span, self.deviation);
+            }
+        } else if matches!(start.byte(), b'-' | b'0'..=b'9') && !node.is_link {
+            return is_finite(start.until(end)).then_some(()).ok_or(Broken);
+        }
+        Ok(())
+    }
+
+    /// Notes what takes more than a slot.
+    #[inline(never)]
+    fn note_special(
+        &mut self,
+        node: &'p Node,
+        start: Scanner<'_>,
+        end: Scanner<'_>,
+    ) -> Result<(), Broken> {
+        self.note_for_list(node, start);
+        let deviation = self.deviation;
+        for at in &node.also {
+            let other = &self.paths.nodes[*at];
+            self.deviation = deviation.at_step(other.steps_before);
+            if matches!(start.byte(), b'{' | b'[') {
+                self.inside::<DEVIATING>(start, *at)?;
+            }
+            self.set::<DEVIATING>(other, start, end)?;
+            self.note_for_list(other, start);
+        }
+        self.deviation = deviation;
+        Ok(())
+    }
+
+    /// Notes a value that is neither a list nor read as one, where one is looked for.
+    pub(crate) fn note_for_list(&mut self, node: &Node, start: Scanner<'_>) {
+        if let Some(list) = node.list
+            && !matches!(start.byte(), b'[' | b'{' | b'n')
+        {
+            self.lists[list.0].note_other_value(self.deviation);
+        }
+    }
+
+    fn object<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        at: usize,
+    ) -> Result<Scanner<'a>, Broken> {
         let paths: &'p Paths = self.paths;
         let (mut here, mut is_first) = (start, true);
         let mut place = self.prediction.first(at);
@@ -138,7 +244,7 @@ impl<'p, 'm> Cursor<'p, 'm> {
                     return Ok(key);
                 }
                 let (key, value) = key.key()?;
-                let child = child(&paths.nodes[at].keys, key)?.unwrap_or(NO_NODE);
+                let child = paths.nodes[at].at_raw_key(key)?.unwrap_or(NO_NODE);
                 if let Some(separator) = Separator::between(here, value) {
                     self.prediction.learn(place, child, separator);
                 }
@@ -147,41 +253,96 @@ impl<'p, 'm> Cursor<'p, 'm> {
             place = self.prediction.after(place, child);
             is_first = false;
             here = match (paths.nodes.get(child), value.byte()) {
-                (Some(node), b'"') => self.note(node, value, value.string()?)?,
-                (Some(_), b'{' | b'[') => self.value(value, child)?,
-                (Some(node), _) => self.note(node, value, value.scalar()?)?,
+                (Some(node), b'"') => self.note::<E>(node, value, value.string()?)?,
+                (Some(_), b'{' | b'[') => self.value::<E>(value, child)?,
+                (Some(node), _) => self.note::<E>(node, value, value.scalar()?)?,
                 (None, _) => value.value()?,
             };
         }
     }
 
-    /// Reads a list for its elements, by index, or both, which is rare and takes a second pass over the list.
-    fn list<'a>(&mut self, start: Scanner<'a>, node: &Node) -> Result<Scanner<'a>, Broken> {
-        let mut end = start;
+    /// Reads a list by index, by selectors, and for its elements. Usually it is one of these; each takes a pass over the
+    /// list, and each selector one of its own.
+    fn list<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        node: &'p Node,
+    ) -> Result<Scanner<'a>, Broken> {
+        let mut end = None;
         if !node.indexes.is_empty() {
-            end = self.indexes(start, node)?;
+            end = Some(self.indexes::<E>(start, node)?);
+        }
+        for (selector, child) in &node.selectors {
+            end = Some(self.selected::<E>(start, selector, *child)?);
         }
         if let Some(list) = node.list {
-            let memory = self.prediction.memory();
-            let (paths, rows) = (&self.paths.lists[list.0].0, &mut self.lists[list.0]);
-            rows.start(paths, memory);
-            end = elements(rows, paths, start, self.length)?;
+            end = self.elements(start, list)?.or(end);
         }
-        Ok(end)
+        end.map_or_else(|| start.value(), Ok)
     }
 
-    fn indexes<'a>(&mut self, start: Scanner<'a>, node: &Node) -> Result<Scanner<'a>, Broken> {
-        let (mut here, mut is_over) = start.open(b']');
-        let mut index = 0;
-        while !is_over {
-            let end = match node.at_index(index) {
-                Some(child) => self.value(here, child)?,
-                None => here.value()?,
-            };
-            (here, is_over) = end.after_element(b']')?;
-            index += 1;
+    /// Reads a text that is a list.
+    #[cold]
+    fn list_alone<'a>(&mut self, start: Scanner<'a>, list: List) -> Result<Scanner<'a>, Broken> {
+        let end = match start.byte() {
+            b'[' | b'{' => self.elements(start, list)?,
+            _ => None,
+        };
+        end.map_or_else(|| start.value(), Ok)
+    }
+
+    /// Reads the elements of a list, unless one that deviates less was read before.
+    fn elements<'a>(
+        &mut self,
+        start: Scanner<'a>,
+        list: List,
+    ) -> Result<Option<Scanner<'a>>, Broken> {
+        let memory = self.prediction.memory();
+        let (paths, rows) = (&self.paths.lists[list.0].0, &mut self.lists[list.0]);
+        if rows.start(paths, memory, self.deviation) {
+            elements(rows, paths, start, self.length).map(Some)
+        } else {
+            Ok(None)
         }
-        Ok(here)
+    }
+
+    fn indexes<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        node: &Node,
+    ) -> Result<Scanner<'a>, Broken> {
+        let mut index = 0;
+        items::each(start, |item| {
+            let child = node.at_index(index);
+            index += 1;
+            match child {
+                Some(child) => self.value::<E>(item, child),
+                None => item.value(),
+            }
+        })
+    }
+
+    /// Reads the first element that a selector selects. Its key can come after the wanted ones, so it is looked up first.
+    fn selected<'a, const E: IsExact>(
+        &mut self,
+        start: Scanner<'a>,
+        selector: &Selector,
+        child: usize,
+    ) -> Result<Scanner<'a>, Broken> {
+        let mut left = MAX_ELEMENTS;
+        items::each(start, |item| {
+            if left == 0 {
+                return item.value();
+            }
+            left -= 1;
+            match items::is_selected(item, selector)? {
+                (true, _) => {
+                    left = 0;
+                    self.value::<E>(item, child)
+                }
+                (false, end) => Ok(end),
+            }
+        })
     }
 }
 
@@ -193,28 +354,16 @@ fn elements<'a>(
     start: Scanner<'a>,
     length: usize,
 ) -> Result<Scanner<'a>, Broken> {
-    let (mut here, mut is_over) = start.open(b']');
-    while !is_over {
-        let end = match Cursor::of_element(rows, paths, length) {
-            Some(mut cursor) => cursor.value(here, 0)?,
-            None => here.value()?,
-        };
-        (here, is_over) = end.after_element(b']')?;
-    }
-    Ok(here)
+    items::each(start, |item| {
+        match Cursor::of_element(rows, paths, length) {
+            Some(mut cursor) => cursor.value::<EXACT>(item, 0),
+            None => item.value(),
+        }
+    })
 }
 
 /// Whether a double can hold this number.
 fn is_finite(number: &[u8]) -> bool {
     let digits = std::str::from_utf8(number).unwrap_or_default();
     digits.parse().is_ok_and(f64::is_finite)
-}
-
-/// The node that a key leads to. Keys are compared decoded; most need no decoding.
-#[inline]
-fn child(keys: &Keys, key: Key<'_>) -> Result<Option<usize>, Broken> {
-    if key.has_escapes {
-        return Ok(keys.find_text(&key.decoded().ok_or(Broken)?));
-    }
-    Ok(keys.find(key.name, key.head))
 }

@@ -11,6 +11,9 @@ pub enum ReadError {
     /// The text is JSON, but not an object.
     #[error("the text is not a JSON object")]
     NotAnObject,
+    /// The text is JSON, but neither a list nor an object that is read as one.
+    #[error("the text is not a JSON list")]
+    NotAList,
     /// The bytes are not UTF-8.
     #[error("the text is not valid UTF-8 from byte {valid} on")]
     NotUtf8 {

@@ -8,13 +8,19 @@
 //! Invariant: what is still rejected is what the walk rejects on purpose: a key that is not valid text, or a number that
 //! no double can hold, in an object or list through which a path leads.
 
-use crate::cursor::{Cursor, walk};
+use crate::cursor::{Cursor, DEVIATING, EXACT, walk};
+use crate::deviation::Deviation;
 use crate::error::ReadError;
 use crate::found::Found;
-use crate::paths::{Node, Paths};
+use crate::items::is_number;
+use crate::node::Node;
+use crate::paths::Paths;
 use crate::prediction::Memory;
-use crate::rows::ListRows;
-use crate::scan::{Broken, Scanner, is_object};
+use crate::root::Root;
+use crate::rows::MAX_ELEMENTS;
+use crate::scan::{Broken, Scanner};
+use crate::selector::{Selector, Sought};
+use crate::slot::List;
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
@@ -25,16 +31,14 @@ use std::sync::atomic::Ordering;
 ///
 /// # Errors
 ///
-/// When it is not JSON, not an object, or contains what is rejected on purpose. The error has serde_json's position.
+/// When it is not JSON, not of the right kind, or contains what is rejected on purpose. The error has serde_json's position.
 #[cold]
-pub(crate) fn read<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, ReadError> {
+pub(crate) fn read<'a>(paths: &Paths, root: Root, text: &'a str) -> Result<Found<'a>, ReadError> {
     let rejected = |error: serde_json::Error| ReadError::of_json(text, &error);
     serde_json::from_str::<IgnoredAny>(text).map_err(rejected)?;
-    if !is_object(text) {
-        return Err(ReadError::NotAnObject);
-    }
-    let found = walk(paths, text, Memory::Off);
-    if let Ok(found) = found.or_else(|Broken| by_serde_json(paths, text)) {
+    root.check(text)?;
+    let found = walk(paths, root, text, Memory::Off);
+    if let Ok(found) = found.or_else(|Broken| by_serde_json(paths, root, text)) {
         paths.fallback_reads.fetch_add(1, Ordering::Relaxed);
         return Ok(found);
     }
@@ -45,35 +49,68 @@ pub(crate) fn read<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, ReadEr
 }
 
 /// Reads a text with serde_json only. Finds the same values as the walk.
-pub(crate) fn by_serde_json<'a>(paths: &Paths, text: &'a str) -> Result<Found<'a>, Broken> {
-    let mut found = Found::new(text, paths, Memory::Off);
-    let whole = serde_json::from_str(text).map_err(|_| Broken)?;
-    Cursor::of_text(&mut found, paths).raw_value(text, whole, 0)?;
+pub(crate) fn by_serde_json<'a>(
+    paths: &Paths,
+    root: Root,
+    text: &'a str,
+) -> Result<Found<'a>, Broken> {
+    let mut found = Found::new(text, paths, root, Memory::Off);
+    let whole: &RawValue = serde_json::from_str(text).map_err(|_| Broken)?;
+    let mut cursor = Cursor::of_text(&mut found, paths);
+    match (root, whole.get().as_bytes()) {
+        (Root::Object, _) => cursor.raw_value(text, whole, 0)?,
+        (Root::List(list), [b'[' | b'{', ..]) => cursor.raw_elements(text, whole, list)?,
+        (Root::List(_), _) => {}
+    }
     Ok(found)
 }
 
 impl Cursor<'_, '_> {
-    /// Reads the value of a node; `value` is a part of `text`. Recurses once per step of a path.
+    /// Reads the value of a node, and of those of other spellings; `value` is a part of `text`. Recurses once per step of
+    /// a path.
     fn raw_value<'a>(
         &mut self,
         text: &'a str,
         value: &'a RawValue,
         at: usize,
     ) -> Result<(), Broken> {
-        let paths = self.paths;
-        let node = &paths.nodes[at];
+        self.raw_value_of_one(text, value, at)?;
+        let (paths, deviation) = (self.paths, self.deviation);
+        for other in &paths.nodes[at].also {
+            let steps_before = paths.nodes[*other].steps_before;
+            self.deviation = deviation.at_step(steps_before);
+            self.raw_value_of_one(text, value, *other)?;
+        }
+        self.deviation = deviation;
+        Ok(())
+    }
+
+    fn raw_value_of_one<'a>(
+        &mut self,
+        text: &'a str,
+        value: &'a RawValue,
+        at: usize,
+    ) -> Result<(), Broken> {
+        let node = &self.paths.nodes[at];
         match value.get().as_bytes().first() {
             Some(b'{') if !node.keys.is_empty() => {
-                each_entry(value, |key, value| match node.keys.find_text(key) {
+                each_entry(value, |key, value| match node.at_key(key) {
                     Some(child) => self.raw_value(text, value, child),
                     None => Ok(()),
                 })?;
             }
-            Some(b'[') => self.raw_list(text, value, node)?,
             _ => {}
         }
+        if matches!(value.get().as_bytes().first(), Some(b'{' | b'[')) {
+            self.raw_list(text, value, node)?;
+        }
         let (start, end) = ends(text, value).ok_or(Broken)?;
-        self.note(node, start, end).map(drop)
+        self.note_for_list(node, start);
+        if self.deviation == Deviation::NONE {
+            self.set::<EXACT>(node, start, end)
+        } else {
+            self.set::<DEVIATING>(node, start, end)
+        }
     }
 
     fn raw_list<'a>(
@@ -84,33 +121,59 @@ impl Cursor<'_, '_> {
     ) -> Result<(), Broken> {
         if !node.indexes.is_empty() {
             let mut index = 0;
-            each_element(value, |value| {
+            each_item(value, |value| {
                 let child = node.at_index(index);
                 index += 1;
                 child.map_or(Ok(()), |child| self.raw_value(text, value, child))
             })?;
         }
-        if let Some(list) = node.list {
-            let paths = &self.paths.lists[list.0].0;
-            raw_elements(&mut self.lists[list.0], paths, text, value)?;
+        for (selector, child) in &node.selectors {
+            let mut left = MAX_ELEMENTS;
+            each_item(value, |value| {
+                let is_sought = left > 0;
+                left = left.saturating_sub(1);
+                if is_sought && is_selected(value, selector)? {
+                    left = 0;
+                    self.raw_value(text, value, *child)?;
+                }
+                Ok(())
+            })?;
         }
-        Ok(())
+        node.list
+            .map_or(Ok(()), |list| self.raw_elements(text, value, list))
+    }
+
+    fn raw_elements<'a>(
+        &mut self,
+        text: &'a str,
+        value: &'a RawValue,
+        list: List,
+    ) -> Result<(), Broken> {
+        let (paths, rows) = (&self.paths.lists[list.0].0, &mut self.lists[list.0]);
+        if !rows.start(paths, Memory::Off, self.deviation) {
+            return Ok(());
+        }
+        each_item(value, |value| {
+            match Cursor::of_element(rows, paths, text.len()) {
+                Some(mut cursor) => cursor.raw_value(text, value, 0),
+                None => Ok(()),
+            }
+        })
     }
 }
 
-fn raw_elements<'a>(
-    rows: &mut ListRows,
-    paths: &Paths,
-    text: &'a str,
-    value: &'a RawValue,
-) -> Result<(), Broken> {
-    rows.start(paths, Memory::Off);
-    each_element(value, |value| {
-        match Cursor::of_element(rows, paths, text.len()) {
-            Some(mut cursor) => cursor.raw_value(text, value, 0),
-            None => Ok(()),
-        }
-    })
+/// Whether a selector selects this element.
+fn is_selected(element: &RawValue, selector: &Selector) -> Result<bool, Broken> {
+    if !element.get().starts_with('{') {
+        return Ok(false);
+    }
+    let mut sought = Sought::new(&selector.key);
+    each_entry(element, |key, value| {
+        sought.offer(key.as_bytes(), value.get());
+        Ok(())
+    })?;
+    let found = sought.found();
+    Ok(found.is_some_and(|raw| selector.selects(raw.as_bytes())))
 }
 
 /// The positions in `text` where a value that is a part of it starts and ends.
@@ -131,14 +194,29 @@ fn each_entry<'a>(
         .map_err(|_| Broken)
 }
 
-/// Calls `visit` with each element, until `visit` fails.
-fn each_element<'a>(
+/// Calls `visit` with each element of a list, or of an object that is read as one, until `visit` fails.
+fn each_item<'a>(
     list: &'a RawValue,
-    visit: impl FnMut(&'a RawValue) -> Result<(), Broken>,
+    mut visit: impl FnMut(&'a RawValue) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
-    Deserializer::from_str(list.get())
-        .deserialize_seq(Elements(visit))
-        .map_err(|_| Broken)
+    if list.get().starts_with('[') {
+        return Deserializer::from_str(list.get())
+            .deserialize_seq(Elements(visit))
+            .map_err(|_| Broken);
+    }
+    let mut is_one = false;
+    // Stops at the first key. One that cannot be decoded makes the next pass fail.
+    let _ = each_entry(list, |key, _| {
+        is_one = !is_number(key);
+        Err(Broken)
+    });
+    if is_one {
+        return visit(list);
+    }
+    each_entry(list, |key, value| match is_number(key) {
+        true => visit(value),
+        false => Ok(()),
+    })
 }
 
 struct Entries<F>(F);

@@ -1,9 +1,11 @@
 //! What was found in one text: slices of it, undecoded.
 
-use crate::paths::{List, Paths, Slot};
+use crate::paths::Paths;
 use crate::prediction::Memory;
+use crate::root::Root;
 use crate::rows::{ListRows, Row, WORD_BITS};
 use crate::scratch::{Parts, Scratch};
+use crate::slot::{List, Slot};
 
 /// What was found in one text, as slices of it.
 ///
@@ -16,8 +18,8 @@ pub struct Found<'a> {
 
 impl<'a> Found<'a> {
     /// Nothing yet.
-    pub(crate) fn new(text: &'a str, paths: &Paths, memory: Memory) -> Self {
-        let scratch = Scratch::take(paths, memory);
+    pub(crate) fn new(text: &'a str, paths: &Paths, root: Root, memory: Memory) -> Self {
+        let scratch = Scratch::take(paths, root, memory);
         Self { text, scratch }
     }
 
@@ -56,14 +58,15 @@ impl<'a> Found<'a> {
             .map_or((0, false), ListRows::count)
     }
 
-    /// Whether the value at the list's path is something else than a list or null.
+    /// Whether the value at the list's path is text, a number or a boolean: neither a list, nor an object, which is read as
+    /// one, nor null.
     pub fn is_not_a_list(&self, list: List) -> bool {
         let rows = self.scratch.list(list.0);
         rows.is_some_and(ListRows::is_not_a_list)
     }
 
-    /// What was found in one element of the list, counted from 0. An element that is not an object holds nothing, and so
-    /// does one at [`rows`](Self::rows) or beyond.
+    /// What was found in one element of the list, counted from 0. An element that is not an object holds nothing but
+    /// [itself](crate::ElementPaths::element_slot), and one at [`rows`](Self::rows) or beyond holds nothing at all.
     #[inline]
     pub fn element(&self, list: List, row: usize) -> ObjectView<'_, 'a> {
         let rows = self.scratch.list(list.0);

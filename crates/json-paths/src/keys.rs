@@ -4,6 +4,7 @@
 //! In goes a text, out comes the number it was inserted with.
 
 use crate::bytes::{WORD_BYTES, head};
+use crate::folding::folded_bytes;
 
 /// Some texts and a number for each, looked up without hashing.
 ///
@@ -52,6 +53,23 @@ impl Keys {
         self.find(text, head(text, text.len()))
     }
 
+    /// The number of the text that is the folded form of this key.
+    pub(crate) fn find_folded(&self, key: &[u8]) -> Option<usize> {
+        let folded = folded_bytes(key);
+        let (mut length, mut head) = (0, 0);
+        for byte in folded.clone() {
+            if length < WORD_BYTES {
+                head |= u64::from(byte) << (u8::BITS as usize * length);
+            }
+            length += 1;
+        }
+        let range = *self.starts.get(length)?..*self.starts.get(length + 1)?;
+        self.entries[range]
+            .iter()
+            .find(|entry| entry.head == head && folded.clone().eq(entry.text.bytes()))
+            .map(|entry| entry.value)
+    }
+
     /// Inserts a text and its number. The text must not have been inserted before: of two equal texts, only one would be
     /// found.
     pub fn insert(&mut self, text: &str, value: usize) {
@@ -74,6 +92,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folding::fold;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -93,6 +112,23 @@ mod tests {
             let inserted: HashMap<_, _> = inserted;
             for text in inserted.keys().chain(&others) {
                 prop_assert_eq!(keys.find_text(text), inserted.get(text).copied(), "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_folded_text_is_found_by_every_spelling_and_by_nothing_else(
+            inserted in prop::collection::hash_map("[ab\u{e9}]{0,12}", 0..100_usize, 0..20),
+            sought in prop::collection::vec("[aAbB_\\- \u{e9}]{0,16}", 0..20),
+        ) {
+            let mut keys = Keys::default();
+            for (text, value) in &inserted {
+                keys.insert(text, *value);
+            }
+            let spelled = inserted.keys().map(|text| format!("_{}-", text.to_ascii_uppercase()));
+            for key in spelled.chain(sought) {
+                let mut folded = String::new();
+                fold(&key, &mut folded);
+                prop_assert_eq!(keys.find_folded(key.as_bytes()), inserted.get(&folded).copied(), "{}", key);
             }
         }
     }

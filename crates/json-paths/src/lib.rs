@@ -47,29 +47,40 @@
 
 mod bytes;
 mod cursor;
+mod deviation;
 mod error;
 mod fallback;
 #[cfg(any(test, feature = "fault-injection"))]
 pub mod fault;
+mod folding;
 mod found;
+mod items;
 mod keys;
+mod node;
 mod path;
 mod paths;
 mod prediction;
 mod read;
 #[cfg(any(test, fuzzing))]
 mod readings;
+#[cfg(any(test, fuzzing))]
+mod reference;
+mod root;
 mod rows;
 mod scan;
 mod scratch;
+mod selector;
+mod slot;
 #[cfg(test)]
 mod tests;
 
 pub use error::ReadError;
+pub use folding::{eq_folded, fold};
 pub use found::{Found, ObjectView, SlotBits};
 pub use keys::Keys;
 pub use path::{Path, PathError, Segment};
-pub use paths::{ElementPaths, List, Paths, Slot};
+pub use paths::{ElementPaths, Paths};
 #[cfg(any(test, fuzzing))]
 pub use readings::{Readings, Seen};
 pub use rows::{MAX_ELEMENTS, MAX_TEXT_BYTES};
+pub use slot::{List, Slot};

@@ -1,4 +1,5 @@
-//! A path into a JSON value, as people write it: `context.traits.email`, `properties.items[0].price`, `a["b.c"]`.
+//! A path into a JSON value, as people write it: `context.traits.email`, `properties.items[0].price`, `a["b.c"]`,
+//! `externalIds[type=email].id`.
 
 use std::fmt;
 
@@ -10,6 +11,14 @@ pub enum Segment {
     Key(Box<str>),
     /// The element at this index of a list, from 0.
     Index(usize),
+    /// The first element of a list that is an object and has this text at this key. The key is found in any spelling, and
+    /// the case of ASCII letters in the text does not matter.
+    Where {
+        /// The key that selects.
+        key: Box<str>,
+        /// The text that the element has there.
+        value: Box<str>,
+    },
 }
 
 /// A path that has been parsed. [`Display`](fmt::Display) gives it back as it was written.
@@ -36,9 +45,12 @@ pub enum PathError {
     /// There is nothing between two dots, or a bracket closes that was not opened.
     #[error("has an empty or broken step")]
     BadStep,
-    /// A bracket holds neither an index nor a quoted key, or does not close.
-    #[error("has a `[` without a number or a quoted key and `]`")]
+    /// A bracket holds neither an index nor a quoted key nor a selector, or does not close.
+    #[error("has a `[` without a number, a quoted key or `key=text`, and `]`")]
     BadBracket,
+    /// A selector lacks its key or its text, or they contain a bracket or a quote although they are not quoted.
+    #[error("has a selector in brackets that is not of the form `[key=text]` or `[key=\"text\"]`")]
+    BadSelector,
     /// The path has more than [`Path::MAX_SEGMENTS`] steps.
     #[error("has more than {} steps", Path::MAX_SEGMENTS)]
     TooManySteps,
@@ -48,11 +60,14 @@ impl Path {
     /// Steps that a written path has at most. It bounds how deep a walk recurses.
     pub const MAX_SEGMENTS: usize = 16;
 
-    /// Parses a path: keys separated by dots, indexes in brackets, and keys that contain dots or brackets as `["key"]`.
+    /// Parses a path: keys separated by dots, indexes in brackets, keys that contain dots or brackets as `["key"]`, and
+    /// selectors of an element as `[key=text]`, or as `[key="text"]` if the text contains brackets, quotes or spaces around
+    /// it.
     ///
     /// # Errors
     ///
-    /// When the text is empty, a step is, a bracket is broken, or there are more than [`Path::MAX_SEGMENTS`] steps.
+    /// When the text is empty, a step is, a bracket or what it holds is broken, or there are more than
+    /// [`Path::MAX_SEGMENTS`] steps.
     pub fn parse(written: &str) -> Result<Self, PathError> {
         let mut segments = Vec::new();
         let mut rest = written;
@@ -84,7 +99,24 @@ impl Path {
         })
     }
 
-    /// The steps, from the outermost on; at least one.
+    /// The path of one key of an object.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of_key(key: &str) -> Self {
+        Self {
+            segments: vec![Segment::Key(key.into())],
+            written: key.into(),
+        }
+    }
+
+    /// The path from an element of a list to itself.
+    pub(crate) fn of_element() -> Self {
+        Self {
+            segments: Vec::new(),
+            written: "".into(),
+        }
+    }
+
+    /// The steps, from the outermost on. Every parsed path has at least one.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -114,9 +146,39 @@ fn bracket<'a>(inside: &'a str, segments: &mut Vec<Segment>) -> Result<&'a str, 
         segments.push(Segment::Key(key.into()));
         return Ok(rest);
     }
-    let (digits, rest) = inside.split_once(']').ok_or(PathError::BadBracket)?;
-    let index = digits.parse().map_err(|_| PathError::BadBracket)?;
+    let end = inside.find([']', '=']).ok_or(PathError::BadBracket)?;
+    if let Some(value) = inside[end..].strip_prefix('=') {
+        return selector(&inside[..end], value, segments);
+    }
+    let index = inside[..end].parse().map_err(|_| PathError::BadBracket)?;
     segments.push(Segment::Index(index));
+    Ok(&inside[end + 1..])
+}
+
+/// Parses a selector from behind its `=`, up to and including its `]`; returns the rest.
+fn selector<'a>(
+    key: &str,
+    value: &'a str,
+    segments: &mut Vec<Segment>,
+) -> Result<&'a str, PathError> {
+    let is_plain = |text: &str| !text.is_empty() && !text.contains(['[', '"']);
+    let key = key.trim_ascii();
+    let (value, rest) = if let Some(quoted) = value.trim_ascii_start().strip_prefix('"') {
+        quoted.split_once("\"]").ok_or(PathError::BadBracket)?
+    } else {
+        let (value, rest) = value.split_once(']').ok_or(PathError::BadBracket)?;
+        if !is_plain(value.trim_ascii()) {
+            return Err(PathError::BadSelector);
+        }
+        (value.trim_ascii(), rest)
+    };
+    if !is_plain(key) || value.is_empty() {
+        return Err(PathError::BadSelector);
+    }
+    segments.push(Segment::Where {
+        key: key.into(),
+        value: value.into(),
+    });
     Ok(rest)
 }
 
@@ -158,6 +220,19 @@ mod tests {
             ("a[x]", PathError::BadBracket),
             ("a[-1]", PathError::BadBracket),
             ("a[\"b]", PathError::BadBracket),
+            ("a[b=c", PathError::BadBracket),
+            ("a[b=\"c]", PathError::BadBracket),
+            ("a[b=\"c\"", PathError::BadBracket),
+            ("a[=c]", PathError::BadSelector),
+            ("a[ =c]", PathError::BadSelector),
+            ("a[b=]", PathError::BadSelector),
+            ("a[b= ]", PathError::BadSelector),
+            ("a[b=\"\"]", PathError::BadSelector),
+            ("a[b=c\"d]", PathError::BadSelector),
+            ("a[b=[c]", PathError::BadSelector),
+            ("a[[b]=c]", PathError::BadBracket),
+            ("a[b[=c]", PathError::BadSelector),
+            ("a[b=c]d]", PathError::BadStep),
         ] {
             assert_eq!(Path::parse(written), Err(expected), "{written}");
         }
@@ -167,6 +242,32 @@ mod tests {
             of_length(Path::MAX_SEGMENTS + 1),
             Err(PathError::TooManySteps)
         );
+    }
+
+    #[test]
+    fn a_selector_is_a_key_and_a_text_that_may_be_quoted() {
+        for (written, key, value) in [
+            ("ids[type=email].id", "type", "email"),
+            ("ids[ type = an email ].id", "type", "an email"),
+            ("ids[type=\"email\"].id", "type", "email"),
+            (
+                "ids[type= \" e[0]=\"mail\" \"].id",
+                "type",
+                " e[0]=\"mail\" ",
+            ),
+            ("ids[0=a=b].id", "0", "a=b"),
+            ("ids[a.b=c.d].id", "a.b", "c.d"),
+        ] {
+            let path = Path::parse(written).expect(written);
+            let expected = Segment::Where {
+                key: key.into(),
+                value: value.into(),
+            };
+            assert_eq!(path.segments()[1], expected, "{written}");
+            assert_eq!(path.segments().len(), 3, "{written}");
+            assert_eq!(path.to_string(), written);
+            assert_eq!(path.last_key(), Some("id"));
+        }
     }
 
     #[test]

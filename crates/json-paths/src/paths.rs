@@ -2,19 +2,11 @@
 //!
 //! In go paths, out come slots and lists: the numbers under which their values will be found. Reading is in `read`.
 
-use crate::keys::Keys;
+use crate::node::{Node, add_index, add_key, add_selector};
 use crate::path::{Path, Segment};
+use crate::selector::Selector;
+use crate::slot::{List, Slot};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// The number of one path's value in [`Found`](crate::Found) and [`ObjectView`](crate::ObjectView).
-///
-/// It belongs to the [`Paths`] that made it; with others it gives the value at another path, or nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot(pub(crate) usize);
-
-/// The number of one list in [`Found`](crate::Found). It belongs to the [`Paths`] that made it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct List(pub(crate) usize);
 
 /// A set of paths, compiled into a tree along which texts are read.
 #[derive(Debug)]
@@ -26,24 +18,15 @@ pub struct Paths {
     /// The paths that are looked up in the elements of each list.
     pub(crate) lists: Vec<ElementPaths>,
     known: Vec<Path>,
+    known_lists: Vec<Path>,
     /// Texts that the walk rejected although they are JSON, and that the fallback parser read.
     pub(crate) fallback_reads: AtomicU64,
 }
 
-/// The paths that are looked up in each element of a list. Lists inside elements can only be read as a whole or by index.
+/// The paths that are looked up in each element of a list. A list inside an element can only be
+/// read as a whole, by index or with a selector.
 #[derive(Debug, Default)]
 pub struct ElementPaths(pub(crate) Paths);
-
-/// A place in a text that a path leads to or through. Node 0 is the whole text.
-#[derive(Debug, Default)]
-pub(crate) struct Node {
-    pub(crate) slot: Option<Slot>,
-    pub(crate) list: Option<List>,
-    /// The nodes of the keys of an object.
-    pub(crate) keys: Keys,
-    /// The indexes of a list that paths lead to, and their nodes.
-    pub(crate) indexes: Vec<(usize, usize)>,
-}
 
 impl Default for Paths {
     /// No paths.
@@ -55,6 +38,7 @@ impl Default for Paths {
             slots: 0,
             lists: Vec::new(),
             known: Vec::new(),
+            known_lists: Vec::new(),
             fallback_reads: AtomicU64::new(0),
         }
     }
@@ -78,8 +62,11 @@ impl Paths {
     /// always gets the same list.
     pub fn list(&mut self, path: &Path) -> (List, &mut ElementPaths) {
         let node = self.node(path);
-        let list = *self.nodes[node].list.get_or_insert_with(|| {
+        let node = &mut self.nodes[node];
+        node.is_special = true;
+        let list = *node.list.get_or_insert_with(|| {
             self.lists.push(ElementPaths::default());
+            self.known_lists.push(path.clone());
             List(self.lists.len() - 1)
         });
         (list, &mut self.lists[list.0])
@@ -103,6 +90,15 @@ impl Paths {
         &self.known[slot.0]
     }
 
+    /// The path of a list.
+    ///
+    /// # Panics
+    ///
+    /// When the list belongs to other paths that have more lists.
+    pub fn list_path(&self, list: List) -> &Path {
+        &self.known_lists[list.0]
+    }
+
     /// How many texts the walk rejected although they are JSON, so that the fallback parser read them. Each is a fault of
     /// the walk; none is known.
     pub fn fallback_reads(&self) -> u64 {
@@ -111,21 +107,25 @@ impl Paths {
 
     /// The node at the end of a path, added where it is missing.
     fn node(&mut self, path: &Path) -> usize {
+        let nodes = &mut self.nodes;
         let mut at = 0;
-        for segment in path.segments() {
-            let known = match segment {
-                Segment::Key(key) => self.nodes[at].keys.find_text(key),
-                Segment::Index(index) => self.nodes[at].at_index(*index),
-            };
-            at = known.unwrap_or_else(|| {
-                let new = self.nodes.len();
-                self.nodes.push(Node::default());
-                match segment {
-                    Segment::Key(key) => self.nodes[at].keys.insert(key, new),
-                    Segment::Index(index) => self.nodes[at].indexes.push((*index, new)),
+        for (steps_before, segment) in path.segments().iter().enumerate() {
+            at = match segment {
+                Segment::Key(key) => nodes[at]
+                    .keys
+                    .find_text(key)
+                    .unwrap_or_else(|| add_key(nodes, at, key, steps_before)),
+                Segment::Index(index) => nodes[at]
+                    .at_index(*index)
+                    .unwrap_or_else(|| add_index(nodes, at, *index)),
+                Segment::Where { key, value } => {
+                    let (key, value) = (key.clone(), value.clone());
+                    let selector = Selector { key, value };
+                    nodes[at]
+                        .at_selector(&selector)
+                        .unwrap_or_else(|| add_selector(nodes, at, selector))
                 }
-                new
-            });
+            };
         }
         at
     }
@@ -137,6 +137,12 @@ impl ElementPaths {
         self.0.slot(path)
     }
 
+    /// The slot of the element itself, whatever it is: for lists of numbers or text, which have nothing to look up inside.
+    /// Its [`path`](Self::path) has no steps and is written as empty text.
+    pub fn element_slot(&mut self) -> Slot {
+        self.0.slot(&Path::of_element())
+    }
+
     /// The path of a slot, from the element on.
     ///
     /// # Panics
@@ -144,14 +150,5 @@ impl ElementPaths {
     /// When the slot belongs to other paths that have more slots.
     pub fn path(&self, slot: Slot) -> &Path {
         self.0.path(slot)
-    }
-}
-
-impl Node {
-    /// The node of this index of a list.
-    #[inline]
-    pub(crate) fn at_index(&self, index: usize) -> Option<usize> {
-        let known = self.indexes.iter().find(|(known, _)| *known == index);
-        known.map(|(_, node)| *node)
     }
 }

@@ -6,8 +6,10 @@ use crate::fallback;
 use crate::found::Found;
 use crate::paths::Paths;
 use crate::prediction::Memory;
+use crate::root::Root;
 use crate::rows::MAX_TEXT_BYTES;
-use crate::scan::{Broken, is_object};
+use crate::scan::Broken;
+use crate::slot::List;
 
 /// The mark that some programs write before UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -23,13 +25,32 @@ impl Paths {
         if text.len() > MAX_TEXT_BYTES {
             return Err(ReadError::TooLong);
         }
-        let read = walk(self, text, Memory::Kept);
-        let found = read.or_else(|Broken| fallback::read(self, text))?;
-        if is_object(text) {
-            Ok(found)
-        } else {
-            Err(ReadError::NotAnObject)
+        let read = walk(self, Root::Object, text, Memory::Kept);
+        let found = read.or_else(|Broken| fallback::read(self, Root::Object, text))?;
+        Root::Object.check(text).map(|()| found)
+    }
+
+    /// Reads one of the lists from a JSON text of its own, because some senders write lists as text: the caller decodes the
+    /// text that it found at the list's path. The result has the elements of this list, and nothing else.
+    ///
+    /// The result of reading the outer text can still be in use, and what has been learned from such texts is kept.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither a list nor an object, and as [`read`](Self::read) says.
+    ///
+    /// # Panics
+    ///
+    /// When the list belongs to other paths that have more lists.
+    #[cold]
+    pub fn read_list<'a>(&self, list: List, text: &'a str) -> Result<Found<'a>, ReadError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(ReadError::TooLong);
         }
+        let root = Root::List(list);
+        let read = walk(self, root, text, Memory::Kept);
+        let found = read.or_else(|Broken| fallback::read(self, root, text))?;
+        root.check(text).map(|()| found)
     }
 
     /// Reads one JSON text as it comes from a file or a socket: checks that it is UTF-8, and skips a byte order mark.

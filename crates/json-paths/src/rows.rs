@@ -2,14 +2,16 @@
 //!
 //! The storage is reused from text to text. A bit per slot says whether its span belongs to the current text.
 
-use crate::paths::{Paths, Slot};
+use crate::deviation::Deviation;
+use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory};
+use crate::slot::Slot;
 use std::ops::Range;
 
 /// Elements of one list that are looked at. A longer list is cut there, and [`Found::rows`](crate::Found::rows) says so.
 pub const MAX_ELEMENTS: usize = 2_000;
-/// Bytes of a text, at most: positions in it are stored in 32 bits.
-pub const MAX_TEXT_BYTES: usize = u32::MAX as usize;
+/// Bytes of a text, at most: positions in it are stored in 31 bits.
+pub const MAX_TEXT_BYTES: usize = i32::MAX as usize;
 
 /// Bits of a word of the bit sets of slots.
 pub(crate) const WORD_BITS: usize = u64::BITS as usize;
@@ -19,12 +21,17 @@ pub(crate) fn words_for(slots: usize) -> usize {
     slots.div_ceil(WORD_BITS)
 }
 
-/// The position of a value in its text.
+/// The position of a value in its text, and whether it was found under the spelling of its path.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Span {
     start: u32,
+    /// Where it ends, and [`DEVIATES`].
     end: u32,
 }
+
+/// Set in a [`Span`] if a key on the way was spelled differently in the text. The highest bit, so that exact spans cost
+/// nothing more.
+const DEVIATES: u32 = 1 << 31;
 
 impl Span {
     #[expect(
@@ -42,7 +49,7 @@ impl Span {
     /// The value in its text.
     #[inline]
     pub(crate) fn of(self, text: &str) -> Option<&str> {
-        text.get(self.start as usize..self.end as usize)
+        text.get(self.start as usize..(self.end & !DEVIATES) as usize)
     }
 }
 
@@ -53,6 +60,8 @@ pub(crate) struct RowStore {
     spans: Vec<Span>,
     /// One bit per slot; each row begins with a new word.
     found: Vec<u64>,
+    /// How exactly the values of the row that is being filled were found: one for each slot whose span [`DEVIATES`].
+    deviations: Vec<Deviation>,
 }
 
 /// The row that is being filled.
@@ -60,6 +69,7 @@ pub(crate) struct RowStore {
 pub(crate) struct RowMut<'m> {
     spans: &'m mut [Span],
     found: &'m mut [u64],
+    deviations: &'m mut Vec<Deviation>,
 }
 
 /// A row that has been filled.
@@ -74,6 +84,7 @@ impl RowStore {
     pub(crate) const EMPTY: Self = Self {
         spans: Vec::new(),
         found: Vec::new(),
+        deviations: Vec::new(),
     };
 
     /// Begins a row with so many slots, all of them empty.
@@ -88,6 +99,7 @@ impl RowStore {
         RowMut {
             spans: &mut self.spans[first_span..first_span + slots],
             found: &mut self.found[first_word..],
+            deviations: &mut self.deviations,
         }
     }
 
@@ -110,10 +122,30 @@ impl RowStore {
 }
 
 impl RowMut<'_> {
+    /// Stores a value that was found under the spelling of its path. The last one counts.
     #[inline]
     pub(crate) fn set(&mut self, slot: Slot, span: Span) {
         self.spans[slot.0] = span;
         self.found[slot.0 / WORD_BITS] |= 1 << (slot.0 % WORD_BITS);
+    }
+
+    /// Stores a value that was found under another spelling, unless there is one that deviates less.
+    pub(crate) fn set_deviating(&mut self, Slot(slot): Slot, span: Span, deviation: Deviation) {
+        let (word, bit) = (&mut self.found[slot / WORD_BITS], 1 << (slot % WORD_BITS));
+        let known = self.spans[slot];
+        if *word & bit != 0 && (known.end & DEVIATES == 0 || self.deviations[slot] < deviation) {
+            return;
+        }
+        *word |= bit;
+        if self.deviations.len() < self.spans.len() {
+            let slots = self.spans.len();
+            self.deviations.resize(slots, Deviation::NONE);
+        }
+        self.deviations[slot] = deviation;
+        self.spans[slot] = Span {
+            end: span.end | DEVIATES,
+            ..span
+        };
     }
 }
 
@@ -147,20 +179,32 @@ pub(crate) struct ListRows {
     prediction: KeyPrediction,
     count: usize,
     is_cut: bool,
-    /// The value at the list's path is something else than a list or null.
-    is_not_a_list: bool,
+    /// How exactly the list was found, if one was.
+    of_list: Option<Deviation>,
+    /// How exactly a value was found that counts instead, and is neither a list nor null.
+    of_other_value: Option<Deviation>,
 }
 
 impl ListRows {
     pub(crate) fn clear(&mut self) {
-        (self.count, self.is_cut, self.is_not_a_list) = (0, false, false);
+        (self.count, self.is_cut) = (0, false);
+        (self.of_list, self.of_other_value) = (None, None);
     }
 
-    /// Prepares for the elements of a list; those of an earlier list are discarded.
-    pub(crate) fn start(&mut self, paths: &Paths, memory: Memory) {
-        self.clear();
+    /// Prepares for the elements of a list; those of an earlier list are discarded. False if the earlier one deviates
+    /// less, and counts.
+    pub(crate) fn start(&mut self, paths: &Paths, memory: Memory, deviation: Deviation) -> bool {
+        if self.of_list.is_some_and(|known| known < deviation) {
+            return false;
+        }
+        (self.count, self.is_cut) = (0, false);
+        self.of_list = Some(deviation);
+        if self.of_other_value.is_some_and(|known| known >= deviation) {
+            self.of_other_value = None;
+        }
         self.slots = paths.slots;
         self.prediction.start(paths, memory);
+        true
     }
 
     /// The row for the next element; `None` from [`MAX_ELEMENTS`] on, where the list is cut.
@@ -175,12 +219,16 @@ impl ListRows {
         Some((row, &mut self.prediction))
     }
 
-    pub(crate) fn note_other_value(&mut self) {
-        self.is_not_a_list = true;
+    /// Notes a value at the list's path that is neither a list nor null.
+    pub(crate) fn note_other_value(&mut self, deviation: Deviation) {
+        let known = [self.of_list, self.of_other_value];
+        if known.iter().flatten().all(|known| *known >= deviation) {
+            self.of_other_value = Some(deviation);
+        }
     }
 
     pub(crate) fn is_not_a_list(&self) -> bool {
-        self.is_not_a_list
+        self.of_other_value.is_some()
     }
 
     /// How many rows there are, and whether the list has more elements.

@@ -45,6 +45,13 @@ impl<'a> Scanner<'a> {
         self.0
     }
 
+    /// The text up to a later position.
+    #[inline]
+    pub(crate) fn until(self, end: Self) -> &'a [u8] {
+        let length = self.0.len().saturating_sub(end.0.len());
+        self.0.get(..length).unwrap_or_default()
+    }
+
     /// The byte at the position; at the end 0, which is not in any JSON.
     #[inline]
     pub(crate) fn byte(self) -> u8 {
@@ -291,11 +298,6 @@ impl Nesting {
     fn is_object(&self) -> Option<bool> {
         (self.depth > 0).then_some(self.bits & 1 == 1)
     }
-}
-
-/// Whether a text that is JSON is an object.
-pub(crate) fn is_object(text: &str) -> bool {
-    Scanner::new(text).token().byte() == b'{'
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory};
+use crate::root::Root;
 use crate::rows::{ListRows, Row, RowMut, RowStore};
 use std::cell::Cell;
 
@@ -14,10 +15,14 @@ pub(crate) struct Scratch {
     slots: usize,
     prediction: KeyPrediction,
     lists: Vec<ListRows>,
+    root: Root,
 }
 
 thread_local! {
     static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
+    /// For lists that a text holds as text. They are read while the text's own memory is in use, and what was learned from
+    /// texts must outlast them.
+    static SCRATCH_OF_LISTS: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
 }
 
 /// The parts of a [`Scratch`] that a walk fills.
@@ -39,12 +44,18 @@ impl Scratch {
         slots: 0,
         prediction: KeyPrediction::EMPTY,
         lists: Vec::new(),
+        root: Root::Object,
     };
 
     /// Takes the thread's memory, and prepares it for a text.
-    pub(crate) fn take(paths: &Paths, memory: Memory) -> Self {
+    pub(crate) fn take(paths: &Paths, root: Root, memory: Memory) -> Self {
         // A thread that is ending has none.
-        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        let mut scratch = match root {
+            Root::Object => SCRATCH.try_with(Cell::take),
+            Root::List(_) => SCRATCH_OF_LISTS.try_with(Cell::take),
+        }
+        .unwrap_or_default();
+        scratch.root = root;
         scratch.slots = paths.slots;
         scratch.prediction.start(paths, memory);
         scratch.lists.iter_mut().for_each(ListRows::clear);
@@ -60,7 +71,10 @@ impl Scratch {
         const MAX_KEPT_SPANS: usize = 64 * 1_024;
         if self.lists.iter().map(ListRows::len).sum::<usize>() <= MAX_KEPT_SPANS {
             // A thread that is ending keeps nothing.
-            let _ = SCRATCH.try_with(|scratch| scratch.set(self));
+            let _ = match self.root {
+                Root::Object => SCRATCH.try_with(|scratch| scratch.set(self)),
+                Root::List(_) => SCRATCH_OF_LISTS.try_with(|scratch| scratch.set(self)),
+            };
         }
     }
 

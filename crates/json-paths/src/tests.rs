@@ -1,7 +1,10 @@
 //! What is found in a text, and that it does not depend on other texts.
 
 mod fallback;
+mod lists;
+mod selectors;
 mod sequences;
+mod spelling;
 mod style;
 
 use crate::{MAX_ELEMENTS, Path, Paths, ReadError, SlotBits};
@@ -10,6 +13,35 @@ use serde_json::Value;
 
 fn path(written: &str) -> Path {
     Path::parse(written).expect("good path")
+}
+
+/// Reads texts in every way, all of which must find what the paths mean.
+fn agree(paths: &Paths, texts: &[&str]) {
+    let readings = paths.readings(texts);
+    for found in [
+        &readings.in_sequence,
+        &readings.stateless,
+        &readings.by_serde_json,
+    ] {
+        assert_eq!(found, &readings.by_reference, "{texts:#?}");
+    }
+    assert_eq!(readings.fallback_reads, 0, "{texts:#?}");
+}
+
+/// What is found at these paths, in whatever way the text is read.
+fn found<const N: usize>(written: [&str; N], text: &str) -> [Option<String>; N] {
+    let mut paths = Paths::default();
+    let slots = written.map(|written| paths.slot(&path(written)));
+    // Twice, so that the second one can be predicted; padded, because nothing is within the last bytes of a text.
+    let text = format!("{text}{}", " ".repeat(64));
+    agree(&paths, &[&text, &text]);
+    let found = paths.read(&text).expect("JSON");
+    slots.map(|slot| found.get(slot).map(str::to_owned))
+}
+
+/// Expected values; an empty text for no value.
+fn some<const N: usize>(values: [&str; N]) -> [Option<String>; N] {
+    values.map(|value| (!value.is_empty()).then(|| value.to_owned()))
 }
 
 fn get<'a>(written: &str, text: &'a str) -> Option<&'a str> {
@@ -57,13 +89,6 @@ fn a_list_has_a_row_for_each_element_and_an_empty_one_for_an_element_that_is_not
     assert_eq!(found.element(list, 1).get(id), None);
     assert_eq!(found.element(list, 2).get(id), Some(r#""b""#));
     assert_eq!(found.element(list, 2).get(price), None);
-    assert_eq!(
-        paths
-            .read(r#"{"items":{"id":"a"}}"#)
-            .expect("JSON")
-            .rows(list),
-        (0, false)
-    );
 }
 
 #[test]
@@ -125,8 +150,10 @@ fn a_value_that_is_not_a_list_is_reported_and_null_is_not() {
     let (list, item) = paths.list(&path("items"));
     item.slot(&path("id"));
     for (text, expected) in [
-        (r#"{"items":{"id":1}}"#, true),
         (r#"{"items":"a"}"#, true),
+        (r#"{"items":7}"#, true),
+        (r#"{"items":false}"#, true),
+        (r#"{"items":{}}"#, false),
         (r#"{"items":null}"#, false),
         (r#"{"items":[]}"#, false),
         ("{}", false),
@@ -251,6 +278,11 @@ fn object() -> impl Strategy<Value = String> {
             "c",
             "u",
             "v",
+            "A",
+            "-b",
+            "b_",
+            "0",
+            "17",
             "a key that is longer than any separator",
         ]);
         let space = prop::sample::select(vec!["", " "]);
@@ -271,13 +303,20 @@ proptest! {
 
     #[test]
     fn what_is_found_does_not_depend_on_what_was_found_before(texts in prop::collection::vec(object(), 1..8)) {
-        let written = ["a", "b", "a.a", "a.b", "b.a", "b.c", "a.b.c", "a.a.a"];
+        let written = ["a", "b", "a.a", "a.b", "b.a", "b.c", "a.b.c", "a.a.a", "A.b_", "B.a.A", "a[0].b", "b[1]"];
         let mut paths = Paths::default();
         let slots = written.map(|written| paths.slot(&path(written)));
+        for written in ["a", "b.c", "U"] {
+            let (_, item) = paths.list(&path(written));
+            item.element_slot();
+            item.slot(&path("a.b"));
+            item.slot(&path("B"));
+        }
         let slices: Vec<_> = texts.iter().chain(&texts).map(String::as_str).collect();
         let readings = paths.readings(&slices);
         prop_assert_eq!(&readings.in_sequence, &readings.stateless);
         prop_assert_eq!(&readings.stateless, &readings.by_serde_json);
+        prop_assert_eq!(&readings.by_serde_json, &readings.by_reference);
         prop_assert_eq!(readings.fallback_reads, 0);
         for text in texts.iter().chain(&texts) {
             // Padded, because nothing is predicted within the last bytes of a text.
@@ -285,10 +324,15 @@ proptest! {
             let found = paths.read(&text).expect("JSON");
             let expected: Value = serde_json::from_str(&text).expect("JSON");
             for (slot, written) in slots.iter().zip(written) {
+                if written.contains('[') {
+                    continue;
+                }
                 let pointer = format!("/{}", written.replace('.', "/"));
                 let found = found.get(*slot).map(|raw| serde_json::from_str::<Value>(raw).expect("JSON"));
-                if is_single(&text) {
-                    prop_assert_eq!(found.as_ref(), expected.pointer(&pointer), "{} in {}", written, &text);
+                // serde_json knows one spelling only, and keeps the last of two equal keys.
+                let value = expected.pointer(&pointer);
+                if is_single(&text) && (found.is_none() || value.is_some()) {
+                    prop_assert_eq!(found.as_ref(), value, "{} in {}", written, &text);
                 }
             }
             for end in 1..text.trim_end().len() {
