@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) event_id: Box<str>,
     pub(crate) action_source: ActionSource,
     pub(crate) identifiers: Identifiers,
+    /// Whether an id of the event was omitted because a floating-point number has lost its digits.
+    pub(crate) has_lost_digits: bool,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
     /// Whether `app_data` has everything that Meta requires.
@@ -133,7 +135,11 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
         return Some(reason::missing_currency());
     }
     if !can_match(facts.identifiers) {
-        return Some(reason::weak_identity());
+        return Some(if facts.has_lost_digits {
+            reason::digits_lost()
+        } else {
+            reason::weak_identity()
+        });
     }
     None
 }
