@@ -10,6 +10,7 @@ use crate::json_text;
 use crate::omitted::Omitted;
 use crate::payload::rule::rule;
 use crate::payload::{Kind, MAX_VALUES};
+use crate::placeholder::{Role, is_placeholder};
 use json_paths::Slot;
 use std::borrow::Cow;
 
@@ -222,7 +223,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         if has_part {
             return;
         }
-        let Some((full, origin)) = self.first(full_name, json_text::text).read() else {
+        let Some((full, origin)) = self.first(full_name, name).read() else {
             return;
         };
         let full = entity::decoded(&full);
@@ -281,6 +282,14 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             }
         }
         best
+    }
+}
+
+/// A full name.
+fn name(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match json_text::text(raw)? {
+        name if is_placeholder(&name, Role::FirstName) => Err(Omitted::Placeholder),
+        name => Ok(name),
     }
 }
 

@@ -5,6 +5,7 @@ mod cases;
 mod coverage;
 mod delivery;
 mod generated;
+mod identity;
 mod options;
 mod presets;
 mod property;
