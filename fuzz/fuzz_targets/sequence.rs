@@ -1,7 +1,7 @@
 //! Any bytes as a sequence of JSON texts that one thread reads one after the other, along paths of every kind.
 //!
-//! What must hold: what is found in a text does not depend on the texts before it, and is what serde_json finds there; a
-//! text that serde_json can read is never rejected.
+//! What must hold: what is found in a text does not depend on the texts before it, and is what the paths mean there, whatever
+//! the spelling of its keys and the form of its lists; a text that serde_json can read is never rejected.
 
 #![no_main]
 
@@ -26,30 +26,61 @@ fuzz_target!(|bytes: &[u8]| {
     check(&read);
 });
 
-/// Reads the texts in every way, and compares what was found.
+/// The paths, with some keys in several spellings.
+const PATHS: &[&str] = &[
+    "a",
+    "a.b",
+    "a.b.c",
+    "b",
+    "b.a",
+    "c[0]",
+    "c[1].a",
+    "A",
+    "_a.B",
+    "a_b",
+    "aB.a",
+    "a[0].b",
+    "c[a=b].a",
+    "C[a=c][b=a]",
+];
+const LISTS: &[&str] = &["d", "a.d", "c", "D", "A.D"];
+const PATHS_OF_ELEMENTS: &[&str] = &["a", "b.c", "c[1]", "A", "B.c", "c[a=b].a", "a_b"];
+
+/// Reads the texts in every way, as objects and as lists, and compares what was found.
 fn check(texts: &[&str]) {
     let mut paths = Paths::default();
     let path = |written: &str| Path::parse(written).expect("a good path");
-    for written in ["a", "a.b", "a.b.c", "b", "b.a", "c[0]", "c[1].a"] {
+    for written in PATHS {
         paths.slot(&path(written));
     }
-    for written in ["d", "a.d", "c"] {
-        let (_, elements) = paths.list(&path(written));
-        for written in ["a", "b.c", "c[1]"] {
+    let mut lists = Vec::new();
+    for written in LISTS {
+        let (list, elements) = paths.list(&path(written));
+        elements.element_slot();
+        for written in PATHS_OF_ELEMENTS {
             elements.slot(&path(written));
         }
+        lists.push(list);
     }
+    compare(paths.readings(texts));
+    // As lists all have the same paths.
+    compare(paths.readings_of_list(lists[0], texts));
+}
+
+fn compare(readings: Readings) {
     let Readings {
         in_sequence,
         stateless,
         by_serde_json,
+        by_reference,
         fallback_reads,
-    } = paths.readings(texts);
+    } = readings;
     assert_eq!(in_sequence, stateless, "memory changes what is found");
     assert_eq!(
         stateless, by_serde_json,
         "the walk finds other values than serde_json"
     );
+    assert_eq!(by_serde_json, by_reference, "the paths mean other values");
     assert_eq!(fallback_reads, 0, "the walk rejected JSON");
 }
 

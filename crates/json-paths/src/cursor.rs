@@ -116,7 +116,7 @@ impl<'p, 'm> Cursor<'p, 'm> {
         self.note::<E>(node, start, end)
     }
 
-    /// Reads what is inside a list or object.
+    /// Reads what is inside a list or object. An object is also read as a list, where one is looked for.
     #[inline]
     fn inside<'a, const E: IsExact>(
         &mut self,
@@ -124,26 +124,14 @@ impl<'p, 'm> Cursor<'p, 'm> {
         at: usize,
     ) -> Result<Scanner<'a>, Broken> {
         let node = &self.paths.nodes[at];
-        match start.byte() {
-            b'{' if node.reads_items() => self.object_as_list::<E>(start, at),
-            b'{' if !node.keys.is_empty() => self.object::<E>(start, at),
-            b'[' if node.reads_items() => self.list::<E>(start, node),
-            _ => start.value(),
+        let mut end = None;
+        if node.reads_items {
+            end = Some(self.list::<E>(start, node)?);
         }
-    }
-
-    /// Reads an object where a list is looked for: by its keys, and as a list.
-    #[cold]
-    fn object_as_list<'a, const E: IsExact>(
-        &mut self,
-        start: Scanner<'a>,
-        at: usize,
-    ) -> Result<Scanner<'a>, Broken> {
-        let node = &self.paths.nodes[at];
-        if !node.keys.is_empty() {
-            self.object::<E>(start, at)?;
+        if start.byte() == b'{' && !node.keys.is_empty() {
+            end = Some(self.object::<E>(start, at)?);
         }
-        self.list::<E>(start, node)
+        end.map_or_else(|| start.value(), Ok)
     }
 
     /// Notes the value between two positions, for its node and for those of other spellings.
@@ -158,56 +146,79 @@ impl<'p, 'm> Cursor<'p, 'm> {
         start: Scanner<'a>,
         end: Scanner<'a>,
     ) -> Result<Scanner<'a>, Broken> {
-        self.set::<E>(node, start, end)?;
+        let span = self.span(start, end);
+        self.set::<E>(node, start, span)?;
         if node.is_special {
-            self.note_special(node, start, end)?;
+            if let Some(twin) = node.twin {
+                let deviation = self.deviation.and(node.step);
+                self.row.set_deviating(twin, span, deviation);
+            } else {
+                self.note_special(node, start, span)?;
+            }
         }
         Ok(end)
     }
 
-    /// Stores the value between two positions in the slot of its node.
+    /// Where the value between two positions is in the text.
+    #[inline]
+    pub(crate) fn span(&self, start: Scanner<'_>, end: Scanner<'_>) -> Span {
+        let place = |scanner: Scanner<'_>| self.length - scanner.rest().len();
+        Span::new(place(start)..place(end))
+    }
+
+    /// Stores a value in the slot of its node.
     #[expect(clippy::inline_always, reason = "as above")]
     #[inline(always)]
     pub(crate) fn set<const E: IsExact>(
         &mut self,
         node: &Node,
         start: Scanner<'_>,
-        end: Scanner<'_>,
+        span: Span,
     ) -> Result<(), Broken> {
-        let place = |scanner: Scanner<'_>| self.length - scanner.rest().len();
         if let Some(slot) = node.slot {
-            let span = Span::new(place(start)..place(end));
             if E == EXACT {
                 self.row.set(slot, span);
             } else {
                 self.row.set_deviating(slot, span, self.deviation);
             }
-        } else if matches!(start.byte(), b'-' | b'0'..=b'9') && !node.is_link {
-            return is_finite(start.until(end)).then_some(()).ok_or(Broken);
+        } else if E == EXACT && matches!(start.byte(), b'-' | b'0'..=b'9') && !node.is_end {
+            let number = start.rest().get(..span.len()).unwrap_or_default();
+            return is_finite(number).then_some(()).ok_or(Broken);
         }
         Ok(())
     }
 
-    /// Notes what takes more than a slot.
+    /// Notes what takes more than a slot: the same value for other spellings of its key, and a value that is not a list.
     #[inline(never)]
     fn note_special(
         &mut self,
         node: &'p Node,
         start: Scanner<'_>,
-        end: Scanner<'_>,
+        span: Span,
     ) -> Result<(), Broken> {
-        self.note_for_list(node, start);
-        let deviation = self.deviation;
+        let before = self.deviation;
         for at in &node.also {
-            let other = &self.paths.nodes[*at];
-            self.deviation = deviation.at_step(other.steps_before);
-            if matches!(start.byte(), b'{' | b'[') {
-                self.inside::<DEVIATING>(start, *at)?;
-            }
-            self.set::<DEVIATING>(other, start, end)?;
-            self.note_for_list(other, start);
+            self.deviation = before.and(node.step);
+            self.note_other_spelling(*at, start, span)?;
         }
-        self.deviation = deviation;
+        self.deviation = before;
+        self.note_for_list(node, start);
+        Ok(())
+    }
+
+    /// Notes a value for one node of another spelling of its key.
+    fn note_other_spelling(
+        &mut self,
+        at: usize,
+        start: Scanner<'_>,
+        span: Span,
+    ) -> Result<(), Broken> {
+        let node = &self.paths.nodes[at];
+        if matches!(start.byte(), b'{' | b'[') && !node.is_end {
+            self.inside::<DEVIATING>(start, at)?;
+        }
+        self.set::<DEVIATING>(node, start, span)?;
+        self.note_for_list(node, start);
         Ok(())
     }
 

@@ -9,11 +9,16 @@ impl Deviation {
     /// All keys are spelled as the path has them.
     pub(crate) const NONE: Self = Self(0);
 
-    /// The same with one more step, after so many others. Steps too many for the bits share the lowest one.
-    #[inline]
-    pub(crate) fn at_step(self, steps_before: usize) -> Self {
+    /// One step deviates, the one after so many others. Steps too many for the bits share the lowest one.
+    pub(crate) fn at_step(steps_before: usize) -> Self {
         const LAST: usize = u32::BITS as usize - 1;
-        Self(self.0 | 1 << (LAST - steps_before.min(LAST)))
+        Self(1 << (LAST - steps_before.min(LAST)))
+    }
+
+    /// The steps of both deviate.
+    #[inline]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -25,7 +30,8 @@ mod tests {
     fn the_outermost_step_weighs_most_and_any_number_of_steps_can_be_counted() {
         let at = |steps: &[usize]| {
             let steps = steps.iter();
-            steps.fold(Deviation::NONE, |deviation, step| deviation.at_step(*step))
+            let steps = steps.map(|step| Deviation::at_step(*step));
+            steps.fold(Deviation::NONE, Deviation::and)
         };
         assert!(at(&[]) < at(&[1_000]));
         assert!(at(&[1_000]) < at(&[15]));

@@ -75,10 +75,9 @@ impl Cursor<'_, '_> {
         at: usize,
     ) -> Result<(), Broken> {
         self.raw_value_of_one(text, value, at)?;
-        let (paths, deviation) = (self.paths, self.deviation);
-        for other in &paths.nodes[at].also {
-            let steps_before = paths.nodes[*other].steps_before;
-            self.deviation = deviation.at_step(steps_before);
+        let (node, deviation) = (&self.paths.nodes[at], self.deviation);
+        for other in &node.also {
+            self.deviation = deviation.and(node.step);
             self.raw_value_of_one(text, value, *other)?;
         }
         self.deviation = deviation;
@@ -105,11 +104,12 @@ impl Cursor<'_, '_> {
             self.raw_list(text, value, node)?;
         }
         let (start, end) = ends(text, value).ok_or(Broken)?;
+        let span = self.span(start, end);
         self.note_for_list(node, start);
         if self.deviation == Deviation::NONE {
-            self.set::<EXACT>(node, start, end)
+            self.set::<EXACT>(node, start, span)
         } else {
-            self.set::<DEVIATING>(node, start, end)
+            self.set::<DEVIATING>(node, start, span)
         }
     }
 
@@ -213,10 +213,12 @@ fn each_item<'a>(
     if is_one {
         return visit(list);
     }
-    each_entry(list, |key, value| match is_number(key) {
-        true => visit(value),
-        false => Ok(()),
-    })
+    each_entry(
+        list,
+        |key, value| {
+            if is_number(key) { visit(value) } else { Ok(()) }
+        },
+    )
 }
 
 struct Entries<F>(F);

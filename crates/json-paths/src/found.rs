@@ -13,20 +13,22 @@ use crate::slot::{List, Slot};
 #[derive(Debug)]
 pub struct Found<'a> {
     text: &'a str,
-    scratch: Scratch,
+    /// In a box, because what was found is moved around more often than it is looked into. Always there, until this is
+    /// dropped.
+    scratch: Option<Box<Scratch>>,
 }
 
 impl<'a> Found<'a> {
     /// Nothing yet.
     pub(crate) fn new(text: &'a str, paths: &Paths, root: Root, memory: Memory) -> Self {
-        let scratch = Scratch::take(paths, root, memory);
+        let scratch = Some(Scratch::take(paths, root, memory));
         Self { text, scratch }
     }
 
     /// The memory that a walk fills.
     #[inline]
     pub(crate) fn parts(&mut self) -> Parts<'_> {
-        self.scratch.parts()
+        self.scratch.get_or_insert_default().parts()
     }
 
     #[inline]
@@ -45,7 +47,7 @@ impl<'a> Found<'a> {
     pub fn object(&self) -> ObjectView<'_, 'a> {
         ObjectView {
             text: self.text,
-            row: self.scratch.object(),
+            row: self.scratch.as_deref().map_or(Row::EMPTY, Scratch::object),
         }
     }
 
@@ -53,23 +55,20 @@ impl<'a> Found<'a> {
     /// are; 0 if there is no list.
     #[inline]
     pub fn rows(&self, list: List) -> (usize, bool) {
-        self.scratch
-            .list(list.0)
-            .map_or((0, false), ListRows::count)
+        self.list(list).map_or((0, false), ListRows::count)
     }
 
     /// Whether the value at the list's path is text, a number or a boolean: neither a list, nor an object, which is read as
     /// one, nor null.
     pub fn is_not_a_list(&self, list: List) -> bool {
-        let rows = self.scratch.list(list.0);
-        rows.is_some_and(ListRows::is_not_a_list)
+        self.list(list).is_some_and(ListRows::is_not_a_list)
     }
 
     /// What was found in one element of the list, counted from 0. An element that is not an object holds nothing but
     /// [itself](crate::ElementPaths::element_slot), and one at [`rows`](Self::rows) or beyond holds nothing at all.
     #[inline]
     pub fn element(&self, list: List, row: usize) -> ObjectView<'_, 'a> {
-        let rows = self.scratch.list(list.0);
+        let rows = self.list(list);
         let rows = rows.filter(|rows| row < rows.count().0);
         ObjectView {
             text: self.text,
@@ -82,15 +81,22 @@ impl<'a> Found<'a> {
         (0..self.rows(list).0).map(move |row| self.element(list, row))
     }
 
+    #[inline]
+    fn list(&self, list: List) -> Option<&ListRows> {
+        self.scratch.as_deref()?.list(list.0)
+    }
+
     #[cfg(test)]
     pub(crate) fn scratch(&self) -> &Scratch {
-        &self.scratch
+        self.scratch.as_deref().expect("not dropped yet")
     }
 }
 
 impl Drop for Found<'_> {
     fn drop(&mut self) {
-        std::mem::take(&mut self.scratch).give_back();
+        if let Some(scratch) = self.scratch.take() {
+            scratch.give_back();
+        }
     }
 }
 

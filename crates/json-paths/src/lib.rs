@@ -21,6 +21,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What a path means
+//!
+//! * A step `key` is the value of this key of an object. Where the object lacks the key, it is the value of one that is
+//!   spelled differently: in another ASCII case, or with other `_`, `-` and spaces ([`fold`], [`eq_folded`]). The exact
+//!   spelling is preferred in any order of the text, and an outer key decides before an inner one: with `a.b`, a `B` inside
+//!   `a` is preferred to a `b` inside `A`. Every path is resolved by itself, so `order_id` and `orderId` are two paths.
+//! * A step `[0]` is an element of a list, by its position.
+//! * A step `[type=email]` is the first element that is an object and has this text at this key. The key is found in any
+//!   spelling, and the case of ASCII letters in the text does not matter. It works wherever an index does, also inside the
+//!   elements of a list.
+//! * A list ([`Paths::list`], an index, a selector) is also an object whose first key is made of digits: its values, in their
+//!   order, without those of keys that are not made of digits. An empty object is an empty list, and any other object a list
+//!   of this one element. So `address.city` and `address[0].city` both find the city of a single address.
+//! * A list that is written as text is not read as a list. Its text, decoded, can be read with [`Paths::read_list`].
+//!
 //! # How it is fast
 //!
 //! Texts of one origin have their keys in one order, with the same white space between them. The reader therefore
@@ -32,10 +47,13 @@
 //! * Text that is not JSON (RFC 8259) is an error, and so is JSON that is not an object. A value of an unexpected kind is
 //!   not an error: nothing is found at paths that lead through it.
 //! * Two kinds of valid JSON are rejected on purpose, in objects and lists through which a path leads: a key whose escapes
-//!   are not valid Unicode, and a number beyond the range of a double.
-//! * What is found in a text does not depend on the texts that were read before it.
-//! * Of two equal keys in one object, the last one counts. What was found inside the first one remains found, where the
-//!   last one has nothing at the same path.
+//!   are not valid Unicode, and a number beyond the range of a double. Such a number is accepted at a key that is spelled
+//!   differently than in the paths.
+//! * What is found in a text does not depend on the texts that were read before it, and what is found at a path not on the
+//!   other paths.
+//! * Of several keys that are equal, or deviate from the path in the same steps, the last one counts. What was found inside
+//!   another one remains found, where the one that counts has nothing at the same path. The elements of two lists are never
+//!   mixed.
 //! * A text that the walk rejects is passed to serde_json, which decides whether it is JSON. If it is, a slower parser
 //!   reads it and the text is counted ([`Paths::fallback_reads`]), so that a fault of the walk never loses a text.
 //! * No input makes it panic. Nesting costs one bit of memory per level; the call stack grows with the paths, not with
@@ -43,7 +61,9 @@
 //!
 //! # Bounds
 //!
-//! [`Path::MAX_SEGMENTS`] steps in a path, [`MAX_ELEMENTS`] elements of a list, [`MAX_TEXT_BYTES`] of a text.
+//! [`Path::MAX_SEGMENTS`] steps in a path, [`MAX_ELEMENTS`] elements of a list, also those among which a selector looks,
+//! [`MAX_TEXT_BYTES`] of a text. The time for a text is bounded by its length times the paths: no value is read more than a
+//! few times for each path that leads through it.
 
 mod bytes;
 mod cursor;

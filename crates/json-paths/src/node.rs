@@ -1,7 +1,9 @@
 //! One place of a tree of paths.
 
+use crate::deviation::Deviation;
 use crate::folding::fold;
 use crate::keys::Keys;
+use crate::path::Segment;
 use crate::scan::{Broken, Key};
 use crate::selector::Selector;
 use crate::slot::{List, Slot};
@@ -26,79 +28,113 @@ pub(crate) struct Node {
     /// The nodes of other spellings of the key that leads here. Its value is theirs as well, where their own spelling is
     /// absent.
     pub(crate) also: Vec<usize>,
-    /// Steps of the paths before the last one that leads here.
-    pub(crate) steps_before: usize,
-    pub(crate) is_link: bool,
+    /// The slot of the only node in `also`, if noting the value there takes no more than this slot.
+    pub(crate) twin: Option<Slot>,
+    /// What the nodes in `also` deviate by.
+    pub(crate) step: Deviation,
     /// Whether noting a value takes more than its slot.
     pub(crate) is_special: bool,
+    /// Whether paths lead into a list, or into an object that is read as one.
+    pub(crate) reads_items: bool,
+    /// Whether no path leads further: it ends here, or this is a link.
+    pub(crate) is_end: bool,
 }
 
-/// Adds the node of a key to the object of node `at`, which does not have this spelling of the key yet.
-pub(crate) fn add_key(nodes: &mut Vec<Node>, at: usize, key: &str, steps_before: usize) -> usize {
+/// Adds the node of a step behind node `at`, which does not have it yet. So many steps are before it.
+pub(crate) fn add_step(
+    nodes: &mut Vec<Node>,
+    at: usize,
+    step: &Segment,
+    steps_before: usize,
+) -> usize {
+    match step {
+        Segment::Key(key) => add_key(nodes, at, key, steps_before),
+        Segment::Index(index) => {
+            let new = add(nodes, at, steps_before);
+            nodes[at].indexes.push((*index, new));
+            nodes[at].reads_items = true;
+            new
+        }
+        Segment::Where { key, value } => {
+            let new = add(nodes, at, steps_before);
+            let (key, value) = (key.clone(), value.clone());
+            nodes[at].selectors.push((Selector { key, value }, new));
+            nodes[at].reads_items = true;
+            new
+        }
+    }
+}
+
+fn add_key(nodes: &mut Vec<Node>, at: usize, key: &str, steps_before: usize) -> usize {
     let mut folded = String::new();
     fold(key, &mut folded);
     let link = nodes[at].links.find_text(&folded).unwrap_or_else(|| {
-        let link = nodes.len();
-        nodes.push(Node {
-            is_link: true,
-            is_special: true,
-            ..Node::default()
-        });
+        let link = add(nodes, at, steps_before);
+        nodes[link].is_special = true;
         nodes[at].links.insert(&folded, link);
         link
     });
-    let new = nodes.len();
+    let new = add(nodes, at, steps_before);
     let others = nodes[link].also.clone();
     for node in others.iter().chain([&link]) {
         nodes[*node].also.push(new);
         nodes[*node].is_special = true;
     }
-    nodes.push(Node {
-        steps_before,
-        is_special: !others.is_empty(),
-        also: others,
-        ..Node::default()
-    });
+    nodes[new].is_special = !others.is_empty();
+    nodes[new].also = others;
     nodes[at].keys.insert(key, new);
     new
 }
 
-/// Adds the node of an index to the list of node `at`, which does not have it yet.
-pub(crate) fn add_index(nodes: &mut Vec<Node>, at: usize, index: usize) -> usize {
-    let new = add(nodes);
-    nodes[at].indexes.push((index, new));
-    new
+/// Sees to the twins of all spellings of a key of the object of node `at`, after a path through one of them was added.
+pub(crate) fn set_twins(nodes: &mut [Node], at: usize, key: &str) {
+    let Some(link) = nodes[at].links.find_folded(key.as_bytes()) else {
+        return;
+    };
+    let spellings = nodes[link].also.clone();
+    for node in spellings.into_iter().chain([link]) {
+        nodes[node].twin = match (nodes[node].list, &*nodes[node].also) {
+            (None, [other]) if nodes[*other].is_end => nodes[*other].slot,
+            _ => None,
+        };
+    }
 }
 
-/// Adds the node of a selector to the list of node `at`, which does not have it yet.
-pub(crate) fn add_selector(nodes: &mut Vec<Node>, at: usize, selector: Selector) -> usize {
-    let new = add(nodes);
-    nodes[at].selectors.push((selector, new));
-    new
-}
-
-fn add(nodes: &mut Vec<Node>) -> usize {
-    nodes.push(Node::default());
+/// Adds a node behind node `at`.
+fn add(nodes: &mut Vec<Node>, at: usize, steps_before: usize) -> usize {
+    nodes.push(Node {
+        step: Deviation::at_step(steps_before),
+        is_end: true,
+        ..Node::default()
+    });
+    nodes[at].is_end = false;
     nodes.len() - 1
 }
 
 impl Node {
-    /// Whether paths lead into a list, or into an object that is read as one.
-    #[inline]
-    pub(crate) fn reads_items(&self) -> bool {
-        self.list.is_some() || !self.indexes.is_empty() || !self.selectors.is_empty()
+    /// Makes the value a list.
+    pub(crate) fn add_list(&mut self, list: List) {
+        self.list = Some(list);
+        (self.is_special, self.reads_items, self.is_end) = (true, true, false);
+    }
+
+    /// The node that a step of a path leads to.
+    pub(crate) fn at(&self, step: &Segment) -> Option<usize> {
+        match step {
+            Segment::Key(key) => self.keys.find_text(key),
+            Segment::Index(index) => self.at_index(*index),
+            Segment::Where { key, value } => {
+                let mut known = self.selectors.iter();
+                let same = |known: &Selector| known.key == *key && known.value == *value;
+                known.find(|(known, _)| same(known)).map(|(_, node)| *node)
+            }
+        }
     }
 
     /// The node of this index of a list.
     #[inline]
     pub(crate) fn at_index(&self, index: usize) -> Option<usize> {
         let known = self.indexes.iter().find(|(known, _)| *known == index);
-        known.map(|(_, node)| *node)
-    }
-
-    /// The node of this selector.
-    pub(crate) fn at_selector(&self, selector: &Selector) -> Option<usize> {
-        let known = self.selectors.iter().find(|(known, _)| known == selector);
         known.map(|(_, node)| *node)
     }
 

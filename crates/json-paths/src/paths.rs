@@ -2,9 +2,8 @@
 //!
 //! In go paths, out come slots and lists: the numbers under which their values will be found. Reading is in `read`.
 
-use crate::node::{Node, add_index, add_key, add_selector};
+use crate::node::{Node, add_step, set_twins};
 use crate::path::{Path, Segment};
-use crate::selector::Selector;
 use crate::slot::{List, Slot};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,6 +54,7 @@ impl Paths {
         self.slots += 1;
         self.known.push(path.clone());
         self.nodes[node].slot = Some(slot);
+        self.set_twins(path);
         slot
     }
 
@@ -62,12 +62,13 @@ impl Paths {
     /// always gets the same list.
     pub fn list(&mut self, path: &Path) -> (List, &mut ElementPaths) {
         let node = self.node(path);
-        let node = &mut self.nodes[node];
-        node.is_special = true;
-        let list = *node.list.get_or_insert_with(|| {
+        let list = self.nodes[node].list.unwrap_or_else(|| {
+            let list = List(self.lists.len());
             self.lists.push(ElementPaths::default());
             self.known_lists.push(path.clone());
-            List(self.lists.len() - 1)
+            self.nodes[node].add_list(list);
+            self.set_twins(path);
+            list
         });
         (list, &mut self.lists[list.0])
     }
@@ -107,27 +108,23 @@ impl Paths {
 
     /// The node at the end of a path, added where it is missing.
     fn node(&mut self, path: &Path) -> usize {
-        let nodes = &mut self.nodes;
         let mut at = 0;
-        for (steps_before, segment) in path.segments().iter().enumerate() {
-            at = match segment {
-                Segment::Key(key) => nodes[at]
-                    .keys
-                    .find_text(key)
-                    .unwrap_or_else(|| add_key(nodes, at, key, steps_before)),
-                Segment::Index(index) => nodes[at]
-                    .at_index(*index)
-                    .unwrap_or_else(|| add_index(nodes, at, *index)),
-                Segment::Where { key, value } => {
-                    let (key, value) = (key.clone(), value.clone());
-                    let selector = Selector { key, value };
-                    nodes[at]
-                        .at_selector(&selector)
-                        .unwrap_or_else(|| add_selector(nodes, at, selector))
-                }
-            };
+        for (steps_before, step) in path.segments().iter().enumerate() {
+            at = self.nodes[at]
+                .at(step)
+                .unwrap_or_else(|| add_step(&mut self.nodes, at, step, steps_before));
         }
         at
+    }
+
+    fn set_twins(&mut self, path: &Path) {
+        let mut at = 0;
+        for step in path.segments() {
+            if let Segment::Key(key) = step {
+                set_twins(&mut self.nodes, at, key);
+            }
+            at = self.nodes[at].at(step).unwrap_or(at);
+        }
     }
 }
 

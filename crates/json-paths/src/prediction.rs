@@ -12,6 +12,8 @@
 //! * it is learned only from a separator and a key that were read at its place, never from another prediction;
 //! * a place belongs to one object of one tree of paths, so its key is always looked up among the same keys, and all
 //!   predictions are discarded when another tree is read;
+//! * a key leads to one node whatever its spelling: that of the spelling, or the link of all others
+//!   ([`Node`](crate::node::Node)). How exactly the keys above it are spelled changes nothing about that;
 //! * it contains every byte from the end of the previous value (or from the opening brace) to the colon, so equal bytes
 //!   mean the same key. Only the white space after the colon can be longer than predicted; [`Separator::pass`] passes the
 //!   rest of it, so that the position is the same as after reading;
@@ -47,7 +49,7 @@ pub(crate) struct KeyPrediction {
 pub(crate) struct Entry {
     /// The bytes from the value before it to its own value.
     pub(crate) separator: Separator,
-    /// The node that it leads to, or [`NO_NODE`]. 0, which no key leads to, where nothing has been learned.
+    /// The node that it leads to, which can be a link, or [`NO_NODE`]. 0, which no key leads to, where nothing has been learned.
     pub(crate) child: usize,
     /// The place of what comes after a key that leads nowhere, or [`NOWHERE`].
     after_unmapped: usize,
@@ -61,13 +63,6 @@ const NOWHERE: usize = 0;
 pub(crate) const MAX_UNMAPPED_KEYS: usize = 256;
 
 impl KeyPrediction {
-    /// Has learned nothing yet.
-    pub(crate) const EMPTY: Self = Self {
-        of: (0, 0),
-        entries: Vec::new(),
-        memory: Memory::Kept,
-    };
-
     /// Prepares for a text; discards what was learned with other paths.
     pub(crate) fn start(&mut self, paths: &Paths, memory: Memory) {
         let of = (paths.id, paths.nodes.len());

@@ -49,7 +49,7 @@ impl<'a> Parsed<'a> {
     pub(crate) fn list(&self, path: &Path) -> ListValue<'_, 'a> {
         let mut all = self.all(path);
         all.retain(|(_, found)| found.raw != "null");
-        let list = best(&all, |found| found.is_list());
+        let list = best(&all, Self::is_list);
         let items = list.map_or(&[][..], Self::items);
         ListValue {
             elements: items.iter().take(MAX_ELEMENTS).collect(),
@@ -87,13 +87,14 @@ impl<'a> Parsed<'a> {
         match step {
             Segment::Key(key) => {
                 let members = self.members().iter();
-                members
-                    .filter(|(name, _)| eq_folded(name, key))
-                    .for_each(|(name, value)| visit(*name != **key, value));
+                for (name, value) in members.filter(|(name, _)| eq_folded(name, key)) {
+                    visit(*name != **key, value);
+                }
             }
             Segment::Index(index) => {
-                let item = self.items().get(*index);
-                item.into_iter().for_each(|item| visit(false, item));
+                if let Some(item) = self.items().get(*index) {
+                    visit(false, item);
+                }
             }
             Segment::Where { key, value } => {
                 let key = Path::of_key(key);
@@ -102,8 +103,10 @@ impl<'a> Parsed<'a> {
                     let text = text.and_then(|raw| serde_json::from_str::<String>(raw).ok());
                     text.is_some_and(|text| text.eq_ignore_ascii_case(value))
                 };
-                let item = self.items().iter().take(MAX_ELEMENTS).find(has_text);
-                item.into_iter().for_each(|item| visit(false, item));
+                let mut items = self.items().iter().take(MAX_ELEMENTS);
+                if let Some(item) = items.find(has_text) {
+                    visit(false, item);
+                }
             }
         }
     }
@@ -111,7 +114,7 @@ impl<'a> Parsed<'a> {
     /// The elements of a list, or of an object that is read as one.
     fn items(&self) -> &[Self] {
         self.items.get_or_init(|| {
-            let is_number = |key: &str| key.bytes().all(|c| c.is_ascii_digit()) && key != "";
+            let is_number = |key: &str| !key.is_empty() && key.bytes().all(|c| c.is_ascii_digit());
             if self.raw.starts_with('{') {
                 let members = self.members();
                 if members.first().is_some_and(|(key, _)| !is_number(key)) {

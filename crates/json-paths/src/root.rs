@@ -5,8 +5,9 @@ use crate::scan::Scanner;
 use crate::slot::List;
 
 /// What a text is read as.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Root {
+    #[default]
     Object,
     List(List),
 }

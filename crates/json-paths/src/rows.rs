@@ -46,6 +46,12 @@ impl Span {
         }
     }
 
+    /// Its bytes, of a span that was just made.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     /// The value in its text.
     #[inline]
     pub(crate) fn of(self, text: &str) -> Option<&str> {
@@ -69,7 +75,7 @@ pub(crate) struct RowStore {
 pub(crate) struct RowMut<'m> {
     spans: &'m mut [Span],
     found: &'m mut [u64],
-    deviations: &'m mut Vec<Deviation>,
+    deviations: &'m mut [Deviation],
 }
 
 /// A row that has been filled.
@@ -80,13 +86,6 @@ pub(crate) struct Row<'f> {
 }
 
 impl RowStore {
-    /// Holds no rows yet.
-    pub(crate) const EMPTY: Self = Self {
-        spans: Vec::new(),
-        found: Vec::new(),
-        deviations: Vec::new(),
-    };
-
     /// Begins a row with so many slots, all of them empty.
     pub(crate) fn start(&mut self, row: usize, slots: usize) -> RowMut<'_> {
         let words = words_for(slots);
@@ -94,12 +93,15 @@ impl RowStore {
         if self.spans.len() < first_span + slots {
             self.spans.resize(first_span + slots, Span::default());
         }
+        if self.deviations.len() < slots {
+            self.deviations.resize(slots, Deviation::NONE);
+        }
         self.found.truncate(first_word);
         self.found.resize(first_word + words, 0);
         RowMut {
             spans: &mut self.spans[first_span..first_span + slots],
             found: &mut self.found[first_word..],
-            deviations: &mut self.deviations,
+            deviations: &mut self.deviations[..slots],
         }
     }
 
@@ -130,22 +132,24 @@ impl RowMut<'_> {
     }
 
     /// Stores a value that was found under another spelling, unless there is one that deviates less.
+    #[inline]
     pub(crate) fn set_deviating(&mut self, Slot(slot): Slot, span: Span, deviation: Deviation) {
-        let (word, bit) = (&mut self.found[slot / WORD_BITS], 1 << (slot % WORD_BITS));
-        let known = self.spans[slot];
-        if *word & bit != 0 && (known.end & DEVIATES == 0 || self.deviations[slot] < deviation) {
+        let (word, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
+        if self.found[word] & bit != 0 && self.deviates_less(slot, deviation) {
             return;
         }
-        *word |= bit;
-        if self.deviations.len() < self.spans.len() {
-            let slots = self.spans.len();
-            self.deviations.resize(slots, Deviation::NONE);
-        }
+        self.found[word] |= bit;
         self.deviations[slot] = deviation;
         self.spans[slot] = Span {
             end: span.end | DEVIATES,
             ..span
         };
+    }
+
+    /// Whether the value of a slot deviates less than another one.
+    #[cold]
+    fn deviates_less(&self, slot: usize, than: Deviation) -> bool {
+        self.spans[slot].end & DEVIATES == 0 || self.deviations[slot] < than
     }
 }
 

@@ -9,7 +9,7 @@ use crate::rows::{ListRows, Row, RowMut, RowStore};
 use std::cell::Cell;
 
 /// The positions of everything that was found in a text, and the predictions for the next one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scratch {
     object: RowStore,
     slots: usize,
@@ -19,10 +19,10 @@ pub(crate) struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
     /// For lists that a text holds as text. They are read while the text's own memory is in use, and what was learned from
     /// texts must outlast them.
-    static SCRATCH_OF_LISTS: Cell<Scratch> = const { Cell::new(Scratch::EMPTY) };
+    static SCRATCH_OF_LISTS: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 /// The parts of a [`Scratch`] that a walk fills.
@@ -32,29 +32,15 @@ pub(crate) struct Parts<'m> {
     pub(crate) lists: &'m mut [ListRows],
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        Self::EMPTY
-    }
-}
-
 impl Scratch {
-    const EMPTY: Self = Self {
-        object: RowStore::EMPTY,
-        slots: 0,
-        prediction: KeyPrediction::EMPTY,
-        lists: Vec::new(),
-        root: Root::Object,
-    };
-
     /// Takes the thread's memory, and prepares it for a text.
-    pub(crate) fn take(paths: &Paths, root: Root, memory: Memory) -> Self {
-        // A thread that is ending has none.
-        let mut scratch = match root {
+    pub(crate) fn take(paths: &Paths, root: Root, memory: Memory) -> Box<Self> {
+        // A thread that is ending has none, nor has one that reads its first text.
+        let kept = match root {
             Root::Object => SCRATCH.try_with(Cell::take),
             Root::List(_) => SCRATCH_OF_LISTS.try_with(Cell::take),
-        }
-        .unwrap_or_default();
+        };
+        let mut scratch = kept.unwrap_or_default().unwrap_or_default();
         scratch.root = root;
         scratch.slots = paths.slots;
         scratch.prediction.start(paths, memory);
@@ -66,14 +52,14 @@ impl Scratch {
     }
 
     /// Gives the memory back to the thread, unless a rare text has made it large.
-    pub(crate) fn give_back(self) {
+    pub(crate) fn give_back(self: Box<Self>) {
         /// Enough for lists of hundreds of elements.
         const MAX_KEPT_SPANS: usize = 64 * 1_024;
         if self.lists.iter().map(ListRows::len).sum::<usize>() <= MAX_KEPT_SPANS {
             // A thread that is ending keeps nothing.
             let _ = match self.root {
-                Root::Object => SCRATCH.try_with(|scratch| scratch.set(self)),
-                Root::List(_) => SCRATCH_OF_LISTS.try_with(|scratch| scratch.set(self)),
+                Root::Object => SCRATCH.try_with(|scratch| scratch.set(Some(self))),
+                Root::List(_) => SCRATCH_OF_LISTS.try_with(|scratch| scratch.set(Some(self))),
             };
         }
     }

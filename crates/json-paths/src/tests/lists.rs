@@ -282,7 +282,7 @@ fn any_list() -> impl Strategy<Value = String> {
     let entries = prop::collection::vec((key, element), 0..5);
     let space = prop::sample::select(vec!["", " "]);
     (entries, 0..3_usize, space).prop_map(|(entries, form, space)| {
-        let elements = entries.iter().map(|(_, element)| (*element).to_owned());
+        let mut elements = entries.iter().map(|(_, element)| (*element).to_owned());
         let members = entries
             .iter()
             .map(|(key, element)| format!("\"{key}\":{space}{element}"));
@@ -290,7 +290,7 @@ fn any_list() -> impl Strategy<Value = String> {
         match form {
             0 => format!("[{}]", elements.collect::<Vec<_>>().join(&comma)),
             1 => format!("{{{}}}", members.collect::<Vec<_>>().join(&comma)),
-            _ => elements.last().unwrap_or_default(),
+            _ => elements.next_back().unwrap_or_default(),
         }
     })
 }
