@@ -8,9 +8,11 @@
 
 mod birth_date;
 pub(crate) mod browser_id;
+mod city;
 mod country;
 mod digest;
 mod email;
+pub(crate) mod entity;
 mod gender;
 mod ip;
 mod name;
@@ -27,6 +29,7 @@ pub(crate) use ip::client_ip;
 pub(crate) use name::split_name;
 
 use crate::omitted::Omitted;
+use crate::placeholder::{Role, is_hash_of_nothing, is_placeholder};
 use digest::Ready;
 
 /// Longest value that is read, in bytes. The longest e-mail address has 320; no real name or id is longer than this.
@@ -46,6 +49,23 @@ pub(crate) enum Field {
     Zp,
     Country,
     ExternalId,
+}
+
+impl Field {
+    /// What its values are for.
+    const fn role(self) -> Role {
+        match self {
+            Self::Em | Self::Ph => Role::Contact,
+            Self::Fn => Role::FirstName,
+            Self::Ln => Role::LastName,
+            Self::Ct => Role::City,
+            Self::St => Role::State,
+            Self::Zp => Role::Postcode,
+            Self::Country => Role::Country,
+            Self::ExternalId => Role::Id,
+            Self::Ge | Self::Db => Role::Text,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,28 +133,44 @@ pub(crate) fn normalize(
     out: &mut String,
 ) -> Result<(), Omitted> {
     let raw = checked(raw, out)?;
+    let role = field.role();
+    if is_placeholder(raw, role) {
+        return Err(Omitted::Placeholder);
+    }
     if field != Field::ExternalId && digest::is_md5(raw) {
-        return Err(Omitted::Md5Hash);
+        return Err(md5(raw, role));
     }
     match field {
         Field::Em => email::normalize(raw, out),
         Field::Ph => phone::normalize(raw, locale, out),
-        Field::Fn | Field::Ln => name::normalize_person(raw, out),
+        Field::Fn | Field::Ln => name::normalize_person(field, raw, out),
         Field::Ge => gender::normalize(raw, out),
-        Field::Db => birth_date::normalize(raw, locale.year, out),
-        Field::Ct => name::normalize_city(raw, out),
+        Field::Db => birth_date::normalize(raw, locale, out),
+        Field::Ct => city::normalize(raw, locale.known(), out),
         Field::St => state::normalize(raw, locale.known(), out),
         Field::Zp => postcode::normalize(raw, locale, out),
         Field::Country => country::normalize(raw, out),
-        Field::ExternalId => text::squeeze(raw, out),
+        Field::ExternalId => text::squeeze(&text::without_decimals(raw)?, out),
     }?;
     if out.chars().all(char::is_control) {
         return Err(Omitted::Empty);
     }
+    if is_placeholder(out, role) {
+        return Err(Omitted::Placeholder);
+    }
     if field != Field::ExternalId && digest::is_md5(out) {
-        return Err(Omitted::Md5Hash);
+        return Err(md5(out, role));
     }
     Ok(())
+}
+
+/// Why an MD5 is omitted.
+#[cold]
+fn md5(hex: &str, role: Role) -> Omitted {
+    if is_hash_of_nothing(hex, role) {
+        return Omitted::Placeholder;
+    }
+    Omitted::Md5Hash
 }
 
 /// How a value got its hash.
@@ -159,8 +195,8 @@ pub(crate) fn hash(
     out: &mut Vec<u8>,
 ) -> Result<Hashed, Omitted> {
     if let Some(ready) = Ready::read(raw) {
-        if ready.is_of_nothing() {
-            return Err(Omitted::Empty);
+        if is_hash_of_nothing(ready.hex(), field.role()) {
+            return Err(Omitted::Placeholder);
         }
         ready.write(out);
         return Ok(Hashed::Before);
@@ -170,14 +206,17 @@ pub(crate) fn hash(
     Ok(Hashed::Here)
 }
 
-/// Writes an external id that is sent unhashed: unchanged, without the white space around it.
+/// Writes an external id that is sent unhashed: without the white space around it and the decimals of a table, and otherwise unchanged.
 ///
 /// # Errors
 ///
 /// The reason for omitting the value.
 pub(crate) fn external_id_raw(raw: &str, out: &mut String) -> Result<(), Omitted> {
     let value = checked(raw, out)?;
-    out.push_str(value);
+    if is_placeholder(value, Role::Id) {
+        return Err(Omitted::Placeholder);
+    }
+    out.push_str(&text::without_decimals(value)?);
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use crate::byte_search;
 use crate::omitted::Omitted;
 use crate::payload::MAX_TEXT_BYTES;
+use crate::whole_number::{self, Writer};
 use json_paths::MAX_ELEMENTS;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -56,6 +57,36 @@ pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
         b'-' | b'0'..=b'9' => Ok(Cow::Borrowed(raw)),
         _ => Err(Omitted::WrongType),
     }
+}
+
+/// The text of an id, without the white space around it, never empty. A number counts by its value, not by its spelling:
+/// `12345.0` is `12345`.
+///
+/// # Errors
+///
+/// It is no text, or a floating-point number that has lost digits.
+pub(crate) fn id_text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    if raw.starts_with('"') {
+        return text(raw);
+    }
+    id_as_written(raw)
+}
+
+/// The text of an id exactly as the sender wrote it; a number as in [`id_text`].
+///
+/// # Errors
+///
+/// As those of [`id_text`].
+pub(crate) fn id_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    let text = text_as_written(raw)?;
+    let can_be_a_float = |byte| (byte == b'.') | (byte == b'e') | (byte == b'E');
+    if raw.starts_with('"') || !byte_search::has(raw, can_be_a_float) {
+        return Ok(text);
+    }
+    Ok(match whole_number::whole(raw, Writer::Program)? {
+        Some(number) => Cow::Owned(number),
+        None => text,
+    })
 }
 
 /// The text without surrounding white space. Most text has none, which its first and last bytes show.
@@ -163,6 +194,27 @@ mod tests {
         let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
         assert!(text(&long).is_ok());
         assert_eq!(text(&long.replace('"', "\"x")), Err(Omitted::TooLong));
+    }
+
+    #[test]
+    fn a_number_as_an_id_counts_by_its_value() {
+        for (raw, expected) in [
+            ("12345.0", "12345"),
+            ("1.2345e4", "12345"),
+            ("12345", "12345"),
+            ("12345678901234567890", "12345678901234567890"),
+            ("-0.5", "-0.5"),
+            (r#""12345.0""#, "12345.0"),
+            (r#"" 000001 ""#, "000001"),
+        ] {
+            assert_eq!(id_text(raw).as_deref(), Ok(expected), "{raw}");
+        }
+        assert_eq!(id_as_written(r#"" a ""#).as_deref(), Ok(" a "));
+        assert_eq!(id_text("1.2345678901234567e16"), Err(Omitted::DigitsLost));
+        for raw in ["true", "{}", "[1]"] {
+            assert_eq!(id_text(raw), Err(Omitted::WrongType), "{raw}");
+        }
+        assert_eq!(id_text(r#""  ""#), Err(Omitted::Blank));
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod mapping;
 mod match_coverage;
 mod omitted;
 mod payload;
+mod placeholder;
 mod preset;
 mod reason;
 mod reference;
@@ -39,6 +40,7 @@ mod response;
 mod sink;
 mod token;
 mod validate;
+mod whole_number;
 
 pub use reference::{ParameterReference, SourceReference, reference};
 pub use sink::COMPONENT;

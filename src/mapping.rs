@@ -24,6 +24,7 @@ mod label;
 pub(crate) mod layers;
 mod meta_names;
 pub(crate) mod plan;
+mod several;
 pub(crate) mod trace;
 mod unmapped;
 mod url;

@@ -63,6 +63,7 @@ omissions! {
     ClickTooOld = "click_too_old", "the click is older than 90 days";
     ClickInFuture = "click_in_future", "the click is later than the event";
     // Any parameter.
+    DigitsLost = "digits_lost", "it was written as a floating-point number, which has lost its last digits; send it as text";
     Placeholder = "placeholder", "it is a word that senders write for a missing value";
     Blank = "blank", "it has nothing but white space and control characters";
     WrongType = "wrong_type", "this parameter does not take this kind of JSON value";

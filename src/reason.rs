@@ -31,6 +31,7 @@ reasons! {
     missing_messaging_channel = "an event from a conversation needs a `messaging_channel`: messenger, whatsapp or instagram";
     messaging_event_not_allowed = "Meta does not accept this event from a conversation; map it to one that it accepts, such as Purchase or LeadSubmitted";
     missing_messaging_ids = "the ids of the conversation are missing: `page_id` and `page_scoped_user_id` for messenger, `ctwa_clid` and `whatsapp_business_account_id` (or `page_id`) for whatsapp, `ig_account_id` and `ig_sid` for instagram";
+    digits_lost = "an id has lost its last digits as a floating-point number, and too little else is there for Meta to match; send ids as text";
     weak_identity = "too little identity for Meta to match; add an e-mail, a phone number, an external id, an IP address or a browser id";
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Facts {
     pub(crate) identifiers: Identifiers,
     /// Whether the event came with a click id or a click cookie, usable or not.
     pub(crate) has_click: bool,
+    /// Whether an id of the event was omitted because a floating-point number has lost its digits.
+    pub(crate) has_lost_digits: bool,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
     /// A value was given, and cannot be read.
@@ -173,7 +175,11 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
         });
     }
     if !can_match(facts.identifiers) {
-        return Some(reason::weak_identity());
+        return Some(if facts.has_lost_digits {
+            reason::digits_lost()
+        } else {
+            reason::weak_identity()
+        });
     }
     None
 }

@@ -2,13 +2,14 @@
 //!
 //! Reads dates as people and machines write them: ISO (with or without a time), `2/16/1997`, `16.2.1997`, `Feb 16, 1997`, `19970216`,
 //! Unix time in seconds or milliseconds. Returns the day as written, without converting time zones. Invariant: the day is in the
-//! calendar, from 1900 to this year, and is not a guess: if it could be day-first and month-first, it is omitted.
+//! calendar, from 1900 to this year, and is not a guess: if it could be day-first and month-first, and neither its dots nor the country
+//! of the address decide, it is omitted.
 
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, civil::Date, tz::Offset};
 
-use super::text;
+use super::{Alpha2, Locale, text};
 use crate::omitted::Omitted;
 
 const FIRST_YEAR: i16 = 1900;
@@ -24,7 +25,40 @@ enum Part {
     Month(i8),
 }
 
-pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(), Omitted> {
+/// What the day and the month of a date could be told from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    DayFirst,
+    MonthFirst,
+    Unknown,
+}
+
+impl Order {
+    /// As people write dates in a country. Canada, China and others have more than one way.
+    fn in_country(country: Option<Alpha2>) -> Self {
+        let is_in = |list: &str| {
+            country.is_some_and(|country| list.split(' ').any(|code| code == country.as_str()))
+        };
+        if is_in(MONTH_FIRST) {
+            Self::MonthFirst
+        } else if is_in(DAY_FIRST) {
+            Self::DayFirst
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// The United States and their territories, but for Puerto Rico.
+const MONTH_FIRST: &str = "us as gu mp um vi";
+const DAY_FIRST: &str = "ad ae al ar at au ba be bg bo br by ch cl co cr cy cz de dk do dz ec ee eg es fi fr gb gr gt hn hr id ie il in it jo \
+                         kw lb lk lu ly ma mc md me mk mt mx my ng ni nl no nz om pe pk pl pt py qa ro rs ru sa sg si sk sm sv th tn tr ua \
+                         uy ve vn ye";
+
+pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), Omitted> {
+    let (this_year, country) = (locale.year, locale.country);
+    let whole = text::without_decimals(raw)?;
+    let raw = &*whole;
     let years = FIRST_YEAR..=this_year;
     let in_range = |date: &Date| years.contains(&date.year());
     if iso_day(raw).is_some_and(|date| in_range(&date)) {
@@ -39,13 +73,20 @@ pub(super) fn normalize(raw: &str, this_year: i16, out: &mut String) -> Result<(
     let compact = raw.strip_prefix('-').unwrap_or(raw);
     let date = if is_digits(compact) {
         match compact.len() {
-            8 => eight_digits(compact, in_range)?,
-            9..=13 => epoch(raw).ok_or(Omitted::ImpossibleDate)?,
+            8 => eight_digits(compact, Order::in_country(country), in_range)?,
+            9..=13 => epoch(raw, in_range).ok_or(Omitted::ImpossibleDate)?,
             0 => return Err(Omitted::NotABirthDate),
             _ => return Err(Omitted::IncompleteDate),
         }
     } else {
-        from_parts(&read(raw)?, in_range)?
+        // No country writes the month first with dots.
+        let day = raw.trim_start_matches(|c: char| c.is_ascii_digit() || c.is_ascii_whitespace());
+        let order = if day.starts_with('.') {
+            Order::DayFirst
+        } else {
+            Order::in_country(country)
+        };
+        from_parts(&read(raw)?, order, in_range)?
     };
     if !in_range(&date) {
         return Err(Omitted::ImpossibleDate);
@@ -80,23 +121,28 @@ fn iso_day(raw: &str) -> Option<Date> {
 }
 
 /// `YYYYMMDD`, else the only reading with the year at the end that is a date.
-fn eight_digits(digits: &str, in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
+fn eight_digits(
+    digits: &str,
+    order: Order,
+    in_range: impl Fn(&Date) -> bool,
+) -> Result<Date, Omitted> {
     let number = |range: std::ops::Range<usize>| digits[range].parse().unwrap_or(0);
     if let Some(date) = date(number(0..4), number(4..6), number(6..8)).filter(&in_range) {
         return Ok(date);
     }
-    year_last(number(0..2), number(2..4), number(4..8), in_range)
+    year_last(number(0..2), number(2..4), number(4..8), order, in_range)
 }
 
-/// Unix time: up to ten digits are seconds, more are milliseconds.
-fn epoch(digits: &str) -> Option<Date> {
+/// Unix time: up to ten digits are seconds, unless these are of no birth date; more are milliseconds.
+fn epoch(digits: &str, in_range: impl Fn(&Date) -> bool) -> Option<Date> {
     let time: i64 = digits.parse().ok()?;
-    let time = if digits.trim_start_matches('-').len() <= 10 {
-        Timestamp::from_second(time)
-    } else {
-        Timestamp::from_millisecond(time)
-    };
-    Some(Offset::UTC.to_datetime(time.ok()?).date())
+    let day =
+        |time: Result<Timestamp, jiff::Error>| Some(Offset::UTC.to_datetime(time.ok()?).date());
+    let seconds = Some(time).filter(|_| digits.trim_start_matches('-').len() <= 10);
+    seconds
+        .and_then(|time| day(Timestamp::from_second(time)))
+        .filter(in_range)
+        .or_else(|| day(Timestamp::from_millisecond(time)))
 }
 
 /// The first three numbers and month names.
@@ -140,13 +186,19 @@ fn read(raw: &str) -> Result<[Part; PARTS], Omitted> {
     Ok(parts)
 }
 
-fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
+fn from_parts(
+    parts: &[Part; PARTS],
+    order: Order,
+    in_range: impl Fn(&Date) -> bool,
+) -> Result<Date, Omitted> {
     use Part::{Month, Number};
     let date = match *parts {
         [Number(y, 4), Number(a, 1..=2), Number(b, 1..=2)] => {
             date(y, a, b).or_else(|| date(y, b, a))
         }
-        [Number(a, 1..=2), Number(b, 1..=2), Number(y, 4)] => return year_last(a, b, y, in_range),
+        [Number(a, 1..=2), Number(b, 1..=2), Number(y, 4)] => {
+            return year_last(a, b, y, order, in_range);
+        }
         [Number(d, 1..=2), Month(m), Number(y, 4)]
         | [Month(m), Number(d, 1..=2), Number(y, 4)]
         | [Number(y, 4), Month(m), Number(d, 1..=2)] => date(y, m.into(), d),
@@ -162,12 +214,22 @@ fn from_parts(parts: &[Part; PARTS], in_range: impl Fn(&Date) -> bool) -> Result
     date.ok_or(Omitted::ImpossibleDate)
 }
 
-/// Month-first or day-first, whichever the calendar allows.
-fn year_last(a: i16, b: i16, year: i16, in_range: impl Fn(&Date) -> bool) -> Result<Date, Omitted> {
+/// Month-first or day-first, whichever the calendar allows, else as the order says.
+fn year_last(
+    a: i16,
+    b: i16,
+    year: i16,
+    order: Order,
+    in_range: impl Fn(&Date) -> bool,
+) -> Result<Date, Omitted> {
     let month_first = date(year, a, b).filter(&in_range);
     let day_first = date(year, b, a).filter(&in_range);
     match (month_first, day_first) {
-        (Some(one), Some(other)) if one != other => Err(Omitted::AmbiguousDate),
+        (Some(one), Some(other)) if one != other => match order {
+            Order::MonthFirst => Ok(one),
+            Order::DayFirst => Ok(other),
+            Order::Unknown => Err(Omitted::AmbiguousDate),
+        },
         (one, other) => one.or(other).ok_or(Omitted::ImpossibleDate),
     }
 }
@@ -237,11 +299,11 @@ mod tests {
 
         #[test]
         fn an_iso_day_is_what_reading_it_part_by_part_makes_of_it(raw in "[0-9]{4}-[0-3][0-9]-[0-3][0-9]") {
-            let by_parts = from_parts(&read(&raw).unwrap(), |_| true);
+            let by_parts = from_parts(&read(&raw).unwrap(), Order::Unknown, |_| true);
             if let Some(date) = iso_day(&raw) {
                 prop_assert_eq!(by_parts, Ok(date));
                 let mut out = String::new();
-                if normalize(&raw, 2026, &mut out).is_ok() {
+                if normalize(&raw, Locale { country: None, default_country: None, year: 2026 }, &mut out).is_ok() {
                     prop_assert_eq!(out, raw.replace('-', ""));
                 }
             }

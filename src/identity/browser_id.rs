@@ -9,9 +9,10 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{digest::is_appendix, text};
+use super::{digest::is_appendix, entity, text};
 use crate::byte_search;
 use crate::omitted::Omitted;
+use crate::placeholder::{Role, is_placeholder};
 
 /// Longest click id, in characters; Meta's own script ignores longer ones.
 pub(crate) const MAX_CLICK_ID_LEN: usize = 500;
@@ -41,14 +42,43 @@ pub(crate) struct Fbc<'a> {
     pub(crate) created_ms: i64,
 }
 
-/// A browser id cookie, if it is well-formed.
-pub(crate) fn fbp(raw: &str) -> Option<&str> {
-    Some(segments(raw)?.value)
+/// A browser id cookie.
+///
+/// # Errors
+///
+/// It is malformed, or holds a word for a missing value.
+pub(crate) fn fbp(raw: &str) -> Result<&str, Omitted> {
+    Ok(cookie(raw)?.value)
 }
 
-/// A click cookie, if it is well-formed.
-pub(crate) fn fbc(raw: &str) -> Option<Fbc<'_>> {
-    segments(raw).filter(|fbc| fbc.click_id.len() <= MAX_CLICK_ID_LEN)
+/// A click cookie.
+///
+/// # Errors
+///
+/// It is malformed, or holds a word for a missing value.
+pub(crate) fn fbc(raw: &str) -> Result<Fbc<'_>, Omitted> {
+    match cookie(raw)? {
+        fbc if fbc.click_id.len() > MAX_CLICK_ID_LEN => Err(Omitted::MalformedCookie),
+        fbc => Ok(fbc),
+    }
+}
+
+/// The value of the first cookie of this name in the header `Cookie`.
+pub(crate) fn in_header<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').find_map(|pair| {
+        let (known, value) = pair.split_once('=')?;
+        (text::trim(known) == name).then(|| text::trim(value).trim_matches('"'))
+    })
+}
+
+/// A well-formed cookie with a value.
+fn cookie(raw: &str) -> Result<Fbc<'_>, Omitted> {
+    match segments(raw) {
+        Some(cookie) if is_placeholder(cookie.click_id, Role::Click) => Err(Omitted::Placeholder),
+        Some(cookie) => Ok(cookie),
+        None if is_placeholder(raw, Role::Click) => Err(Omitted::Placeholder),
+        None => Err(Omitted::MalformedCookie),
+    }
 }
 
 /// Appends the browser id of a visitor without a cookie, made from the anonymous id: its SHA-256 with a prefix of its own, so that the
@@ -56,11 +86,14 @@ pub(crate) fn fbc(raw: &str) -> Option<Fbc<'_>> {
 ///
 /// # Errors
 ///
-/// The anonymous id is empty.
+/// The anonymous id is empty, or a word for a missing one.
 pub(crate) fn fbp_for(anonymous_id: &str, out: &mut String) -> Result<(), Omitted> {
     let id = text::trim(anonymous_id);
     if id.is_empty() {
         return Err(Omitted::Empty);
+    }
+    if is_placeholder(id, Role::Id) {
+        return Err(Omitted::Placeholder);
     }
     let hash = Sha256::new()
         .chain_update(b"meta_conversions.fbp\0")
@@ -96,18 +129,30 @@ pub(crate) fn check_click_id(text: &str) -> Result<(), Omitted> {
     if text.len() > MAX_CLICK_ID_LEN {
         return Err(Omitted::TooLong);
     }
+    if is_placeholder(text, Role::Click) {
+        return Err(Omitted::Placeholder);
+    }
     is_base64url(text)
         .then_some(())
         .ok_or(Omitted::MalformedClickId)
 }
 
 /// The click id in the query of a URL, or in a query without a URL: the parameter `fbclid`, percent-decoded once. Of several, the
-/// first one that can be a click id.
+/// first one that can be a click id. The URL may have been printed for a web page, with `&amp;` or `&#038;` between its parameters.
 ///
 /// # Errors
 ///
 /// There is no such parameter ([`Omitted::Empty`]), or it cannot be a click id.
 pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, Omitted> {
+    if url_or_query.contains("&#") {
+        let decoded = entity::decoded(url_or_query);
+        return click_id_in(&decoded).map(|id| Cow::Owned(id.into_owned()));
+    }
+    click_id_in(url_or_query)
+}
+
+/// The click id in a URL or a query without numeric entities.
+fn click_id_in(url_or_query: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = url_or_query.split('#').next().unwrap_or_default();
     let query = match text.split_once('?') {
         Some((_, query)) => query,
@@ -117,7 +162,10 @@ pub(crate) fn fbclid_in_url(url_or_query: &str) -> Result<Cow<'_, str>, Omitted>
     let mut none = Omitted::Empty;
     for written in query
         .split('&')
-        .filter_map(|pair| pair.strip_prefix("fbclid="))
+        .filter_map(|pair| {
+            let pair = pair.strip_prefix("amp;").unwrap_or(pair);
+            pair.strip_prefix("fbclid=")
+        })
         .filter(|written| !written.is_empty())
     {
         let id = percent_decoded(written).ok_or(Omitted::MalformedClickId);
@@ -202,7 +250,8 @@ fn is_base64url(text: &str) -> bool {
     !text.is_empty() && others == 0
 }
 
-fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+/// The text without one layer of percent encoding, for ASCII; `None` if an escape is broken.
+pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
@@ -217,7 +266,7 @@ fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
             }
             other => other,
         };
-        // A click id is ASCII; its alphabet excludes anything else anyway.
+        // A click id and an address are ASCII; their alphabets exclude anything else anyway.
         decoded.push(char::from(byte));
     }
     Some(Cow::Owned(decoded))
@@ -234,7 +283,13 @@ mod tests {
 
     fn chosen(cookie: Option<&str>, click: Option<&str>, event_ms: i64) -> Result<String, Omitted> {
         let mut out = String::new();
-        choose(cookie.and_then(fbc), click, event_ms, &mut out).map(|()| out)
+        choose(
+            cookie.and_then(|cookie| fbc(cookie).ok()),
+            click,
+            event_ms,
+            &mut out,
+        )
+        .map(|()| out)
     }
 
     #[test]
@@ -250,7 +305,7 @@ mod tests {
         fbp_for(" 2b6f3f0c-6f8e-4c8e-9a54-2d1c1f5f9d11 ", &mut out).unwrap();
         // From Python's hashlib, with the derivation that the doc comment states.
         assert_eq!(out, "fb.1.1596710501120.3543703450");
-        assert_eq!(fbp(&out), Some(out.as_str()));
+        assert_eq!(fbp(&out), Ok(out.as_str()));
         assert_eq!(fbp_for("  ", &mut out), Err(Omitted::Empty));
     }
 

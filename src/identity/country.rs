@@ -1,13 +1,14 @@
 //! `country`: the two-letter code of ISO 3166-1, lowercase, from a two- or three-letter code or a name.
 //!
 //! Reads the country of an address: `US`, `usa`, `U.K.`, `Côte d'Ivoire`, `Korea, Republic of`, `Deutschland`. Returns an [`Alpha2`].
-//! Names come from the ISO list; [`ALIASES`] adds names in daily use and the larger countries' own names. Invariant: an `Alpha2` made here
-//! is assigned by ISO. A part of a name is never enough, so that `Nigeria` does not become Niger.
+//! Names come from the ISO list; [`ALIASES`] adds names in daily use and the larger countries' own names, `schema/country_names.json` names
+//! in other languages. Invariant: an `Alpha2` made here is assigned by ISO. A part of a name is never enough, so that `Nigeria` does not become Niger.
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
 use super::{MAX_VALUE_BYTES, text};
 use crate::omitted::Omitted;
+use serde::Deserialize;
 
 /// A country: two lowercase letters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +17,8 @@ pub(crate) struct Alpha2([u8; 2]);
 impl Alpha2 {
     pub(crate) const US: Self = Self(*b"us");
     pub(crate) const CA: Self = Self(*b"ca");
+    pub(super) const BR: Self = Self(*b"br");
+    pub(super) const NL: Self = Self(*b"nl");
     const GB: Self = Self(*b"gb");
 
     pub(crate) fn as_str(&self) -> &str {
@@ -109,8 +112,33 @@ static NAMES: LazyLock<HashMap<String, Alpha2>> = LazyLock::new(|| {
             names.entry(key(name)).or_insert(country);
         }
     }
+    for (code, translated) in translations() {
+        if let Some(country) = Alpha2::from_code(&code) {
+            for name in translated {
+                names.entry(key(&name)).or_insert(country);
+            }
+        }
+    }
     names
 });
+
+/// Names in other languages, by code.
+#[expect(
+    clippy::expect_used,
+    reason = "a shipped file, which a test reads as well"
+)]
+fn translations() -> HashMap<String, Vec<String>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[expect(dead_code, reason = "for the reader of the file")]
+        about: String,
+        names: HashMap<String, Vec<String>>,
+    }
+    let file: File = serde_json::from_str(include_str!("../../schema/country_names.json"))
+        .expect("schema/country_names.json is good");
+    file.names
+}
 
 #[rustfmt::skip]
 const ALIASES: &[(&[u8; 2], &str)] = &[
@@ -223,3 +251,21 @@ const ALIASES: &[(&[u8; 2], &str)] = &[
     (b"ye", "اليمن"),
     (b"za", "Suid-Afrika, RSA"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_another_language_is_of_one_country() {
+        let translations = translations();
+        assert!(translations.len() > 240);
+        for (code, names) in translations {
+            let country = Alpha2::from_code(&code).expect("a code of ISO");
+            assert_eq!(country.as_str(), code);
+            for name in names {
+                assert_eq!(country_of(&name), Some(country), "{name}");
+            }
+        }
+    }
+}

@@ -59,9 +59,9 @@ fn code_place(text: &[u8]) -> Option<usize> {
 /// A value that is already a SHA-256 in hex, in upper or lower case, perhaps with a builder's appendix (`.AQQCAQIB`).
 #[derive(Clone, Copy)]
 pub(super) struct Ready<'a> {
-    hex: &'a [u8],
+    hex: &'a str,
     /// With its dot.
-    appendix: &'a [u8],
+    appendix: &'a str,
 }
 
 impl<'a> Ready<'a> {
@@ -70,26 +70,24 @@ impl<'a> Ready<'a> {
         if raw.len() < HEX_LEN {
             return None;
         }
-        let (hex, appendix) = text::trim(raw).as_bytes().split_at_checked(HEX_LEN)?;
-        let is_whole = match appendix {
+        let (hex, appendix) = text::trim(raw).split_at_checked(HEX_LEN)?;
+        let is_whole = match appendix.as_bytes() {
             [] => true,
             [b'.', rest @ ..] => is_appendix(rest),
             _ => false,
         };
-        (is_whole && hex.iter().all(u8::is_ascii_hexdigit)).then_some(Self { hex, appendix })
+        (is_whole && hex.bytes().all(|b| b.is_ascii_hexdigit())).then_some(Self { hex, appendix })
     }
 
-    /// Whether it is the hash of the empty text, which a sender made from an absent value. It would match strangers with each other.
-    pub(super) fn is_of_nothing(self) -> bool {
-        const OF_NOTHING: &[u8] =
-            b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        self.hex.eq_ignore_ascii_case(OF_NOTHING)
+    /// Its digits, without an appendix.
+    pub(super) fn hex(&self) -> &'a str {
+        self.hex
     }
 
     /// Writes it as Meta accepts it: in lowercase, with the appendix unchanged.
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.extend(self.hex.iter().map(u8::to_ascii_lowercase));
-        out.extend_from_slice(self.appendix);
+        out.extend(self.hex.bytes().map(|b| b.to_ascii_lowercase()));
+        out.extend_from_slice(self.appendix.as_bytes());
     }
 }
 

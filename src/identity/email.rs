@@ -1,11 +1,15 @@
 //! `em`: trimmed and lowercased; a value that does not look like an address is omitted.
 //!
-//! Reads what people paste: `mailto:`, a display name, full-width letters, a trailing dot or comma. Returns the bare address; letters
-//! outside ASCII stay, in the domain too. Invariant: the result has one `@`, a local part and a dotted domain.
+//! Reads what people paste: `mailto:`, a display name, full-width letters, a trailing dot or comma; and what programs do to it: quotes,
+//! a label, one layer of HTML or percent encoding. Returns the bare address; letters outside ASCII stay, in the domain too. Invariant:
+//! the result has one `@`, a local part and a dotted domain.
 
+use super::browser_id::percent_decoded;
+use super::entity;
 use super::text::{fold_compatible, is_invisible, is_space};
 use crate::byte_search;
 use crate::omitted::Omitted;
+use crate::placeholder::{Role, is_placeholder};
 
 pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
@@ -19,12 +23,89 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
     }
     let address = bare(out);
     if !is_address(address) {
-        return Err(Omitted::NotAnEmail);
-    }
-    if address.len() < out.len() {
+        *out = repaired(out).ok_or(Omitted::NotAnEmail)?;
+    } else if address.len() < out.len() {
         *out = address.to_owned();
     }
+    if is_of_nobody(out) {
+        return Err(Omitted::Placeholder);
+    }
     Ok(())
+}
+
+/// Whether both the local part and the domain's first label are words for a missing value: `none@none.com`.
+fn is_of_nobody(address: &str) -> bool {
+    byte_search::split_once(address, b'@').is_some_and(|(local, domain)| {
+        is_placeholder(local, Role::Contact)
+            && is_placeholder(domain.split('.').next().unwrap_or(domain), Role::Contact)
+    })
+}
+
+/// The address in a text that is more than an address, or is encoded; `None` where more than one reading is possible.
+#[cold]
+fn repaired(text: &str) -> Option<String> {
+    let text = entity::decoded(text);
+    let text = match text {
+        text if text.contains('@') => text,
+        text => percent_decoded(&text)?.into_owned().into(),
+    };
+    let (before, after) = text.split_once('@')?;
+    if is_quoted(before) && is_domain(after) {
+        return Some(text.into_owned());
+    }
+    // A label: `Email: mary@example.com`.
+    let before = before.rsplit_once(':').map_or(before, |(_, local)| local);
+    let around = |c: char| {
+        is_space(c)
+            || matches!(
+                c,
+                '\'' | '"'
+                    | '`'
+                    | '<'
+                    | '>'
+                    | '('
+                    | ')'
+                    | '['
+                    | ']'
+                    | '{'
+                    | '}'
+                    | '‘'
+                    | '’'
+                    | '“'
+                    | '”'
+            )
+    };
+    let behind = |c: char| {
+        around(c)
+            || matches!(
+                c,
+                '/' | '\\' | '!' | '?' | '.' | ',' | ';' | ':' | '|' | '*'
+            )
+    };
+    let local = before.trim_start_matches(around).trim_end_matches(is_space);
+    let domain = after.trim_start_matches(is_space).trim_end_matches(behind);
+    let is_carrier = || {
+        CARRIERS.contains(&domain)
+            && are_allowed(local.as_bytes(), IN_LOCAL_PART)
+            && local.is_ascii()
+    };
+    let is_good = !local.is_empty() && (is_local_part(local) || is_carrier()) && is_domain(domain);
+    is_good.then(|| format!("{local}@{domain}"))
+}
+
+/// Japanese carriers, which have given out addresses with dots in a row and in front of the `@`.
+const CARRIERS: [&str; 3] = ["docomo.ne.jp", "ezweb.ne.jp", "au.com"];
+
+/// Whether it is a quoted local part, such as `"mary smith"`.
+fn is_quoted(local: &str) -> bool {
+    local
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .is_some_and(|inside| {
+            !inside.is_empty()
+                && !inside.contains(['"', '\\'])
+                && !inside.contains(char::is_control)
+        })
 }
 
 /// The address inside a `mailto:` link, a display name and trailing punctuation.
@@ -48,7 +129,7 @@ fn bare(text: &str) -> &str {
         address = link.split('?').next().unwrap_or(link);
     }
     address
-        .trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"'))
+        .trim_matches(|c| is_space(c) || matches!(c, ',' | ';' | '"' | '\'' | '`'))
         .trim_end_matches(|c| is_space(c) || matches!(c, '.' | ',' | ';'))
 }
 

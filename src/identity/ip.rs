@@ -11,6 +11,7 @@ use std::{
 
 use super::{MAX_VALUE_BYTES, digest::is_appendix, text};
 use crate::omitted::Omitted;
+use crate::placeholder::{Role, is_placeholder};
 
 /// The first public address of a value, which may be a list.
 ///
@@ -22,6 +23,7 @@ pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
         return Err(Omitted::TooLong);
     }
     let mut reason = Omitted::Empty;
+    let mut nothing = Omitted::Empty;
     for entry in raw.split(',') {
         let entry = text::trim(entry);
         if entry.is_empty() {
@@ -29,12 +31,19 @@ pub(crate) fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
         }
         match address(entry) {
             Some((ip, text)) if is_public(ip) => return Ok(text),
+            // What senders write where they know none.
+            Some((ip, _)) if ip.is_unspecified() => nothing = Omitted::Placeholder,
+            None if is_placeholder(entry, Role::Text) => nothing = Omitted::Placeholder,
             Some(_) => reason = Omitted::PrivateIp,
             None if reason == Omitted::Empty => reason = Omitted::NotAnIp,
             None => {}
         }
     }
-    Err(reason)
+    Err(if reason == Omitted::Empty {
+        nothing
+    } else {
+        reason
+    })
 }
 
 /// One address and how it is sent: as written, without port, brackets and zone; an IPv4-mapped IPv6 address as IPv4.

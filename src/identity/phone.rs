@@ -1,11 +1,15 @@
 //! `ph`: digits only, no leading zeros, always with the country code.
 //!
-//! Reads a number as people write it, returns E.164 without its plus. An international form (`+`, `00`) needs no country; a national
-//! number is read in the country of the address, then in `default_country`. Digits that begin with the calling code of one of these
-//! two may be international without their plus ([`with_calling_code`] decides); with another calling code they are tried as
-//! international last. Extensions are dropped, letters are not digits. Invariant: every returned number is possible in libphonenumber's
-//! numbering plans.
+//! Reads a number as people write it, returns E.164 without its plus; numbers of countries that have changed their plan become those of
+//! today. An international form (`+`, `00`, the exit code of the country) needs no country; a national number is read in the country of
+//! the address, then in `default_country`. Digits that begin with the calling code of one of these two may be international without
+//! their plus ([`with_calling_code`] decides); with another calling code they are tried as international last. Extensions are dropped,
+//! letters are not digits. Invariant: every returned number is possible in libphonenumber's numbering plans, and none is one that people
+//! make up.
 
+mod renumbered;
+
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use rlibphonenumber::{
@@ -26,18 +30,139 @@ const MAX_CALLING_CODE_DIGITS: usize = 3;
 const ZERO_TRUNK_CODES: [i32; 4] = [1, 33, 44, 49];
 
 pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(), Omitted> {
-    let written = read(raw, out)?;
+    let whole = whole_number(raw)?;
+    let written = read(&whole, out)?;
+    if let Err(why) = read_digits(&whole, written, locale, out) {
+        return in_letters(&whole, locale, out).ok_or(why);
+    }
+    if let Some(today) = renumbered::today(out) {
+        *out = today;
+    }
+    if is_made_up(out) {
+        return Err(Omitted::Placeholder);
+    }
+    Ok(())
+}
+
+/// The number without the decimals that a table has given it: `4915112345678.0`.
+fn whole_number(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    let digits = raw.strip_prefix('+').unwrap_or(raw);
+    match text::without_decimals(digits)? {
+        Cow::Owned(whole) if whole.len() >= MIN_DIGITS_BEFORE_EXTENSION => {
+            Ok(format!("{}{whole}", &raw[..raw.len() - digits.len()]).into())
+        }
+        _ => Ok(Cow::Borrowed(raw)),
+    }
+}
+
+fn read_digits(
+    raw: &str,
+    written: Written,
+    locale: Locale,
+    out: &mut String,
+) -> Result<(), Omitted> {
+    if written.plus && raw.contains("(0)") && drop_trunk_zero(raw, out) {
+        return Ok(());
+    }
     if written.plus || out.starts_with("00") {
+        if !written.plus && with_exit_code_of(locale, out) {
+            return Ok(());
+        }
         return international(out);
     }
     let north_american = |country| matches!(country, Alpha2::US | Alpha2::CA);
     if locale.known().is_some_and(north_american) && out.len() == 11 && out.starts_with('1') {
         return international(out);
     }
-    if locale.known().is_none() {
-        return without_country(written, out);
+    let Some(country) = locale.known() else {
+        return without_country(raw, written, out);
+    };
+    if let Some(today) = renumbered::dialed_in(country, out).filter(|digits| is_valid(digits)) {
+        *out = today;
+        return Ok(());
     }
-    national(locale, out)
+    national(locale, out).or_else(|why| {
+        // With a calling code, without its plus, and in an old form.
+        let today = renumbered::today(out).filter(|digits| is_valid(digits));
+        *out = today.ok_or(why)?;
+        Ok(())
+    })
+}
+
+/// Takes the zero in brackets behind a calling code out of `digits`, where that makes a valid number: `+420 (0) 601 …`. In Italy, it can be
+/// a part of the number. Answers whether it did.
+fn drop_trunk_zero(raw: &str, digits: &mut String) -> bool {
+    let code = raw.split_once("(0)").map_or("", |(code, _)| code);
+    let place = code.chars().filter(|c| text::digit(*c).is_some()).count();
+    let mut without = digits.clone();
+    if !(1..=MAX_CALLING_CODE_DIGITS).contains(&place) || without.get(place..=place) != Some("0") {
+        return false;
+    }
+    without.remove(place);
+    let is_better = is_valid(&without);
+    if is_better {
+        *digits = without;
+    }
+    is_better
+}
+
+/// Reads digits that begin with the exit code of a known country, where that is more than `00`: `0011` in Australia, `001` in Singapore.
+/// Answers whether that gave a valid number, which the digits behind two zeros are not.
+fn with_exit_code_of(locale: Locale, digits: &mut String) -> bool {
+    /// Countries whose exit codes begin with two zeros and go on.
+    const LONGER: &str = "au br co hk id ke kh kr sg th tz ug";
+    let Some(country) = locale
+        .known()
+        .filter(|country| LONGER.split(' ').any(|code| code == country.as_str()))
+    else {
+        return false;
+    };
+    if is_valid(digits.trim_start_matches('0')) {
+        return false;
+    }
+    let number = parse(digits, region(country)).filter(PhoneNumber::is_valid);
+    number.is_some() && write(number.as_ref(), digits).is_ok()
+}
+
+/// A number of North America with letters in it: `1-800-FLOWERS`.
+#[cold]
+fn in_letters(raw: &str, locale: Locale, out: &mut String) -> Option<()> {
+    let country = locale
+        .known()
+        .filter(|country| matches!(*country, Alpha2::US | Alpha2::CA))?;
+    let keys = raw.chars().filter(char::is_ascii_alphanumeric).count();
+    let is_written = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase() || " ()-.+".contains(c);
+    let can_be = matches!(keys, 10 | 11) && raw.chars().all(is_written);
+    let number = can_be.then(|| parse(raw, region(country)))??;
+    write(Some(&number).filter(|number| number.is_valid()), out).ok()
+}
+
+/// Whether a number consists of one digit, or of digits in their order that are no number: what people type where a number is required.
+fn is_made_up(digits: &str) -> bool {
+    const IN_ORDER: [&str; 4] = ["1234567890", "123456789", "12345678", "1234567"];
+    (1..=MAX_CALLING_CODE_DIGITS).any(|len| {
+        let Some((code, national)) = digits.split_at_checked(len) else {
+            return false;
+        };
+        let first = national.as_bytes().first();
+        let is_one_digit = national.len() >= MIN_DIGITS_BEFORE_EXTENSION
+            && national.bytes().all(|b| Some(&b) == first);
+        let is_in_order = || IN_ORDER.contains(&national) && !is_valid(digits);
+        is_calling_code(code) && (is_one_digit || is_in_order())
+    })
+}
+
+fn is_calling_code(digits: &str) -> bool {
+    let code = digits.parse().ok();
+    code.is_some_and(|code| {
+        PHONE_NUMBER_UTIL
+            .get_region_for_country_code(code)
+            .is_some()
+    })
+}
+
+fn is_valid(international: &str) -> bool {
+    parse_international(international).is_some_and(|number| number.is_valid())
 }
 
 /// What the text of a number shows besides its digits.
@@ -83,6 +208,9 @@ fn international(out: &mut String) -> Result<(), Omitted> {
     if out.is_empty() {
         return Err(Omitted::NotAPhone);
     }
+    if let Some(today) = renumbered::today(out) {
+        *out = today;
+    }
     if is_plainly_possible(out) {
         return Ok(());
     }
@@ -119,15 +247,25 @@ fn is_plainly_possible(digits: &str) -> bool {
 }
 
 /// Digits without a plus and without a known country: accepted only if they are certainly international.
-fn without_country(written: Written, out: &mut String) -> Result<(), Omitted> {
+fn without_country(raw: &str, written: Written, out: &mut String) -> Result<(), Omitted> {
+    if out.len() == 11 && is_grouped_as_in_china(raw) {
+        return Err(Omitted::NoCountryCode);
+    }
     if written.lone_one && out.trim_start_matches('0').len() == 11 {
         return international(out);
     }
-    let number = parse_international(out).filter(PhoneNumber::is_valid);
+    let today = renumbered::today(out);
+    let number = parse_international(today.as_deref().unwrap_or(out)).filter(PhoneNumber::is_valid);
     if number.is_none() || out.starts_with('0') {
         return Err(Omitted::NoCountryCode);
     }
     write(number.as_ref(), out)
+}
+
+/// `138 5673 2363`: a mobile of China, or a number of the United States in a form that is not used there.
+fn is_grouped_as_in_china(raw: &str) -> bool {
+    let mut groups = raw.split([' ', '-']).map(str::len);
+    [3, 4, 4].map(Some) == [groups.next(), groups.next(), groups.next()]
 }
 
 /// Digits read in the country of the address, then in the default country. Valid readings come first, then the reading with a country
@@ -152,7 +290,7 @@ fn national(locale: Locale, out: &mut String) -> Result<(), Omitted> {
 }
 
 /// The number if the digits begin with a calling code, provided that this is a better reading than `national`, the valid reading in
-/// `country`. Only the calling codes of `country` and of the default country are considered.
+/// `country`. The calling codes of `country` and of the default country are considered, and of mobiles any.
 ///
 /// In some plans (Germany, Austria, Sweden, Finland, Indonesia) nearly any digits are a valid landline, so that `4915112345678` is a
 /// German mobile with its calling code, and also a landline in the area `04915`. If both readings are valid, the first of these rules
@@ -165,7 +303,8 @@ fn national(locale: Locale, out: &mut String) -> Result<(), Omitted> {
 /// 3. Otherwise they have their calling code. Sweden: `468120567` is in Stockholm; in the area `046` it would be written `0468120567`.
 ///
 /// For the calling code of a default country other than `country`, only the first rule counts, because an address is better evidence
-/// than a default.
+/// than a default. For any other calling code, both of the first two must say so: `436641234567` is an Austrian mobile in a German
+/// address too, since a German landline would begin with a zero.
 fn with_calling_code(
     digits: &str,
     country: Alpha2,
@@ -173,10 +312,17 @@ fn with_calling_code(
     national: &PhoneNumber,
 ) -> Option<PhoneNumber> {
     let is_own = begins_with_calling_code(digits, country);
-    if !is_own && !default_country.is_some_and(|other| begins_with_calling_code(digits, other)) {
+    let is_known =
+        is_own || default_country.is_some_and(|other| begins_with_calling_code(digits, other));
+    if digits.starts_with('0')
+        || (!is_known && (is_mobile(national) || is_written(national, digits)))
+    {
         return None;
     }
     let number = parse_international(digits).filter(PhoneNumber::is_valid)?;
+    if !is_known {
+        return Some(number).filter(|number| number.get_type() == PhoneNumberType::Mobile);
+    }
     let is_better = match (is_mobile(&number), is_mobile(national)) {
         (true, false) => true,
         (false, true) => false,
@@ -338,9 +484,11 @@ mod tests {
                 .normalize_digits_only(reading.format_as(PhoneNumberFormat::National));
             let with_code = international.as_ref().filter(|number| {
                 let is_own = is_of(country, number);
-                (is_own || is_of(locale.default_country, number))
-                    && (is_mobile(number), is_own && written != digits)
-                        >= (is_mobile(reading), true)
+                if !is_own && !is_of(locale.default_country, number) {
+                    let is_mobile_of_another = number.get_type() == PhoneNumberType::Mobile;
+                    return is_mobile_of_another && !is_mobile(reading) && written != digits;
+                }
+                (is_mobile(number), is_own && written != digits) >= (is_mobile(reading), true)
             });
             chosen = chosen.or(with_code).or(Some(reading));
         }

@@ -9,6 +9,8 @@ use unicode_normalization::{
 
 use crate::byte_search;
 use crate::omitted::Omitted;
+use crate::whole_number::{self, Writer};
+use std::borrow::Cow;
 
 /// White space as JavaScript defines it, as Meta's library does in browsers: Unicode's, and the byte order mark.
 pub(super) fn is_space(c: char) -> bool {
@@ -72,6 +74,22 @@ pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut Stri
     }
 }
 
+/// Like [`fold`], but first replaces full-width letters and half-width kana with plain ones. Other compatibility forms stay, because a
+/// spacing accent, which people type for an apostrophe, would become one on the next letter.
+pub(super) fn fold_wide(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
+    /// The first byte of all of these in UTF-8.
+    const WIDE: u8 = 0xef;
+    if !byte_search::has(raw, |byte| byte == WIDE) {
+        return fold(raw, keep, out);
+    }
+    let plain = |c: char| {
+        let wide = Some(c).filter(|c| matches!(c, '\u{ff00}'..='\u{ffef}'));
+        let other = Some(c).filter(|_| wide.is_none());
+        wide.into_iter().nfkc().chain(other)
+    };
+    fold_unicode(raw.chars().flat_map(plain), keep, out);
+}
+
 /// Like [`fold`], but first replaces compatibility forms with plain ones (NFKC): full-width letters and digits, ligatures, circled digits.
 pub(super) fn fold_compatible(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() || is_nfkc_quick(raw.chars()) == IsNormalized::Yes {
@@ -97,7 +115,13 @@ fn fold_unicode(
     keep: impl Fn(char) -> bool + Copy,
     out: &mut String,
 ) {
-    out.extend(lowercase(chars).filter(|c| keep(*c)));
+    for c in lowercase(chars) {
+        // The dot that is left of a Turkish `İ`: a small `i` has it already.
+        let is_second_dot = c == '\u{307}' && out.ends_with('i');
+        if keep(c) && !is_second_dot {
+            out.push(c);
+        }
+    }
     if is_nfc_quick(out.chars()) != IsNormalized::Yes {
         *out = out.nfc().collect();
     }
@@ -127,6 +151,23 @@ pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
         out.push_str(&dense.to_lowercase());
     }
     Ok(())
+}
+
+/// The digits of a whole number that a table has spelled as `12345.0` or `1.2345E+4`; other text as it is.
+///
+/// # Errors
+///
+/// The table has lost the number's last digits.
+pub(super) fn without_decimals(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    // An `e` alone can be a part of an id.
+    let is_sign = |byte| (byte == b'.') | (byte == b'+');
+    if !byte_search::has(raw, is_sign) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    Ok(match whole_number::whole(raw, Writer::Table)? {
+        Some(number) => Cow::Owned(number),
+        None => Cow::Borrowed(raw),
+    })
 }
 
 /// The text without case and accents, for looking up names.

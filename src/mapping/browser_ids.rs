@@ -1,20 +1,21 @@
 //! `fbc` and `fbp`: the ids of the click and of the browser, from cookies, or generated if there is no cookie.
 
 use super::event_writer::{EventWriter, Given, Origin};
-use super::json;
 use super::plan::FieldPlan;
 use super::trace::Trace;
+use super::{json, value};
 use crate::identity::browser_id::{self, Fbc};
 use crate::json_text;
 use crate::omitted::Omitted;
 use crate::payload::action_source::ActionSource;
 use crate::payload::rule::rule;
+use json_paths::Path;
 use std::borrow::Cow;
 
 impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Writes the click id: the cookie's, unless the page's URL names another click, which is then sent with the event's time.
     pub(super) fn click_id(&mut self, field: &'e FieldPlan) -> bool {
-        let cookie = self.first(field, ClickCookie::read);
+        let cookie = self.first_cookie(field, "_fbc", ClickCookie::read);
         let is_cookie_given = !cookie.is_absent();
         let cookie = cookie.read();
         let click = self.clicked(field);
@@ -89,9 +90,48 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.input.rules.generate_fbp && self.facts.action_source == ActionSource::Website
     }
 
+    /// The first value of a field of cookies that `read` can use. Some paths lead to the header `Cookie`, which has it under `name`.
+    fn first_cookie<R>(
+        &mut self,
+        field: &'e FieldPlan,
+        name: &str,
+        read: impl Fn(Cow<'a, str>) -> Result<R, Omitted>,
+    ) -> Given<R> {
+        let mut given = Given::Absent;
+        for slot in &field.slots {
+            let Some(raw) = self.get(*slot) else {
+                continue;
+            };
+            let is_header = is_of_header(self.input.paths.path(*slot));
+            // An object of cookies, whose members have paths of their own.
+            if is_header && !raw.starts_with('"') {
+                continue;
+            }
+            let written = json_text::text_as_written(raw).and_then(|text| match text {
+                text if is_header => Ok(in_header(text, name)),
+                text => Ok(Some(text)),
+            });
+            let cookie = match written {
+                Ok(None) => continue,
+                Ok(Some(text)) => read(text),
+                Err(why) => Err(why),
+            };
+            match cookie {
+                Ok(cookie) => return Given::Read(cookie, Origin::Slot(*slot)),
+                Err(why) => {
+                    self.omitted(field, Origin::Slot(*slot), why);
+                    if !why.counts_as_absent() {
+                        given = Given::Unreadable;
+                    }
+                }
+            }
+        }
+        given
+    }
+
     /// Writes the browser id: the cookie's, or one made from the anonymous id.
     pub(super) fn browser_id(&mut self, field: &'e FieldPlan) -> bool {
-        match self.first(field, |raw| cookie(raw, browser_id::fbp)) {
+        match self.first_cookie(field, "_fbp", browser_id_cookie) {
             Given::Read(cookie, origin) => {
                 self.key(field);
                 json::text(&cookie, &mut self.out);
@@ -105,17 +145,20 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         let Some(visitor) = plan.visitor_id.as_ref().filter(|_| self.may_make_fbp()) else {
             return false;
         };
-        let Some((visitor, origin)) = self.first(visitor, json_text::text).read() else {
+        let Some((visitor, origin)) = self.first(visitor, value::identifier).read() else {
             return false;
         };
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let made = browser_id::fbp_for(&visitor, &mut scratch);
-        if made.is_ok() {
-            self.key(field);
-            json::text(&scratch, &mut self.out);
-            let rule = "made from the anonymous id, always the same";
-            self.sent(field, origin, rule);
+        match made {
+            Ok(()) => {
+                self.key(field);
+                json::text(&scratch, &mut self.out);
+                let rule = "made from the anonymous id, always the same";
+                self.sent(field, origin, rule);
+            }
+            Err(why) => self.omitted(field, origin, why),
         }
         self.scratch = scratch;
         made.is_ok()
@@ -129,31 +172,46 @@ enum ClickCookie<'a> {
 }
 
 impl<'a> ClickCookie<'a> {
-    fn read(raw: &'a str) -> Result<Self, Omitted> {
-        let cookie = match json_text::text_as_written(raw)? {
-            Cow::Borrowed(text) => browser_id::fbc(text).map(Self::Unescaped),
-            Cow::Owned(text) => browser_id::fbc(&text)
-                .is_some()
-                .then_some(Self::Decoded(text)),
-        };
-        cookie.ok_or(Omitted::MalformedCookie)
+    fn read(text: Cow<'a, str>) -> Result<Self, Omitted> {
+        Ok(match text {
+            Cow::Borrowed(text) => Self::Unescaped(browser_id::fbc(text)?),
+            Cow::Owned(text) => {
+                browser_id::fbc(&text)?;
+                Self::Decoded(text)
+            }
+        })
     }
 
     fn fbc(&self) -> Option<Fbc<'_>> {
         match self {
             Self::Unescaped(fbc) => Some(*fbc),
-            Self::Decoded(text) => browser_id::fbc(text),
+            Self::Decoded(text) => browser_id::fbc(text).ok(),
         }
     }
 }
 
-/// The value that `read` finds in a cookie's text.
-fn cookie(raw: &str, read: impl Fn(&str) -> Option<&str>) -> Result<Cow<'_, str>, Omitted> {
-    let value = match json_text::text_as_written(raw)? {
-        Cow::Borrowed(text) => read(text).map(Cow::Borrowed),
-        Cow::Owned(text) => read(&text).map(|value| Cow::Owned(value.to_owned())),
-    };
-    value.ok_or(Omitted::MalformedCookie)
+fn browser_id_cookie(text: Cow<'_, str>) -> Result<Cow<'_, str>, Omitted> {
+    Ok(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(browser_id::fbp(text)?),
+        Cow::Owned(text) => Cow::Owned(browser_id::fbp(&text)?.to_owned()),
+    })
+}
+
+/// Whether a path leads to all cookies of a request, rather than to one.
+fn is_of_header(path: &Path) -> bool {
+    let key = path.last_key().unwrap_or_default();
+    key.eq_ignore_ascii_case("cookie") || key.eq_ignore_ascii_case("cookies")
+}
+
+/// The cookie of this name in the header `Cookie`.
+fn in_header<'a>(header: Cow<'a, str>, name: &str) -> Option<Cow<'a, str>> {
+    match header {
+        Cow::Borrowed(header) => browser_id::in_header(header, name).map(Cow::Borrowed),
+        Cow::Owned(header) => {
+            let value = browser_id::in_header(&header, name)?;
+            Some(Cow::Owned(value.to_owned()))
+        }
+    }
 }
 
 /// The click id in a URL, or the value itself where it is alone. `None` if the URL has none.

@@ -118,7 +118,10 @@ impl<'a> Compiler<'a, '_> {
             let slots = wanted.flat_map(|field| &field.slots);
             slots
                 .map(|slot| (*slot, self.paths.path(*slot).to_string()))
-                .filter(|(_, path)| path.starts_with(PROPERTIES))
+                .filter(|(_, path)| {
+                    let key = path.strip_prefix(PROPERTIES);
+                    key.is_some_and(|key| !key.contains(['.', '[']))
+                })
                 .collect()
         };
         let own = plan.items.as_ref().and_then(|items| items.own.as_ref());

@@ -263,7 +263,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         json::comma(&mut self.out);
         self.append("\"id\":");
         let value = self.out.len();
-        if let Err(why) = value::append(Kind::Id, raw, &mut self.out) {
+        if let Err(why) = value::append(Kind::Identifier, raw, &mut self.out) {
             self.out.truncate(mark);
             if !raw.starts_with('{') {
                 self.item_omitted(why);
@@ -274,7 +274,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.trace.sent(
             || scope.item_name("id"),
             || scope.describe(paths, origin),
-            rule(Kind::Id),
+            rule(Kind::Identifier),
         );
         Some((value..self.out.len(), origin))
     }

@@ -4,7 +4,6 @@ use super::event_writer::{EventWriter, Origin};
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};
-use crate::json_text;
 use crate::omitted::Omitted;
 use crate::payload::Kind;
 use crate::payload::action_source::{ActionSource, MessagingChannel};
@@ -34,7 +33,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let own = field.and_then(|field| {
             let (id, origin) = self
                 .first(field, |raw| {
-                    json_text::text(raw).and_then(|text| {
+                    value::identifier(raw).and_then(|text| {
                         if text.chars().count() > MAX_EVENT_ID_CHARS {
                             return Err(Omitted::TooLong);
                         }
@@ -42,7 +41,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                     })
                 })
                 .read()?;
-            self.sent(field, origin, rule(Kind::Text));
+            self.sent(field, origin, rule(Kind::Identifier));
             Some(Box::from(id))
         });
         let id = own.unwrap_or_else(|| {

@@ -9,21 +9,16 @@
 
 use super::layers::Located;
 use crate::payload::{Parameter, ParameterId, Section};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Adds the places of Meta's own names to the mappings of one event that may have them.
 pub(super) fn add(fields: &mut BTreeMap<String, Located>) {
-    let taken: HashSet<String> = fields
-        .iter()
-        .filter(|(name, _)| name.starts_with("custom_data."))
-        .flat_map(|(_, located)| located.table.paths.iter().cloned())
-        .collect();
     for (name, located) in fields {
         let Some(parameter) = ParameterId::named(name).filter(|_| located.by_meta_name) else {
             continue;
         };
         let (known, all) = (&mut located.table.paths, &mut located.table.all);
-        let mut new = paths(parameter.get(), |path| taken.contains(path));
+        let mut new = paths(parameter.get());
         new.retain(|path| {
             !known.contains(path) && !all.iter().flatten().any(|known| known == path)
         });
@@ -38,6 +33,9 @@ pub(super) fn add(fields: &mut BTreeMap<String, Located>) {
 
 /// Where every parameter of an event is, besides the objects of its section.
 const EVERYWHERE: &[&str] = &["properties", "context", "traits", "context.traits", ""];
+
+/// Where a country is a person's; elsewhere it is as often that of a trip or a home.
+const OF_A_PERSON: &[&str] = &["traits", "context.traits"];
 
 /// Parameters of `custom_data` whose names mean the same wherever they are. The others are looked for in the properties and in
 /// `custom_data` only.
@@ -64,9 +62,8 @@ const UNMISTAKABLE: &[&str] = &[
     "contents[]",
 ];
 
-/// The paths of a parameter's own name, in the order in which they are tried. `is_taken` says of a path whether another
-/// parameter of the event has it, so that a country of destination does not become the visitor's.
-fn paths(parameter: &Parameter, is_taken: impl Fn(&str) -> bool) -> Vec<String> {
+/// The paths of a parameter's own name, in the order in which they are tried.
+fn paths(parameter: &Parameter) -> Vec<String> {
     let key = parameter.key.trim_end_matches("[]");
     let objects: &[&str] = match parameter.section {
         Section::Source => return Vec::new(),
@@ -89,14 +86,12 @@ fn paths(parameter: &Parameter, is_taken: impl Fn(&str) -> bool) -> Vec<String> 
         Section::CustomData => &["properties.custom_data", "custom_data"],
     };
     let others = match parameter.section {
+        Section::UserData if parameter.key == "country" => OF_A_PERSON,
         Section::CustomData if !UNMISTAKABLE.contains(&parameter.key) => &EVERYWHERE[..1],
         _ => EVERYWHERE,
     };
     let of_objects = objects.iter().map(|object| quoted(object, key));
-    let of_others = others
-        .iter()
-        .map(|object| quoted(object, key))
-        .filter(|path| parameter.section == Section::CustomData || !is_taken(path));
+    let of_others = others.iter().map(|object| quoted(object, key));
     match parameter.section {
         // The properties are what the event is about.
         Section::CustomData => of_others.chain(of_objects).collect(),

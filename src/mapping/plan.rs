@@ -148,6 +148,8 @@ pub(crate) struct EventPlan {
     pub(crate) full_name: Option<FieldPlan>,
     pub(crate) visitor_id: Option<FieldPlan>,
     pub(crate) click_id: Option<FieldPlan>,
+    /// The address that sent the event to a collector, for events without a usable address of the visitor's.
+    pub(crate) request_ip: Option<FieldPlan>,
     pub(crate) event_time: Option<FieldPlan>,
     pub(crate) sent_at: Option<FieldPlan>,
     pub(crate) received_at: Option<FieldPlan>,
@@ -187,6 +189,7 @@ impl EventPlan {
             (Section::Source, "source.library") => &mut self.place.library,
             (Section::Source, "source.system") => &mut self.place.system,
             (Section::Source, "source.app") => &mut self.place.app,
+            (Section::Source, "source.request_ip") => &mut self.request_ip,
             (Section::Source, _) => &mut self.click_id,
             (Section::Event, "opt_out") => &mut self.opt_out,
             (Section::Event, "event_time") => &mut self.event_time,
@@ -224,6 +227,7 @@ impl EventPlan {
             Kind::Hashed(Field::Fn | Field::Ln) => self.full_name.as_ref(),
             Kind::ClickId => self.click_id.as_ref(),
             Kind::BrowserId => self.visitor_id.as_ref(),
+            Kind::ClientIp => self.request_ip.as_ref(),
             _ => None,
         };
         let of_source = source.into_iter().flat_map(FieldPlan::listed_slots);

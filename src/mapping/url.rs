@@ -121,8 +121,10 @@ fn cleaned(scheme: &str, rest: &str) -> String {
     url
 }
 
-/// Whether a parameter of this name holds personal data: `e-mail`, `customer[email]`, `user_phone`.
+/// Whether a parameter of this name holds personal data: `e-mail`, `customer[email]`, `user_phone`. In a URL that was printed for a web
+/// page, `amp;` is in front of it.
 fn is_personal(name: &str) -> bool {
+    let name = name.strip_prefix("amp;").unwrap_or(name);
     let mut comparable = String::new();
     for word in name.split(['[', ']', '.']).filter(|word| !word.is_empty()) {
         comparable.clear();
@@ -175,6 +177,14 @@ mod tests {
             (
                 "https://shop.example/a?customer[e-mail]=x&Phone=1&userPhone=2&q=z",
                 "https://shop.example/a?q=z",
+            ),
+            (
+                "https://shop.example/a?x=1&amp;phone=015112345678&amp;q=z",
+                "https://shop.example/a?x=1&amp;q=z",
+            ),
+            (
+                "https://shop.example/a?x=1&#038;phone=015112345678",
+                "https://shop.example/a?x=1",
             ),
             ("https://u:p@shop.example/a", "https://shop.example/a"),
             (

@@ -3,12 +3,15 @@
 use super::event_writer::{EventWriter, Origin};
 use super::json;
 use super::plan::FieldPlan;
+use super::several;
 use super::trace::Trace;
-use crate::identity::{self, Field, Hashed, Locale};
+use crate::identity::{self, Field, Hashed, Locale, entity};
 use crate::json_text;
 use crate::omitted::Omitted;
 use crate::payload::rule::rule;
 use crate::payload::{Kind, MAX_VALUES};
+use crate::placeholder::{Role, is_placeholder};
+use json_paths::Slot;
 use std::borrow::Cow;
 
 /// A list of identifiers that is being written.
@@ -130,16 +133,29 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.out.len() > start + 1
     }
 
-    /// Adds one value to a list, unless the list has it already.
+    /// Adds one value to a list, unless the list has it already; each of several, if they are in one text.
     fn identifier(&mut self, list: IdentifierList<'e>, raw: &str, origin: Origin) {
         if json_text::is_empty(raw) {
             return;
         }
         let text = match list.hash {
-            Some(_) => json_text::text_as_written(raw),
-            None => json_text::text(raw),
+            Some(_) => json_text::id_as_written(raw),
+            None => json_text::id_text(raw),
         };
-        let written = text.and_then(|text| self.add_normal_form(list, &text));
+        let written = match &text {
+            Ok(text) => {
+                let field = list.hash.unwrap_or(Field::ExternalId);
+                if let Some(several) = several::several(field, text) {
+                    for one in several {
+                        let written = self.add_normal_form(list, &one);
+                        self.report(list, origin, written);
+                    }
+                    return;
+                }
+                self.add_normal_form(list, text)
+            }
+            Err(why) => Err(*why),
+        };
         self.report(list, origin, written);
     }
 
@@ -212,9 +228,10 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         if has_part {
             return;
         }
-        let Some((full, origin)) = self.first(full_name, json_text::text).read() else {
+        let Some((full, origin)) = self.first(full_name, name).read() else {
             return;
         };
+        let full = entity::decoded(&full);
         let (first_name, last_name) = identity::split_name(&full);
         let part = if field == Field::Fn {
             first_name
@@ -227,10 +244,30 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         }
     }
 
-    /// Writes the visitor's public address: the first IPv6 address, else the first IPv4 address.
+    /// Writes the visitor's public address: the first IPv6 address, else the first IPv4 address, else that of the request.
     fn client_ip(&mut self, field: &'e FieldPlan) -> bool {
+        let plan = self.input.plan;
+        let of_request = plan.request_ip.as_ref();
+        let found = self
+            .address_in(field, &field.slots)
+            .or_else(|| self.address_in(field, &of_request?.slots));
+        let Some((address, origin)) = found else {
+            return false;
+        };
+        self.key(field);
+        json::text(&address, &mut self.out);
+        self.sent(field, origin, rule(field.kind));
+        true
+    }
+
+    /// The best public address at these slots.
+    fn address_in(
+        &mut self,
+        field: &'e FieldPlan,
+        slots: &'e [Slot],
+    ) -> Option<(Cow<'a, str>, Origin)> {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
-        for slot in &field.slots {
+        for slot in slots {
             let Some(raw) = self.get(*slot) else {
                 continue;
             };
@@ -246,31 +283,21 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                     break;
                 }
                 match client_ip(element) {
-                    Ok(address) if best.is_none() || address.contains(':') => {
-                        let is_v6 = address.contains(':');
-                        best = Some((address, origin));
-                        if is_v6 {
-                            break;
-                        }
-                    }
-                    Ok(_) => {}
+                    Ok(address) if address.contains(':') => return Some((address, origin)),
+                    Ok(address) => best = best.or(Some((address, origin))),
                     Err(why) => self.omitted(field, origin, why),
                 }
             }
-            if best
-                .as_ref()
-                .is_some_and(|(address, _)| address.contains(':'))
-            {
-                break;
-            }
         }
-        let Some((address, origin)) = best else {
-            return false;
-        };
-        self.key(field);
-        json::text(&address, &mut self.out);
-        self.sent(field, origin, rule(field.kind));
-        true
+        best
+    }
+}
+
+/// A full name.
+fn name(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match json_text::text(raw)? {
+        name if is_placeholder(&name, Role::FirstName) => Err(Omitted::Placeholder),
+        name => Ok(name),
     }
 }
 

@@ -12,6 +12,7 @@ mod number;
 mod time;
 
 pub(super) use code::{boolean, is_placeholder, one_of, platform, position_of, tracking, word};
+pub(super) use id::identifier;
 #[cfg(test)]
 pub(super) use limited_data_use::STATE_CODES;
 pub(super) use limited_data_use::{LimitedDataUse, country_code, limited_data_use, state_code};
@@ -32,7 +33,7 @@ use json_paths::MAX_ELEMENTS;
 pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
     match kind {
         Kind::Text | Kind::Status => json_text::is_plain(raw),
-        Kind::Id => json_text::is_plain(raw) && ids::is_usual(raw),
+        Kind::Identifier => json_text::is_plain(raw) && !id::may_be_placeholder(raw),
         // A character has at least one byte.
         Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len() && json_text::is_plain(raw),
         Kind::Number | Kind::Money => number::is_plain(raw),
@@ -55,8 +56,8 @@ pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omi
                 .map_or(text.len(), |(at, _)| at);
             json::text(&text[..end], out);
         }
-        Kind::Id => json::text(&ids::id(raw)?, out),
         Kind::IdList => ids::append_list(raw, out)?,
+        Kind::Identifier => json::decoded_text(id::identifier(raw)?, out),
         Kind::Digits => json::text(&id::digits(raw)?, out),
         Kind::LeadId => json::text(&id::lead_id(raw)?, out),
         Kind::Year => json::integer(number::year(raw)?, out),

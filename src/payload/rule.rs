@@ -6,8 +6,7 @@ use crate::identity::Field;
 /// The rule by which a kind of value gets its form, in a few words.
 pub(crate) fn rule(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
-        Kind::Id => "an id, as text",
+        Kind::Text | Kind::Identifier | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
         Kind::IdList => "a list of ids, as texts",
         Kind::Digits => "digits, as text",
         Kind::LeadId => "15 to 17 digits, as text",

@@ -8,6 +8,7 @@ mod coverage;
 mod delivery;
 mod explanation;
 mod generated;
+mod identity;
 mod options;
 mod presets;
 mod property;

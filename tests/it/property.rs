@@ -165,6 +165,23 @@ const PLACES: &[&str] = &[
     "/properties/hotel_score",
     "/properties/products/0/delivery_category",
     "/properties/products/2/item_price",
+    "/request_ip",
+    "/user_data",
+    "/properties/user_data",
+    "/properties/user_data/em",
+    "/properties/user_data/phone_number",
+    "/properties/user_data/address",
+    "/properties/user_data/address/first_name",
+    "/properties/customer",
+    "/properties/customer/id",
+    "/properties/note_attributes",
+    "/properties/leadgen_id",
+    "/context/cookies",
+    "/context/cookies/_fbp",
+    "/context/cookie",
+    "/context/externalIds",
+    "/context/fbclid",
+    "/context/traits/id",
 ];
 
 /// Texts that mean something somewhere.
@@ -232,6 +249,19 @@ const WORDS: &[&str] = &[
     "Add to Cart",
     "LeadSubmitted",
     "OrderCreated",
+    "undefined",
+    "N/A",
+    "0",
+    "l:1234567890123456",
+    "1.23457E+15",
+    "12345.0",
+    "mary@example.com; anna@example.com",
+    "[\"u-1\",\"u-2\"]",
+    "O&#039;Brien",
+    "_fbp=fb.1.1768470000000.1116446470; _fbc=fb.1.1768470000000.IwAR0_abc",
+    "+52 1 55 1234 5678",
+    "75018 Paris",
+    "Smith, Mary",
 ];
 
 /// Values as they should be, as they often are, and unexpected ones.
@@ -271,7 +301,7 @@ fn mobile() -> Value {
 fn conversation() -> Value {
     json!({
         "messaging_channel": "messenger", "page_id": "1234567890", "page_scoped_user_id": "2345678901",
-        "original_event_data": {}, "store_data": {},
+        "original_event_data": {}, "store_data": {}, "customer": {}, "user_data": { "address": {} },
     })
 }
 

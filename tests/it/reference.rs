@@ -27,6 +27,16 @@ How to read it:
 * `event_name` comes from the preset's table of events. An app event with a name of its own that Meta's SDK for apps would refuse
   (other than letters of English, digits, `_`, `-` and spaces, or more than 40 characters) is sent as it is, because no such rule
   is published for the Conversions API; `--explain` says so.
+* `[0]` is the first element of a list, or the object itself where there is no list; `[type=email]` is the element with this `type`.
+* Words that senders write for a missing value (`undefined`, `null`, `N/A`, `(not set)`, an unrendered `{{name}}`, punctuation), ids of
+  zeros, and hashes of nothing or of such words are absent in `user_data`, whatever their case. People called Null or Nan, and the cities
+  of these names, are left out with them; `Na` as a name, Namibia (`NA`) and `Guest` as a last name are not.
+* Ids that were spelled as floating-point numbers are whole numbers: `12345.0` is `12345`. Those that have lost digits on the way
+  (`1.23457E+15`, anything from 2^53 on) are left out as `digits_lost`.
+* Several e-mail addresses or phone numbers in one text (`a@example.com; b@example.com`), and lists in JSON text, are hashed each.
+* Google's containers are read, with their hashes, but for `sha256_phone_number`: Google hashes a phone number with its plus, so that its
+  hash never matches at Meta.
+* `properties.city`, `region` and `country` are about a trip or a home as often as about the person, so they are not read as the person's.
 * `properties.name` is the name of an item, unless `properties` also contain a person's e-mail address or another trait: then
   it could be the person's, and is not sent. `custom_data` values that contain an e-mail address are dropped.
 ";
@@ -104,7 +114,8 @@ const SECTIONS: &[Section] = &[
         name: "source",
         title: "Sources",
         about: "Not sent, but others are made from them: `fn` and `ln` from `source.full_name` if the event has neither, `fbp` \
-                from `source.visitor_id` if there is no cookie, `fbc` from `source.click_id`. `source.sent_at`, `source.received_at` \
+                from `source.visitor_id` if there is no cookie, `fbc` from `source.click_id`, `client_ip_address` from \
+                `source.request_ip` if there is no public address. `source.sent_at`, `source.received_at` \
                 and `source.original_time` correct `event_time`, and the others tell a website from an app (below).",
         prefix: "",
         at: None,

@@ -32,8 +32,9 @@ impl FieldPlan {
     /// Whether it can have a value although none of its slots does: a constant, or a value made from others.
     pub(crate) fn can_do_without_slots(&self) -> bool {
         let is_made_from_others = match self.kind {
-            // From a full name, a URL, the visitor's id, the settings, the price of the only item.
+            // From a full name, the request, a URL, the visitor's id, the settings, the price of the only item.
             Kind::Hashed(Field::Fn | Field::Ln)
+            | Kind::ClientIp
             | Kind::ClickId
             | Kind::BrowserId
             | Kind::Currency

@@ -1,25 +1,15 @@
-//! Ids of orders and items: one, or a list in any form in which senders write lists.
+//! Lists of ids, in any form in which senders write lists.
 //!
 //! In: a slice of the event's text that is one JSON value. Out: ids as text. Invariant: a word for a missing value is never an
 //! id, because it would make one order or item of many.
 
+use super::id::{identifier, known};
 use super::json;
 use crate::json_text;
 use crate::omitted::Omitted;
 use json_paths::MAX_ELEMENTS;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// One id as text.
-pub(crate) fn id(raw: &str) -> Result<Cow<'_, str>, Omitted> {
-    json_text::text(raw)
-}
-
-/// Whether JSON text is an id that needs no closer look. A quick test: it may say no to such an id.
-#[inline]
-pub(crate) fn is_usual(_raw: &str) -> bool {
-    true
-}
 
 /// Appends a list of ids: those of a list, of a list in JSON text, of text that is separated by commas or semicolons, or one
 /// alone. Elements that are not ids are skipped.
@@ -35,7 +25,7 @@ pub(crate) fn append_list(raw: &str, out: &mut Vec<u8>) -> Result<(), Omitted> {
         append_from_text(&json_text::text(raw)?, out, &mut why);
     } else {
         for element in json_text::elements(raw).take(MAX_ELEMENTS) {
-            append(id(element), out, &mut why);
+            append(identifier(element), out, &mut why);
         }
     }
     if out.len() == start {
@@ -51,13 +41,13 @@ fn append_from_text(text: &str, out: &mut Vec<u8>, why: &mut Option<Omitted>) {
         && let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(text)
     {
         for element in list.into_iter().take(MAX_ELEMENTS) {
-            append(id(element.get()), out, why);
+            append(identifier(element.get()), out, why);
         }
         return;
     }
     let parts = text.split([',', ';']).map(str::trim);
     for part in parts.filter(|part| !part.is_empty()).take(MAX_ELEMENTS) {
-        append(Ok(part.into()), out, why);
+        append(known(part.into()), out, why);
     }
 }
 
