@@ -6,7 +6,8 @@
 use super::layers::{EventLayers, Layers, Located, Overrides, Problems};
 use super::meta_names;
 use super::plan::{
-    AmbiguousName, EventPlan, FieldPlan, ItemList, ItemSource, ItemsPlan, OwnItemPlan, Plans,
+    AmbiguousName, EventPlan, FieldPlan, ItemList, ItemSource, ItemsPlan, OwnItemPlan,
+    ParametersPlan, Plans,
 };
 use crate::field_mapping::{FieldTable, ValueType};
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, Parameter, ParameterId, Section};
@@ -15,6 +16,7 @@ use json_paths::Path;
 use json_paths::{Paths, Slot};
 use pipeline_core::options::{self, Problem};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Compiles a preset with its overrides.
 ///
@@ -33,6 +35,7 @@ pub(super) fn compile(
         layers,
         paths,
         known: HashMap::new(),
+        shared: HashMap::new(),
         problems,
     };
     let mut plans = Plans::default();
@@ -60,6 +63,8 @@ struct Compiler<'a, 'p> {
     /// The slots of paths that were compiled before: most events look in the same places. By the path of the list, if any, and
     /// the path from there on.
     known: HashMap<String, HashMap<String, Slot>>,
+    /// The parameters of events that have the mappings of groups only, by these groups.
+    shared: HashMap<&'static [String], Arc<ParametersPlan>>,
     problems: Problems,
 }
 
@@ -76,17 +81,37 @@ impl<'a> Compiler<'a, '_> {
                 return None;
             }
         }
-        let mut fields = self.layers.merged(event, &mut self.problems);
-        let not_taken = not_taken(&fields);
-        meta_names::add(&mut fields);
-        let mut plan = EventPlan {
+        Some(EventPlan {
             meta_name: event.to.as_deref().map(Into::into),
             label: match &event.to {
                 Some(to) => format!("{} → {to}", event.from).into(),
                 None => "(unmapped)".into(),
             },
-            items: self.items(&mut fields),
+            parameters: self.shared_parameters(event),
             ..EventPlan::default()
+        })
+    }
+
+    /// The parameters of an event, shared with other events that have the same mappings.
+    fn shared_parameters(&mut self, event: &EventLayers<'a>) -> Arc<ParametersPlan> {
+        let Some(groups) = event.shared_groups() else {
+            return Arc::new(self.parameters(event));
+        };
+        if let Some(known) = self.shared.get(groups) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(self.parameters(event));
+        self.shared.insert(groups, Arc::clone(&new));
+        new
+    }
+
+    fn parameters(&mut self, event: &EventLayers<'a>) -> ParametersPlan {
+        let mut fields = self.layers.merged(event, &mut self.problems);
+        let not_taken = not_taken(&fields);
+        meta_names::add(&mut fields);
+        let mut plan = ParametersPlan {
+            items: self.items(&mut fields),
+            ..ParametersPlan::default()
         };
         let mut sections: BTreeMap<Section, Vec<FieldPlan>> = BTreeMap::new();
         for (name, located) in &fields {
@@ -107,11 +132,11 @@ impl<'a> Compiler<'a, '_> {
             Some(field)
         });
         plan.not_taken = not_taken.collect();
-        Some(plan)
+        plan
     }
 
     /// The name of the event's own item, if it is where a person's name would be.
-    fn ambiguous_name(&self, plan: &EventPlan) -> Option<AmbiguousName> {
+    fn ambiguous_name(&self, plan: &ParametersPlan) -> Option<AmbiguousName> {
         const PROPERTIES: &str = "properties.";
         let slots = |fields: &[FieldPlan], wanted: fn(&FieldPlan) -> bool| -> Vec<(Slot, String)> {
             let wanted = fields.iter().filter(|field| wanted(field));

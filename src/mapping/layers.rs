@@ -37,6 +37,16 @@ pub(super) struct EventLayers<'a> {
     of_file: Option<Layer<'a>>,
 }
 
+impl EventLayers<'_> {
+    /// The groups whose mappings are all that the event has besides those of every event; `None` where it has mappings of its
+    /// own.
+    pub(super) fn shared_groups(&self) -> Option<&'static [String]> {
+        let mut own = self.of_preset.iter().chain(&self.of_file);
+        let has_own = own.any(|layer| !layer.mappings.is_empty());
+        (!has_own).then(|| FIELDS.groups_of(self.to.as_deref().unwrap_or_default()))
+    }
+}
+
 /// Field mappings, and where they are written.
 #[derive(Debug, Clone)]
 struct Layer<'a> {

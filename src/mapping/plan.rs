@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 use json_paths::Path;
 use json_paths::{Keys, List, Slot};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What mapping does in the same way for all events of a sink.
@@ -145,6 +146,21 @@ pub(crate) struct EventPlan {
     pub(crate) meta_event: usize,
     /// For people: source event name → Meta event name.
     pub(crate) label: Arc<str>,
+    /// Where its parameters come from. Events with the same mappings share it.
+    pub(crate) parameters: Arc<ParametersPlan>,
+}
+
+impl Deref for EventPlan {
+    type Target = ParametersPlan;
+
+    fn deref(&self) -> &ParametersPlan {
+        &self.parameters
+    }
+}
+
+/// Where the parameters of an event come from.
+#[derive(Debug, Default)]
+pub(crate) struct ParametersPlan {
     pub(crate) full_name: Option<FieldPlan>,
     pub(crate) visitor_id: Option<FieldPlan>,
     pub(crate) click_id: Option<FieldPlan>,
@@ -175,7 +191,7 @@ pub(crate) struct EventPlan {
     pub(crate) name: Option<AmbiguousName>,
 }
 
-impl EventPlan {
+impl ParametersPlan {
     /// Sets a field that has a member of its own; returns one that belongs to a section's list.
     pub(super) fn set(&mut self, section: Section, field: FieldPlan) -> Option<FieldPlan> {
         let member = match (section, &*field.name) {

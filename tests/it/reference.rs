@@ -157,6 +157,7 @@ async fn the_mapping_page_is_what_the_code_says() {
     page += &times().await;
     page += &places().await;
     page += &wishes().await;
+    page += DECISIONS;
     page += CONSENT;
     page += &crate::consent::table(false).await;
     page += INTEGRATIONS;
@@ -390,6 +391,31 @@ fn of_visitor(example: &str) -> Value {
     source["userId"] = "u-1".into();
     source
 }
+
+const DECISIONS: &str = "
+## Decisions
+
+Where senders mean different things, or where Meta publishes no rule:
+
+* Defaults and computed values (`default_currency`, `otherwise`) fill only what is absent. A value that was given and cannot be
+  read is left out, and `--explain` says why; a `Purchase` whose value or currency cannot be read is rejected
+  (`unreadable_value`, `unreadable_currency`).
+* Keys are found without regard to case, `_`, `-` and spaces; of two spellings in one object, the one that a path names exactly
+  counts. After all paths, every parameter is looked for under Meta's own name: in `properties`, `context`, `traits`,
+  `context.traits` and at the top, and in objects called `custom_data`, `user_data` and `app_data`. Names that could be a
+  person's (`city`, `country`) are not read from traits into `custom_data`, nor from the properties into `user_data`.
+* Meta's standard events and GA4's names are known in every preset, with the parameters of that event. `.` and `:` separate words.
+* Some parameters belong to some events at Meta (`search_string`, `num_items`, `status`, `predicted_ltv`). On others they are left out
+  as `not_for_this_event`.
+* `properties.category` is the `content_category` of every event, as it is for a view.
+* `content_type` follows the keys of the items' ids (`hotel_id`: `hotel`); in `retail`, `b2b_saas` and `meta_capi` items with other
+  ids are `product`, elsewhere they have no type. Items of different kinds have none.
+* A list is not the view of a product: `Product List Viewed` is unmapped, unless `event_mappings` maps it.
+* A `Purchase` below zero is rejected (`negative_value`): Meta would count it as negative revenue. A return can be sent as a custom
+  event. An item with a quantity below zero is left out; a fraction is rounded up, because a part of a pack is bought as a pack; an
+  item whose quantity cannot be read is not in `contents`, which requires one, but its id is in `content_ids`.
+* `default_currency` is sent beside an amount only. Without a currency of the event, the items' currency counts if they agree.
+";
 
 const CONSENT: &str = "
 ## Consent
