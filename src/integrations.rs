@@ -136,10 +136,13 @@ impl Integrations {
         }
         for (key, value) in entries {
             let name = self.name_like(&key);
-            let Some(known) = name.or_else(|| alike(&key, ALL).then_some(ALL)) else {
+            if name.is_none() && !alike(&key, ALL) {
                 continue;
+            }
+            let at = || match name {
+                Some(name) => format!("{place}[\"{name}\"]"),
+                None => format!("{place}.{ALL}"),
             };
-            let at = || format!("{place}[\"{known}\"]");
             match (self.switch(value), name) {
                 (Switch::Off, Some(_)) => wishes.off = Some(at()),
                 (Switch::Off, None) => wishes.all_off = Some(at()),

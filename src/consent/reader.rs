@@ -199,7 +199,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Codes of which one grant is enough, as an object or as a list.
+    /// Codes, as an object or as a list; one that is granted is enough.
     fn categories(&mut self, raw: &str) {
         if !raw.starts_with('{') {
             return self.granted(raw, ".categories");

@@ -790,6 +790,33 @@ fn the_detail_of_absent_consent_names_where_it_is_looked_for() {
     }
 }
 
+#[test]
+fn an_event_that_is_granted_plainly_is_judged_without_allocating() {
+    for (consent, is_plain) in [
+        (
+            r#"{"categories": {"marketing": true}, "canonical": {"essential": true, "marketing": true}}"#,
+            true,
+        ),
+        (
+            r#"{"canonical":{"marketing":true,"analytics":false}}"#,
+            true,
+        ),
+        (r#"{"marketing":true,"source":"banner"}"#, true),
+        (
+            r#"{"categoryPreferences":{"Advertising":true,"Analytics":false}}"#,
+            true,
+        ),
+        (r#"{"marketing":"granted"}"#, false),
+    ] {
+        let event = format!(r#"{{"context":{{"consent":{consent}}}}}"#);
+        let mut paths = Paths::default();
+        let rule = compile(MARKETING, &lenient(), &mut paths);
+        let found = paths.read(&event).expect("JSON");
+        let counted = allocation_counter::measure(|| assert_eq!(rule.check(&found), Ok(())));
+        assert_eq!(counted.count_total == 0, is_plain, "{consent}");
+    }
+}
+
 /// Members of `context.consent`, which are put together at random.
 const MEMBERS: &[&str] = &[
     r#""canonical":{"marketing":true}"#,

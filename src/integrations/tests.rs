@@ -142,10 +142,7 @@ fn the_names_are_those_of_the_options() {
 #[test]
 fn the_detail_names_the_path_and_never_a_value() {
     for (event, part) in [
-        (
-            r#"{"integrations":{"all":false}}"#,
-            "`integrations[\"All\"]`",
-        ),
+        (r#"{"integrations":{"all":false}}"#, "`integrations.All`"),
         (
             r#"{"context":{"integrations":{"facebook_pixel":"no"}}}"#,
             "`context.integrations[\"Facebook Pixel\"]`",

@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn a_wish_that_is_about_nobody_else_decides(
+    fn an_event_that_its_sender_excludes_is_never_sent(
         place in prop::sample::select(INTEGRATIONS), given in anything(),
     ) {
         let source = event_with([("/context/consent", json!({ "marketing": true })), (place, given.clone())]);
