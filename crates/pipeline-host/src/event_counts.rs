@@ -17,9 +17,11 @@ pub const OTHER_NAMES: &str = "(other names)";
 pub const NO_NAME: &str = "(no name)";
 /// What separates the two names in the label of an event that has a counterpart at the destination.
 pub const ARROW: &str = " → ";
-/// How many entries of a batch are searched for one that can be added to. Events of one kind come close together, or there
-/// are few kinds.
-const MAX_SEARCHED: usize = 8;
+/// Entries of a batch that are searched for one that can be added to: there are few kinds of events, or those of one kind come
+/// close together.
+const MAX_SEARCHED: usize = 32;
+/// The same for labels that must be compared letter by letter.
+const MAX_COMPARED: usize = 12;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,7 +55,10 @@ pub type Fates = BTreeMap<Fate, u64>;
 /// Counts of a few events, such as those of a chunk, before they are added to the [`EventCounts`] of all: adding to them
 /// takes no lock and, for the usual case, no search.
 #[derive(Debug, Default)]
-pub struct EventBatch(Vec<(Option<Arc<str>>, Fate, u64)>);
+pub struct EventBatch(Vec<Entry>);
+
+/// A label with a fate, and how many events had both.
+type Entry = (Option<Arc<str>>, Fate, u64);
 
 impl Fate {
     /// As tables show it.
@@ -71,17 +76,33 @@ impl Fate {
 impl EventBatch {
     /// Adds one event.
     pub fn add(&mut self, label: Option<&Arc<str>>, fate: Fate) {
-        let same = |known: &Option<Arc<str>>| match (known.as_ref(), label) {
-            (Some(known), Some(label)) => Arc::ptr_eq(known, label) || known == label,
-            (None, None) => true,
-            _ => false,
-        };
-        let mut recent = self.0.iter_mut().rev().take(MAX_SEARCHED);
-        if let Some((_, _, events)) = recent.find(|(known, of, _)| *of == fate && same(known)) {
+        if let Some((_, _, events)) = self.find(label, fate) {
             *events += 1;
         } else {
             self.0.push((label.cloned(), fate, 1));
         }
+    }
+
+    /// A recent entry of this label and fate.
+    fn find(&mut self, label: Option<&Arc<str>>, fate: Fate) -> Option<&mut Entry> {
+        let first = self.0.len().saturating_sub(MAX_SEARCHED);
+        let recent = &mut self.0[first..];
+        let address = label.map(|label| Arc::as_ptr(label));
+        let is_same = |known: &Option<Arc<str>>| known.as_ref().map(Arc::as_ptr) == address;
+        let mut place = recent
+            .iter()
+            .rposition(|(known, of, _)| is_same(known) && *of == fate);
+        // Labels of mapped events are shared; that of an event without a mapping was made for it alone.
+        if let Some(label) = label.filter(|label| place.is_none() && Arc::strong_count(label) == 1)
+        {
+            let is_equal = |known: &Option<Arc<str>>| known.as_ref() == Some(label);
+            let first = recent.len().saturating_sub(MAX_COMPARED);
+            place = recent[first..]
+                .iter()
+                .rposition(|(known, of, _)| is_equal(known) && *of == fate)
+                .map(|place| first + place);
+        }
+        recent.get_mut(place?)
     }
 
     /// All events.
