@@ -1,7 +1,7 @@
 //! Events counted by name and by what became of them.
 //!
 //! In: labels as sinks give them ([`Record::label`](pipeline_core::Record::label)), each with a fate. Out: how many events of
-//! each label met which fate; labels with a counterpart at the destination apart from those without.
+//! each label had which fate; labels with a counterpart at the destination apart from those without.
 //!
 //! Invariant: whatever senders call their events, at most [`MAX_EVENT_NAMES`] labels of each kind are told apart, and the
 //! counts still add up.
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub const MAX_EVENT_NAMES: usize = 500;
 /// Counts the events of all names beyond [`MAX_EVENT_NAMES`].
 pub const OTHER_NAMES: &str = "(other names)";
-/// Counts events of which the sink did not say what kind they are: a line that is not JSON, for instance.
+/// Counts events without a label, such as a line that is not JSON.
 pub const NO_NAME: &str = "(no name)";
 /// What separates the two names in the label of an event that has a counterpart at the destination.
 pub const ARROW: &str = " → ";
@@ -49,7 +49,7 @@ pub struct EventCounts {
     unmapped: BTreeMap<Arc<str>, Fates>,
 }
 
-/// How many events met which fate; codes come from a closed set.
+/// How many events had which fate; codes come from a closed set.
 pub type Fates = BTreeMap<Fate, u64>;
 
 /// Counts of a few events, such as those of a chunk, before they are added to the [`EventCounts`] of all: adding to them
@@ -118,7 +118,7 @@ impl EventBatch {
 }
 
 impl EventCounts {
-    /// Counts events of this label, which met this fate.
+    /// Counts events of this label with this fate.
     pub fn add(&mut self, label: Option<&Arc<str>>, fate: Fate, events: u64) {
         if events > 0 {
             *self.fates(label).entry(fate).or_default() += events;

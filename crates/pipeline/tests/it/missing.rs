@@ -5,7 +5,7 @@ use crate::process::{Process, event, post, write};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Where nobody listens.
+/// A port without a server.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 fn purchase(id: usize) -> Value {
