@@ -162,13 +162,13 @@ mod tests {
             advice(
                 "retail",
                 &[
-                    ("Order Completd", UNMAPPED, 5),
+                    ("Order Complete", UNMAPPED, 5),
                     ("Lorem Ipsum", UNMAPPED, 7)
                 ]
             )
             .as_deref(),
             Some(
-                "`Order Completd` is close to `Order Completed`; map names as senders write them under `event_mappings`"
+                "`Order Complete` is close to `Order Completed`; map names as senders write them under `event_mappings`"
             )
         );
         assert_eq!(

@@ -42,7 +42,7 @@ pub(super) struct Options {
     pub(super) consent: ConsentOptions,
     /// The names that mean this sink in the `integrations` object of events, with which senders switch destinations on and off (default: the names under which Segment and RudderStack know Meta's Conversions API and pixel). Example: `[Facebook Conversions API (Actions)]`.
     pub(super) integration_names: Vec<String>,
-    /// What happens to events that the preset does not map: `drop`, `custom` to send them under their own names, or `dead_letter` to keep a dead letter of each with its name and place but without the event itself, so it cannot be replayed (default: `drop`). Example: `custom`.
+    /// What happens to events that the preset does not map: `drop`, `custom` to send them under their own names, or `dead_letter` to keep a dead letter of each, with its name and place but without the event itself, so that it cannot be replayed; when the dead letters are full, the sink waits (default: `drop`). Example: `custom`.
     pub(super) unmapped_events: UnmappedEvents,
     /// Event mappings that override the preset's, by event name: Meta's name, a table, or `null` to drop the event (default: none). Example: `{ Quote Requested: Lead }`.
     pub(super) event_mappings: BTreeMap<String, Option<EventMapping>>,

@@ -51,7 +51,7 @@ impl Rules {
     }
 }
 
-/// Stands for all the names under which events without a mapping are sent.
+/// Replaces all the names under which events without a mapping are sent.
 const OWN_NAMES: &str = "(own names)";
 
 /// The plans of all events of a preset with its overrides.

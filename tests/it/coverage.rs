@@ -74,9 +74,9 @@ async fn a_click_id_is_measured_against_the_events_that_came_from_a_click() {
     let sink = build(&json!({})).await;
     let page = |url: &str| json!({ "userId": "u-1", "context": { "consent": { "marketing": true }, "page": { "url": url } } });
     let cookie = |fbc: &str| json!({ "userId": "u-1", "context": { "consent": { "marketing": true }, "fbc": fbc } });
-    let click = "IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB_qa2ofrHyiLjcbCRxTDMgk";
+    let click = "IwAR2F4-dbP0l7Mn1IawQQGCINEz7PYXQvwjNwB";
     for (user, expected) in [
-        // Nobody clicked.
+        // No click.
         (json!({ "userId": "u-1" }), (0, Some(0))),
         (page("https://shop.example/?q=fbclid"), (0, Some(0))),
         (cookie(""), (0, Some(0))),

@@ -75,7 +75,7 @@ impl CoverageRow {
         }
     }
 
-    /// The same row, measured against so many events, of which `what` says which they are.
+    /// The same row, measured against so many events; `what` says which events.
     #[must_use]
     pub fn measured_against(mut self, events: u64, what: impl Into<Cow<'static, str>>) -> Self {
         self.base = Some(CoverageBase {

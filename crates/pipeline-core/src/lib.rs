@@ -27,6 +27,7 @@
 //! | [`Transform::apply`] | the host, once for each chunk | one call at a time for each partition if [`Transform::is_ordered`], else many at once |
 //! | [`Sink::encode`] | the host, once for each event | many threads at once; must not block or await |
 //! | [`Sink::deliver`] | the host | several batches at once, up to the configured concurrency |
+//! | [`Sink::advise`] | the host, when most events of a while were not sent | any thread; at most once a minute |
 //! | [`Sink::healthcheck`] | the host, while the sink is blocked | one at a time |
 //! | [`Observer`] | the host | the hot path, many threads at once |
 //!

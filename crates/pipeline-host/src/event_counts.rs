@@ -1,7 +1,7 @@
 //! Events counted by name and by what became of them.
 //!
 //! In: labels as sinks give them ([`Record::label`](pipeline_core::Record::label)), each with a fate. Out: how many events of
-//! each label met which fate; labels with a counterpart at the destination apart from those without.
+//! each label had which fate; labels with a counterpart at the destination apart from those without.
 //!
 //! Invariant: whatever senders call their events, at most [`MAX_EVENT_NAMES`] labels of each kind are told apart, and the
 //! counts still add up.
@@ -13,13 +13,15 @@ use std::sync::Arc;
 pub const MAX_EVENT_NAMES: usize = 500;
 /// Counts the events of all names beyond [`MAX_EVENT_NAMES`].
 pub const OTHER_NAMES: &str = "(other names)";
-/// Counts events of which the sink did not say what kind they are: a line that is not JSON, for instance.
+/// Counts events without a label, such as a line that is not JSON.
 pub const NO_NAME: &str = "(no name)";
 /// What separates the two names in the label of an event that has a counterpart at the destination.
 pub const ARROW: &str = " → ";
-/// How many entries of a batch are searched for one that can be added to. Events of one kind come close together, or there
-/// are few kinds.
-const MAX_SEARCHED: usize = 8;
+/// Entries of a batch that are searched for one that can be added to: there are few kinds of events, or those of one kind come
+/// close together.
+const MAX_SEARCHED: usize = 32;
+/// The same for labels that must be compared letter by letter.
+const MAX_COMPARED: usize = 12;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,13 +49,16 @@ pub struct EventCounts {
     unmapped: BTreeMap<Arc<str>, Fates>,
 }
 
-/// How many events met which fate; codes come from a closed set.
+/// How many events had which fate; codes come from a closed set.
 pub type Fates = BTreeMap<Fate, u64>;
 
 /// Counts of a few events, such as those of a chunk, before they are added to the [`EventCounts`] of all: adding to them
 /// takes no lock and, for the usual case, no search.
 #[derive(Debug, Default)]
-pub struct EventBatch(Vec<(Option<Arc<str>>, Fate, u64)>);
+pub struct EventBatch(Vec<Entry>);
+
+/// A label with a fate, and how many events had both.
+type Entry = (Option<Arc<str>>, Fate, u64);
 
 impl Fate {
     /// As tables show it.
@@ -71,17 +76,33 @@ impl Fate {
 impl EventBatch {
     /// Adds one event.
     pub fn add(&mut self, label: Option<&Arc<str>>, fate: Fate) {
-        let same = |known: &Option<Arc<str>>| match (known.as_ref(), label) {
-            (Some(known), Some(label)) => Arc::ptr_eq(known, label) || known == label,
-            (None, None) => true,
-            _ => false,
-        };
-        let mut recent = self.0.iter_mut().rev().take(MAX_SEARCHED);
-        if let Some((_, _, events)) = recent.find(|(known, of, _)| *of == fate && same(known)) {
+        if let Some((_, _, events)) = self.find(label, fate) {
             *events += 1;
         } else {
             self.0.push((label.cloned(), fate, 1));
         }
+    }
+
+    /// A recent entry of this label and fate.
+    fn find(&mut self, label: Option<&Arc<str>>, fate: Fate) -> Option<&mut Entry> {
+        let first = self.0.len().saturating_sub(MAX_SEARCHED);
+        let recent = &mut self.0[first..];
+        let address = label.map(|label| Arc::as_ptr(label));
+        let is_same = |known: &Option<Arc<str>>| known.as_ref().map(Arc::as_ptr) == address;
+        let mut place = recent
+            .iter()
+            .rposition(|(known, of, _)| is_same(known) && *of == fate);
+        // Labels of mapped events are shared; that of an event without a mapping was made for it alone.
+        if let Some(label) = label.filter(|label| place.is_none() && Arc::strong_count(label) == 1)
+        {
+            let is_equal = |known: &Option<Arc<str>>| known.as_ref() == Some(label);
+            let first = recent.len().saturating_sub(MAX_COMPARED);
+            place = recent[first..]
+                .iter()
+                .rposition(|(known, of, _)| is_equal(known) && *of == fate)
+                .map(|place| first + place);
+        }
+        recent.get_mut(place?)
     }
 
     /// All events.
@@ -97,7 +118,7 @@ impl EventBatch {
 }
 
 impl EventCounts {
-    /// Counts events of this label, which met this fate.
+    /// Counts events of this label with this fate.
     pub fn add(&mut self, label: Option<&Arc<str>>, fate: Fate, events: u64) {
         if events > 0 {
             *self.fates(label).entry(fate).or_default() += events;

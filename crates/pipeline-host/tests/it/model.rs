@@ -30,7 +30,7 @@ enum Item {
     Rejected(&'static str),
 }
 
-/// How many events of a label met a fate.
+/// How many events of a label had a fate.
 pub(crate) type Events = BTreeMap<(String, &'static str), u64>;
 
 /// What one sink must do with one chunk.

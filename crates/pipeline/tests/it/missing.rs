@@ -5,7 +5,7 @@ use crate::process::{Process, event, post, write};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Where nobody listens.
+/// A port without a server.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 fn purchase(id: usize) -> Value {
@@ -127,12 +127,12 @@ meta: names without a mapping
 #[tokio::test]
 async fn a_short_run_that_sends_nothing_warns_at_its_end() {
     let folder = tempfile::tempdir().unwrap();
-    let events: Vec<_> = (0..30).map(|id| named("Order Completd", id)).collect();
+    let events: Vec<_> = (0..30).map(|id| named("Order Complete", id)).collect();
     let run = Process::start(&["run", &of_file(folder.path(), &events, &json!({}))]);
     let (status, _, log) = run.end().await;
     assert!(status.success(), "{log}");
     let warning = "all 30 events of the last minute were filtered: unmapped 30 (";
-    let advice = "; by name: Order Completd 30; `Order Completd` is close to `Order Completed`; map names as senders write them";
+    let advice = "; by name: Order Complete 30; `Order Complete` is close to `Order Completed`; map names as senders write them";
     assert!(log.contains(warning) && log.contains(advice), "{log}");
 }
 
