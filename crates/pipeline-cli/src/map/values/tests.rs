@@ -361,7 +361,7 @@ fn framed(values: &[Written], framing: Framing, indent: usize) -> String {
         }
         let was_cut = place > 0 && values[place - 1].is_cut;
         match framing {
-            Framing::List => text += &format!("\n{spaces}"),
+            Framing::List => text.extend(["\n", &spaces]),
             Framing::CompactList if was_cut => text.push('\n'),
             Framing::Separators => text.push('\u{1e}'),
             _ => {}
