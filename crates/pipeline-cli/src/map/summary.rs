@@ -242,9 +242,9 @@ mod tests {
         .to_vec();
         for (name, expected) in [
             ("Order Complete", Some(0)),
-            ("oderCompletd", Some(0)),
+            ("ordersCompletes", Some(0)),
             ("ORDER  COMPLETED!", Some(0)),
-            ("product_veiwed", Some(1)),
+            ("products_viewer", Some(1)),
             ("Cart Viewed", None),
             ("Product List Viewed", None),
             ("Product Removed", None),

@@ -6,8 +6,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
+/// The longest an answer may take before a test gives up.
+const DEADLINE: Duration = Duration::from_secs(60);
 const NOW: [&str; 2] = ["--now", "2026-01-15T12:00:00Z"];
 
 /// The root of the repository.
@@ -341,7 +345,7 @@ fn the_summary_names_what_may_be_misspelled() {
     let mut input = String::new();
     for (name, times) in [
         ("Order Complete", 3),
-        ("produkt_added", 1),
+        ("Products Added", 1),
         ("Cart Viewed", 9),
     ] {
         for _ in 0..times {
@@ -357,7 +361,7 @@ fn the_summary_names_what_may_be_misspelled() {
         lines[..2],
         [
             "Order Complete  Order Completed → Purchase",
-            "produkt_added   Product Added → AddToCart"
+            "Products Added  Product Added → AddToCart"
         ],
         "{summary}"
     );
@@ -380,6 +384,39 @@ fn a_summary_shows_no_single_events() {
         assert_eq!(output.status.code(), Some(64), "{other:?}");
     }
     assert!(map("retail", &["--summary"], b"").0.starts_with("events "));
+}
+
+/// A person, or a program at the other end of a pipe, waits for an answer before it writes the next event.
+#[tokio::test]
+async fn an_event_is_answered_before_the_next_one_is_written() {
+    let (_folder, file) = pipeline("retail");
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_pipeline"))
+        .args(["map", "--config", &file])
+        .args(NOW)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let pretty = serde_json::to_string_pretty(&added("b")).unwrap();
+    let list = format!("[\n  {},\n", added("c"));
+    for (event, line) in [
+        (format!("{}\n", added("a")), 1),
+        (pretty + "\n", 2),
+        (list, 20),
+    ] {
+        input.write_all(event.as_bytes()).await.unwrap();
+        input.flush().await.unwrap();
+        let answer = tokio::time::timeout(DEADLINE, answers.next_line()).await;
+        let answer = answer.expect("an answer in time").unwrap().unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(
+            (&answer["line"], &answer["outcome"]),
+            (&json!(line), &json!("mapped"))
+        );
+    }
 }
 
 /// Every `map` command of the README, as it is written there, and what it shows; `…` stands for any lines.
