@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) endpoint: String,
     pub(crate) test_event_code: Option<String>,
     pub(crate) timeout: Duration,
+    /// The preset as the pipeline file names it: its name or its file.
+    pub(crate) preset: String,
     /// The file of the preset, if it is the user's own.
     pub(crate) preset_file: Option<PathBuf>,
 }
@@ -105,6 +107,10 @@ impl Options {
         let access_token = self.token(&cx.base_dir, problems);
         let mapping = self.mapping(cx, default_currency, default_country, problems);
         Some(Settings {
+            preset: match &self.preset {
+                PresetChoice::File { file } => file.display().to_string(),
+                PresetChoice::Name(name) => name.clone(),
+            },
             preset_file: match &self.preset {
                 PresetChoice::File { file } => Some(cx.base_dir.join(file)),
                 PresetChoice::Name(_) => None,
@@ -204,7 +210,7 @@ impl Options {
         let overrides = Overrides {
             event_mappings: Some(&self.event_mappings),
             field_mappings: Some(&self.field_mappings),
-            unmapped_events: self.unmapped_events == UnmappedEvents::Custom,
+            sends_unmapped: self.unmapped_events == UnmappedEvents::Custom,
         };
         let rules = Rules {
             pixel_id: self.pixel_id.as_str().into(),
@@ -216,6 +222,7 @@ impl Options {
             limited_data_use: self
                 .limited_data_use
                 .map(|place| (place.country, place.state)),
+            rejects_unmapped: self.unmapped_events == UnmappedEvents::DeadLetter,
         };
         Mapping::compile(&preset, &overrides, &categories, &self.consent, rules)
             .map_err(|found| problems.extend(found))

@@ -13,6 +13,7 @@
 //! The crate registers itself: a host that links it (`use meta_conversions as _;`) finds the sink under the name
 //! `meta_conversions` in [`pipeline_core::Registry`], and needs nothing else from it.
 
+mod advice;
 mod byte_search;
 mod config;
 mod consent;

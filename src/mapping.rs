@@ -41,7 +41,7 @@ use plan::{EventPlan, Plans, Rules};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
-use trace::Trace;
+use trace::{Passed, Trace};
 
 /// A preset with its overrides, compiled.
 #[derive(Debug)]
@@ -149,7 +149,11 @@ impl Mapping {
         );
         match validate::check(name, &facts, now_ms) {
             None => {
-                trace.passed(facts.identifiers);
+                trace.passed(Passed {
+                    meta_event: plan.meta_event,
+                    identifiers: facts.identifiers,
+                    has_click: facts.has_click,
+                });
                 Ok(record)
             }
             Some(reason) => {
@@ -179,6 +183,16 @@ impl Mapping {
         let plans = self.plans.iter();
         let named = plans.filter(|plan| plan.meta_name.is_some());
         named.map(|plan| Arc::clone(&plan.label)).collect()
+    }
+
+    /// The Meta events that the plans lead to; see [`Plans::meta_events`].
+    pub(crate) fn meta_events(&self) -> &[Box<str>] {
+        self.plans.meta_events()
+    }
+
+    /// The names of the events that the mapping knows, as the tables spell them.
+    pub(crate) fn event_names(&self) -> impl Iterator<Item = &str> {
+        self.plans.spellings()
     }
 
     /// How many events the fallback parser read: see [`Paths::fallback_reads`].
@@ -224,10 +238,18 @@ impl Mapping {
         if let Some(plan) = self.plans.find(&name, key) {
             return Ok((plan, name));
         }
+        if let Some(dropped) = self.plans.dropped(key) {
+            *label = Some(Arc::clone(dropped));
+            return Err(Unsent::Filtered(reason::dropped_by_config()));
+        }
         match &self.plans.unmapped {
             None => {
                 *label = Some(label::of_unmapped(&name));
-                Err(Unsent::Filtered(reason::unmapped()))
+                Err(if self.rules.rejects_unmapped {
+                    Unsent::Rejected(reason::unmapped(), None)
+                } else {
+                    Unsent::Filtered(reason::unmapped())
+                })
             }
             Some(plan) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
                 *label = Some(Arc::clone(&plan.label));

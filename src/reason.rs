@@ -17,6 +17,7 @@ reasons! {
     consent = "the visitor did not grant every consent category that the sink requires";
     not_a_conversion = "identify, group and alias calls are not conversions";
     unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
+    dropped_by_config = "`event_mappings` maps the event to `null`, which drops it";
     no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
     event_name_too_long = "the event name has more than 50 characters, which is Meta's limit for custom events";
     in_future = "the event's time is more than ten minutes in the future; check the sender's clock";

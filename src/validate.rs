@@ -21,6 +21,10 @@ const MAX_STORE_AGE_DAYS: i64 = 62;
 
 /// What validation needs to know about a written event.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub(crate) struct Facts {
     /// The event's time, in milliseconds since the Unix epoch.
     pub(crate) event_ms: i64,
@@ -29,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) event_id: Box<str>,
     pub(crate) action_source: ActionSource,
     pub(crate) identifiers: Identifiers,
+    /// Whether the event came with a click id or a click cookie, usable or not.
+    pub(crate) has_click: bool,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
     /// Whether `app_data` has everything that Meta requires.

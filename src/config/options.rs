@@ -39,7 +39,7 @@ pub(super) struct Options {
     pub(super) consent_categories: Option<Vec<ConsentCategory>>,
     /// How consent is read (default: an event without consent information is dropped). Example: `{ when_absent: allow }`.
     pub(super) consent: ConsentOptions,
-    /// What happens to events that the preset does not map: `drop`, or `custom` to send them under their own names (default: `drop`). Example: `custom`.
+    /// What happens to events that the preset does not map: `drop`, `custom` to send them under their own names, or `dead_letter` to keep a dead letter of each with its name and place but without the event itself, so it cannot be replayed (default: `drop`). Example: `custom`.
     pub(super) unmapped_events: UnmappedEvents,
     /// Event mappings that override the preset's, by event name: Meta's name, a table, or `null` to drop the event (default: none). Example: `{ Quote Requested: Lead }`.
     pub(super) event_mappings: BTreeMap<String, Option<EventMapping>>,
@@ -151,6 +151,8 @@ pub(super) enum UnmappedEvents {
     Drop,
     /// They are sent under their own names.
     Custom,
+    /// They become dead letters without a payload: nothing says which of their values would be sent, so none is stored.
+    DeadLetter,
 }
 
 /// The form of external ids.

@@ -13,8 +13,11 @@ use std::borrow::Cow;
 impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Writes the click id: the cookie's, unless the page's URL names another click, which is then sent with the event's time.
     pub(super) fn click_id(&mut self, field: &'e FieldPlan) -> bool {
-        let cookie = self.first(field, ClickCookie::read).read();
+        let cookie = self.first(field, ClickCookie::read);
+        let is_cookie_given = !cookie.is_absent();
+        let cookie = cookie.read();
         let click = self.clicked(field);
+        self.facts.has_click |= is_cookie_given || click.is_some();
         let of_cookie = cookie.as_ref().map(|(_, origin)| *origin);
         let of_click = click.as_ref().map(|(_, origin)| *origin);
         let Some(mut origin) = of_cookie.or(of_click) else {
@@ -64,7 +67,10 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             match click_in(raw, is_alone) {
                 Ok(Some(click)) => return Some((click, Origin::Slot(*slot))),
                 Ok(None) => {}
-                Err(why) => self.omitted(field, Origin::Slot(*slot), why),
+                Err(why) => {
+                    self.facts.has_click = true;
+                    self.omitted(field, Origin::Slot(*slot), why);
+                }
             }
         }
         None

@@ -35,12 +35,14 @@ pub(super) fn compile(
     };
     let mut plans = Plans::default();
     for event in &events {
-        if let Some(plan) = compiler.event(event) {
+        if event.is_dropped {
+            plans.add_dropped(&event.from, &event.comparable);
+        } else if let Some(plan) = compiler.event(event) {
             plans.add(&event.spelling, &event.comparable, plan);
         }
     }
     if compiler.layers.sends_unmapped() {
-        plans.unmapped = compiler.event(&EventLayers::default());
+        plans.set_unmapped(compiler.event(&EventLayers::default()));
     }
     let problems = compiler.problems.into_sorted();
     if problems.is_empty() {

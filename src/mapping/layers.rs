@@ -17,7 +17,7 @@ pub(crate) struct Overrides<'a> {
     pub(crate) event_mappings: Option<&'a BTreeMap<String, Option<EventMapping>>>,
     pub(crate) field_mappings: Option<&'a FieldMappings>,
     /// Whether events without a mapping are sent under their own names.
-    pub(crate) unmapped_events: bool,
+    pub(crate) sends_unmapped: bool,
 }
 
 /// One event name with everything that applies to it.
@@ -29,8 +29,10 @@ pub(super) struct EventLayers<'a> {
     pub(super) spelling: String,
     /// Its name for people.
     pub(super) from: String,
-    /// Meta's event name; `None` for events that no table names.
+    /// Meta's event name; `None` for events that no table names, and for those that are dropped.
     pub(super) to: Option<String>,
+    /// Whether the pipeline file drops it.
+    pub(super) is_dropped: bool,
     of_preset: Option<Layer<'a>>,
     of_file: Option<Layer<'a>>,
 }
@@ -122,7 +124,7 @@ impl<'a> Layers<'a> {
     /// Whether events that no table names are sent. With an unknown preset every event is such an event, so that the
     /// mappings of the pipeline file can still be checked.
     pub(super) fn sends_unmapped(&self) -> bool {
-        self.overrides.unmapped_events || self.preset.is_unknown()
+        self.overrides.sends_unmapped || self.preset.is_unknown()
     }
 
     /// The preset's events, by name in the comparable form.
@@ -143,6 +145,7 @@ impl<'a> Layers<'a> {
                         spelling: name.clone(),
                         from: event.from[0].clone(),
                         to: Some(event.to.clone()),
+                        is_dropped: false,
                         of_preset: Some(of_preset),
                         of_file: None,
                     },
@@ -167,17 +170,23 @@ impl<'a> Layers<'a> {
             problems.add(&place, "has no letter or digit", "an event name");
             return;
         }
-        let Some(mapping) = mapping else {
-            events.remove(&key);
-            return;
-        };
-        let table = mapping.to_table();
-        let event = events.entry(key.clone()).or_insert_with(|| EventLayers {
+        let own = || EventLayers {
             comparable: key.clone(),
             spelling: name.to_owned(),
             from: name.to_owned(),
             ..EventLayers::default()
-        });
+        };
+        let Some(mapping) = mapping else {
+            let dropped = EventLayers {
+                is_dropped: true,
+                ..own()
+            };
+            events.insert(key, dropped);
+            return;
+        };
+        let table = mapping.to_table();
+        let event = events.entry(key.clone()).or_insert_with(own);
+        event.is_dropped = false;
         event.to = table.event_name.or_else(|| event.to.take());
         if event.to.is_some() {
             event.of_file = Some(Layer {

@@ -34,7 +34,12 @@ pub(crate) struct Rules {
     pub(crate) generate_fbp: bool,
     /// Country and state of limited data use, for events that do not say so themselves.
     pub(crate) limited_data_use: Option<(u64, u64)>,
+    /// Whether events without a mapping are rejected rather than filtered.
+    pub(crate) rejects_unmapped: bool,
 }
+
+/// Stands for all the names under which events without a mapping are sent.
+const OWN_NAMES: &str = "(own names)";
 
 /// The plans of all events of a preset with its overrides.
 #[derive(Debug, Default)]
@@ -48,18 +53,62 @@ pub(crate) struct Plans {
     by_spelling: Keys,
     /// For events that no table names, where those are sent.
     pub(crate) unmapped: Option<EventPlan>,
+    /// Events that the pipeline file drops, by their names in comparable form, with their labels.
+    dropped: HashMap<Box<str>, Arc<str>>,
+    /// How the tables spell the names in `by_name`.
+    spellings: Vec<Box<str>>,
+    meta_events: Vec<Box<str>>,
 }
 
 impl Plans {
     /// Adds the plan of the events that a table names `spelling`; `name` is its comparable form.
-    pub(super) fn add(&mut self, spelling: &str, name: &str, plan: EventPlan) {
+    pub(super) fn add(&mut self, spelling: &str, name: &str, mut plan: EventPlan) {
         let index = self.events.len();
+        plan.meta_event = self.meta_event(plan.meta_name.as_deref().unwrap_or_default());
         self.events.push(plan);
+        self.spellings.push(spelling.into());
         self.by_spelling.insert(spelling, index);
         self.by_name.insert(name.into(), index);
     }
 
-    /// The plan for events of this name. `key` is overwritten.
+    /// Sets the plan of events that no table names.
+    pub(super) fn set_unmapped(&mut self, plan: Option<EventPlan>) {
+        self.unmapped = plan.map(|mut plan| {
+            plan.meta_event = self.meta_event(OWN_NAMES);
+            plan
+        });
+    }
+
+    /// Adds an event that is dropped; `name` is its comparable form.
+    pub(super) fn add_dropped(&mut self, spelling: &str, name: &str) {
+        self.dropped.insert(name.into(), spelling.into());
+    }
+
+    /// The number of a Meta event, which is added if it is new.
+    fn meta_event(&mut self, name: &str) -> usize {
+        let known = self.meta_events.iter().position(|known| **known == *name);
+        known.unwrap_or_else(|| {
+            self.meta_events.push(name.into());
+            self.meta_events.len() - 1
+        })
+    }
+
+    /// The Meta events that the plans lead to, each once. [`EventPlan::meta_event`] is an index of it.
+    pub(crate) fn meta_events(&self) -> &[Box<str>] {
+        &self.meta_events
+    }
+
+    /// The names of the events that have a plan, as the tables spell them.
+    pub(crate) fn spellings(&self) -> impl Iterator<Item = &str> {
+        self.spellings.iter().map(|name| &**name)
+    }
+
+    /// The label of an event that the pipeline file drops, by its name in comparable form.
+    pub(crate) fn dropped(&self, key: &str) -> Option<&Arc<str>> {
+        self.dropped.get(key)
+    }
+
+    /// The plan for events of this name. `key` is overwritten: without a plan by the name in its comparable form.
     pub(crate) fn find(&self, name: &str, key: &mut String) -> Option<&EventPlan> {
         let index = self.by_spelling.find_text(name).or_else(|| {
             comparable(name, key);
@@ -78,6 +127,8 @@ impl Plans {
 pub(crate) struct EventPlan {
     /// Meta's event name; `None` keeps the event's own.
     pub(crate) meta_name: Option<Box<str>>,
+    /// The number of its Meta event: an index of [`Plans::meta_events`].
+    pub(crate) meta_event: usize,
     /// For people: source event name → Meta event name.
     pub(crate) label: Arc<str>,
     pub(crate) full_name: Option<FieldPlan>,

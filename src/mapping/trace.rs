@@ -7,6 +7,16 @@ use crate::omitted::Omitted;
 use crate::payload::identifiers::Identifiers;
 use std::sync::Arc;
 
+/// An event that is sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Passed {
+    /// The number of its Meta event: see [`super::plan::Plans::meta_events`].
+    pub(crate) meta_event: usize,
+    pub(crate) identifiers: Identifiers,
+    /// Whether it came with a click id or a click cookie, usable or not.
+    pub(crate) has_click: bool,
+}
+
 /// Observes mapping decisions. Every method defaults to a no-op, and texts are made only by those who want them.
 pub(crate) trait Trace {
     /// Whether it is told about parameters without a value.
@@ -36,7 +46,7 @@ pub(crate) trait Trace {
     /// No usable value was found at any of the paths where it was looked for.
     #[inline]
     fn absent(&mut self, _: impl FnOnce() -> String, _looked_in: impl FnOnce() -> Vec<String>) {}
-    /// The event is sent with these identifiers.
+    /// The event is sent.
     #[inline]
-    fn passed(&mut self, _: Identifiers) {}
+    fn passed(&mut self, _: Passed) {}
 }

@@ -13,7 +13,7 @@ mod describe;
 mod problem;
 
 pub use check::{Checked, check};
-pub use problem::{Problem, join, nearest};
+pub use problem::{Problem, join, nearest, nearest_within};
 
 /// The assertions of JSON Schema that [`check()`] enforces.
 pub const KEYWORDS: &[&str] = &[

@@ -41,6 +41,11 @@ pub trait Source: Send {
         None
     }
 
+    /// The path at which it takes events there, if there is one.
+    fn path(&self) -> Option<&str> {
+        None
+    }
+
     /// Reads and sends until the input ends or `stop` says so, and until it is known what became of everything that was
     /// sent, or the deadline of `stop` has passed.
     ///

@@ -55,10 +55,19 @@ impl fmt::Display for Problem {
 /// The name of `known` that `name` was most likely meant to be.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LEAST_SIMILAR: f64 = 0.75;
+    nearest_within(name, known, LEAST_SIMILAR)
+}
+
+/// As [`nearest`], where the names are at least so similar: 1 for the same name, 0 for one without a common letter.
+pub fn nearest_within<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    least_similar: f64,
+) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= LEAST_SIMILAR)
+        .filter(|(similarity, _)| *similarity >= least_similar)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }

@@ -16,6 +16,7 @@ mod disk_full;
 mod end_to_end;
 mod http;
 mod map;
+mod missing;
 mod operation;
 mod outage;
 mod process;

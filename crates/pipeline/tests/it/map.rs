@@ -369,6 +369,23 @@ fn the_summary_names_what_may_be_misspelled() {
 }
 
 #[test]
+fn the_summary_of_a_wrong_preset_names_the_right_one() {
+    let input: String = (0..5)
+        .map(|id| added(&id.to_string()).to_string())
+        .collect();
+    let (summary, _) = map("automotive", &["--summary"], input.as_bytes());
+    assert!(
+        summary.contains("product_added  5  unmapped 5"),
+        "{summary}"
+    );
+    let advice = "meta: `automotive` maps none of the unmapped events, `retail` maps 100 % of them";
+    assert!(
+        summary.lines().any(|line| line.starts_with(advice)),
+        "{summary}"
+    );
+}
+
+#[test]
 fn a_summary_shows_no_single_events() {
     let (_folder, file) = pipeline("retail");
     for other in [
