@@ -86,7 +86,10 @@ enum Command {
     Schema(schema::Arguments),
     /// Show the presets of the linked sinks, or one preset's mapping table
     Presets(presets::Arguments),
-    /// Show what would be sent for the events on standard input, one JSON object a line; nothing is sent
+    /// Show what would become of the events on standard input; nothing is sent
+    ///
+    /// Events are JSON values: one a line, over several lines, one behind the other, the elements of a list, or a JSON text
+    /// sequence. A value that is broken costs itself; reading resumes at the next line that begins with `{`.
     Map(map::Arguments),
     DeadLetters(dead_letters::Arguments),
 }

@@ -65,7 +65,7 @@ impl Fate {
     pub fn word(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
-            Self::Accepted => "accepted",
+            Self::Accepted => "mapped",
             Self::Held => "held",
             Self::Filtered(code) | Self::Rejected(code) => code,
             Self::Dropped => "dropped",

@@ -5,7 +5,6 @@
 use super::Report;
 use super::answer::{Answer, Fate as Became};
 use crate::output::{CLEAR, SHOWN, clear};
-use pipeline_core::options::nearest;
 use pipeline_core::{MissingEvents, Sink};
 use pipeline_host::report::{self, ARROW, EventCounts, Fate, NO_NAME, OTHER_NAMES};
 use std::cmp::Reverse;
@@ -17,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Names that each table shows.
 const MAX_NAMES: usize = 50;
-/// Unmapped names for which a similar one is looked for.
-const MAX_SIMILAR: usize = 10;
+/// Names that may be misspelled.
+const MAX_MISSPELLED: usize = 10;
 /// How long the summary may take before progress is shown, and how often it is shown then.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Events between two looks at the clock.
@@ -50,31 +49,16 @@ impl Summary {
         }
     }
 
-    /// Pairs of a name without a counterpart and the label of the most similar one that has one, the most frequent first.
-    fn similar(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        let known: Vec<_> = self
-            .sink
-            .event_labels()
-            .into_iter()
-            .map(|label| {
-                (
-                    comparable(label.split(ARROW).next().unwrap_or(&label)),
-                    label,
-                )
-            })
-            .collect();
+    /// Pairs of a name without a counterpart and the label of one that it may be meant to be, the most frequent first.
+    fn misspelled(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let known = self.sink.event_labels();
         let mut unmapped: Vec<_> = self.counts.unmapped().iter().collect();
         unmapped.sort_by_key(|(_, fates)| Reverse(fates.values().sum::<u64>()));
         let unmapped = unmapped.into_iter().map(|(name, _)| name);
         unmapped
             .filter(|name| !matches!(&***name, NO_NAME | OTHER_NAMES))
-            .filter_map(|name| {
-                let names = known.iter().map(|(name, _)| name.as_str());
-                let nearest = nearest(&comparable(name), names)?;
-                let (_, label) = known.iter().find(|(name, _)| name == nearest)?;
-                Some((Arc::clone(name), Arc::clone(label)))
-            })
-            .take(MAX_SIMILAR)
+            .filter_map(|name| Some((Arc::clone(name), Arc::clone(meant(name, &known)?))))
+            .take(MAX_MISSPELLED)
             .collect()
     }
 
@@ -122,16 +106,12 @@ impl Report for Summary {
         let mut text = totals(&self.counts);
         report::events(&mut text, &self.name, &self.counts, MAX_NAMES);
         output.write_all(text.as_bytes())?;
-        let similar = self.similar();
-        if !similar.is_empty() {
-            writeln!(
-                output,
-                "\n{}: the most similar names with a mapping",
-                self.name
-            )?;
+        let names = self.misspelled();
+        if !names.is_empty() {
+            writeln!(output, "\n{}: names that may be misspelled", self.name)?;
         }
-        let width = similar.iter().map(|(name, _)| name.chars().count()).max();
-        for (name, label) in similar {
+        let width = names.iter().map(|(name, _)| name.chars().count()).max();
+        for (name, label) in names {
             writeln!(
                 output,
                 "  {name:<width$}  {label}",
@@ -194,6 +174,27 @@ fn totals(counts: &EventCounts) -> String {
     lines.collect()
 }
 
+/// The label whose first name differs from a name by a letter, or by two where the name is long.
+fn meant<'k>(name: &str, known: &'k [Arc<str>]) -> Option<&'k Arc<str>> {
+    const FEW_LETTERS: usize = 5;
+    const MANY_LETTERS: usize = 8;
+    let written = comparable(name);
+    let most = match written.chars().count() {
+        0..FEW_LETTERS => return None,
+        FEW_LETTERS..MANY_LETTERS => 1,
+        _ => 2,
+    };
+    known
+        .iter()
+        .map(|label| {
+            let name = label.split_once(ARROW).map_or(&**label, |(name, _)| name);
+            (strsim::osa_distance(&written, &comparable(name)), label)
+        })
+        .filter(|(letters, _)| *letters <= most)
+        .min_by_key(|(letters, _)| *letters)
+        .map(|(_, label)| label)
+}
+
 /// Letters and digits of a name, in lower case.
 fn comparable(name: &str) -> String {
     let letters = name.chars().filter(|c| c.is_alphanumeric());
@@ -223,5 +224,56 @@ impl Progress {
         SHOWN.store(true, Ordering::Release);
         // What cannot be shown is not missed.
         let _ = write!(io::stderr().lock(), "{CLEAR}{events} events");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelled_name_finds_the_right_one_and_another_name_does_not() {
+        let known: Vec<Arc<str>> = [
+            "Order Completed → Purchase",
+            "Product Viewed → ViewContent",
+            "page → PageView",
+        ]
+        .map(Arc::from)
+        .to_vec();
+        for (name, expected) in [
+            ("Order Complete", Some(0)),
+            ("ordersCompletes", Some(0)),
+            ("ORDER  COMPLETED!", Some(0)),
+            ("products_viewer", Some(1)),
+            ("Cart Viewed", None),
+            ("Product List Viewed", None),
+            ("Product Removed", None),
+            ("pages", Some(2)),
+            ("pag", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|at: usize| &known[at]);
+            assert_eq!(meant(name, &known), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn totals_add_up_and_give_the_reasons() {
+        let mut counts = EventCounts::default();
+        let name: Arc<str> = "a → A".into();
+        counts.add(Some(&name), Fate::Accepted, 1_234);
+        counts.add(None, Fate::Rejected("malformed_json"), 2);
+        counts.add(Some(&name), Fate::Filtered("consent"), 3);
+        counts.add(Some(&name), Fate::Filtered("unmapped"), 4);
+        let expected = "\
+events              1,243
+  mapped            1,234
+  filtered              7
+    unmapped            4
+    consent             3
+  rejected              2
+    malformed_json      2
+";
+        assert_eq!(totals(&counts), expected);
     }
 }

@@ -10,6 +10,7 @@ use super::Report;
 use super::answer::{Answer, Fate};
 use columns::{Row, WIDTH, wrap, write_rows};
 use pipeline_core::{Explanation, FieldFate};
+use pipeline_host::report::{ARROW, NO_NAME};
 use places::Merged;
 use std::io::{self, Write};
 
@@ -37,15 +38,8 @@ impl Report for Table {
 
 /// `line 3  Order Completed → Purchase  mapped`, and why, where it is not sent.
 fn header(answer: &Answer, output: &mut dyn Write) -> io::Result<()> {
-    let name = answer.label.as_ref().or(answer.source_event.as_ref());
-    let name = name.map_or("(no name)", |name| name);
-    let name: String = name.chars().filter(|c| !c.is_control()).collect();
-    write!(
-        output,
-        "line {}  {name}  {}",
-        answer.line,
-        answer.fate.word()
-    )?;
+    let (line, name, fate) = (answer.line, name(answer), answer.fate.word());
+    write!(output, "line {line}  {name}  {fate}")?;
     let Some(reason) = answer.fate.reason() else {
         return writeln!(output);
     };
@@ -54,6 +48,18 @@ fn header(answer: &Answer, output: &mut dyn Write) -> io::Result<()> {
         writeln!(output, "  {line}")?;
     }
     Ok(())
+}
+
+/// What the sender calls the event, and what it becomes.
+fn name(answer: &Answer) -> String {
+    let label = answer.label.as_deref();
+    let becomes = label.and_then(|label| Some(label.split_once(ARROW)?.1));
+    let name = match (answer.source_event.as_deref(), becomes) {
+        (Some(name), Some(becomes)) => format!("{name}{ARROW}{becomes}"),
+        (Some(name), None) => name.to_owned(),
+        (None, _) => label.unwrap_or(NO_NAME).to_owned(),
+    };
+    name.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn section(title: &str, rows: &[Row], output: &mut dyn Write) -> io::Result<()> {

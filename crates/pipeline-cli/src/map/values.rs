@@ -193,7 +193,7 @@ impl<R: Read> Values<R> {
                     self.input.consume(blank + 1);
                     blank = 0;
                 }
-                Some(0xef) if self.input.has_mark(blank)? => blank += 3,
+                Some(0xef) if blank < MAX_VALUE_BYTES && self.input.has_mark(blank)? => blank += 3,
                 byte => return Ok((blank, byte)),
             }
         }

@@ -125,7 +125,7 @@ async fn map(pipeline: &Path, arguments: &[&str], stdin: &[u8]) -> Vec<Value> {
         .collect()
 }
 
-fn fixture(preset: &str) -> PathBuf {
+pub(crate) fn fixture(preset: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../fixtures/events/{preset}.ndjson"))
 }
 
@@ -289,7 +289,7 @@ async fn nothing_that_a_run_writes_holds_a_personal_value_or_the_token() {
 }
 
 /// The e-mail addresses, phone numbers, last and full names of a file, in lower case.
-fn personal_values(ndjson: &str) -> std::collections::BTreeSet<String> {
+pub(crate) fn personal_values(ndjson: &str) -> std::collections::BTreeSet<String> {
     /// Shorter values occur in other words, in bytes: six Latin letters, or two of the larger scripts.
     const LEAST_BYTES: usize = 6;
     let mut values = std::collections::BTreeSet::new();

@@ -15,6 +15,7 @@ mod destination;
 mod disk_full;
 mod end_to_end;
 mod http;
+mod map;
 mod missing;
 mod operation;
 mod outage;

@@ -12,8 +12,8 @@ const INDENT: usize = 4;
 const GAP: usize = 2;
 /// Characters of the first column, at most.
 const MAX_NAME: usize = 44;
-/// Characters that the last column has at least.
-const LEAST_WHAT: usize = 26;
+/// Characters that a column has at least, unless its cells are shorter: most paths.
+const LEAST_WIDTH: usize = 24;
 
 /// A line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Row {
     pub(super) what: String,
 }
 
-/// Writes rows, the columns as wide as the widest of their cells allow.
+/// Writes rows; the columns are as wide as makes the fewest lines.
 pub(super) fn write_rows(rows: &[Row], output: &mut dyn Write) -> io::Result<()> {
     let widest = |cell: fn(&Row) -> &str| {
         let widths = rows.iter().map(|row| cell(row).chars().count());
@@ -31,7 +31,16 @@ pub(super) fn write_rows(rows: &[Row], output: &mut dyn Write) -> io::Result<()>
     };
     let name_width = widest(|row| &row.name).min(MAX_NAME);
     let rest = WIDTH - INDENT - name_width - 2 * GAP;
-    let from_width = widest(|row| &row.from).min(rest - LEAST_WHAT);
+    let widest = widest(|row| &row.from).min(rest - LEAST_WIDTH);
+    let lines = |from_width: &usize| -> usize {
+        let lines = rows.iter().map(|row| {
+            let from = wrap(&row.from, *from_width).len();
+            from.max(wrap(&row.what, rest - from_width).len())
+        });
+        lines.sum()
+    };
+    let widths = (LEAST_WIDTH.min(widest)..=widest).rev();
+    let from_width = widths.min_by_key(lines).unwrap_or(widest);
     let what_width = rest - from_width;
     for row in rows {
         let cells = [
@@ -96,7 +105,7 @@ fn break_of(word: &str, width: usize) -> usize {
         .char_indices()
         .nth(width)
         .map_or(word.len(), |(at, _)| at);
-    let mark = word[..end].rfind(['.', '_', '/', '-', ',', ']']);
+    let mark = word[..end].rfind(['.', '_', '/', ',', ']']);
     match mark {
         Some(at) if at > 0 => at + 1,
         _ => end,

@@ -260,6 +260,20 @@ fn what_is_too_long_costs_itself_and_is_not_kept() {
     );
 }
 
+#[test]
+fn a_line_of_white_space_and_byte_order_marks_is_not_kept() {
+    let marks = "\u{feff}".repeat(MAX_VALUE_BYTES);
+    let text = format!("{}{{}}\n{marks}\n{{}}", " ".repeat(3 * MAX_VALUE_BYTES));
+    let mut values = Values::new(text.as_bytes());
+    let mut found = Vec::new();
+    while let Some((line, value)) = values.next().expect("memory") {
+        found.push((line, value == Found::Value(b"{}")));
+        let kept = values.input.kept();
+        assert!(kept < 4 * MAX_VALUE_BYTES, "{kept}");
+    }
+    assert_eq!(found, [(1, true), (2, false), (3, true)]);
+}
+
 /// However values without an end follow each other, each byte is read a few times at most.
 #[test]
 fn following_values_without_an_end_is_bounded() {
@@ -361,7 +375,7 @@ fn framed(values: &[Written], framing: Framing, indent: usize) -> String {
         }
         let was_cut = place > 0 && values[place - 1].is_cut;
         match framing {
-            Framing::List => text += &format!("\n{spaces}"),
+            Framing::List => text.extend(["\n", &spaces]),
             Framing::CompactList if was_cut => text.push('\n'),
             Framing::Separators => text.push('\u{1e}'),
             _ => {}

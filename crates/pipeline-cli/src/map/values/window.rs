@@ -48,6 +48,12 @@ impl<R: Read> Window<R> {
         self.consumed
     }
 
+    /// Bytes in memory.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Whether the head is at the start of a line.
     pub(super) fn is_at_line_start(&self) -> bool {
         self.is_at_line_start
