@@ -26,16 +26,9 @@ fn decode(raw: &str) -> Cow<'_, str> {
             .split_once(';')
             .filter(|(name, _)| name.len() <= MAX_NAME_BYTES)
             .and_then(|(name, behind)| Some((character(name)?, behind)));
-        rest = match entity {
-            Some((c, behind)) => {
-                text.push(c);
-                behind
-            }
-            None => {
-                text.push('&');
-                after
-            }
-        };
+        let (c, behind) = entity.unwrap_or(('&', after));
+        text.push(c);
+        rest = behind;
     }
     text.push_str(rest);
     Cow::Owned(text)

@@ -255,7 +255,7 @@ fn what_we_make_of_the_values_on_which_libraries_go_wrong_is_as_listed() {
 /// From Python's hashlib: of nothing, of `undefined`, of `NULL`, of `0`.
 #[test]
 fn a_hash_of_a_word_for_a_missing_value_is_left_out() {
-    let hashes = [
+    let cases = [
         (EMPTY_SHA256, None),
         (
             "eb045d78d273107348b0300c01d29b7552d622abbc6faf81b3ec55359aa9950c",
@@ -270,7 +270,7 @@ fn a_hash_of_a_word_for_a_missing_value_is_left_out() {
             Some(Field::ExternalId),
         ),
     ];
-    for (hex, only) in hashes {
+    for (hex, only) in cases {
         for field in Field::ALL {
             let mut out = Vec::new();
             let hashed = hash(field, hex, locale(None, None), &mut String::new(), &mut out);

@@ -107,9 +107,9 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             if is_header && !raw.starts_with('"') {
                 continue;
             }
-            let written = json_text::text_as_written(raw).and_then(|text| match text {
-                text if is_header => Ok(in_header(text, name)),
-                text => Ok(Some(text)),
+            let written = json_text::text_as_written(raw).map(|text| match text {
+                text if is_header => in_header(text, name),
+                text => Some(text),
             });
             let cookie = match written {
                 Ok(None) => continue,

@@ -44,7 +44,7 @@ fn of_json(text: &str) -> Option<Vec<Cow<'_, str>>> {
 /// The parts between separators, if at least two of them can be values.
 #[cold]
 fn separated(field: Field, text: &str) -> Option<Vec<Cow<'_, str>>> {
-    let is_value = |part: &&str| match field {
+    let is_value = |part: &str| match field {
         Field::Em => part.contains('@'),
         _ => part.chars().filter(|c| c.is_numeric()).count() >= MIN_PHONE_DIGITS,
     };
@@ -54,7 +54,7 @@ fn separated(field: Field, text: &str) -> Option<Vec<Cow<'_, str>>> {
             .filter(|part| !part.is_empty())
             .take(MAX_VALUES)
             .collect();
-        let values = parts.iter().copied().filter(|part| is_value(&part)).count();
+        let values = parts.iter().filter(|part| is_value(part)).count();
         // A part of a phone list that is no number is an extension, or the list is one number with commas in it.
         let is_list = values > 1 && (field == Field::Em || values == parts.len());
         is_list.then(|| parts.into_iter().map(Cow::Borrowed).collect())
