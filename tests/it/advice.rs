@@ -1,7 +1,7 @@
 //! Mappings that a person most likely did not mean: what is refused, what is noted, and what is left alone.
 
 use crate::{options, parse, root};
-use pipeline_core::options::Problem;
+use pipeline_core::options::{Problem, join};
 use serde_json::{Value, json};
 
 /// Everything that is said about options that override valid ones.
@@ -34,7 +34,7 @@ fn noted(over: &Value, place: &str, words: &str) {
 
 /// One field mapping, and its place.
 fn field(name: &str, mapping: &Value) -> (Value, String) {
-    let place = format!("field_mappings[\"{name}\"]");
+    let place = join("field_mappings", name);
     (json!({ "field_mappings": { name: mapping } }), place)
 }
 
@@ -352,12 +352,7 @@ fn what_is_beside_a_constant_and_never_used_is_refused() {
 #[test]
 fn a_mapping_that_can_never_match_is_told() {
     let event = |name: &str, to: &Value| {
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let place = if plain {
-            format!("event_mappings.{name}")
-        } else {
-            format!("event_mappings[\"{name}\"]")
-        };
+        let place = join("event_mappings", name);
         (json!({ "event_mappings": { name: to } }), place)
     };
     for name in ["identify", "group", "Alias", "screen"] {
@@ -488,4 +483,6 @@ fn the_cases_that_come_with_the_project_need_no_advice() {
         seen += 1;
     }
     assert!(seen > 50);
+    let own = json!({ "preset": { "file": "real_estate_preset.json" } });
+    assert_eq!(said(&own), []);
 }
