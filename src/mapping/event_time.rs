@@ -39,7 +39,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Writes the time of the event.
     pub(super) fn event_time(&mut self) {
         let field = self.input.plan.event_time.as_ref();
-        let given = field.map_or(Given::Absent, |field| self.moment(field));
+        let given = field.map_or(Given::Absent, |field| self.given_time(field));
         let millis = match (field, given) {
             (Some(field), Given::Read(moment, origin)) => self.corrected(field, moment, origin),
             (Some(field), Given::Unreadable) => {
@@ -57,6 +57,25 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.facts.event_time = millis.div_euclid(1_000);
         self.append(",\"event_time\":");
         json::integer(self.facts.event_time, &mut self.out);
+    }
+
+    /// The time that the event gives. `sentAt` is another time, which fills in for one that is absent, not for one that cannot
+    /// be read.
+    fn given_time(&mut self, field: &'e FieldPlan) -> Given<Moment> {
+        let given = self.moment(field);
+        let plan = self.input.plan;
+        if let Given::Read(_, origin) = given
+            && let Some(sent_at) = &plan.sent_at
+            && sent_at
+                .slots
+                .iter()
+                .any(|slot| origin == Origin::Slot(*slot))
+            && let Some((first, _)) = self.values(field).next()
+            && origin != Origin::Slot(first)
+        {
+            return Given::Unreadable;
+        }
+        given
     }
 
     /// The first time of a field that can be read.
