@@ -242,7 +242,7 @@ mod tests {
         .to_vec();
         for (name, expected) in [
             ("Order Complete", Some(0)),
-            ("ordersCompletes", Some(0)),
+            ("ordersCompleted", Some(0)),
             ("ORDER  COMPLETED!", Some(0)),
             ("products_viewer", Some(1)),
             ("Cart Viewed", None),
