@@ -2,19 +2,23 @@
 //!
 //! Reading reports every problem at once, with its path.
 
+mod advice;
 mod endpoint;
 mod options;
 
 use crate::consent::ConsentCategory;
 use crate::identity::{Alpha2, country_of};
 use crate::mapping::Mapping;
+use crate::mapping::advice as advice_on_mappings;
 use crate::mapping::layers::Overrides;
 use crate::mapping::plan::Rules;
+use crate::mapping::value::{time_zone, time_zone_names};
 use crate::payload::action_source::ActionSource;
 use crate::preset::{self, Preset};
 use crate::token;
+use jiff::tz::TimeZone;
 use options::{ExternalId, LimitedDataUse, Options, PresetChoice, UnmappedEvents};
-use pipeline_core::options::{Problem, check};
+use pipeline_core::options::{Problem, check, is_placeholder, nearest};
 use pipeline_core::{ParseContext, SensitiveString};
 use schemars::Schema;
 use std::borrow::Cow;
@@ -33,8 +37,12 @@ pub(crate) struct Settings {
     pub(crate) endpoint: String,
     pub(crate) test_event_code: Option<String>,
     pub(crate) timeout: Duration,
+    /// The preset as the pipeline file names it: its name or its file.
+    pub(crate) preset: String,
     /// The file of the preset, if it is the user's own.
     pub(crate) preset_file: Option<PathBuf>,
+    /// What is perhaps not meant.
+    pub(crate) notes: Vec<Problem>,
 }
 
 /// The JSON Schema of the options.
@@ -57,20 +65,30 @@ pub(crate) fn parse(
         // The check makes sure that this succeeds. If it fails nevertheless, the check's problems are the best explanation.
         std::mem::take(&mut problems)
     })?;
-    match options.settle(cx, &mut problems) {
-        Some(settings) if problems.is_empty() => Ok(settings),
-        _ => {
-            problems.sort();
-            problems.dedup();
-            Err(problems)
-        }
+    let settings = options.settle(cx, &mut problems);
+    problems.sort();
+    problems.dedup();
+    // An error says enough of its place.
+    let errors: Vec<_> = problems
+        .iter()
+        .filter(|it| it.is_error())
+        .map(|it| it.path.clone())
+        .collect();
+    problems.retain(|it| it.is_error() || !errors.contains(&it.path));
+    match settings {
+        Some(settings) if !problems.iter().any(Problem::is_error) => Ok(Settings {
+            notes: problems,
+            ..settings
+        }),
+        _ => Err(problems),
     }
 }
 
 impl Options {
-    /// Checks what a schema cannot express. Adds to `problems`; `None` only if there are some.
+    /// Checks what a schema cannot express. Adds to `problems`; `None` only if there are errors among them.
     fn settle(self, cx: &ParseContext, problems: &mut Vec<Problem>) -> Option<Settings> {
         self.check_delivery(problems);
+        problems.extend(advice::notes(&self));
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
@@ -79,8 +97,8 @@ impl Options {
             if found.is_none() {
                 report(
                     "default_currency",
-                    "is not a currency",
-                    "an ISO 4217 code such as `EUR`",
+                    "is not an ISO 4217 code",
+                    "three letters such as `EUR`",
                 );
             }
             found.map(|currency| currency.code())
@@ -102,9 +120,24 @@ impl Options {
             let expected = "country 0 and state 0, or country 1 and a state from 1000 to 1013";
             report("limited_data_use", "is not a documented place", expected);
         }
+        let time_zone = self.time_zone.as_deref().and_then(|written| {
+            let zone = time_zone(written);
+            if zone.is_none() {
+                let names = time_zone_names();
+                let near = nearest(written, names.iter().map(String::as_str));
+                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let expected = "a name of the IANA database such as `Europe/Berlin`, or an offset such as `+09:00`";
+                report("time_zone", &format!("is not a time zone{hint}"), expected);
+            }
+            zone
+        });
         let access_token = self.token(&cx.base_dir, problems);
-        let mapping = self.mapping(cx, default_currency, default_country, problems);
+        let mapping = self.mapping(cx, default_currency, default_country, time_zone, problems);
         Some(Settings {
+            preset: match &self.preset {
+                PresetChoice::File { file } => file.display().to_string(),
+                PresetChoice::Name(name) => name.clone(),
+            },
             preset_file: match &self.preset {
                 PresetChoice::File { file } => Some(cx.base_dir.join(file)),
                 PresetChoice::Name(_) => None,
@@ -117,6 +150,7 @@ impl Options {
             endpoint: self.endpoint.trim_end_matches('/').to_owned(),
             test_event_code: self.test_event_code,
             timeout: Duration::from_secs(self.timeout_secs),
+            notes: Vec::new(),
         })
     }
 
@@ -125,7 +159,10 @@ impl Options {
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
-        if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
+        if is_placeholder(&self.pixel_id) {
+            let expected = "the id in digits, or `${NAME}` for an environment variable";
+            report("pixel_id", "is a variable that is not filled in", expected);
+        } else if !self.pixel_id.bytes().all(|b| b.is_ascii_digit()) {
             report(
                 "pixel_id",
                 "has characters other than digits",
@@ -149,7 +186,7 @@ impl Options {
             report(
                 "endpoint",
                 problem,
-                "`https://graph.facebook.com`, or http on loopback",
+                "`https://graph.facebook.com`, or http on loopback, and nothing behind the host and port",
             );
         }
     }
@@ -182,6 +219,7 @@ impl Options {
         cx: &ParseContext,
         default_currency: Option<&'static str>,
         default_country: Option<Alpha2>,
+        time_zone: Option<TimeZone>,
         problems: &mut Vec<Problem>,
     ) -> Option<Mapping> {
         let preset: Cow<'_, Preset> = match &self.preset {
@@ -204,8 +242,12 @@ impl Options {
         let overrides = Overrides {
             event_mappings: Some(&self.event_mappings),
             field_mappings: Some(&self.field_mappings),
-            unmapped_events: self.unmapped_events == UnmappedEvents::Custom,
+            sends_unmapped: self.unmapped_events == UnmappedEvents::Custom,
         };
+        let mut advice = advice_on_mappings::of_overrides(&overrides, &preset);
+        if let PresetChoice::File { .. } = &self.preset {
+            advice.extend(advice_on_mappings::of_preset(&preset));
+        }
         let rules = Rules {
             pixel_id: self.pixel_id.as_str().into(),
             action_source: ActionSource::named(&self.action_source)?,
@@ -216,10 +258,24 @@ impl Options {
             limited_data_use: self
                 .limited_data_use
                 .map(|place| (place.country, place.state)),
+            time_zone,
+            rejects_unmapped: self.unmapped_events == UnmappedEvents::DeadLetter,
         };
-        Mapping::compile(&preset, &overrides, &categories, &self.consent, rules)
-            .map_err(|found| problems.extend(found))
-            .ok()
+        let mapping = Mapping::compile(
+            &preset,
+            &overrides,
+            &categories,
+            &self.consent,
+            &self.integration_names,
+            rules,
+        );
+        let mapping = mapping.map_err(|mut found| {
+            // Where there is advice on a mistake, it is the more exact answer.
+            found.retain(|one| !advice.iter().any(|it| it.is_error() && it.path == one.path));
+            problems.extend(found);
+        });
+        problems.extend(advice);
+        mapping.ok()
     }
 }
 

@@ -1,61 +1,40 @@
 //! Decides whether an event may be sent: reads which consent the visitor gave; pure.
 //!
-//! A grant is read at two places:
+//! Senders put consent at many places ([`places`]), in many shapes ([`reader`]) and words ([`crate::answer`]). A category that the
+//! sink requires must be granted somewhere, and refused nowhere. In `context` every shape is read; at the other places grants
+//! count only under keys that mean consent wherever they are, such as Google's ([`google`]). An option can add places.
 //!
-//! * `context.consent`: in the canonical view (`canonical.marketing`), in the older flat view (`marketing`, with `advertising` as a
-//!   synonym), and by the consent platform's own codes (`categories.C0004`) if the options define them. If the canonical view has a
-//!   category, only the canonical view counts. Of several codes for one category, one grant is enough.
-//! * `context.consentManagement`, as `RudderStack` writes it: codes in `allowedConsentIds` and `deniedConsentIds`.
+//! Consent that cannot be read is not treated as missing: the event is filtered, because it may be a refusal. Data of free form,
+//! such as properties, can contain a form field of such a name; there, a grant that is read elsewhere is enough.
 //!
-//! A refusal is `false`, or one of the words `"false"` and `"denied"`. It overrides a grant at any other place, and is also read at
-//! the other places where senders put consent ([`PARENTS`], [`KEYS`]).
-//!
-//! ReadError consent at one of these places is not treated as missing: the event is filtered, because it may be a refusal. Data of
-//! free form, such as properties, can contain a form field of such a name; there, a grant that is read elsewhere is enough.
-//!
-//! Invariant: only the JSON value `true` and an id in the list of allowed ids are grants. Not `"true"`, not `1`, not `"granted"`.
+//! Invariant: a refusal that can be read overrides every grant and every option. Most events have `true` at `context.consent`
+//! and nothing else ([`plain`]); everything else is read on a cold path, from the JSON of the places.
 
+mod found_keys;
+mod google;
 mod needed;
 mod options;
+mod places;
+mod plain;
+mod reader;
+mod said;
 
 pub(crate) use options::{ConsentCategory, ConsentOptions};
 
-use crate::json_text;
+use crate::answer::Words;
 use crate::reason;
-use json_paths::Path;
-use json_paths::{Found, ObjectView, Paths, Slot, SlotBits};
-use needed::{CONSENT, Lists, Needed, Said, is_refusal, slot_at};
-use options::WhenAbsent;
+use json_paths::{Found, ObjectView, Path, Paths, SlotBits};
+use needed::Needed;
+use options::{OwnPath, WhenAbsent};
 use pipeline_core::Reason;
-use serde_json::Value;
+use pipeline_core::options::Problem;
+use places::{CONSENT, MAX_OWN_PATHS, Place};
+use plain::Plain;
+use reader::Reading;
+use said::Said;
 
-/// The keys of consent, inside each of [`PARENTS`].
-const KEYS: [&str; 7] = [
-    "consent",
-    "consentManagement",
-    "consent_management",
-    "consentCategories",
-    "consent_categories",
-    "consentMode",
-    "consent_mode",
-];
-
-/// The objects that can have [`KEYS`], and whether their content is free-form.
-const PARENTS: [(&str, bool); 5] = [
-    ("context.", false),
-    ("", false),
-    ("properties.", true),
-    ("traits.", true),
-    ("context.traits.", true),
-];
-
-const _: () = assert!(
-    KEYS.len() * PARENTS.len() <= u64::BITS as usize,
-    "each place has a bit"
-);
-
-/// Where grants are read, besides [`CONSENT`].
-const CONSENT_MANAGEMENT: &str = "context.consentManagement";
+/// The bit of values at `context.consent` that the short cut cannot judge.
+const IN_FULL: u64 = 1 << 63;
 
 /// The compiled rule.
 #[derive(Debug)]
@@ -63,77 +42,76 @@ pub(crate) struct Consent {
     when_absent: WhenAbsent,
     needed: Vec<Needed>,
     places: Vec<Place>,
-    /// A bit for each place, by its index in `places`.
+    /// A bit for each place, by its index in `places`, and [`IN_FULL`].
     given: SlotBits,
-}
-
-/// A place where an event can have consent.
-#[derive(Debug)]
-struct Place {
-    path: Path,
-    slot: Slot,
-    shape: Shape,
-}
-
-/// What can be read at a place.
-#[derive(Debug)]
-enum Shape {
-    /// Grants and refusals, by category.
-    Categories,
-    /// Grants and refusals, as lists of codes.
-    Ids {
-        allowed: Option<Slot>,
-        denied: Option<Slot>,
-    },
-    /// Refusals.
-    Other { is_free_form: bool },
+    /// The bits of an event that the short cut can judge.
+    usual: u64,
+    plain: Plain,
+    words: Words,
+    /// The words at the places that options add.
+    own_words: Words,
+    /// Why an event without consent information is filtered.
+    absent: Reason,
 }
 
 impl Consent {
     /// Compiles the rule that all of `categories` must be granted.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the options, each with its place.
     pub(crate) fn compile(
         categories: &[ConsentCategory],
         options: &ConsentOptions,
         paths: &mut Paths,
-    ) -> Self {
+    ) -> Result<Self, Vec<Problem>> {
         let mut needed: Vec<Needed> = Vec::new();
         for category in categories {
-            let names = category.flat_names();
-            let is_known = needed.iter().any(|known| known.names == names);
+            let is_known = needed.iter().any(|known| known.names == category.names());
             if *category != ConsentCategory::Essential && !is_known {
-                needed.push(Needed::compile(names, options, paths));
+                needed.push(Needed::new(*category, options));
             }
         }
+        let mut problems = Vec::new();
+        let own_words = options.own_words();
+        if own_words.are_ambiguous() {
+            problems.push(Problem::new(
+                "consent.denied_values",
+                "has a value that `granted_values` has as well",
+                "each value in one of the two lists",
+            ));
+        }
+        let own = own_places(&options.own_paths(), &needed, paths, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let (plain, in_full) = Plain::compile(&needed, paths);
         let mut rule = Self {
             when_absent: options.when_absent,
+            places: all_places(own, paths),
             needed,
-            places: Vec::new(),
             given: SlotBits::default(),
+            usual: 0,
+            plain,
+            words: Words::default(),
+            own_words,
+            absent: reason::consent_absent(&[]),
         };
-        for (parent, is_free_form) in PARENTS {
-            for key in KEYS {
-                rule.add_place(&format!("{parent}{key}"), is_free_form, paths);
+        for (index, place) in rule.places.iter().enumerate() {
+            place
+                .slots()
+                .for_each(|slot| rule.given.add(slot, 1 << index));
+            if !place.is_own() && &*place.path == CONSENT {
+                rule.usual = 1 << index;
             }
         }
-        rule
-    }
-
-    fn add_place(&mut self, written: &str, is_free_form: bool, paths: &mut Paths) {
-        let Ok(path) = Path::parse(written) else {
-            return;
-        };
-        let slot = paths.slot(&path);
-        let mut list = |key| slot_at(&format!("{written}.{key}"), paths);
-        let shape = match written {
-            CONSENT => Shape::Categories,
-            CONSENT_MANAGEMENT => Shape::Ids {
-                allowed: list("allowedConsentIds"),
-                denied: list("deniedConsentIds"),
-            },
-            _ => Shape::Other { is_free_form },
-        };
-        self.given.add(slot, 1 << self.places.len());
-        self.places.push(Place { path, slot, shape });
+        for slot in in_full {
+            rule.given.add(slot, IN_FULL);
+        }
+        let own = rule.places.iter().filter(|place| place.is_own());
+        let own: Vec<_> = own.map(|place| &*place.path).collect();
+        rule.absent = reason::consent_absent(&own);
+        Ok(rule)
     }
 
     /// Whether the event may be sent.
@@ -146,91 +124,166 @@ impl Consent {
             return Ok(());
         }
         let cells = found.object();
-        let (mut granted, mut is_silent) = (0_u64, true);
-        let (mut unreadable, mut unreadable_free_form) = (None, None);
-        let mut left = cells.bits_of(&self.given);
-        while left != 0 {
-            let place = &self.places[left.trailing_zeros() as usize];
-            left &= left - 1;
-            let Some(raw) = cells
-                .get(place.slot)
-                .filter(|raw| !json_text::is_empty(raw))
-            else {
-                continue;
+        let given = cells.bits_of(&self.given);
+        let is_plain = match given {
+            0 => self.when_absent == WhenAbsent::Allow,
+            given => given == self.usual && self.plain.is_granted(cells),
+        };
+        if is_plain {
+            return Ok(());
+        }
+        self.check_in_full(cells, given)
+    }
+
+    /// The same from the JSON of every place that has a value.
+    #[cold]
+    fn check_in_full(&self, cells: ObjectView<'_, '_>, given: u64) -> Result<(), Reason> {
+        let mut granted = 0;
+        let (mut unreadable, mut outweighed) = (None, None);
+        let places: Vec<_> = self.given_places(cells, given).collect();
+        for place in &places {
+            let excluded: Vec<_> = self
+                .given_places(cells, given & place.explained_by)
+                .flat_map(|own| own.values(cells).map(|(_, raw)| raw))
+                .collect();
+            let words = if place.is_own() {
+                &self.own_words
+            } else {
+                &self.words
             };
-            is_silent = false;
-            let (most, granted_here) = self.read(place, raw, cells);
-            granted |= granted_here;
-            match (most, &place.shape) {
-                (Said::Refused, _) => return Err(reason::consent()),
-                (Said::Granted, _) => {}
-                (_, Shape::Other { is_free_form: true }) => {
-                    unreadable_free_form = unreadable_free_form.or(Some(place));
+            let mut most = Said::Nothing;
+            for (index, needed) in self.needed.iter().enumerate() {
+                let reading = place.read(cells, (index, needed), words, &excluded);
+                if reading.said == Said::Refused {
+                    return Err(refusal(place, &reading, needed));
                 }
+                granted |= u64::from(reading.said == Said::Granted) << index;
+                most = most.max(reading.said);
+            }
+            match most {
+                Said::Granted => {}
+                Said::Nothing if !excluded.is_empty() => {}
+                _ if place.is_outweighed(most) => outweighed = outweighed.or(Some(place)),
                 _ => unreadable = unreadable.or(Some(place)),
             }
         }
         let is_granted = granted == (1 << self.needed.len()) - 1;
-        let unreadable = unreadable.or(unreadable_free_form.filter(|_| !is_granted));
-        match unreadable {
-            Some(place) => Err(self.unreadable(place)),
-            None if is_granted || is_silent && self.when_absent == WhenAbsent::Allow => Ok(()),
-            None => Err(reason::consent()),
+        match unreadable.or(outweighed.filter(|_| !is_granted)) {
+            Some(place) => Err(self.unreadable(place, cells)),
+            None if is_granted => Ok(()),
+            None if !places.is_empty() => Err(reason::consent_incomplete(
+                &self.names(|index| granted >> index & 1 == 0),
+            )),
+            None if self.when_absent == WhenAbsent::Allow => Ok(()),
+            None => Err(self.absent.clone()),
         }
     }
 
-    /// The strongest statement of a place about any needed category, and a bit for each category that it grants.
-    fn read(&self, place: &Place, raw: &str, cells: ObjectView<'_, '_>) -> (Said, u64) {
-        if is_refusal(raw) {
-            return (Said::Refused, 0);
-        }
-        let lists = match place.shape {
-            Shape::Categories => None,
-            Shape::Ids { allowed, denied } => Some(Lists::read(allowed, denied, cells)),
-            Shape::Other { .. } => return (self.read_refusals(raw), 0),
-        };
-        let (mut most, mut granted) = (Said::Nothing, 0);
-        for (place, needed) in self.needed.iter().enumerate() {
-            let said = match &lists {
-                None => needed.said(cells),
-                Some(lists) => lists.say_of(needed),
-            };
-            granted |= u64::from(said == Said::Granted) << place;
-            most = most.max(said);
-        }
-        (most, granted)
-    }
-
-    /// Whether a value at an unusual place refuses a needed category, in any known shape.
-    #[cold]
-    fn read_refusals(&self, raw: &str) -> Said {
-        let given: Value = serde_json::from_str(raw).unwrap_or_default();
-        if self
-            .needed
-            .iter()
-            .any(|needed| needed.is_refused_in(&given))
-        {
-            Said::Refused
-        } else {
-            Said::Nothing
-        }
+    /// The places of these bits that have a value which is not empty.
+    fn given_places<'c>(
+        &'c self,
+        cells: ObjectView<'c, '_>,
+        given: u64,
+    ) -> impl Iterator<Item = &'c Place> {
+        let places = self.places.iter().enumerate();
+        let given = places.filter(move |(index, _)| given >> index & 1 == 1);
+        given
+            .map(|(_, place)| place)
+            .filter(move |place| place.values(cells).next().is_some())
     }
 
     /// The reason for filtering an event with unreadable consent at this place.
-    #[cold]
-    fn unreadable(&self, place: &Place) -> Reason {
-        let names: Vec<_> = self.needed.iter().map(|needed| needed.names[0]).collect();
-        let expected = match place.shape {
-            Shape::Categories => {
-                "true or false under this name at `context.consent.canonical` or `context.consent`, or under a code of the option `consent.categories` at `context.consent.categories`"
-            }
-            Shape::Ids { .. } => {
-                "a code of the option `consent.categories` in `allowedConsentIds` or `deniedConsentIds`"
-            }
-            Shape::Other { .. } => "consent at `context.consent`",
-        };
-        reason::consent_unreadable(&place.path, &names.join("` and `"), expected)
+    fn unreadable(&self, place: &Place, cells: ObjectView<'_, '_>) -> Reason {
+        let found = place.values(cells).map(|(key, raw)| match key {
+            "" => found_keys::described(raw),
+            key => format!("`{key}`"),
+        });
+        let found: Vec<_> = found.collect();
+        reason::consent_unreadable(
+            &place.path,
+            &found.join(", "),
+            &self.names(|_| true),
+            place.expected(),
+        )
     }
+
+    /// The canonical names of needed categories, as people read them.
+    fn names(&self, is_wanted: impl Fn(usize) -> bool) -> String {
+        let needed = self.needed.iter().enumerate();
+        let wanted = needed.filter(|(index, _)| is_wanted(*index));
+        let names: Vec<_> = wanted.map(|(_, needed)| needed.name()).collect();
+        names.join("` and `")
+    }
+}
+
+/// The reason for filtering an event in which this place refuses a category.
+fn refusal(place: &Place, reading: &Reading, needed: &Needed) -> Reason {
+    let at = format!("{}{}", place.path, reading.refused_at);
+    let at = at.trim_start_matches('.');
+    if reading.is_lacking {
+        reason::consent_lacking(at, needed.name())
+    } else {
+        reason::consent(at, needed.name())
+    }
+}
+
+/// The places that options add. A place for a category that is not needed is left out.
+fn own_places(
+    own: &[OwnPath<'_>],
+    needed: &[Needed],
+    paths: &mut Paths,
+    problems: &mut Vec<Problem>,
+) -> Vec<Place> {
+    let mut places = Vec::new();
+    for OwnPath {
+        written,
+        option,
+        of,
+    } in own
+    {
+        let Ok(path) = Path::parse(written).map_err(|problem| {
+            let expected = "a path such as `context.privacy.ads`";
+            problems.push(Problem::new(
+                option.as_str(),
+                format!("holds a path that {problem}"),
+                expected,
+            ));
+        }) else {
+            continue;
+        };
+        let is_meant = |needed: &Needed| of.is_none_or(|of| of.names() == needed.names);
+        let bits = needed.iter().enumerate();
+        let about = bits.fold(0, |about, (index, needed)| {
+            about | u64::from(is_meant(needed)) << index
+        });
+        if about != 0 {
+            places.push(Place::own(&path, about, paths));
+        }
+    }
+    if own.len() > MAX_OWN_PATHS {
+        problems.push(Problem::new(
+            "consent.paths",
+            "has too many paths",
+            format!("at most {MAX_OWN_PATHS}"),
+        ));
+    }
+    places
+}
+
+/// The places that options add after those that are known without them. An added place replaces a known one at the same path, and
+/// explains the one that it is within.
+fn all_places(own: Vec<Place>, paths: &mut Paths) -> Vec<Place> {
+    let mut places = Place::built_in(paths);
+    let slots: Vec<_> = own.iter().flat_map(Place::slots).collect();
+    places.retain_mut(|place| place.leave_out(&slots));
+    let first = places.len();
+    for (index, own) in own.iter().enumerate() {
+        for place in places.iter_mut().filter(|place| own.is_within(place)) {
+            place.explained_by |= 1 << (first + index);
+        }
+    }
+    places.extend(own);
+    places
 }
 
 #[cfg(test)]

@@ -55,8 +55,10 @@ pub(crate) enum Derived {
     ItemTotal,
     /// The price of the item, when there is exactly one.
     ItemPrice,
-    /// `product`, when there are items.
+    /// The kind of catalog that the keys of the items' ids name (`hotel_id`: `hotel`), else `product`, when there are items.
     Product,
+    /// The kind of catalog that the keys of the items' ids name, when there are items; nothing where they name none.
+    ItemKind,
 }
 
 /// The type in which a custom parameter is sent.

@@ -8,8 +8,10 @@ use crate::omitted::Omitted;
 use crate::payload::MAX_TEXT_BYTES;
 use crate::whole_number::{self, Writer};
 use json_paths::MAX_ELEMENTS;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 
 /// Whether a value is empty: null, blank text, an empty list or object.
 #[inline]
@@ -145,6 +147,31 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// The entries of an object in their order, keys decoded, with those that are written twice. Empty for any other value, and for
+/// an object with a key that is not valid text.
+pub(crate) fn entries(raw: &str) -> Vec<(String, &str)> {
+    struct Entries;
+
+    impl<'a> Visitor<'a> for Entries {
+        type Value = Vec<(String, &'a str)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                entries.push((key, value.get()));
+            }
+            Ok(entries)
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(raw);
+    reader.deserialize_map(Entries).unwrap_or_default()
+}
+
 /// The texts of a list, without the blank ones; at most [`MAX_ELEMENTS`].
 pub(crate) fn texts(raw: &str) -> impl Iterator<Item = Cow<'_, str>> {
     elements(raw)
@@ -198,6 +225,20 @@ mod tests {
         for raw in ["0", "false", r#""x""#, "[null]"] {
             assert!(!is_empty(raw), "{raw}");
         }
+    }
+
+    #[test]
+    fn the_entries_of_an_object_include_those_that_are_written_twice() {
+        let raw = r#"{ "a": 1e999, "\u0061": {"b": [ ]}, "c": null }"#;
+        let expected = [("a", "1e999"), ("a", r#"{"b": [ ]}"#), ("c", "null")];
+        let found = entries(raw);
+        let found: Vec<_> = found.iter().map(|(key, raw)| (&**key, *raw)).collect();
+        assert_eq!(found, expected);
+        for raw in ["[1]", "null", "{}", r#""a""#, r#"{"\ud800":1}"#] {
+            assert!(entries(raw).is_empty(), "{raw}");
+        }
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
+        assert_eq!(entries(&deep).len(), 1);
     }
 
     #[test]

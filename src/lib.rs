@@ -3,7 +3,7 @@
 //! One event's journey, step by step:
 //!
 //! 1. [`json_paths`] reads the event's bytes once, along the paths that the preset names;
-//! 2. `consent` decides whether it may be sent;
+//! 2. `consent` and `integrations` decide whether it may be sent;
 //! 3. `mapping` turns it into a server event, as `preset` and the options in `config` say;
 //! 4. `identity`, the only way for personal data to get there, normalizes and hashes it;
 //! 5. `validate` rejects what Meta would refuse, and the host buffers the record;
@@ -13,6 +13,9 @@
 //! The crate registers itself: a host that links it (`use meta_conversions as _;`) finds the sink under the name
 //! `meta_conversions` in [`pipeline_core::Registry`], and needs nothing else from it.
 
+mod advice;
+mod alike;
+mod answer;
 mod byte_search;
 mod config;
 mod consent;
@@ -22,6 +25,7 @@ mod field_mapping;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod integrations;
 mod json_text;
 mod mapping;
 mod match_coverage;

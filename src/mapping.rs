@@ -7,26 +7,33 @@
 //! Invariant: every failure is an [`Encoded`] that says why, and personal data enters the output only through
 //! [`crate::identity`].
 
+mod action_source;
+pub(crate) mod advice;
 mod app_data;
 mod browser_ids;
 mod compile;
 mod contents;
 mod custom_data;
 mod event;
+mod event_time;
 mod event_writer;
 pub(crate) mod explanation;
 mod field_writer;
 mod json;
 mod label;
 pub(crate) mod layers;
+mod meta_names;
 pub(crate) mod plan;
 mod several;
 pub(crate) mod trace;
+mod unmapped;
 mod url;
 mod user_data;
-mod value;
+pub(crate) mod value;
+mod wishes;
 
 use crate::consent::{Consent, ConsentCategory, ConsentOptions};
+use crate::integrations::Integrations;
 use crate::json_text;
 use crate::preset::Preset;
 use crate::reason;
@@ -42,7 +49,7 @@ use plan::{EventPlan, Plans, Rules};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
-use trace::Trace;
+use trace::{Passed, Trace};
 
 /// A preset with its overrides, compiled.
 #[derive(Debug)]
@@ -50,8 +57,10 @@ pub(crate) struct Mapping {
     paths: Paths,
     plans: Plans,
     consent: Consent,
+    integrations: Integrations,
     event_type: Slot,
-    event_name: Slot,
+    /// Where an event has its name, in the order in which they are looked at.
+    event_names: [Slot; 2],
     rules: Rules,
 }
 
@@ -66,21 +75,33 @@ impl Mapping {
         overrides: &Overrides<'_>,
         categories: &[ConsentCategory],
         consent: &ConsentOptions,
+        integration_names: &[String],
         rules: Rules,
     ) -> Result<Self, Vec<Problem>> {
         let mut paths = Paths::default();
-        let plans = compile::compile(preset, overrides, &mut paths)?;
+        let plans = compile::compile(preset, overrides, &mut paths);
         let consent = Consent::compile(categories, consent, &mut paths);
+        let (plans, consent) = match (plans, consent) {
+            (Ok(plans), Ok(consent)) => (plans, consent),
+            (plans, consent) => {
+                let problems = [plans.err(), consent.err()];
+                return Err(problems.into_iter().flatten().flatten().collect());
+            }
+        };
+        let integrations = Integrations::compile(integration_names, &mut paths);
         let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
-        let (Ok(event_type), Ok(event_name)) = (slot("type"), slot("event")) else {
+        let (Ok(event_type), Ok(event), Ok(event_name)) =
+            (slot("type"), slot("event"), slot("event_name"))
+        else {
             return Err(Vec::new());
         };
         Ok(Self {
             paths,
             plans,
             consent,
+            integrations,
             event_type,
-            event_name,
+            event_names: [event, event_name],
             rules,
         })
     }
@@ -107,9 +128,11 @@ impl Mapping {
         trace: &mut impl Trace,
     ) -> Result<Record, Unsent> {
         let found = self.paths.read_bytes(event.raw())?;
+        trace.named(|| self.own_name(&found));
         let mut scratch = Scratch::take();
-        let (plan, own_name) = self.plan(&found, &mut scratch.value, label)?;
-        if let Err(reason) = self.consent.check(&found) {
+        let (plan, own_name) = self.plan(&found, &mut scratch.value, label, trace)?;
+        let wishes = self.consent.check(&found);
+        if let Err(reason) = wishes.and_then(|()| self.integrations.check(&found)) {
             *label = Some(Arc::clone(&plan.label));
             return Err(Unsent::Filtered(reason));
         }
@@ -149,12 +172,21 @@ impl Mapping {
         );
         match validate::check(name, &facts, now_ms) {
             None => {
-                trace.passed(facts.identifiers);
+                trace.passed(Passed {
+                    meta_event: plan.meta_event,
+                    identifiers: facts.identifiers,
+                    has_click: facts.has_click,
+                });
+                if let Some(why) = facts.replaced_time {
+                    trace.time_replaced(why);
+                }
                 Ok(record)
             }
             Some(reason) => {
                 *label = Some(Arc::clone(&plan.label));
-                Err(Unsent::Rejected(reason, Some(Box::new(record))))
+                // A record that lacks what could not be read must not be sent later either.
+                let is_whole = facts.unreadable.is_none();
+                Err(Unsent::Rejected(reason, is_whole.then(|| Box::new(record))))
             }
         }
     }
@@ -174,9 +206,39 @@ impl Mapping {
         paths
     }
 
+    /// The label of every event that a table names.
+    pub(crate) fn event_labels(&self) -> Vec<Arc<str>> {
+        let plans = self.plans.iter();
+        let named = plans.filter(|plan| plan.meta_name.is_some());
+        named.map(|plan| Arc::clone(&plan.label)).collect()
+    }
+
+    /// The Meta events that the plans lead to; see [`Plans::meta_events`].
+    pub(crate) fn meta_events(&self) -> &[Box<str>] {
+        self.plans.meta_events()
+    }
+
+    /// The names of the events that the mapping knows, as the tables spell them.
+    pub(crate) fn event_names(&self) -> impl Iterator<Item = &str> {
+        self.plans.names().map(|(spelling, _)| spelling)
+    }
+
     /// How many events the fallback parser read: see [`Paths::fallback_reads`].
     pub(crate) fn fallback_reads(&self) -> u64 {
         self.paths.fallback_reads()
+    }
+
+    /// The event's own name for people: that of a track call, else the type of the call.
+    fn own_name(&self, found: &Found<'_>) -> Option<Arc<str>> {
+        let text = |slot| found.get(slot).and_then(|raw| json_text::text(raw).ok());
+        let event_type = text(self.event_type);
+        let is_track = |word: &str| word.eq_ignore_ascii_case("track");
+        let name = match event_type.as_deref() {
+            Some(word) if !is_track(word) => None,
+            _ => self.event_names.iter().find_map(|slot| text(*slot)),
+        };
+        let name = name.or(event_type)?;
+        Some(label::of_unmapped(&name))
     }
 
     /// The plan for an event, and the event's own name. `key` is overwritten; `label` is set where there is no plan.
@@ -185,6 +247,7 @@ impl Mapping {
         found: &Found<'a>,
         key: &mut String,
         label: &mut Option<Arc<str>>,
+        trace: &impl Trace,
     ) -> Result<(&EventPlan, Cow<'a, str>), Unsent> {
         let text = |slot| found.get(slot).and_then(|raw| json_text::text(raw).ok());
         let event_type = text(self.event_type);
@@ -196,7 +259,8 @@ impl Mapping {
         let name = if is("page") || is("screen") {
             Cow::Borrowed("page")
         } else if is("track") || event_type.is_none() {
-            text(self.event_name).ok_or_else(|| Unsent::Rejected(reason::no_event_name(), None))?
+            let name = self.event_names.iter().find_map(|slot| text(*slot));
+            name.ok_or_else(|| Unsent::Rejected(reason::no_event_name(), None))?
         } else {
             *label = event_type.as_deref().map(label::of_unmapped);
             return Err(Unsent::Filtered(reason::not_a_conversion()));
@@ -204,10 +268,23 @@ impl Mapping {
         if let Some(plan) = self.plans.find(&name, key) {
             return Ok((plan, name));
         }
+        if let Some(dropped) = self.plans.dropped(key) {
+            *label = Some(Arc::clone(dropped));
+            return Err(Unsent::Filtered(reason::dropped_by_config()));
+        }
         match &self.plans.unmapped {
             None => {
                 *label = Some(label::of_unmapped(&name));
-                Err(Unsent::Filtered(reason::unmapped()))
+                let reason = if trace.wants_details() {
+                    Reason::new("unmapped", unmapped::detail(&name, &self.plans))
+                } else {
+                    reason::unmapped()
+                };
+                Err(if self.rules.rejects_unmapped {
+                    Unsent::Rejected(reason, None)
+                } else {
+                    Unsent::Filtered(reason)
+                })
             }
             Some(plan) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
                 *label = Some(Arc::clone(&plan.label));

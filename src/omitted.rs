@@ -73,10 +73,13 @@ omissions! {
     NotAnAmount = "not_an_amount", "it cannot be read as an amount of money";
     NotACurrency = "not_a_currency", "it is not an ISO 4217 currency code that Meta accepts";
     NotABoolean = "not_a_boolean", "it is neither true nor false";
+    NotAnAnswer = "not_an_answer", "it says neither that tracking is allowed nor that it is not";
     NotAllowed = "not_an_allowed_value", "it is not one of the values that Meta documents";
     NotADate = "not_a_date", "it is in none of the date formats that Meta documents";
     NotADay = "not_a_day", "it is not a day in the form YYYY-MM-DD";
-    NotATime = "not_a_time", "it is neither ISO 8601 nor a Unix time";
+    NotATime = "not_a_time", "it is neither ISO 8601 or RFC 2822 nor a Unix time";
+    AmbiguousTime = "ambiguous_time", "day and month could be either way round; send the time as YYYY-MM-DDThh:mm:ssZ";
+    InFuture = "in_future", "it is more than ten minutes in the future";
     NotAYear = "not_a_year", "a year has four digits";
     NotAUrl = "not_a_url", "it is not an absolute URL";
     NotDigits = "not_digits", "an id has digits only, 24 at most";
@@ -86,12 +89,22 @@ omissions! {
     NotAPlatform = "not_a_platform", "app events carry device information for Android and iOS only";
     NoDevice = "no_device", "an all-zero id means device tracking is off";
     NotIos = "not_ios", "only iOS devices have a vendor id";
+    NotAWish = "not_a_wish", "it is neither a wish for limited data use nor an empty list";
+    NoPlace = "no_place", "it names neither a website nor an app";
     NotLimited = "not_limited", "country and state apply only where data use is limited";
     NoCurrency = "no_currency", "an amount has no meaning without a currency";
+    NotJson = "not_json", "the text begins like JSON, but is not";
     NoId = "no_id", "an item without an id is not accepted by Meta";
+    NotAQuantity = "not_a_quantity", "it cannot be read as a number of items, so the item is not in `contents`";
+    NegativeQuantity = "negative_quantity", "an item with a quantity below zero was returned, not bought; it is omitted";
+    UnknownCount = "unknown_count", "the quantity of some item cannot be read, so the items cannot be counted";
+    ConflictingCurrencies = "conflicting_currencies", "the items have different currencies, and the event has none";
+    UnlikeItems = "unlike_items", "the items belong to catalogs of different kinds";
+    NotForThisEvent = "not_for_this_event", "on this event Meta does not take the parameter";
     PerhapsAPerson = "perhaps_a_person", "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`";
     AnEmail = "an_email", "it contains an e-mail address, which Meta must receive hashed or not at all";
     TooMany = "too_many", "only the first 2000 items are sent";
+    TooManyValues = "too_many", "only the first 16 values of a list are sent";
 }
 
 #[cfg(test)]

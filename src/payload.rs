@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Url,
     /// Text up to [`MAX_TEXT_BYTES`].
     Text,
+    /// A list of ids, also as JSON text or separated by commas or semicolons.
+    IdList,
     /// Text that identifies somebody or something; a word for a missing value is omitted.
     Identifier,
     /// The id of a device; an all-zero id is omitted.
@@ -74,6 +76,8 @@ pub(crate) enum Kind {
     /// An amount of money, also as people write it.
     Money,
     Integer,
+    /// How many of an item: a whole number; a fraction is rounded up.
+    Quantity,
     /// A year of four digits.
     Year,
     Boolean,
@@ -130,6 +134,23 @@ const CUSTOMER_SEGMENTS: &[&str] = &[
     "existing_customer_to_product_area",
     "existing_customer_to_medium",
     "customer_in_loyalty_program",
+];
+
+/// The kinds of catalogs, from Meta's pages about ads for each of them. Without a type Meta matches any item with the same id.
+const CONTENT_TYPES: &[&str] = &[
+    "product",
+    "product_group",
+    "hotel",
+    "flight",
+    "destination",
+    "vehicle",
+    "vehicle_offer",
+    "home_listing",
+    "automotive_model",
+    "media_title",
+    "offline_product",
+    "generic",
+    "local_service_business",
 ];
 
 const DELIVERY_CATEGORIES: &[&str] = &["in_store", "curbside", "home_delivery"];
@@ -286,9 +307,17 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     source("source.full_name"),
     source("source.visitor_id"),
     source("source.click_id"),
+    source("source.sent_at"),
+    source("source.received_at"),
+    source("source.original_time"),
+    source("source.channel"),
+    source("source.page"),
+    source("source.library"),
+    source("source.system"),
+    source("source.app"),
     source("source.request_ip"),
     event("event_time", Kind::EventTime),
-    event("event_id", Kind::Text),
+    event("event_id", Kind::Identifier),
     event("action_source", Kind::OneOf(ActionSource::WORDS)),
     event("messaging_channel", Kind::OneOf(MessagingChannel::WORDS)),
     event("event_source_url", Kind::Url),
@@ -349,11 +378,11 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     app!("windows_attribution_id", Kind::Text),
     original!("event_name", Kind::Text),
     original!("event_time", Kind::EventTime),
-    original!("order_id", Kind::Text),
-    original!("event_id", Kind::Text),
+    original!("order_id", Kind::Identifier),
+    original!("event_id", Kind::Identifier),
     custom!("contents[]", Kind::Items),
-    content!("id", Kind::Text),
-    content!("quantity", Kind::Integer),
+    content!("id", Kind::Identifier),
+    content!("quantity", Kind::Quantity),
     content!("item_price", Kind::Money),
     content!("title", Kind::Text),
     content!("description", Kind::Text),
@@ -362,9 +391,9 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     content!("delivery_category", Kind::OneOf(DELIVERY_CATEGORIES)),
     custom!("currency", Kind::Currency),
     custom!("value", Kind::Money),
-    custom!("order_id", Kind::Text),
-    custom!("content_ids", Kind::TextList),
-    custom!("content_type", Kind::OneOf(&["product", "product_group"])),
+    custom!("order_id", Kind::Identifier),
+    custom!("content_ids", Kind::IdList),
+    custom!("content_type", Kind::OneOf(CONTENT_TYPES)),
     custom!("content_name", Kind::Text),
     custom!("content_category", Kind::Text),
     custom!("num_items", Kind::Integer),
@@ -384,13 +413,14 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     custom!("max_rating_value", Kind::Integer),
     custom!("success", Kind::Boolean),
     custom!("checkin_date", Kind::Date),
+    custom!("checkout_date", Kind::Date),
     custom!("city", Kind::Text),
     custom!("country", Kind::Text),
     custom!("region", Kind::Text),
     custom!("neighborhood", Kind::Text),
     custom!("origin_airport", Kind::Text),
     custom!("destination_airport", Kind::Text),
-    custom!("destination_ids", Kind::TextList),
+    custom!("destination_ids", Kind::IdList),
     custom!("departing_departure_date", Kind::Date),
     custom!("departing_arrival_date", Kind::Date),
     custom!("returning_departure_date", Kind::Date),
@@ -454,6 +484,8 @@ impl ParameterId {
     pub(crate) const PLATFORM: Self = Self::known("app_data.extinfo.version");
     pub(crate) const OS_VERSION: Self = Self::known("app_data.extinfo.os_version");
     pub(crate) const TRACKING_ENABLED: Self = Self::known("app_data.advertiser_tracking_enabled");
+    pub(crate) const APP_TRACKING_ENABLED: Self =
+        Self::known("app_data.application_tracking_enabled");
     pub(crate) const VENDOR_ID: Self = Self::known("app_data.vendor_id");
     pub(crate) const VALUE: Self = Self::known("custom_data.value");
     pub(crate) const CONTENT_NAME: Self = Self::known("custom_data.content_name");

@@ -45,7 +45,7 @@ pub(crate) struct Preset {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresetEvent {
-    /// Its names in the incoming events; case, spaces, `_` and `-` are ignored. Example: `[Order Completed, purchase]`.
+    /// Its names in the incoming events; case, spaces, `_`, `-`, `.` and `:` are ignored. Example: `[Order Completed, purchase]`.
     #[schemars(length(min = 1))]
     pub(crate) from: Vec<String>,
     /// Meta's event name, exactly. Example: `Purchase`.
@@ -89,6 +89,18 @@ pub(crate) struct Fields {
     pub(crate) standard_events: BTreeMap<String, Vec<String>>,
     /// The groups that an event of any other name uses.
     custom_events: Vec<String>,
+    /// The groups that every event uses, whatever the preset includes; the preset's groups override them.
+    pub(crate) every_event: Vec<String>,
+    /// Parameters that Meta takes on some events only. On others an explanation names them.
+    pub(crate) some_events: Vec<String>,
+    /// Names of events that mean the same in every line of business, and Meta's name for each.
+    pub(crate) common_events: BTreeMap<String, String>,
+    /// The kind of catalog, a value of `content_type`, that the key of an item's id names.
+    pub(crate) item_kinds: BTreeMap<String, String>,
+    /// The keys under which an item names a currency.
+    pub(crate) item_currency: Vec<String>,
+    /// What to do about events that no preset maps, by their names.
+    pub(crate) advice: BTreeMap<String, String>,
 }
 
 /// A named group of field mappings.
@@ -165,7 +177,7 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
             "a readable JSON file",
         )
     })?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+    let value = options::from_json(&text).map_err(|error| {
         one(
             format!("the preset file `{shown}` is not valid JSON ({error})"),
             "a preset in JSON",
@@ -210,12 +222,12 @@ pub(crate) fn describe() -> Vec<PresetDescription> {
         .collect()
 }
 
-/// The form in which event names are compared: without case, spaces, `_` and `-`.
+/// The form in which event names are compared: without case, spaces, `_`, `-`, `.` and `:`.
 pub(crate) fn comparable(name: &str, out: &mut String) {
     out.clear();
     for c in name.chars() {
         if c.is_ascii() {
-            if !matches!(c, ' ' | '_' | '-' | '\t') {
+            if !matches!(c, ' ' | '_' | '-' | '.' | ':' | '\t') {
                 out.push(c.to_ascii_lowercase());
             }
         } else if !c.is_whitespace() {
@@ -264,6 +276,8 @@ mod tests {
             "orderCompleted",
             "ORDER COMPLETED",
             "order-completed",
+            "order.completed",
+            "Order:Completed",
         ] {
             comparable(name, &mut out);
             assert_eq!(out, "ordercompleted");

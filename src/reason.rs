@@ -2,6 +2,7 @@
 //!
 //! The codes of delivery are in `response/table.rs`.
 
+use crate::payload::action_source::ActionSource;
 use json_paths::{Path, ReadError};
 use pipeline_core::Reason;
 
@@ -14,14 +15,17 @@ macro_rules! reasons {
 }
 
 reasons! {
-    consent = "the visitor did not grant every consent category that the sink requires";
     not_a_conversion = "identify, group and alias calls are not conversions";
     unmapped = "the preset has no Meta event for this event; add it under `event_mappings`, or set `unmapped_events: custom`";
+    dropped_by_config = "`event_mappings` maps the event to `null`, which drops it";
     no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
     event_name_too_long = "the event name has more than 50 characters, which is Meta's limit for custom events";
-    in_future = "the event's time is more than ten minutes in the future; check the sender's clock";
+    in_future = "the event's time is more than ten minutes in the future; check the sender's clock and that of this machine, and set `time_zone` if the times of events have no offset";
     missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";
+    unreadable_value = "the value of the Purchase was given, but cannot be read as an amount; send a number, or text such as `1,299.00`";
+    unreadable_currency = "a currency was given, but it is not an ISO 4217 code that Meta accepts, or the items have different ones; `default_currency` replaces only a currency that is absent";
+    negative_value = "a Purchase below zero would count as negative revenue; send a return as a custom event, such as `Order Refunded: Refund` under `event_mappings`, with the amount above zero";
     missing_app_data = "Meta does not accept an app event without `app_data`: the system (Android or iOS) and its version, and whether tracking is allowed; send `context.os` and `context.device`";
     attribution_not_supported = "Meta does not accept an AppendAttribution without `attribution_data`, which this sink does not support; map the event to another name";
     missing_messaging_channel = "an event from a conversation needs a `messaging_channel`: messenger, whatsapp or instagram";
@@ -31,12 +35,109 @@ reasons! {
     weak_identity = "too little identity for Meta to match; add an e-mail, a phone number, an external id, an IP address or a browser id";
 }
 
+/// A value at this path refuses a category that the sink requires.
+pub(crate) fn consent(at: &str, category: &str) -> Reason {
+    let detail = format!("`{at}` refuses `{category}`, which this sink requires");
+    Reason::new("consent", detail)
+}
+
+/// A list of grants at this path lacks a category that the sink requires.
+pub(crate) fn consent_lacking(at: &str, category: &str) -> Reason {
+    let detail =
+        format!("the grants at `{at}` do not include `{category}`, which this sink requires");
+    Reason::new("consent", detail)
+}
+
+/// Other categories are granted, these ones are not mentioned.
+pub(crate) fn consent_incomplete(categories: &str) -> Reason {
+    let detail = format!("nothing in the event grants `{categories}`, which this sink requires");
+    Reason::new("consent", detail)
+}
+
+/// No place of consent has a value; the places of the options are named first.
+pub(crate) fn consent_absent(own_places: &[&str]) -> Reason {
+    let built_in = ["context.consent", "context.consentManagement"];
+    let places = [own_places, &built_in].concat().join("`, `");
+    Reason::new(
+        "consent_absent",
+        format!(
+            "the event says nothing about consent; looked for at `{places}` and the like; \
+             name other places in `consent.paths`, or set `consent.when_absent: allow` if consent is obtained elsewhere"
+        ),
+    )
+}
+
 /// A place of consent has a value, but nothing there can be read as consent to what the sink requires.
-pub(crate) fn consent_unreadable(place: &Path, categories: &str, expected: &str) -> Reason {
+pub(crate) fn consent_unreadable(
+    place: &str,
+    found: &str,
+    categories: &str,
+    expected: &str,
+) -> Reason {
+    let place = if place.is_empty() {
+        "the event".to_owned()
+    } else {
+        format!("`{place}`")
+    };
     Reason::new(
         "consent_unreadable",
         format!(
-            "the value of `{place}` cannot be read as consent to `{categories}`, and may be a refusal; expected {expected}"
+            "what {place} says about `{categories}` cannot be read, and may be a refusal; found {found}; {expected}"
+        ),
+    )
+}
+
+/// The sender does not want the event at this destination, as it says at this path.
+pub(crate) fn integrations(at: &str) -> Reason {
+    let detail = format!("the sender excludes this destination: `{at}`");
+    Reason::new("integrations", detail)
+}
+
+/// What the sender wishes at this path cannot be read.
+pub(crate) fn integrations_unreadable(at: &str) -> Reason {
+    Reason::new(
+        "integrations_unreadable",
+        format!(
+            "the value of `{at}` cannot be read, and may exclude this destination; expected true, false or an object with options"
+        ),
+    )
+}
+
+/// An event of a file gives a time that cannot be read.
+pub(crate) fn unreadable_time(place: &Path) -> Reason {
+    Reason::new(
+        "unreadable_time",
+        format!(
+            "the value of `{place}` cannot be read as a time; expected ISO 8601 such as 2026-01-15T12:00:00Z, RFC 2822, or a Unix time"
+        ),
+    )
+}
+
+/// An event says in unknown words where it took place.
+pub(crate) fn unknown_action_source(place: &Path) -> Reason {
+    let allowed = ActionSource::WORDS.join(", ");
+    Reason::new(
+        "unknown_action_source",
+        format!("the value of `{place}` is not a known place; expected one of {allowed}"),
+    )
+}
+
+/// An event asks for its data to be used less, in unknown words.
+pub(crate) fn unreadable_privacy_wish(place: &Path, expected: &str) -> Reason {
+    Reason::new(
+        "unreadable_privacy_wish",
+        format!(
+            "the value of `{place}` cannot be read, and may be a wish about privacy; expected {expected}"
+        ),
+    )
+}
+
+/// An app event says in unknown words whether tracking is allowed.
+pub(crate) fn unreadable_tracking(place: &Path, expected: &str) -> Reason {
+    Reason::new(
+        "unreadable_tracking",
+        format!(
+            "the value of `{place}` cannot be read, and may be a refusal of tracking; expected {expected}"
         ),
     )
 }

@@ -137,7 +137,8 @@ fn fallback(table: &FieldTable) -> Option<String> {
         Derived::NumItems => "the quantities of the items, added up",
         Derived::ItemTotal => "price times quantity of the only item",
         Derived::ItemPrice => "the price of the only item",
-        Derived::Product => "`product`, where there are items",
+        Derived::Product => "what the keys of the items' ids say, else `product`",
+        Derived::ItemKind => "what the keys of the items' ids say",
     };
     Some(words.to_owned())
 }

@@ -1,5 +1,6 @@
 //! The sink: mapping before the buffer, delivery after it, and its entry in the registry.
 
+use crate::advice;
 use crate::config::{self, Settings};
 use crate::delivery::{Delivery, DeliveryError};
 use crate::mapping::Mapping;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BatchLimits, BuildError, Clock, Component, Coverage, Encoded, Event, Explained,
-    HealthcheckError, Outcome, ParseContext, Record, Sink, SinkConfig, SinkContext,
+    HealthcheckError, MissingEvents, Outcome, ParseContext, Record, Sink, SinkConfig, SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,10 +66,10 @@ impl SinkConfig for MetaConversionsConfig {
             .and_then(|token| Delivery::new(target, token, Arc::clone(&cx.clock)))
             .map_err(|problem| BuildError::new(problem.to_string()))?;
         Ok(Box::new(MetaConversions {
+            tally: Tally::of(settings.mapping.meta_events().len()),
             settings,
             delivery,
             clock: cx.clock,
-            tally: Tally::default(),
         }))
     }
 
@@ -76,16 +77,8 @@ impl SinkConfig for MetaConversionsConfig {
         self.0.preset_file.iter().cloned().collect()
     }
 
-    fn notices(&self) -> Vec<String> {
-        let mut notices = Vec::new();
-        if self.0.test_event_code.is_some() {
-            notices.push(
-                "`test_event_code` is set: the events appear under Test Events, and Meta still counts them for \
-                 measurement and targeting; remove it in production"
-                    .to_owned(),
-            );
-        }
-        notices
+    fn notices(&self) -> Vec<Problem> {
+        self.0.notes.clone()
     }
 }
 
@@ -114,7 +107,8 @@ impl Sink for MetaConversions {
         let encoded = self
             .mapping()
             .encode(event, self.clock.now_ms(), &mut explainer);
-        Explained::new(encoded, explainer.into_explanation())
+        let source_event = explainer.source_event();
+        Explained::new(encoded, explainer.into_explanation()).with_source_event(source_event)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
@@ -125,12 +119,22 @@ impl Sink for MetaConversions {
         self.delivery.healthcheck().await
     }
 
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        self.mapping().event_labels()
+    }
+
     fn coverage(&self) -> Option<Coverage> {
         let looked_in = |name: &str| self.mapping().looked_in(name);
-        let mut coverage = match_coverage::coverage(&self.tally, looked_in);
+        let meta_events = self.mapping().meta_events();
+        let coverage = match_coverage::coverage(&self.tally, meta_events, looked_in);
         let fallback_reads = fallback_note(self.mapping().fallback_reads());
-        coverage.notes.splice(0..0, fallback_reads);
-        Some(coverage)
+        let times = match_coverage::notes_about_times(&self.tally);
+        let notes = fallback_reads.into_iter().chain(times);
+        Some(coverage.with_notes(notes.collect()))
+    }
+
+    fn advise(&self, missing: &[MissingEvents]) -> Option<String> {
+        advice::advise(missing, &self.settings.preset, self.mapping().event_names())
     }
 }
 
@@ -181,13 +185,10 @@ mod tests {
         Event::new(event.to_string(), NOW_MS)
     }
 
-    /// The note about fallback reads, which comes first if there is one.
+    /// The note about fallback reads.
     fn note(sink: &dyn Sink) -> Option<String> {
         let notes = sink.coverage().expect("counted").notes;
-        let place = notes
-            .iter()
-            .position(|note| note.contains("fallback parser"))?;
-        assert_eq!(place, 0, "{notes:?}");
+        assert!(notes.len() <= 1, "{notes:?}");
         notes.into_iter().next()
     }
 

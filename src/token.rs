@@ -5,6 +5,7 @@
 //!
 //! Invariant: the token is only in that header, which is marked as sensitive, and never in a text.
 
+use pipeline_core::options::is_placeholder;
 use pipeline_core::{Reason, SensitiveString};
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use std::fs::{File, Metadata};
@@ -24,6 +25,15 @@ pub(crate) enum TokenProblem {
     /// The file cannot be read.
     #[error("cannot be read ({0})")]
     ReadError(#[from] io::Error),
+    /// There is something between its characters.
+    #[error("has a space or a line break in the token")]
+    Spaces,
+    /// Quotes were kept that were meant to surround it.
+    #[error("has quotation marks around the token")]
+    Quotes,
+    /// It is a name in the place of a token.
+    #[error("is a variable that is not filled in")]
+    Placeholder,
     /// What was read cannot be a token.
     #[error("does not contain a token")]
     NoToken,
@@ -33,7 +43,11 @@ impl TokenProblem {
     pub(crate) fn expected(&self) -> &'static str {
         match self {
             Self::ReadError(_) => "a readable file that contains only the token",
-            Self::NoToken => "one line of letters, digits and punctuation, without spaces",
+            Self::Quotes => "the token without quotation marks",
+            Self::Placeholder => "the token, or `${NAME}` for an environment variable",
+            Self::Spaces | Self::NoToken => {
+                "one line of letters, digits and punctuation, without spaces"
+            }
         }
     }
 }
@@ -41,6 +55,15 @@ impl TokenProblem {
 /// Checks that a text can be a token.
 pub(crate) fn check(token: SensitiveString) -> Result<SensitiveString, TokenProblem> {
     let text = token.expose();
+    if is_placeholder(text) {
+        return Err(TokenProblem::Placeholder);
+    }
+    if !text.trim().is_empty() && text.contains(char::is_whitespace) {
+        return Err(TokenProblem::Spaces);
+    }
+    if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+        return Err(TokenProblem::Quotes);
+    }
     let is_token = !text.is_empty()
         && text.len() <= MAX_TOKEN_BYTES
         && text.bytes().all(|b| b.is_ascii_graphic());
@@ -219,14 +242,7 @@ mod tests {
         assert_eq!(said(&token), "Bearer old");
         fs::write(&file, " fresh \n").unwrap();
         assert_eq!(said(&token), "Bearer fresh");
-        for useless in [
-            "",
-            "\n",
-            "two words",
-            "ümlaut",
-            &"x".repeat(4_097),
-            &" ".repeat(20_000),
-        ] {
+        for useless in ["", "\n", "ümlaut", &"x".repeat(4_097), &" ".repeat(20_000)] {
             fs::write(&file, useless).unwrap();
             assert_eq!(said(&token), "Bearer fresh");
             let expected = "a new one is needed; `access_token_file` does not contain a token, so the previous token is \
@@ -239,6 +255,32 @@ mod tests {
         fs::write(&file, "x".repeat(4_096)).unwrap();
         assert_eq!(said(&token).len(), "Bearer ".len() + 4_096);
         assert_eq!(explained(&token), "a new one is needed");
+    }
+
+    #[test]
+    fn what_is_no_token_is_told_apart_by_its_form() {
+        for (text, problem) in [
+            ("two words", "has a space or a line break in the token"),
+            ("two\nlines", "has a space or a line break in the token"),
+            (" EAAB", "has a space or a line break in the token"),
+            ("\"EAAB\"", "has quotation marks around the token"),
+            ("'EAAB'", "has quotation marks around the token"),
+            ("$META_ACCESS_TOKEN", "is a variable that is not filled in"),
+            (
+                "${META_ACCESS_TOKEN}",
+                "is a variable that is not filled in",
+            ),
+            ("%TOKEN%", "is a variable that is not filled in"),
+            ("{{ secrets.token }}", "is a variable that is not filled in"),
+            ("<your token>", "is a variable that is not filled in"),
+            ("", "does not contain a token"),
+            ("  ", "does not contain a token"),
+            ("ümlaut", "does not contain a token"),
+        ] {
+            let found = check(token(text)).expect_err(text);
+            assert_eq!(found.to_string(), problem, "{text}");
+        }
+        assert!(check(token("ab$cd${X}$$e")).is_ok());
     }
 
     #[test]

@@ -7,7 +7,6 @@
 //! Source: "Using the API" (event time), "Standard parameters" (Purchase), "Best practices" (baseline requirements for
 //! matching), "App events", "Business messaging".
 
-use crate::omitted::Omitted;
 use crate::payload::action_source::{ActionSource, MessagingChannel};
 use crate::payload::identifiers::Identifiers;
 use crate::reason;
@@ -22,6 +21,10 @@ const MAX_STORE_AGE_DAYS: i64 = 62;
 
 /// What validation needs to know about a written event.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub(crate) struct Facts {
     /// The event's time, in milliseconds since the Unix epoch.
     pub(crate) event_ms: i64,
@@ -30,13 +33,35 @@ pub(crate) struct Facts {
     pub(crate) event_id: Box<str>,
     pub(crate) action_source: ActionSource,
     pub(crate) identifiers: Identifiers,
-    /// Why an id was omitted that the sender had, and has damaged.
-    pub(crate) damaged_id: Option<Omitted>,
+    /// Whether the event came with a click id or a click cookie, usable or not.
+    pub(crate) has_click: bool,
+    /// Whether an id of the event was omitted because a floating-point number has lost its digits.
+    pub(crate) has_lost_digits: bool,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
+    /// A value was given, and cannot be read.
+    pub(crate) value_is_unreadable: bool,
+    /// A currency was given, and cannot be read.
+    pub(crate) currency_is_unreadable: bool,
+    pub(crate) value_is_negative: bool,
     /// Whether `app_data` has everything that Meta requires.
     pub(crate) has_app_data: bool,
     pub(crate) messaging_channel: Option<MessagingChannel>,
+    /// Why the event must not be sent: something that it says and that must not be lost cannot be read.
+    pub(crate) unreadable: Option<Box<Reason>>,
+    /// Why the event has the time of receipt, if it gives a time.
+    pub(crate) replaced_time: Option<ReplacedTime>,
+    /// The time that the event gives, if that is by a wrong clock and was corrected.
+    pub(crate) by_wrong_clock_ms: Option<i64>,
+}
+
+/// Why an event that gives a time has the time of receipt instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplacedTime {
+    /// The time that it gives cannot be read.
+    Unreadable,
+    /// It is too far in the future.
+    InFuture,
 }
 
 impl Facts {
@@ -111,6 +136,9 @@ static CONVERSATIONS: LazyLock<[(MessagingChannel, Identifiers); 4]> = LazyLock:
 
 /// The first rule that an event named `name` breaks at `now_ms`, if any.
 pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
+    if let Some(reason) = &facts.unreadable {
+        return Some((**reason).clone());
+    }
     let now = now_ms.div_euclid(1_000);
     if facts.expires_at() <= now {
         return Some(reason::too_old(facts.max_age_days()));
@@ -130,15 +158,27 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
         return Some(reason);
     }
     if name == "Purchase" && !facts.has_value {
-        return Some(reason::missing_value());
+        return Some(if facts.value_is_unreadable {
+            reason::unreadable_value()
+        } else {
+            reason::missing_value()
+        });
+    }
+    if name == "Purchase" && facts.value_is_negative {
+        return Some(reason::negative_value());
     }
     if matches!(name, "Purchase" | "OrderCreated") && !facts.has_currency {
-        return Some(reason::missing_currency());
+        return Some(if facts.currency_is_unreadable {
+            reason::unreadable_currency()
+        } else {
+            reason::missing_currency()
+        });
     }
     if !can_match(facts.identifiers) {
-        return Some(match facts.damaged_id {
-            Some(_) => reason::digits_lost(),
-            None => reason::weak_identity(),
+        return Some(if facts.has_lost_digits {
+            reason::digits_lost()
+        } else {
+            reason::weak_identity()
         });
     }
     None

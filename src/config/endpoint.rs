@@ -15,9 +15,17 @@ pub(super) fn problem(endpoint: &str, allow_plain_http: bool) -> Option<&'static
     let Ok(url) = reqwest::Url::parse(endpoint) else {
         return Some("is not a URL");
     };
-    let has_more = url.query().is_some() || url.fragment().is_some();
-    if has_more || !url.username().is_empty() || url.password().is_some() {
-        return Some("has more than a scheme, a host and a path");
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("has a user name or a password");
+    }
+    if url.query().is_some() {
+        return Some("has a query");
+    }
+    if url.fragment().is_some() {
+        return Some("has a fragment");
+    }
+    if !matches!(url.path(), "" | "/") && matches!(url.scheme(), "https" | "http") {
+        return Some("has a path, and the version and the pixel would be added behind it");
     }
     let is_loopback = match url.host_str() {
         None => return Some("has no host"),

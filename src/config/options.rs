@@ -4,6 +4,7 @@
 
 use crate::consent::{ConsentCategory, ConsentOptions};
 use crate::field_mapping::{EventMapping, FieldMappings};
+use crate::integrations;
 use crate::payload::action_source::ActionSource;
 use crate::preset;
 use pipeline_core::SensitiveString;
@@ -29,7 +30,7 @@ pub(super) struct Options {
     pub(super) access_token_file: Option<PathBuf>,
     /// The version of the Graph API (default: `v25.0`). Example: `v26.0`.
     pub(super) api_version: String,
-    /// Where an event took place if it does not say so itself (default: `website`). Example: `physical_store`.
+    /// Where events took place that do not say so themselves; where this is `website` or `app`, the event's channel, page, library or device decide between these two (default: `website`). Example: `physical_store`.
     #[schemars(schema_with = "action_source_schema")]
     pub(super) action_source: String,
     /// Shows the events under Test Events in Events Manager; Meta still counts them as real events, so remove it in production (no default). Example: `TEST12345`.
@@ -39,24 +40,28 @@ pub(super) struct Options {
     pub(super) consent_categories: Option<Vec<ConsentCategory>>,
     /// How consent is read (default: an event without consent information is dropped). Example: `{ when_absent: allow }`.
     pub(super) consent: ConsentOptions,
-    /// What happens to events that the preset does not map: `drop`, or `custom` to send them under their own names (default: `drop`). Example: `custom`.
+    /// The names that mean this sink in the `integrations` object of events, with which senders switch destinations on and off (default: the names under which Segment and RudderStack know Meta's Conversions API and pixel). Example: `[Facebook Conversions API (Actions)]`.
+    pub(super) integration_names: Vec<String>,
+    /// What happens to events that the preset does not map: `drop`, `custom` to send them under their own names, or `dead_letter` to keep a dead letter of each, with its name and place but without the event itself, so that it cannot be replayed; when the dead letters are full, the sink waits (default: `drop`). Example: `custom`.
     pub(super) unmapped_events: UnmappedEvents,
     /// Event mappings that override the preset's, by event name: Meta's name, a table, or `null` to drop the event (default: none). Example: `{ Quote Requested: Lead }`.
     pub(super) event_mappings: BTreeMap<String, Option<EventMapping>>,
     /// Field mappings that override the preset's, by Meta parameter: a path, a list of paths, a table, or `null` to drop the parameter (default: none). Example: `{ custom_data.order_id: properties.cart_id }`.
     pub(super) field_mappings: FieldMappings,
     /// The ISO 4217 currency of amounts without a currency (no default). Example: `EUR`.
-    #[schemars(length(min = 3, max = 3))]
     pub(super) default_currency: Option<String>,
     /// The country of national phone numbers in events without a country, ISO 3166-1 alpha-2 (no default). Example: `DE`.
     pub(super) default_country: Option<String>,
+    /// The time zone of times without an offset: a name of the IANA database or an offset (default: UTC). Example: `Europe/Berlin`.
+    #[schemars(length(min = 1, max = 64))]
+    pub(super) time_zone: Option<String>,
     /// Whether external ids are sent hashed or as they are: `hash` or `raw`; use the same on every channel (default: `hash`). Example: `raw`.
     pub(super) external_id: ExternalId,
-    /// Whether a visitor without an `_fbp` cookie gets a browser id that is made from the anonymous id (default: `true`). Example: `false`.
+    /// Whether a visitor of a website without an `_fbp` cookie gets a browser id that is made from the anonymous id (default: `true`). Example: `false`.
     pub(super) generate_fbp: bool,
     /// Limited data use for events that do not specify it; with country 0 and state 0 Meta determines the location (no default). Example: `{ country: 1, state: 1000 }`.
     pub(super) limited_data_use: Option<LimitedDataUse>,
-    /// The address of the Graph API (default: `https://graph.facebook.com`); plain http is allowed for loopback addresses only. Example: `http://127.0.0.1:8917`.
+    /// The address of the Graph API, without a path (default: `https://graph.facebook.com`); plain http is allowed for loopback addresses only. Example: `http://127.0.0.1:8917`.
     pub(super) endpoint: String,
     /// Whether `endpoint` may be plain http to other machines, which sends the token unencrypted (default: `false`). Example: `true`.
     pub(super) allow_plain_http: bool,
@@ -77,11 +82,13 @@ impl Default for Options {
             test_event_code: None,
             consent_categories: None,
             consent: ConsentOptions::default(),
+            integration_names: integrations::NAMES.map(str::to_owned).into(),
             unmapped_events: UnmappedEvents::Drop,
             event_mappings: BTreeMap::new(),
             field_mappings: FieldMappings::new(),
             default_currency: None,
             default_country: None,
+            time_zone: None,
             external_id: ExternalId::Hash,
             generate_fbp: true,
             limited_data_use: None,
@@ -151,6 +158,8 @@ pub(super) enum UnmappedEvents {
     Drop,
     /// They are sent under their own names.
     Custom,
+    /// They become dead letters without a payload: nothing says which of their values would be sent, so none is stored.
+    DeadLetter,
 }
 
 /// The form of external ids.

@@ -4,12 +4,15 @@
 //! Conversions API, "App data parameters".
 
 use super::event_writer::{EventWriter, Origin};
-use super::json;
+use super::plan::FieldPlan;
 use super::trace::Trace;
+use super::{json, value};
 use crate::omitted::Omitted;
 use crate::payload::ParameterId;
+use crate::reason;
+use json_paths::Path;
 
-impl<T: Trace> EventWriter<'_, '_, T> {
+impl<'e, T: Trace> EventWriter<'e, '_, T> {
     pub(super) fn app_data(&mut self) {
         self.append(",\"app_data\":{");
         let (has_device, is_ios) = self.extinfo();
@@ -21,12 +24,35 @@ impl<T: Trace> EventWriter<'_, '_, T> {
                 self.omitted(field, Origin::Derived("the device"), Omitted::NotIos);
                 continue;
             }
-            self.plain(field);
+            match field.known {
+                Some(ParameterId::TRACKING_ENABLED) => self.tracking(field),
+                Some(ParameterId::APP_TRACKING_ENABLED) => {
+                    let read = |_, raw| value::boolean(raw);
+                    self.decided(field, read, false, |place| {
+                        reason::unreadable_tracking(place, "true or false")
+                    });
+                }
+                _ => {
+                    self.plain(field);
+                }
+            }
             let is_written = self.out.len() > mark;
             has_answer |= is_written && field.known == Some(ParameterId::TRACKING_ENABLED);
         }
         self.out.push(b'}');
         self.facts.has_app_data = has_device && has_answer;
+    }
+
+    /// Writes whether tracking is allowed. A phone can answer in several places: an older setting of the system, and Apple's question
+    /// for each app. A no counts wherever it is.
+    fn tracking(&mut self, field: &'e FieldPlan) {
+        let paths = self.input.paths;
+        let read = |slot, raw| value::tracking(raw, is_status(paths.path(slot)));
+        self.decided(field, read, false, |place| {
+            let expected =
+                "true or false, or Apple's answer in its words or as its number from 0 to 3";
+            reason::unreadable_tracking(place, expected)
+        });
     }
 
     /// Writes all positions. Answers whether those that Meta requires are filled, and whether the device runs iOS.
@@ -56,4 +82,10 @@ impl<T: Trace> EventWriter<'_, '_, T> {
         self.out.push(b']');
         (has_platform && has_os_version, is_ios)
     }
+}
+
+/// Whether a path's key is one under which senders write Apple's number: `attTrackingStatus`, `tracking_status`, `att`.
+fn is_status(path: &Path) -> bool {
+    let key = path.last_key().unwrap_or_default();
+    key.eq_ignore_ascii_case("att") || key.to_ascii_lowercase().ends_with("status")
 }

@@ -1,12 +1,13 @@
 //! `fbc` and `fbp`: the ids of the click and of the browser, from cookies, or generated if there is no cookie.
 
 use super::event_writer::{EventWriter, Given, Origin};
-use super::json;
 use super::plan::FieldPlan;
 use super::trace::Trace;
+use super::{json, value};
 use crate::identity::browser_id::{self, Fbc};
 use crate::json_text;
 use crate::omitted::Omitted;
+use crate::payload::action_source::ActionSource;
 use crate::payload::rule::rule;
 use json_paths::Path;
 use std::borrow::Cow;
@@ -14,8 +15,11 @@ use std::borrow::Cow;
 impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Writes the click id: the cookie's, unless the page's URL names another click, which is then sent with the event's time.
     pub(super) fn click_id(&mut self, field: &'e FieldPlan) -> bool {
-        let cookie = self.first_cookie(field, "_fbc", ClickCookie::read).read();
+        let cookie = self.first_cookie(field, "_fbc", ClickCookie::read);
+        let is_cookie_given = !cookie.is_absent();
+        let cookie = cookie.read();
         let click = self.clicked(field);
+        self.facts.has_click |= is_cookie_given || click.is_some();
         let of_cookie = cookie.as_ref().map(|(_, origin)| *origin);
         let of_click = click.as_ref().map(|(_, origin)| *origin);
         let Some(mut origin) = of_cookie.or(of_click) else {
@@ -23,12 +27,19 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         };
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        let chosen = browser_id::choose(
-            cookie.as_ref().and_then(|(cookie, _)| cookie.fbc()),
-            click.as_ref().map(|(click, _)| &**click),
-            self.facts.event_ms,
-            &mut scratch,
-        );
+        let mut choose = |event_ms| {
+            browser_id::choose(
+                cookie.as_ref().and_then(|(cookie, _)| cookie.fbc()),
+                click.as_ref().map(|(click, _)| &**click),
+                event_ms,
+                &mut scratch,
+            )
+        };
+        let chosen = match (choose(self.facts.event_ms), self.facts.by_wrong_clock_ms) {
+            // The clock that was ahead has stamped the cookie, too.
+            (Err(Omitted::ClickInFuture), Some(event_ms)) => choose(event_ms),
+            (chosen, _) => chosen,
+        };
         match chosen {
             Ok(()) => {
                 let fbc = cookie.as_ref().and_then(|(cookie, _)| cookie.fbc());
@@ -65,10 +76,18 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             match click_in(raw, is_alone) {
                 Ok(Some(click)) => return Some((click, Origin::Slot(*slot))),
                 Ok(None) => {}
-                Err(why) => self.omitted(field, Origin::Slot(*slot), why),
+                Err(why) => {
+                    self.facts.has_click = true;
+                    self.omitted(field, Origin::Slot(*slot), why);
+                }
             }
         }
         None
+    }
+
+    /// Whether an event without a browser id gets one: only a website has a browser.
+    fn may_make_fbp(&self) -> bool {
+        self.input.rules.generate_fbp && self.facts.action_source == ActionSource::Website
     }
 
     /// The first value of a field of cookies that `read` can use. Some paths lead to the header `Cookie`, which has it under `name`.
@@ -123,14 +142,10 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             Given::Absent => {}
         }
         let plan = self.input.plan;
-        let Some(visitor) = plan
-            .visitor_id
-            .as_ref()
-            .filter(|_| self.input.rules.generate_fbp)
-        else {
+        let Some(visitor) = plan.visitor_id.as_ref().filter(|_| self.may_make_fbp()) else {
             return false;
         };
-        let Some((visitor, origin)) = self.first(visitor, json_text::text).read() else {
+        let Some((visitor, origin)) = self.first(visitor, value::identifier).read() else {
             return false;
         };
         let mut scratch = std::mem::take(&mut self.scratch);

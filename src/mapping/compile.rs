@@ -4,16 +4,19 @@
 //! problem is reported with its place.
 
 use super::layers::{EventLayers, Layers, Located, Overrides, Problems};
+use super::meta_names;
 use super::plan::{
-    AmbiguousName, EventPlan, FieldPlan, Fields, ItemList, ItemsPlan, OwnItemPlan, Plans,
+    AmbiguousName, EventPlan, FieldPlan, ItemList, ItemSource, ItemsPlan, OwnItemPlan,
+    ParametersPlan, Plans,
 };
 use crate::field_mapping::{FieldTable, ValueType};
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, Parameter, ParameterId, Section};
-use crate::preset::Preset;
+use crate::preset::{FIELDS, Preset};
 use json_paths::Path;
 use json_paths::{Paths, Slot};
 use pipeline_core::options::{self, Problem};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Compiles a preset with its overrides.
 ///
@@ -31,16 +34,20 @@ pub(super) fn compile(
     let mut compiler = Compiler {
         layers,
         paths,
+        known: HashMap::new(),
+        shared: HashMap::new(),
         problems,
     };
     let mut plans = Plans::default();
     for event in &events {
-        if let Some(plan) = compiler.event(event) {
+        if event.is_dropped {
+            plans.add_dropped(&event.from, &event.comparable);
+        } else if let Some(plan) = compiler.event(event) {
             plans.add(&event.spelling, &event.comparable, plan);
         }
     }
     if compiler.layers.sends_unmapped() {
-        plans.unmapped = compiler.event(&EventLayers::default());
+        plans.set_unmapped(compiler.event(&EventLayers::default()));
     }
     let problems = compiler.problems.into_sorted();
     if problems.is_empty() {
@@ -53,6 +60,11 @@ pub(super) fn compile(
 struct Compiler<'a, 'p> {
     layers: Layers<'a>,
     paths: &'p mut Paths,
+    /// The slots of paths that were compiled before: most events look in the same places. By the path of the list, if any, and
+    /// the path from there on.
+    known: HashMap<String, HashMap<String, Slot>>,
+    /// The parameters of events that have the mappings of groups only, by these groups.
+    shared: HashMap<&'static [String], Arc<ParametersPlan>>,
     problems: Problems,
 }
 
@@ -69,15 +81,37 @@ impl<'a> Compiler<'a, '_> {
                 return None;
             }
         }
-        let mut fields = self.layers.merged(event, &mut self.problems);
-        let mut plan = EventPlan {
+        Some(EventPlan {
             meta_name: event.to.as_deref().map(Into::into),
             label: match &event.to {
                 Some(to) => format!("{} → {to}", event.from).into(),
                 None => "(unmapped)".into(),
             },
-            items: self.items(&mut fields),
+            parameters: self.shared_parameters(event),
             ..EventPlan::default()
+        })
+    }
+
+    /// The parameters of an event, shared with other events that have the same mappings.
+    fn shared_parameters(&mut self, event: &EventLayers<'a>) -> Arc<ParametersPlan> {
+        let Some(groups) = event.shared_groups() else {
+            return Arc::new(self.parameters(event));
+        };
+        if let Some(known) = self.shared.get(groups) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(self.parameters(event));
+        self.shared.insert(groups, Arc::clone(&new));
+        new
+    }
+
+    fn parameters(&mut self, event: &EventLayers<'a>) -> ParametersPlan {
+        let mut fields = self.layers.merged(event, &mut self.problems);
+        let not_taken = not_taken(&fields);
+        meta_names::add(&mut fields);
+        let mut plan = ParametersPlan {
+            items: self.items(&mut fields),
+            ..ParametersPlan::default()
         };
         let mut sections: BTreeMap<Section, Vec<FieldPlan>> = BTreeMap::new();
         for (name, located) in &fields {
@@ -93,11 +127,16 @@ impl<'a> Compiler<'a, '_> {
             }
         }
         plan.name = self.ambiguous_name(&plan);
-        Some(plan)
+        let not_taken = not_taken.iter().filter_map(|(name, located)| {
+            let (_, field) = self.field(name, located, None)?;
+            Some(field)
+        });
+        plan.not_taken = not_taken.collect();
+        plan
     }
 
     /// The name of the event's own item, if it is where a person's name would be.
-    fn ambiguous_name(&self, plan: &EventPlan) -> Option<AmbiguousName> {
+    fn ambiguous_name(&self, plan: &ParametersPlan) -> Option<AmbiguousName> {
         const PROPERTIES: &str = "properties.";
         let slots = |fields: &[FieldPlan], wanted: fn(&FieldPlan) -> bool| -> Vec<(Slot, String)> {
             let wanted = fields.iter().filter(|field| wanted(field));
@@ -112,7 +151,9 @@ impl<'a> Compiler<'a, '_> {
         };
         let own = plan.items.as_ref().and_then(|items| items.own.as_ref());
         let mut names = slots(&plan.custom_data, FieldPlan::is_item_name);
-        names.extend(own.map_or_else(Vec::new, |own| slots(&own.fields, FieldPlan::is_item_name)));
+        names.extend(own.map_or_else(Vec::new, |own| {
+            slots(&own.source.fields, FieldPlan::is_item_name)
+        }));
         let slot = names.iter().find(|(_, path)| path == "properties.name")?.0;
         let traits = slots(&plan.user_data, |field| {
             matches!(field.kind, Kind::Hashed(_))
@@ -133,15 +174,21 @@ impl<'a> Compiler<'a, '_> {
             }
             !is_of_item
         });
-        let Located { place, table } = fields.remove("custom_data.contents[]")?;
+        let Located { place, table, .. } = fields.remove("custom_data.contents[]")?;
         let mut lists = Vec::new();
         for written in &table.paths {
             let Some(path) = self.path(written, &place) else {
                 continue;
             };
             let list = self.paths.list(&path).0;
-            let fields = self.item_fields(&of_items, &ItemPath::InList(&path));
-            lists.push(ItemList { list, path, fields });
+            let source = self.item_source(&of_items, &ItemPath::in_list(&path));
+            let whole = self.paths.slot(&path);
+            lists.push(ItemList {
+                list,
+                path,
+                whole,
+                source,
+            });
         }
         let own = table.own.as_ref().and_then(|own| {
             let path = self.path(&own.path, &place)?;
@@ -152,25 +199,56 @@ impl<'a> Compiler<'a, '_> {
                 .collect::<Vec<_>>();
             Some(OwnItemPlan {
                 requires: requires.iter().map(|path| self.paths.slot(path)).collect(),
-                fields: self.item_fields(&of_items, &ItemPath::Within(&path)),
+                source: self.item_source(&of_items, &ItemPath::within(&path)),
             })
         });
         Some(ItemsPlan { lists, own })
     }
 
-    /// The fields of an item that is found there.
-    fn item_fields(&mut self, mappings: &BTreeMap<String, Located>, item: &ItemPath<'_>) -> Fields {
-        let fields = mappings.iter().filter_map(|(name, located)| {
-            let (_, field) = self.field(name, located, Some(item))?;
-            Some(field)
-        });
-        fields.collect::<Vec<_>>().into()
+    /// The parameters of an item that is found there.
+    fn item_source(
+        &mut self,
+        mappings: &BTreeMap<String, Located>,
+        item: &ItemPath<'_>,
+    ) -> ItemSource {
+        let (mut fields, mut kinds) = (Vec::new(), Vec::new());
+        for (name, located) in mappings {
+            let Some((_, field)) = self.field(name, located, Some(item)) else {
+                continue;
+            };
+            if field.known == Some(ParameterId::ITEM_ID) {
+                for written in &located.table.paths {
+                    let kind = FIELDS.item_kinds.get(written);
+                    let slot = self.slot(written, &located.place, Some(item));
+                    kinds.extend(slot.zip(kind.map(String::as_str)));
+                }
+            }
+            fields.push(field);
+        }
+        // The currency of an event that is its own item has a mapping of its own.
+        let currency = FIELDS.item_currency.iter().filter(|_| item.is_in_list);
+        let element = item
+            .is_in_list
+            .then(|| self.paths.list(item.start).1.element_slot());
+        ItemSource {
+            fields: fields.into(),
+            kinds,
+            element,
+            currency: currency
+                .filter_map(|key| self.slot(key, "item_currency", Some(item)))
+                .collect(),
+        }
     }
 
     fn field(
         &mut self,
         name: &str,
-        Located { place, table }: &Located,
+        Located {
+            place,
+            table,
+            added,
+            ..
+        }: &Located,
         item: Option<&ItemPath<'_>>,
     ) -> Option<(Section, FieldPlan)> {
         let known = ParameterId::named(name);
@@ -191,6 +269,7 @@ impl<'a> Compiler<'a, '_> {
         }
         let section = parameter.map_or(Section::CustomData, |parameter| parameter.section);
         let plan = FieldPlan {
+            listed: slots.len().saturating_sub(*added),
             name: name.into(),
             key: json_key(section, key),
             kind,
@@ -258,12 +337,19 @@ impl<'a> Compiler<'a, '_> {
     }
 
     fn slot(&mut self, written: &str, place: &str, item: Option<&ItemPath<'_>>) -> Option<Slot> {
+        let scope = item.map_or("", |item| &item.name);
+        if let Some(slot) = self.known.get(scope).and_then(|known| known.get(written)) {
+            return Some(*slot);
+        }
         let path = self.path(written, place)?;
-        Some(match item {
+        let slot = match item {
             None => self.paths.slot(&path),
-            Some(ItemPath::Within(base)) => self.paths.slot(&base.join(&path)),
-            Some(ItemPath::InList(list)) => self.paths.list(list).1.slot(&path),
-        })
+            Some(item) if item.is_in_list => self.paths.list(item.start).1.slot(&path),
+            Some(item) => self.paths.slot(&item.start.join(&path)),
+        };
+        let known = self.known.entry(scope.to_owned()).or_default();
+        known.insert(written.to_owned(), slot);
+        Some(slot)
     }
 
     fn path(&mut self, written: &str, place: &str) -> Option<Path> {
@@ -279,10 +365,50 @@ impl<'a> Compiler<'a, '_> {
     }
 }
 
+/// Parameters that Meta takes on other events only, with the places of their names.
+fn not_taken(fields: &BTreeMap<String, Located>) -> BTreeMap<String, Located> {
+    let names = FIELDS.some_events.iter();
+    let not_taken = names.filter(|name| !fields.contains_key(*name));
+    let mut not_taken: BTreeMap<_, _> = not_taken
+        .map(|name| {
+            let located = Located {
+                place: "some_events".to_owned(),
+                table: FieldTable::default(),
+                by_meta_name: true,
+                added: 0,
+            };
+            (name.clone(), located)
+        })
+        .collect();
+    meta_names::add(&mut not_taken);
+    not_taken
+}
+
 /// Where the relative paths of an item start.
-enum ItemPath<'a> {
-    InList(&'a Path),
-    Within(&'a Path),
+struct ItemPath<'a> {
+    start: &'a Path,
+    /// Whether the items are elements of a list that is there.
+    is_in_list: bool,
+    /// Differs between places of items.
+    name: String,
+}
+
+impl<'a> ItemPath<'a> {
+    fn in_list(start: &'a Path) -> Self {
+        Self {
+            start,
+            is_in_list: true,
+            name: format!("{start}[]"),
+        }
+    }
+
+    fn within(start: &'a Path) -> Self {
+        Self {
+            start,
+            is_in_list: false,
+            name: start.to_string(),
+        }
+    }
 }
 
 fn json_key(section: Section, key: &str) -> Box<str> {
@@ -292,7 +418,7 @@ fn json_key(section: Section, key: &str) -> Box<str> {
     }
 }
 
-fn kind_of(value_type: Option<ValueType>) -> Kind {
+pub(super) fn kind_of(value_type: Option<ValueType>) -> Kind {
     match value_type {
         Some(ValueType::Text) => Kind::Text,
         Some(ValueType::Number) => Kind::Number,

@@ -1,7 +1,7 @@
 //! `custom_data`: what the event was worth and what it was about.
 
-use super::contents::Items;
-use super::event_writer::{EventWriter, Origin};
+use super::contents::{CatalogKind, ItemCurrency, ItemId, Items};
+use super::event_writer::{EventWriter, Given, Origin};
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};
@@ -11,6 +11,18 @@ use crate::payload::rule::rule;
 use crate::payload::{Kind, ParameterId};
 use std::io::Write as _;
 use std::ops::Range;
+
+/// The currency of an event's amounts.
+enum Currency<'e> {
+    /// Neither the event nor the options have one.
+    Absent,
+    /// The event has one that cannot be read, and the options' default does not replace it.
+    Unreadable,
+    /// Where in the output its code is.
+    Written(Range<usize>),
+    /// The configured default, which is written beside an amount, and the field that it fills.
+    Default(&'static str, &'e FieldPlan),
+}
 
 impl<'e, T: Trace> EventWriter<'e, '_, T> {
     pub(super) fn custom_data(&mut self) {
@@ -22,23 +34,36 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             .items
             .as_ref()
             .map_or_else(Items::default, |plan| self.contents(plan));
-        let mut currency = None;
+        let mut currency = Currency::Absent;
+        let mut has_amount = items.has_price;
         for field in self.within(&plan.custom_data) {
+            let before = self.out.len();
             match field.kind {
-                Kind::Currency => currency = self.currency(field),
+                Kind::Currency => currency = self.currency(field, &items),
                 Kind::Money if field.known == Some(ParameterId::VALUE) => {
-                    self.amount(field, &items, currency.is_some());
+                    self.amount(field, &items, &currency);
                 }
-                Kind::Price => self.price(field, &items, currency.clone()),
+                Kind::Price => self.price(field, &items, &currency),
                 _ if field.fallback.is_some() => {
-                    let mark = self.out.len();
-                    self.plain(field);
-                    if self.out.len() == mark {
+                    if self.plain(field).is_absent() {
                         self.derived(field, &items);
                     }
                 }
-                _ => self.plain(field),
+                _ => {
+                    self.plain(field);
+                }
             }
+            has_amount |= field.kind == Kind::Money && self.out.len() > before;
+        }
+        if let Currency::Default(code, field) = currency
+            && has_amount
+        {
+            self.key(field);
+            json::text(code, &mut self.out);
+            self.sent(field, Origin::Default, "`default_currency`");
+        }
+        if T::WANTS_ABSENT {
+            self.not_taken();
         }
         self.object("\"store_data\":{", &plan.store_data);
         if self.out.len() == start {
@@ -48,19 +73,62 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
     }
 
-    /// Writes the currency; returns where in the output its code is.
-    fn currency(&mut self, field: &'e FieldPlan) -> Option<Range<usize>> {
-        let mark = self.out.len();
-        self.plain(field);
-        if self.out.len() == mark {
-            let default = self.input.rules.default_currency?;
-            self.key(field);
-            json::text(default, &mut self.out);
-            self.sent(field, Origin::Default, "`default_currency`");
+    /// Reports parameters of the event that Meta takes on other events only.
+    fn not_taken(&mut self) {
+        let plan = self.input.plan;
+        for field in &plan.not_taken {
+            let mut slots = field.slots.iter();
+            if let Some(slot) = slots.find(|slot| self.get(**slot).is_some()) {
+                self.omitted(field, Origin::Slot(*slot), Omitted::NotForThisEvent);
+            }
         }
-        self.facts.has_currency = true;
-        let end_of_code = self.out.len() - "\"".len();
-        Some(end_of_code - "USD".len()..end_of_code)
+    }
+
+    /// Writes the currency that the event names, or that its items name. The configured default is written later, and only
+    /// beside an amount.
+    fn currency(&mut self, field: &'e FieldPlan, items: &Items) -> Currency<'e> {
+        let mark = self.out.len();
+        let given = match self.plain(field) {
+            Given::Absent => self.currency_of_items(field, items),
+            given => given,
+        };
+        match given {
+            Given::Read(..) => {
+                self.facts.has_currency = true;
+                debug_assert!(self.out.len() > mark);
+                let end_of_code = self.out.len() - "\"".len();
+                Currency::Written(end_of_code - "USD".len()..end_of_code)
+            }
+            Given::Unreadable => {
+                self.facts.currency_is_unreadable = true;
+                Currency::Unreadable
+            }
+            Given::Absent => match self.input.rules.default_currency {
+                Some(code) => {
+                    self.facts.has_currency = true;
+                    Currency::Default(code, field)
+                }
+                None => Currency::Absent,
+            },
+        }
+    }
+
+    /// Writes the currency that all items name.
+    fn currency_of_items(&mut self, field: &FieldPlan, items: &Items) -> Given<()> {
+        let origin = Origin::Derived("the items");
+        match items.currency {
+            ItemCurrency::Absent => Given::Absent,
+            ItemCurrency::One(code) => {
+                self.key(field);
+                json::plain_text(code, &mut self.out);
+                self.sent(field, origin, rule(field.kind));
+                Given::Read((), origin)
+            }
+            ItemCurrency::Unusable(why) => {
+                self.omitted(field, origin, why);
+                Given::Unreadable
+            }
+        }
     }
 
     /// What was written there.
@@ -68,52 +136,62 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         std::str::from_utf8(&self.out[place]).unwrap_or_default()
     }
 
-    /// The price of the event's only item.
-    fn only_price(&self, items: &Items) -> Option<f64> {
-        let price = items.last_price.clone().filter(|_| items.ids.len() == 1)?;
-        self.written(price).parse().ok()
+    /// The price and the quantity of the event's only item.
+    fn only_price(&self, items: &Items) -> Option<(f64, u64)> {
+        let (price, quantity) = items.only.clone().filter(|_| items.ids.len() == 1)?;
+        Some((self.written(price).parse().ok()?, quantity))
     }
 
     /// Writes the value, which is omitted without a currency.
-    fn amount(&mut self, field: &'e FieldPlan, items: &Items, has_currency: bool) {
+    fn amount(&mut self, field: &'e FieldPlan, items: &Items, currency: &Currency<'e>) {
         let mark = self.out.len();
-        self.plain(field);
-        if self.out.len() == mark {
-            self.derived(field, items);
+        let given = self.plain(field);
+        match given {
+            Given::Absent => self.derived(field, items),
+            Given::Unreadable => self.facts.value_is_unreadable = true,
+            Given::Read(..) => {}
         }
         if self.out.len() == mark {
             return;
         }
         self.facts.has_value = true;
-        if !has_currency {
+        self.facts.value_is_negative = self.is_negative(mark, field);
+        if matches!(currency, Currency::Absent | Currency::Unreadable) {
             self.out.truncate(mark);
-            let origin = Origin::Derived("the event");
-            self.omitted(field, origin, Omitted::NoCurrency);
+            self.taken_back(field, Omitted::NoCurrency);
         }
     }
 
+    /// Whether the number that was written at `mark` for this field is below zero.
+    fn is_negative(&self, mark: usize, field: &FieldPlan) -> bool {
+        let comma = usize::from(self.out[mark] == b',');
+        let number = self.written(mark + comma + field.key.len()..self.out.len());
+        number.starts_with('-') && number.parse::<f64>().is_ok_and(|number| number < 0.0)
+    }
+
     /// Writes an amount and its currency as one text.
-    fn price(&mut self, field: &'e FieldPlan, items: &Items, currency: Option<Range<usize>>) {
-        let amount = self
-            .first(field, value::money)
-            .read()
-            .map(|(amount, origin)| (amount.into_owned(), origin))
-            .or_else(|| {
-                let price = self.only_price(items)?;
-                Some((price.to_string(), Origin::Derived("the item")))
-            });
-        match (amount, currency) {
-            (Some((amount, origin)), Some(currency)) => {
-                let price = format!("{amount} {}", self.written(currency));
-                self.key(field);
-                json::text(&price, &mut self.out);
-                self.sent(field, origin, rule(Kind::Price));
+    fn price(&mut self, field: &'e FieldPlan, items: &Items, currency: &Currency<'e>) {
+        let amount = match self.first(field, value::money) {
+            Given::Read(amount, origin) => Some((amount.into_owned(), origin)),
+            Given::Unreadable => return,
+            Given::Absent => self
+                .only_price(items)
+                .map(|(price, _)| (price.to_string(), Origin::Derived("the item"))),
+        };
+        let Some((amount, origin)) = amount else {
+            return self.absent(field);
+        };
+        let code = match currency {
+            Currency::Written(place) => self.written(place.clone()),
+            Currency::Default(code, _) => code,
+            Currency::Absent | Currency::Unreadable => {
+                return self.omitted(field, origin, Omitted::NoCurrency);
             }
-            (Some((_, origin)), None) => {
-                self.omitted(field, origin, Omitted::NoCurrency);
-            }
-            (None, _) => self.absent(field),
-        }
+        };
+        let price = format!("{amount} {code}");
+        self.key(field);
+        json::text(&price, &mut self.out);
+        self.sent(field, origin, rule(Kind::Price));
     }
 
     /// Writes a value that is computed from the items, if it can be.
@@ -121,31 +199,58 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let mark = self.out.len();
         self.key(field);
         let value = self.out.len();
-        match (field.fallback, self.only_price(items)) {
-            (_, _) if items.ids.is_empty() => {}
-            (Some(Derived::ContentIds), _) => {
-                self.out.push(b'[');
-                for id in &items.ids {
-                    json::comma(&mut self.out);
-                    self.out.extend_from_within(id.clone());
+        let mut why = None;
+        match field.fallback {
+            _ if items.ids.is_empty() => {}
+            Some(Derived::ContentIds) => self.ids(items),
+            Some(Derived::NumItems) => match items.quantity {
+                Some(quantity) => json::integer(quantity, &mut self.out),
+                None => why = Some(Omitted::UnknownCount),
+            },
+            Some(kind @ (Derived::Product | Derived::ItemKind)) => match items.kind {
+                CatalogKind::Known(known) => json::plain_text(known, &mut self.out),
+                CatalogKind::Unknown if kind == Derived::Product => self.append("\"product\""),
+                CatalogKind::Mixed => why = Some(Omitted::UnlikeItems),
+                CatalogKind::Unknown | CatalogKind::NoItem => {}
+            },
+            Some(Derived::ItemTotal) => {
+                if let Some((price, quantity)) = self.only_price(items) {
+                    #[expect(
+                        clippy::cast_precision_loss,
+                        reason = "quantities are far below 2^53"
+                    )]
+                    self.decimal(price * quantity as f64);
                 }
-                self.out.push(b']');
             }
-            (Some(Derived::NumItems), _) => json::integer(items.quantity, &mut self.out),
-            (Some(Derived::Product), _) => self.append("\"product\""),
-            (Some(Derived::ItemTotal), Some(price)) => {
-                #[expect(clippy::cast_precision_loss, reason = "quantities are far below 2^53")]
-                self.decimal(price * items.last_quantity as f64);
+            Some(Derived::ItemPrice) => {
+                if let Some((price, _)) = self.only_price(items) {
+                    self.decimal(price);
+                }
             }
-            (Some(Derived::ItemPrice), Some(price)) => self.decimal(price),
-            _ => {}
+            None => {}
         }
-        if self.out.len() == value {
-            self.out.truncate(mark);
-            self.absent(field);
-        } else {
-            self.sent(field, Origin::Derived("the items"), rule(field.kind));
+        let origin = Origin::Derived("the items");
+        if self.out.len() > value {
+            return self.sent(field, origin, rule(field.kind));
         }
+        self.out.truncate(mark);
+        match why {
+            Some(why) => self.omitted(field, origin, why),
+            None => self.absent(field),
+        }
+    }
+
+    /// Writes the ids of all items as a list.
+    fn ids(&mut self, items: &Items) {
+        self.out.push(b'[');
+        for id in &items.ids {
+            json::comma(&mut self.out);
+            match id {
+                ItemId::Written(id) => self.out.extend_from_within(id.clone()),
+                ItemId::Apart(id) => self.out.extend_from_slice(id),
+            }
+        }
+        self.out.push(b']');
     }
 
     /// Writes an amount with at most four decimals: prices have no more, but a product of floats can.

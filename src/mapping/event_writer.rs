@@ -12,7 +12,7 @@ use crate::payload::action_source::ActionSource;
 use crate::validate::Facts;
 use json_paths::Path;
 use json_paths::{Found, List, ObjectView, Paths, Slot};
-use pipeline_core::Event;
+use pipeline_core::{Event, Reason};
 
 /// What a server event is written from.
 #[derive(Clone, Copy)]
@@ -53,8 +53,10 @@ pub(super) struct ItemScope<'e> {
 
 /// Where a value was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     Slot(Slot),
+    /// An element of the list at a slot.
+    Element(Slot, usize),
     Constant,
     Default,
     Derived(&'static str),
@@ -86,6 +88,16 @@ impl<R> Given<R> {
     }
 }
 
+/// How a name is sent that Meta's SDK for apps refuses. For app events of the Conversions API no rule is published.
+const NOT_A_NAME_OF_APPS: &str = "the event's own name; Meta's SDK for apps takes letters of English, digits, `_`, `-` and spaces only, 40 at most";
+
+/// Whether Meta's SDK for apps takes a name.
+fn is_name_of_apps(name: &str) -> bool {
+    const MAX_LEN: usize = 40;
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' ');
+    name.len() <= MAX_LEN && name.bytes().all(is_allowed)
+}
+
 impl<'e, 'a> Scope<'e, 'a> {
     pub(super) fn of_event(found: &'e Found<'a>) -> Self {
         Self {
@@ -108,13 +120,25 @@ impl<'e, 'a> Scope<'e, 'a> {
         field.name.replace("[]", &format!("[{row}]"))
     }
 
+    /// The name of a parameter of the item.
+    pub(super) fn item_name(self, key: &str) -> String {
+        let row = self.item.map_or(0, |item| item.row);
+        format!("custom_data.contents[{row}].{key}")
+    }
+
     /// The origin of a value, for people.
-    fn describe(self, paths: &Paths, origin: Origin) -> String {
+    pub(super) fn describe(self, paths: &Paths, origin: Origin) -> String {
         match (origin, self.item) {
             (Origin::Slot(slot), None) => paths.path(slot).to_string(),
             (Origin::Slot(slot), Some(ItemScope { list, path, row })) => {
-                let within = paths.of_list(list).path(slot);
-                format!("{path}[{row}].{within}")
+                match paths.of_list(list).path(slot).to_string() {
+                    within if within.is_empty() => format!("{path}[{row}]"),
+                    within => format!("{path}[{row}].{within}"),
+                }
+            }
+            (Origin::Element(slot, element), _) => {
+                let list = self.describe(paths, Origin::Slot(slot));
+                format!("{list}[{element}]")
             }
             (Origin::Constant, _) => "(constant)".to_owned(),
             (Origin::Default, _) => "(default)".to_owned(),
@@ -136,6 +160,9 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.event_level();
         self.user_data();
         if self.facts.action_source == ActionSource::App {
+            if self.input.plan.meta_name.is_none() && !is_name_of_apps(name) {
+                self.sent_by_name("event_name", "event", NOT_A_NAME_OF_APPS);
+            }
             self.app_data();
         }
         let plan = self.input.plan;
@@ -183,6 +210,28 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         given
     }
 
+    /// The values of a field, each with its slot.
+    pub(super) fn values(
+        &self,
+        field: &'e FieldPlan,
+    ) -> impl Iterator<Item = (Slot, &'a str)> + use<'e, 'a, T> {
+        let cells = self.scope.cells;
+        let slots = field.slots.iter();
+        slots.filter_map(move |slot| {
+            let raw = cells.get(*slot).filter(|raw| !json_text::is_empty(raw))?;
+            Some((*slot, raw))
+        })
+    }
+
+    /// Rejects the event for a value that cannot be read and without which it must not be sent. Of several such values, the
+    /// first one is reported.
+    #[cold]
+    pub(super) fn refuse(&mut self, slot: Slot, why: impl FnOnce(&Path) -> Reason) {
+        if self.facts.unreadable.is_none() {
+            self.facts.unreadable = Some(Box::new(why(self.input.paths.path(slot))));
+        }
+    }
+
     /// Starts a field: a comma if one is due, and the key.
     pub(super) fn key(&mut self, field: &FieldPlan) {
         json::comma(&mut self.out);
@@ -209,12 +258,22 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
 
     /// Reports a value that could not be used.
     pub(super) fn omitted(&mut self, field: &FieldPlan, origin: Origin, why: Omitted) {
-        if why == Omitted::DigitsLost {
-            self.facts.damaged_id = Some(why);
-        }
+        self.facts.has_lost_digits |= why == Omitted::DigitsLost;
         let (scope, paths) = (self.scope, self.input.paths);
         self.trace
             .omitted(|| scope.name(field), || scope.describe(paths, origin), why);
+    }
+
+    /// Reports that a field which was written has been removed again.
+    pub(super) fn taken_back(&mut self, field: &FieldPlan, why: Omitted) {
+        let scope = self.scope;
+        self.trace.taken_back(|| scope.name(field), why);
+    }
+
+    /// Reports that a field which was written has been removed again with the item that held it.
+    pub(super) fn forgotten(&mut self, field: &FieldPlan) {
+        let scope = self.scope;
+        self.trace.forgotten(|| scope.name(field));
     }
 
     /// Reports a field without a usable value.

@@ -1,12 +1,13 @@
 //! Parameters that need nothing but their own value, and objects of them.
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::{EventWriter, Given, Origin};
 use super::plan::{FieldPlan, Fields};
 use super::trace::Trace;
 use super::{json, value};
 use crate::byte_search;
 use crate::identity;
 use crate::omitted::Omitted;
+use crate::payload::Kind;
 use crate::payload::rule::rule;
 use json_paths::Slot;
 
@@ -27,12 +28,14 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         }
     }
 
-    /// Writes a parameter that needs nothing but its own value.
-    pub(super) fn plain(&mut self, field: &'e FieldPlan) {
+    /// Writes a parameter that needs nothing but its own value. Answers what the event gives for it: a default is written only
+    /// where that is nothing.
+    pub(super) fn plain(&mut self, field: &'e FieldPlan) -> Given<()> {
         if let Some(raw) = &field.constant {
             return self.configured(field, raw, Origin::Constant);
         }
         let mark = self.out.len();
+        let mut given = Given::Absent;
         for slot in &field.slots {
             let Some(raw) = self.get(*slot) else {
                 continue;
@@ -40,44 +43,69 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             let origin = Origin::Slot(*slot);
             if self.may_be_of_a_person(field, *slot) {
                 self.omitted(field, origin, Omitted::PerhapsAPerson);
+                given = Given::Unreadable;
                 continue;
             }
             self.key(field);
             if value::can_copy(field.kind, raw) {
                 self.append(raw);
-                return self.sent(field, origin, rule(field.kind));
+                self.sent(field, origin, rule(field.kind));
+                return Given::Read((), origin);
             }
-            let written = match value::append(field.kind, raw, &mut self.out) {
+            let written = match self.append_value(field.kind, raw) {
                 Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => {
                     Err(Omitted::AnEmail)
                 }
                 written => written,
             };
             match written {
-                Ok(()) => return self.sent(field, origin, rule(field.kind)),
+                Ok(()) => {
+                    self.sent(field, origin, rule(field.kind));
+                    return Given::Read((), origin);
+                }
                 Err(why) => {
                     self.out.truncate(mark);
                     self.omitted(field, origin, why);
+                    if !why.counts_as_absent() {
+                        given = Given::Unreadable;
+                    }
                 }
             }
         }
-        if let Some(raw) = &field.default {
+        if let Some(raw) = &field.default
+            && given.is_absent()
+        {
             return self.configured(field, raw, Origin::Default);
         }
         if field.fallback.is_none() {
             self.absent(field);
         }
+        given
+    }
+
+    /// Appends a value in the form of its kind.
+    fn append_value(&mut self, kind: Kind, raw: &str) -> Result<(), Omitted> {
+        if kind != Kind::EventTime {
+            return value::append(kind, raw, &mut self.out);
+        }
+        let moment = value::moment(raw, self.input.rules.time_zone())?;
+        json::integer(moment.millis.div_euclid(1_000), &mut self.out);
+        Ok(())
     }
 
     /// Writes a value of the configuration.
-    fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) {
+    pub(super) fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) -> Given<()> {
         let mark = self.out.len();
         self.key(field);
-        match value::append(field.kind, raw, &mut self.out) {
-            Ok(()) => self.sent(field, origin, rule(field.kind)),
+        match self.append_value(field.kind, raw) {
+            Ok(()) => {
+                self.sent(field, origin, rule(field.kind));
+                Given::Read((), origin)
+            }
             Err(why) => {
                 self.out.truncate(mark);
                 self.omitted(field, origin, why);
+                Given::Unreadable
             }
         }
     }

@@ -1,9 +1,10 @@
-//! What people read about an event that has no plan: its own name, if that can be shown.
+//! What people read about an event that has no plan, and in explanations: its own name, if that can be shown.
 //!
 //! Events that are filtered or rejected are counted by name, so a name appears in tables and logs. It is chosen by the
 //! sender and could contain anything.
 //!
-//! Invariant: a label holds neither an e-mail address nor a number as long as a phone number.
+//! Invariant: a label holds neither an e-mail address nor a number as long as a phone number, and no `→`, which is in the
+//! labels of events that have a plan.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ const MANY_DIGITS: usize = 6;
 
 /// The label of an event without a plan, from its name.
 pub(super) fn of_unmapped(name: &str) -> Arc<str> {
-    let is_shown = |c: char| !c.is_control() && c != '@' && c != '\u{ff20}';
+    let is_shown = |c: char| !c.is_control() && !matches!(c, '@' | '\u{ff20}' | '→');
     let digits = name.chars().filter(|c| c.is_numeric()).count();
     let is_short = name.chars().nth(MAX_SHOWN_CHARS).is_none();
     if is_short && digits < MANY_DIGITS && name.chars().all(is_shown) {
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_hold_personal_data_is_not_shown() {
+    fn a_name_that_could_hold_personal_data_or_look_like_a_mapping_is_not_shown() {
         let long = "a".repeat(MAX_SHOWN_CHARS + 1);
         for name in [
             "Signed up mary@example.com",
@@ -49,6 +50,7 @@ mod tests {
             "mary＠example.com",
             "order ١٢٣٤٥٦",
             "two\nlines",
+            "Order Completed → Purchase",
             &long,
         ] {
             assert_eq!(&*of_unmapped(name), "(a name that is not shown)", "{name}");

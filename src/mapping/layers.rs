@@ -17,7 +17,7 @@ pub(crate) struct Overrides<'a> {
     pub(crate) event_mappings: Option<&'a BTreeMap<String, Option<EventMapping>>>,
     pub(crate) field_mappings: Option<&'a FieldMappings>,
     /// Whether events without a mapping are sent under their own names.
-    pub(crate) unmapped_events: bool,
+    pub(crate) sends_unmapped: bool,
 }
 
 /// One event name with everything that applies to it.
@@ -29,10 +29,22 @@ pub(super) struct EventLayers<'a> {
     pub(super) spelling: String,
     /// Its name for people.
     pub(super) from: String,
-    /// Meta's event name; `None` for events that no table names.
+    /// Meta's event name; `None` for events that no table names, and for those that are dropped.
     pub(super) to: Option<String>,
+    /// Whether the pipeline file drops it.
+    pub(super) is_dropped: bool,
     of_preset: Option<Layer<'a>>,
     of_file: Option<Layer<'a>>,
+}
+
+impl EventLayers<'_> {
+    /// The groups whose mappings are all that the event has besides those of every event; `None` where it has mappings of its
+    /// own.
+    pub(super) fn shared_groups(&self) -> Option<&'static [String]> {
+        let mut own = self.of_preset.iter().chain(&self.of_file);
+        let has_own = own.any(|layer| !layer.mappings.is_empty());
+        (!has_own).then(|| FIELDS.groups_of(self.to.as_deref().unwrap_or_default()))
+    }
 }
 
 /// Field mappings, and where they are written.
@@ -47,6 +59,10 @@ struct Layer<'a> {
 pub(super) struct Located {
     pub(super) place: String,
     pub(super) table: FieldTable,
+    /// Whether Meta's own name of the parameter is looked for as well: not where the pipeline file says where the value is.
+    pub(super) by_meta_name: bool,
+    /// How many paths at the end of the table are places of Meta's own name.
+    pub(super) added: usize,
 }
 
 /// The problems found so far.
@@ -122,13 +138,27 @@ impl<'a> Layers<'a> {
     /// Whether events that no table names are sent. With an unknown preset every event is such an event, so that the
     /// mappings of the pipeline file can still be checked.
     pub(super) fn sends_unmapped(&self) -> bool {
-        self.overrides.unmapped_events || self.preset.is_unknown()
+        self.overrides.sends_unmapped || self.preset.is_unknown()
     }
 
-    /// The preset's events, by name in the comparable form.
+    /// The preset's events, by name in the comparable form: those of its own table, and names that mean the same everywhere
+    /// (Meta's own standard names, and those of GA4).
     fn events_of_preset(&self) -> BTreeMap<String, EventLayers<'a>> {
         let mut events = BTreeMap::new();
         let mut key = String::new();
+        let names = FIELDS.common_events.iter();
+        let of_meta = FIELDS.standard_events.keys().map(|name| (name, name));
+        for (name, to) in names.chain(of_meta).filter(|_| !self.preset.is_unknown()) {
+            comparable(name, &mut key);
+            let event = EventLayers {
+                comparable: key.clone(),
+                spelling: name.clone(),
+                from: name.clone(),
+                to: Some(to.clone()),
+                ..EventLayers::default()
+            };
+            events.insert(key.clone(), event);
+        }
         for (i, event) in self.preset.events.iter().enumerate() {
             for name in &event.from {
                 comparable(name, &mut key);
@@ -143,6 +173,7 @@ impl<'a> Layers<'a> {
                         spelling: name.clone(),
                         from: event.from[0].clone(),
                         to: Some(event.to.clone()),
+                        is_dropped: false,
                         of_preset: Some(of_preset),
                         of_file: None,
                     },
@@ -167,17 +198,23 @@ impl<'a> Layers<'a> {
             problems.add(&place, "has no letter or digit", "an event name");
             return;
         }
-        let Some(mapping) = mapping else {
-            events.remove(&key);
-            return;
-        };
-        let table = mapping.to_table();
-        let event = events.entry(key.clone()).or_insert_with(|| EventLayers {
+        let own = || EventLayers {
             comparable: key.clone(),
             spelling: name.to_owned(),
             from: name.to_owned(),
             ..EventLayers::default()
-        });
+        };
+        let Some(mapping) = mapping else {
+            let dropped = EventLayers {
+                is_dropped: true,
+                ..own()
+            };
+            events.insert(key, dropped);
+            return;
+        };
+        let table = mapping.to_table();
+        let event = events.entry(key.clone()).or_insert_with(own);
+        event.is_dropped = false;
         event.to = table.event_name.or_else(|| event.to.take());
         if event.to.is_some() {
             event.of_file = Some(Layer {
@@ -207,7 +244,8 @@ impl<'a> Layers<'a> {
         problems: &mut Problems,
     ) -> BTreeMap<String, Located> {
         let groups = FIELDS.groups_of(event.to.as_deref().unwrap_or_default());
-        let included = self.preset.include.iter().chain(groups);
+        let of_every_event = FIELDS.every_event.iter();
+        let included = of_every_event.chain(&self.preset.include).chain(groups);
         let shared = included.filter_map(|name| FIELDS.groups.get_key_value(name));
         let mut layers: Vec<Layer<'_>> = shared
             .map(|(name, group)| Layer {
@@ -220,6 +258,7 @@ impl<'a> Layers<'a> {
             mappings: Cow::Borrowed(&self.preset.field_mappings),
         });
         layers.extend(event.of_preset.clone());
+        let first_of_file = layers.len();
         if let Some(mappings) = self.overrides.field_mappings {
             layers.push(Layer {
                 place: "field_mappings".to_owned(),
@@ -228,7 +267,8 @@ impl<'a> Layers<'a> {
         }
         layers.extend(event.of_file.clone());
         let mut merged = BTreeMap::new();
-        for layer in &layers {
+        for (number, layer) in layers.iter().enumerate() {
+            let by_meta_name = number < first_of_file;
             for (name, mapping) in layer.mappings.iter() {
                 let place = options::join(&layer.place, name);
                 if !is_parameter(name) {
@@ -237,7 +277,15 @@ impl<'a> Layers<'a> {
                     continue;
                 }
                 match mapping.as_ref().map(FieldMapping::to_table) {
-                    Some(table) => merged.insert(name.clone(), Located { place, table }),
+                    Some(table) => merged.insert(
+                        name.clone(),
+                        Located {
+                            place,
+                            table,
+                            by_meta_name,
+                            added: 0,
+                        },
+                    ),
                     None => merged.remove(name),
                 };
             }

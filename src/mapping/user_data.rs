@@ -97,8 +97,13 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                 };
                 let before = self.out.len();
                 if raw.starts_with('[') {
-                    for element in json_text::elements(raw).take(MAX_VALUES) {
-                        self.identifier(list, element, Origin::Slot(*slot));
+                    for (place, element) in json_text::elements(raw).enumerate() {
+                        let origin = Origin::Element(*slot, place);
+                        if place == MAX_VALUES {
+                            self.omitted(field, origin, Omitted::TooManyValues);
+                            break;
+                        }
+                        self.identifier(list, element, origin);
                     }
                 } else {
                     self.identifier(list, raw, Origin::Slot(*slot));
@@ -263,18 +268,21 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     ) -> Option<(Cow<'a, str>, Origin)> {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
         for slot in slots {
-            let origin = Origin::Slot(*slot);
             let Some(raw) = self.get(*slot) else {
                 continue;
             };
-            for text in json_text::texts(raw).take(MAX_VALUES) {
-                let address = match text {
-                    Cow::Borrowed(text) => identity::client_ip(text),
-                    Cow::Owned(text) => {
-                        identity::client_ip(&text).map(|address| Cow::Owned(address.into_owned()))
-                    }
+            let is_list = raw.starts_with('[');
+            for (place, element) in json_text::elements(raw).enumerate() {
+                let origin = if is_list {
+                    Origin::Element(*slot, place)
+                } else {
+                    Origin::Slot(*slot)
                 };
-                match address {
+                if place == MAX_VALUES {
+                    self.omitted(field, origin, Omitted::TooManyValues);
+                    break;
+                }
+                match client_ip(element) {
                     Ok(address) if address.contains(':') => return Some((address, origin)),
                     Ok(address) => best = best.or(Some((address, origin))),
                     Err(why) => self.omitted(field, origin, why),
@@ -290,6 +298,15 @@ fn name(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     match json_text::text(raw)? {
         name if is_placeholder(&name, Role::FirstName) => Err(Omitted::Placeholder),
         name => Ok(name),
+    }
+}
+
+fn client_ip(raw: &str) -> Result<Cow<'_, str>, Omitted> {
+    match json_text::text(raw)? {
+        Cow::Borrowed(text) => identity::client_ip(text),
+        Cow::Owned(text) => {
+            identity::client_ip(&text).map(|address| Cow::Owned(address.into_owned()))
+        }
     }
 }
 

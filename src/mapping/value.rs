@@ -5,14 +5,21 @@
 
 mod code;
 mod id;
+mod ids;
+mod limited_data_use;
 mod money;
 mod number;
 mod time;
 
-pub(super) use code::{boolean, one_of, position_of};
-pub(super) use money::money;
-pub(super) use number::integer;
-pub(super) use time::time_ms;
+pub(super) use code::{boolean, is_placeholder, one_of, platform, position_of, tracking, word};
+pub(super) use id::identifier;
+#[cfg(test)]
+pub(super) use limited_data_use::STATE_CODES;
+pub(super) use limited_data_use::{LimitedDataUse, country_code, limited_data_use, state_code};
+pub(super) use money::{currency, money};
+pub(super) use number::{integer, quantity};
+pub(super) use time::{Moment, moment};
+pub(crate) use time::{time_zone, time_zone_names};
 
 use super::{json, url};
 use crate::json_text;
@@ -49,6 +56,7 @@ pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omi
                 .map_or(text.len(), |(at, _)| at);
             json::text(&text[..end], out);
         }
+        Kind::IdList => ids::append_list(raw, out)?,
         Kind::Identifier => json::decoded_text(id::identifier(raw)?, out),
         Kind::Digits => json::text(&id::digits(raw)?, out),
         Kind::LeadId => json::text(&id::lead_id(raw)?, out),
@@ -64,10 +72,6 @@ pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omi
             let count = integer(raw)?;
             json::text(itoa::Buffer::new().format(count), out);
         }
-        Kind::EventTime => {
-            let millis = time_ms(raw)?;
-            json::integer(millis.div_euclid(1_000), out);
-        }
         Kind::Currency => json::plain_text(money::currency(raw)?, out),
         Kind::OneOf(allowed) => json::text(one_of(raw, allowed)?, out),
         Kind::Url => json::decoded_text(url::page_url(raw)?, out),
@@ -75,7 +79,7 @@ pub(super) fn append(kind: Kind, raw: &str, out: &mut Vec<u8>) -> Result<(), Omi
         Kind::Money => json::raw(&money(raw)?, out),
         Kind::Integer => json::integer(integer(raw)?, out),
         Kind::Boolean => json::boolean(boolean(raw)?, out),
-        Kind::Tracking => json::boolean(code::tracking(raw)?, out),
+        Kind::Tracking => json::boolean(tracking(raw, false)?, out),
         Kind::TextList => append_text_list(raw, out)?,
         Kind::Scalar => append_scalar(raw, out)?,
         // Parameters of the other kinds have writers of their own, and never get here.

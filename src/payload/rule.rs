@@ -7,6 +7,7 @@ use crate::identity::Field;
 pub(crate) fn rule(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::Identifier | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
+        Kind::IdList => "a list of ids, as texts",
         Kind::Digits => "digits, as text",
         Kind::LeadId => "15 to 17 digits, as text",
         Kind::Year => "a year of four digits",
@@ -14,6 +15,7 @@ pub(crate) fn rule(kind: Kind) -> &'static str {
         Kind::Number => "a number",
         Kind::Money => "an amount of money, as a number",
         Kind::Integer => "a whole number",
+        Kind::Quantity => "a whole number, fractions rounded up",
         Kind::Boolean => "true or false",
         Kind::Currency => "ISO 4217 code, upper case",
         Kind::OneOf(_) => "one of the documented values",

@@ -3,7 +3,7 @@
 
 use crate::{NOW_MS, build, root};
 use graph_sandbox::{Sandbox, SandboxOptions};
-use pipeline_core::{Encoded, Event, Outcome, Sink};
+use pipeline_core::{Encoded, Event, Origin, Outcome, Sink};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -16,7 +16,19 @@ const LONG_MARK: &str = "(one long text)";
 const REQUIRED: &[(&str, &str)] = &[
     ("app_data.extinfo.version", "missing_app_data"),
     ("app_data.extinfo.os_version", "missing_app_data"),
+    ("source.system", "missing_app_data"),
     ("messaging_channel", "missing_messaging_channel"),
+    ("action_source", "unknown_action_source"),
+    ("opt_out", "unreadable_privacy_wish"),
+    ("data_processing_options", "unreadable_privacy_wish"),
+    (
+        "app_data.advertiser_tracking_enabled",
+        "unreadable_tracking",
+    ),
+    (
+        "app_data.application_tracking_enabled",
+        "unreadable_tracking",
+    ),
     ("user_data.page_id", "missing_messaging_ids"),
     ("user_data.page_scoped_user_id", "missing_messaging_ids"),
 ];
@@ -97,6 +109,8 @@ fn sources(groups: &Map<String, Value>) -> Vec<Source> {
 fn base() -> Value {
     json!({
         "type": "track", "event": "Everything", "messageId": "m-1", "timestamp": "2026-01-15T11:00:00Z",
+        // An hour ago, so that the clock of the sender is looked at.
+        "sentAt": "2026-01-15T11:00:00Z",
         "userId": "u-1", "anonymousId": "a-1",
         "properties": {
             "products": [{ "product_id": "sku-1" }], "currency": "EUR", "messaging_channel": "messenger",
@@ -111,15 +125,21 @@ fn base() -> Value {
 
 /// The place in `event` that a path names, made where it is not there.
 fn place<'a>(event: &'a mut Value, path: &str) -> &'a mut Value {
-    let path = path.replace("[0]", ".0");
-    path.split('.').fold(event, |value, step| match value {
-        Value::Array(list) => &mut list[step.parse::<usize>().expect("a place")],
-        value => {
+    let path = path.replace('[', ".[").replace(']', "");
+    path.split('.').fold(event, |value, step| {
+        let Some(place) = step.strip_prefix('[') else {
             if !value.is_object() {
                 *value = json!({});
             }
-            &mut value[step]
+            return &mut value[step];
+        };
+        if !value.is_array() {
+            *value = json!([]);
         }
+        let list = value.as_array_mut().expect("a list");
+        let place = place.parse::<usize>().expect("a place");
+        list.resize(list.len().max(place + 1), Value::Null);
+        &mut list[place]
     })
 }
 
@@ -137,15 +157,18 @@ fn with(source: &Source, value: Value) -> Value {
 fn says(explain: &Value, source: &Source, value: &Value) -> bool {
     let told = |list: &str| explain[list].as_object().expect("an object");
     let of_another = source.parameter.starts_with("source.");
-    let path = json!(source.path);
+    // An element of a list has its place behind the path.
+    let is_path = |told: &Value| {
+        told.as_str()
+            .is_some_and(|told| told.starts_with(&source.path))
+    };
     let mut fields = told("sent").iter().chain(told("left_out"));
     fields.any(|(field, told)| {
         let is_own =
             item_name(field) == source.parameter || source.parameter == "custom_data.contents[]";
         let names_path = |key: &str| match &told[key] {
-            Value::Array(paths) => paths.contains(&path),
-            Value::String(from) => from.starts_with(&source.path),
-            _ => false,
+            Value::Array(paths) => paths.iter().any(is_path),
+            one => is_path(one),
         };
         (is_own || of_another) && (is_empty(value) || names_path("from") || names_path("looked_in"))
     })
@@ -235,4 +258,43 @@ async fn a_value_that_does_not_belong_costs_itself_and_nothing_else() {
     }
     assert!(wrong.is_empty(), "{} of\n{}", wrong.len(), wrong.join("\n"));
     sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_was_not_understood_leaves_nothing_that_could_be_sent_later() {
+    let sink = build(&json!({})).await;
+    for (change, reason) in [
+        (json!({ "timestamp": "yesterday" }), "unreadable_time"),
+        (
+            json!({ "action_source": "somewhere" }),
+            "unknown_action_source",
+        ),
+        (json!({ "opt_out": "perhaps" }), "unreadable_privacy_wish"),
+        (
+            json!({ "data_processing_options": "restricted" }),
+            "unreadable_privacy_wish",
+        ),
+        (
+            json!({ "action_source": "app", "app_data": { "advertiser_tracking_enabled": "perhaps" } }),
+            "unreadable_tracking",
+        ),
+    ] {
+        let mut source = base();
+        source["event"] = "Product Added".into();
+        let members = source.as_object_mut().expect("an object");
+        members.extend(change.as_object().expect("an object").clone());
+        let event = Event::new(source.to_string(), NOW_MS);
+        let event = event.with_origin(Origin::line("events".into(), 1));
+        let Encoded::Rejected(rejection) = sink.encode(&event) else {
+            panic!("{source} is not rejected");
+        };
+        assert_eq!(rejection.reason.code, reason, "{source}");
+        assert_eq!(rejection.record, None, "{source}");
+        // The path is named, the value is not.
+        let detail = &rejection.reason.detail;
+        assert!(detail.starts_with("the value of `"), "{detail}");
+        for value in ["yesterday", "somewhere", "perhaps", "restricted"] {
+            assert!(!detail.contains(value), "{detail}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! Golden cases: `fixtures/cases/<a sentence that is true>.json`, each an event, options, and what must come out.
+//! Golden cases: `fixtures/cases/<a sentence that is true>.json`, each an event, options, and what must come out; with `line`,
+//! the event is that line of a file.
 //!
 //! `UPDATE_EXPECT=1 cargo test` writes what came out into the files; read the difference before you commit it.
 
 use crate::{NOW_MS, build, outcome, root};
-use pipeline_core::Event;
+use pipeline_core::{Encoded, Event, Origin};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -24,16 +25,25 @@ async fn every_case_comes_out_as_expected() {
             Value::String(raw) => raw.clone(),
             _ => case["event"].to_string(),
         };
-        let explained = sink.explain(&Event::new(raw.clone(), NOW_MS));
+        let mut event = Event::new(raw, NOW_MS);
+        if let Some(line) = case["line"].as_u64() {
+            event = event.with_origin(Origin::line("events".into(), line));
+        }
+        let explained = sink.explain(&event);
         let mut actual = outcome(&explained.encoded);
         assert_eq!(
-            outcome(&sink.encode(&Event::new(raw, NOW_MS))),
+            outcome(&sink.encode(&event)),
             actual,
             "{}: explaining changes the outcome",
             file.display()
         );
         if case["expected"].get("explain").is_some() {
             actual["explain"] = explained.explanation.to_json();
+        }
+        if let (Some(_), Encoded::Rejected(rejection)) =
+            (case["expected"].get("detail"), &explained.encoded)
+        {
+            actual["detail"] = rejection.reason.detail.as_ref().into();
         }
         if case["expected"] == actual {
             continue;

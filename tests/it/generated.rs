@@ -133,8 +133,8 @@ fn the_manifest_says_what_the_code_says() {
     assert_eq!(listed, names);
 }
 
-#[test]
-fn the_tables_of_the_readme_are_those_of_the_presets_and_the_traps() {
+#[tokio::test]
+async fn the_tables_of_the_readme_are_those_of_the_presets_the_traps_and_the_consent() {
     let file = root().join("fixtures/identity/traps.json");
     let traps = fs::read_to_string(file).expect("traps");
     let traps: Value = serde_json::from_str(&traps).expect("JSON");
@@ -146,6 +146,8 @@ fn the_tables_of_the_readme_are_those_of_the_presets_and_the_traps() {
         "fixtures/identity/traps.json",
         &trap_table(&traps),
     );
+    let consent = crate::consent::table(true).await;
+    let readme = replaced(&readme, "consent", "fixtures/consent.json", &consent);
     assert_file("README.md", &readme);
 }
 

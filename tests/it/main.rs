@@ -1,9 +1,12 @@
 //! The plugin as a host sees it: through the registry, with nothing else of it in sight.
 
+mod advice;
 mod bad_input;
 mod cases;
+mod consent;
 mod coverage;
 mod delivery;
+mod explanation;
 mod generated;
 mod identity;
 mod options;
@@ -11,6 +14,7 @@ mod presets;
 mod property;
 mod reference;
 mod registry;
+mod senders;
 mod styles;
 
 use meta_conversions as _;

@@ -58,6 +58,35 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn places_and_words_of_consent_that_cannot_work_are_errors_beside_those_of_mappings() {
+    let found = problems(&json!({
+        "consent": {
+            "paths": { "marketing": ["context.privacy.ads", "a..b"] },
+            "granted_values": ["yes", 2], "denied_values": ["2"],
+        },
+        "field_mappings": { "custom_data.value": "a..b" },
+    }));
+    let places = [
+        "consent.denied_values: ",
+        "consent.paths.marketing[1]: ",
+        "field_mappings",
+    ];
+    assert_eq!(found.len(), places.len(), "{found:?}");
+    for (found, place) in found.iter().zip(places) {
+        assert!(found.starts_with(place), "{found}");
+    }
+    let unknown = problems(&json!({ "consent": { "paths": { "marketting": "a.b" } } }));
+    assert!(
+        unknown[0].contains("did you mean `marketing`?"),
+        "{unknown:?}"
+    );
+    for paths in [json!("a.b"), json!(["a.b"]), json!({ "analytics": "a.b" })] {
+        let consent = json!({ "paths": paths, "granted_values": [true, 2, "ok"] });
+        assert!(parse(&options(&json!({ "consent": consent }))).is_ok());
+    }
+}
+
+#[test]
 fn a_mapping_that_cannot_work_is_an_error_with_its_place() {
     let found = problems(&json!({
         "event_mappings": {
@@ -150,7 +179,7 @@ fn a_token_file_holds_the_token_alone() {
 fn an_endpoint_is_https_or_loopback() {
     for good in [
         "https://graph.facebook.com",
-        "https://gateway.example/capi/",
+        "https://gateway.example/",
         "http://127.0.0.1:9",
         "http://[::1]:9",
         "http://localhost:9",
@@ -166,6 +195,11 @@ fn an_endpoint_is_https_or_loopback() {
         "graph.facebook.com",
         "https://u:p@example.com",
         "https://example.com?x=1",
+        "https://example.com/?",
+        "https://example.com#x",
+        "https://graph.facebook.com/v25.0",
+        "https://gateway.example/capi/",
+        "http://127.0.0.1:9/v25.0/123/events",
     ] {
         assert_eq!(problems(&json!({ "endpoint": bad })).len(), 1, "{bad}");
     }
@@ -213,15 +247,39 @@ async fn a_preset_of_ones_own_is_read_from_a_file() {
 #[test]
 fn a_test_event_code_is_warned_about() {
     let config = parse(&options(&json!({ "test_event_code": "TEST123" }))).expect("good options");
-    assert!(
-        config.notices()[0].contains("count"),
-        "{:?}",
-        config.notices()
-    );
+    let notices = config.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!(notices[0].path, "test_event_code");
+    assert!(notices[0].problem.contains("count"), "{notices:?}");
     assert!(
         parse(&options(&json!({})))
             .expect("good options")
             .notices()
             .is_empty()
     );
+}
+
+#[test]
+fn a_time_zone_is_a_name_or_an_offset() {
+    for good in ["Europe/Berlin", "asia/tokyo", "UTC", "+09:00", "-03:30"] {
+        let parsed = parse(&options(&json!({ "time_zone": good })));
+        assert!(parsed.is_ok(), "{good}");
+    }
+    for (bad, words) in [
+        (
+            "Asia/Tokio",
+            "is not a time zone; did you mean `Asia/Tokyo`?",
+        ),
+        ("CEST", "is not a time zone"),
+        ("+25:00", "is not a time zone"),
+    ] {
+        let found = problems(&json!({ "time_zone": bad }));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("time_zone: "), "{found:?}");
+        assert!(found[0].contains(words), "{found:?}");
+        assert!(
+            found[0].contains("expected a name of the IANA database"),
+            "{found:?}"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::{NOW_MS, build, event, outcome, root};
 use graph_sandbox::{Sandbox, SandboxOptions};
-use pipeline_core::{Encoded, Event, Outcome, Record, Sink};
+use pipeline_core::{Encoded, Event, Origin, Outcome, Record, Sink};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -16,6 +16,27 @@ const PLACES: &[&str] = &[
     "/event",
     "/messageId",
     "/timestamp",
+    "/originalTimestamp",
+    "/sentAt",
+    "/receivedAt",
+    "/event_time",
+    "/channel",
+    "/opt_out",
+    "/data_processing_options",
+    "/action_source",
+    "/app_data",
+    "/context/library",
+    "/context/app_data",
+    "/context/opt_out",
+    "/context/traits/opt_out",
+    "/context/traits/action_source",
+    "/context/traits/data_processing_options",
+    "/context/device/attTrackingStatus",
+    "/context/cpu_cores",
+    "/context/ext_storage_size",
+    "/properties/action_source",
+    "/properties/app_data",
+    "/properties/application_tracking_enabled",
     "/userId",
     "/anonymousId",
     "/traits",
@@ -171,6 +192,16 @@ const WORDS: &[&str] = &[
     "Lead Submitted",
     "Product Added",
     "2026-01-15T11:00:00Z",
+    "2026-01-15T14:00:00Z",
+    "2026-01-15 11:00:00",
+    "Thu, 15 Jan 2026 11:00:00 GMT",
+    "01/15/2026 11:00",
+    "web",
+    "mobile",
+    "in_store",
+    "yes",
+    "undefined",
+    "[[\"LDU\"],1,1000]",
     "EUR",
     "MRU",
     "12.5",
@@ -234,7 +265,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// Values as they should be, as they often are, and unexpected ones.
-fn any_value() -> impl Strategy<Value = Value> {
+pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -290,7 +321,7 @@ fn event_names(preset: &str) -> Vec<String> {
         .collect()
 }
 
-fn any_event(preset: &str) -> impl Strategy<Value = Value> {
+pub(crate) fn any_event(preset: &str) -> impl Strategy<Value = Value> {
     let text = std::fs::read_to_string(root().join("fixtures/purchase.json")).expect("a file");
     let mut base: Value = serde_json::from_str(&text).expect("JSON");
     let context = base["context"].as_object_mut().expect("an object");
@@ -321,7 +352,7 @@ fn any_event(preset: &str) -> impl Strategy<Value = Value> {
 }
 
 /// Presets, and where the events of a sink take place.
-const PRESETS: &[&str] = &["retail", "travel", "b2b_saas", "automotive", "meta_capi"];
+pub(crate) const PRESETS: &[&str] = &["retail", "travel", "b2b_saas", "automotive", "meta_capi"];
 const PLACES_OF_ACTION: &[&str] = &["website", "app", "business_messaging", "physical_store"];
 
 /// Events in all, unless `PROPERTY_EVENTS` says how many.
@@ -357,7 +388,12 @@ async fn what_is_accepted_is_never_refused_at_the_door() {
             .await;
             let (mut records, mut sources) = (Vec::new(), Vec::new());
             for _ in 0..events_per_sink() {
-                let source = strategy.new_tree(&mut runner).expect("an event").current();
+                let mut source = strategy.new_tree(&mut runner).expect("an event").current();
+                if let ("app", Some(context)) = (*action_source, source["context"].as_object_mut())
+                {
+                    // A page would make it an event of a website.
+                    context.remove("page");
+                }
                 let encoded = sink.encode(&event(&source));
                 let told = sink.explain(&event(&source)).encoded;
                 assert_eq!(outcome(&encoded), outcome(&told), "of {source}");
@@ -405,130 +441,6 @@ static SINK: LazyLock<Box<dyn Sink>> = LazyLock::new(|| {
     runtime.block_on(build(&json!({ "consent": { "when_absent": "allow" } })))
 });
 
-/// Places where senders put what the visitor agreed to.
-const CONSENT_PLACES: &[&str] = &[
-    "/context/consent",
-    "/context/consentManagement",
-    "/context/consentCategories",
-    "/context/consent_mode",
-    "/consent",
-    "/consentManagement",
-    "/properties/consent",
-    "/properties/consentMode",
-    "/traits/consent",
-    "/context/traits/consent",
-    "/context/traits/consent_management",
-];
-
-/// A sink for which silence is enough, and that knows two codes for what it needs.
-static CONSENT_SINK: LazyLock<Box<dyn Sink>> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let codes = json!({ "C0004": "marketing", "Ads": "advertising", "C0002": "analytics" });
-    runtime.block_on(build(
-        &json!({ "consent": { "when_absent": "allow", "categories": codes } }),
-    ))
-});
-
-/// What consent may look like: known keys and words in any shape, and other things.
-fn any_consent() -> impl Strategy<Value = Value> {
-    let words = [
-        "granted",
-        "denied",
-        "true",
-        "false",
-        "C0004",
-        "C0001",
-        "Ads",
-        "marketing",
-        "",
-        " ",
-    ];
-    let leaf = prop_oneof![
-        4 => any::<bool>().prop_map(Value::from),
-        3 => prop::sample::select(words.to_vec()).prop_map(Value::from),
-        1 => Just(json!(["C0004"])),
-        1 => Just(json!(["C0001", "Ads"])),
-        1 => any_value().prop_filter("not long", |value| value.to_string().len() < 1_000),
-    ];
-    let keys = [
-        "canonical",
-        "marketing",
-        "advertising",
-        "analytics",
-        "categories",
-        "categoryPreferences",
-        "C0004",
-        "Ads",
-        "C0002",
-        "allowedConsentIds",
-        "deniedConsentIds",
-        "provider",
-        "ad_storage",
-        "consent",
-        "consentManagement",
-    ];
-    leaf.prop_recursive(3, 24, 5, move |inner| {
-        prop_oneof![
-            4 => prop::collection::btree_map(prop::sample::select(keys.to_vec()), inner.clone(), 0..5)
-                .prop_map(|entries| json!(entries)),
-            1 => prop::collection::vec(inner, 0..3).prop_map(Value::from),
-        ]
-    })
-}
-
-/// Whether a value says nothing at all.
-fn is_nothing(given: &Value) -> bool {
-    match given {
-        Value::Null => true,
-        Value::String(text) => text.trim().is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(object) => object.is_empty(),
-        _ => false,
-    }
-}
-
-/// Whether a value grants marketing at its place and refuses it nowhere, read in the plainest way.
-fn is_grant(place: &str, given: &Value) -> bool {
-    let codes = ["C0004", "Ads"];
-    match place {
-        "/context/consent" => {
-            let canonical = &given["canonical"]["marketing"];
-            if !canonical.is_null() {
-                return *canonical == true;
-            }
-            let flat = [&given["marketing"], &given["advertising"]];
-            let categories = codes.map(|code| &given["categories"][code]);
-            let refused = |value: &Value| {
-                let word = value.as_str().map(|word| word.trim().to_lowercase());
-                *value == false || word.is_some_and(|word| word == "false" || word == "denied")
-            };
-            let is_good = |value: &&Value| **value == true || value.is_null();
-            let code_granted = categories.contains(&&Value::Bool(true));
-            flat.iter().all(is_good)
-                && (code_granted || categories.iter().all(|value| value.is_null()))
-                && (code_granted || flat.contains(&&Value::Bool(true)))
-                && !codes
-                    .iter()
-                    .any(|code| refused(&given["categoryPreferences"][code]))
-        }
-        "/context/consentManagement" => {
-            let ids = |key: &str| given[key].as_array().cloned().unwrap_or_default();
-            let has_code = |ids: &[Value]| ids.iter().any(|id| codes.iter().any(|code| id == code));
-            let denied = ids("deniedConsentIds");
-            has_code(&ids("allowedConsentIds"))
-                && !has_code(&denied)
-                && denied
-                    .iter()
-                    .all(|id| id.as_str().is_some_and(|id| !id.trim().is_empty()) || id.is_number())
-                && (given["deniedConsentIds"].is_array() || is_nothing(&given["deniedConsentIds"]))
-        }
-        _ => false,
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -558,20 +470,179 @@ proptest! {
     }
 }
 
+/// A sink without further settings, and one of an app.
+static WISH_SINKS: LazyLock<[Box<dyn Sink>; 2]> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    ["website", "app"].map(|place| {
+        let options = json!({ "consent": { "when_absent": "allow" }, "action_source": place });
+        runtime.block_on(build(&options))
+    })
+});
+
+/// A value of a wish, and what it says: yes, no, nothing, or something that cannot be read.
+type Said = (Value, Option<Result<bool, ()>>);
+
+/// Where a parameter of a wish is looked for.
+const WISH_PARENTS: &[&str] = &["", "/properties", "/context", "/traits", "/context/traits"];
+
+fn any_opt_out() -> impl Strategy<Value = Said> {
+    let yes = [
+        json!(true),
+        json!(1),
+        json!("yes"),
+        json!(" ON "),
+        json!("1"),
+        json!("True"),
+    ];
+    let no = [json!(false), json!(0), json!("no"), json!("off")];
+    let nothing = [
+        json!(null),
+        json!(""),
+        json!([]),
+        json!({}),
+        json!("undefined"),
+    ];
+    let unreadable = [
+        json!("perhaps"),
+        json!(2),
+        json!([true]),
+        json!({ "email": true }),
+        json!("\u{1f600}"),
+    ];
+    any_of(yes.into(), no.into(), nothing.into(), unreadable.into())
+}
+
+fn any_limited_data_use() -> impl Strategy<Value = Said> {
+    let yes = [
+        json!(true),
+        json!("ldu"),
+        json!(["LDU"]),
+        json!([["LDU"], 1, 1000]),
+        json!("[\"LDU\"]"),
+        json!("LDU,1,1000"),
+    ];
+    let no = [json!(false), json!("none"), json!("0")];
+    let nothing = [json!(null), json!([]), json!([[]]), json!("[]")];
+    let unreadable = [
+        json!("restricted"),
+        json!(["CCPA"]),
+        json!({ "LDU": 1 }),
+        json!(7),
+    ];
+    any_of(yes.into(), no.into(), nothing.into(), unreadable.into())
+}
+
+/// What says yes, no, nothing, and what cannot be read.
+fn any_of(
+    yes: Vec<Value>,
+    no: Vec<Value>,
+    nothing: Vec<Value>,
+    unreadable: Vec<Value>,
+) -> impl Strategy<Value = Said> {
+    let of = |values, said| prop::sample::select(values).prop_map(move |value| (value, said));
+    prop_oneof![
+        1 => of(yes, Some(Ok(true))),
+        1 => of(no, Some(Ok(false))),
+        3 => of(nothing, None),
+        1 => of(unreadable, Some(Err(()))),
+    ]
+}
+
+/// An event with values of `key` at each of [`WISH_PARENTS`].
+fn with_wishes(key: &str, said: &[Said]) -> Value {
+    let mut source = json!({
+        "event": "Page View", "userId": "u-1", "timestamp": "2026-01-15T11:00:00Z",
+        "context": { "traits": {} }, "properties": {}, "traits": {},
+    });
+    for (parent, (value, _)) in WISH_PARENTS.iter().zip(said) {
+        source.pointer_mut(parent).expect("an object")[key] = value.clone();
+    }
+    source
+}
+
+/// What several statements of a wish mean together: an error if one that could be decisive cannot be read.
+fn together(said: &[Said], decisive: bool) -> Result<Option<bool>, ()> {
+    let said: Vec<_> = said.iter().filter_map(|(_, said)| *said).collect();
+    if said.contains(&Ok(decisive)) {
+        return Ok(Some(decisive));
+    }
+    if said.contains(&Err(())) {
+        return Err(());
+    }
+    Ok(said.first().map(|_| !decisive))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_given_as_consent_and_is_no_grant_is_never_sent(
-        place in prop::sample::select(CONSENT_PLACES), given in any_consent(),
-    ) {
+    fn an_opt_out_that_can_be_read_anywhere_is_never_lost(said in prop::collection::vec(any_opt_out(), 5)) {
+        let source = with_wishes("opt_out", &said);
+        let outcome = outcome(&WISH_SINKS[0].encode(&event(&source)));
+        match together(&said, true) {
+            Err(()) => prop_assert_eq!(&outcome["reason"], "unreadable_privacy_wish", "{}", source),
+            Ok(wish) => prop_assert_eq!(&outcome["event"]["opt_out"], &json!(wish), "{}", source),
+        }
+    }
+
+    #[test]
+    fn limited_data_use_that_can_be_read_anywhere_is_never_lost(said in prop::collection::vec(any_limited_data_use(), 5)) {
+        let source = with_wishes("data_processing_options", &said);
+        let outcome = outcome(&WISH_SINKS[0].encode(&event(&source)));
+        let expected = |wish| match wish {
+            None => Value::Null,
+            Some(true) => json!(["LDU"]),
+            Some(false) => json!([]),
+        };
+        match together(&said, true) {
+            Err(()) => prop_assert_eq!(&outcome["reason"], "unreadable_privacy_wish", "{}", source),
+            Ok(wish) => {
+                prop_assert_eq!(&outcome["event"]["data_processing_options"], &expected(wish), "{}", source);
+            }
+        }
+    }
+
+    /// The values of an opt-out say the same as answers about tracking.
+    #[test]
+    fn a_refusal_of_tracking_that_can_be_read_anywhere_is_never_lost(said in prop::collection::vec(any_opt_out(), 4)) {
+        let said: Vec<Said> = said.into_iter().filter(|(value, _)| *value != 2).collect();
         let mut source = json!({
-            "event": "Page View", "userId": "u-1", "context": { "traits": {} }, "properties": {}, "traits": {},
+            "event": "Page View", "userId": "u-1", "timestamp": "2026-01-15T11:00:00Z",
+            "context": { "os": { "name": "iOS", "version": "18" }, "device": {}, "app": {} },
         });
-        let (parent, key) = place.rsplit_once('/').expect("a path");
-        source.pointer_mut(parent).expect("an object")[key] = given.clone();
-        let encoded = CONSENT_SINK.encode(&event(&source));
-        let may_be_sent = is_nothing(&given) || is_grant(place, &given);
-        prop_assert_eq!(matches!(encoded, Encoded::Record(_)), may_be_sent, "{} of {}", outcome(&encoded), source);
+        let places = [
+            "/context/device/adTrackingEnabled", "/context/device/ad_tracking_enabled",
+            "/context/device/advertiser_tracking_enabled", "/context/app/advertiser_tracking_enabled",
+        ];
+        for (place, (value, _)) in places.iter().zip(&said) {
+            let (parent, key) = place.rsplit_once('/').expect("a path");
+            source.pointer_mut(parent).expect("an object")[key] = value.clone();
+        }
+        let outcome = outcome(&WISH_SINKS[1].encode(&event(&source)));
+        let answer = &outcome["event"]["app_data"]["advertiser_tracking_enabled"];
+        match together(&said, false) {
+            Err(()) => prop_assert_eq!(&outcome["reason"], "unreadable_tracking", "{}", source),
+            Ok(allowed) => prop_assert_eq!(answer, &json!(allowed == Some(true)), "{}", source),
+        }
+    }
+
+    #[test]
+    fn no_json_as_a_time_a_place_or_a_wish_causes_a_panic(
+        key in prop::sample::select(vec!["timestamp", "sentAt", "receivedAt", "originalTimestamp", "channel", "action_source", "opt_out", "data_processing_options", "app_data"]),
+        given in any_value(), line in any::<bool>(),
+    ) {
+        let mut source = with_wishes(key, &[]);
+        source[key] = given;
+        let mut event = event(&source);
+        if line {
+            event = event.with_origin(Origin::line("events".into(), 1));
+        }
+        for sink in &*WISH_SINKS {
+            let explained = sink.explain(&event);
+            prop_assert_eq!(outcome(&sink.encode(&event)), outcome(&explained.encoded));
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::extension::Extension;
 use crate::failure::Failure;
-use pipeline_core::Registry;
+use pipeline_core::options::join;
+use pipeline_core::{Registry, Resource};
 use pipeline_host::Pipeline;
 use pipeline_host::config::schema::ProgramSection;
 use pipeline_host::config::{self, ConfigError, LoadContext, Unbound};
@@ -29,7 +30,7 @@ impl<'a> Context<'a> {
 
     /// Reads a pipeline file with the environment of the process.
     pub(crate) fn load(&self, path: &Path) -> Result<Pipeline, Failure> {
-        let pipeline = config::load(path, self.with(&|name| std::env::var(name).ok()))?;
+        let pipeline = config::load(path, self.with(&|name| std::env::var_os(name)))?;
         self.check_sections(&pipeline)?;
         Ok(pipeline)
     }
@@ -51,9 +52,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Checks what the sections of the program say beyond their schemas.
+    /// Checks what the sections of the program say beyond their schemas, and what they need that a source needs too.
     fn check_sections(&self, pipeline: &Pipeline) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
+        let of_sources = pipeline.sources.iter().flat_map(|source| {
+            let resources = source.config.resources().into_iter();
+            resources.map(|resource| (join("sources", &source.name), resource))
+        });
+        let mut taken: Vec<(String, Resource)> = of_sources.collect();
         for extension in self.extensions {
             let Some(section) = extension.section() else {
                 continue;
@@ -61,8 +67,11 @@ impl<'a> Context<'a> {
             if let Some(options) = pipeline.sections.get(section.name) {
                 let found = extension.check(options).into_iter();
                 problems.extend(found.map(|problem| problem.within(section.name)));
+                let resources = extension.resources(options).into_iter();
+                taken.extend(resources.map(|resource| (section.name.to_owned(), resource)));
             }
         }
+        problems.extend(config::conflicts(&taken));
         if problems.is_empty() {
             return Ok(());
         }

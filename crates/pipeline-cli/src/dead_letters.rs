@@ -138,7 +138,7 @@ type Sinks = Vec<(String, DeadLetters)>;
 
 impl Place {
     fn sinks(&self) -> Result<Sinks, Failure> {
-        let environment = |name: &str| std::env::var(name).ok();
+        let environment = |name: &str| std::env::var_os(name);
         let mut sinks = config::load_dead_letters(&self.config, &environment)?;
         let Some(wanted) = &self.sink else {
             return Ok(sinks);

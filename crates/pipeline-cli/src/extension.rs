@@ -34,6 +34,11 @@ pub trait Extension: Sync {
         Vec::new()
     }
 
+    /// What the section needs for itself alone, such as an address to listen on.
+    fn resources(&self, _options: &Value) -> Vec<pipeline_core::Resource> {
+        Vec::new()
+    }
+
     /// Starts what the section asks for, before the pipeline starts.
     ///
     /// # Errors

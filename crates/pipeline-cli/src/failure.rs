@@ -15,7 +15,7 @@ pub(crate) const FAILED: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 64;
 /// The configuration is wrong.
-const CONFIGURATION: u8 = 78;
+pub(crate) const CONFIGURATION: u8 = 78;
 
 /// Why a command failed. Decides the exit code.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum Failure {
     /// The pipeline file cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A pipeline file has notes, and the command line denies them.
+    #[error("{} in the configuration, which `--deny-notes` does not allow", notes(.0.len()))]
+    Notes(Vec<Problem>),
     /// A component cannot be made on this machine.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -52,6 +55,7 @@ impl Failure {
     pub(crate) fn problems(&self) -> &[Problem] {
         match self {
             Self::Config(error) => problems(error),
+            Self::Notes(notes) => notes,
             _ => &[],
         }
     }
@@ -61,7 +65,14 @@ impl Failure {
 pub(crate) fn problems(error: &ConfigError) -> &[Problem] {
     match error {
         ConfigError::Invalid(problems) => problems,
-        ConfigError::Unreadable { .. } => &[],
+        ConfigError::Unreadable { .. } | ConfigError::Syntax { .. } => &[],
+    }
+}
+
+fn notes(count: usize) -> String {
+    match count {
+        1 => "1 note".to_owned(),
+        n => format!("{n} notes"),
     }
 }
 
@@ -72,7 +83,7 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Failure::Usage(_) => USAGE,
-        Failure::Config(_) => CONFIGURATION,
+        Failure::Config(_) | Failure::Notes(_) => CONFIGURATION,
         _ => FAILED,
     };
     let mut text = format!("error: {failure}\n");

@@ -14,7 +14,6 @@ mod context;
 mod dead_letters;
 mod extension;
 mod failure;
-mod line;
 mod list;
 mod map;
 mod output;
@@ -63,7 +62,7 @@ const EXIT_CODES: &str = "Exit codes:
   0   done: every event was delivered, filtered, rejected, or dropped as configured
   1   the run could not be made, or events are still held (they are in the dead letters, or read again by the next run)
   64  the command line is wrong
-  78  the configuration is wrong";
+  78  the configuration is wrong, or has notes and `validate --deny-notes` was asked";
 
 #[derive(Debug, Parser)]
 #[command(name = "pipeline", version, about = "Runs event pipelines", long_about = ABOUT, after_help = EXIT_CODES)]
@@ -79,7 +78,7 @@ struct Arguments {
 enum Command {
     /// Run a pipeline until its input ends or it is told to stop (SIGINT, SIGTERM; a second one quits at once)
     Run(run::Arguments),
-    /// Report every problem of a pipeline file
+    /// Report every problem of a pipeline file, and note what is perhaps not meant
     Validate(validate::Arguments),
     /// List the linked sources, transforms and sinks
     List,
@@ -87,7 +86,10 @@ enum Command {
     Schema(schema::Arguments),
     /// Show the presets of the linked sinks, or one preset's mapping table
     Presets(presets::Arguments),
-    /// Show what would be sent for the events on standard input, one JSON object a line; nothing is sent
+    /// Show what would become of the events on standard input; nothing is sent
+    ///
+    /// Events are JSON values: one a line, over several lines, one behind the other, the elements of a list, or a JSON text
+    /// sequence. A value that is broken costs itself; reading resumes at the next line that begins with `{`.
     Map(map::Arguments),
     DeadLetters(dead_letters::Arguments),
 }

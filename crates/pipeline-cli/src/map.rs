@@ -1,18 +1,33 @@
 //! `pipeline map`: what a sink would send for the events on standard input. Nothing is sent.
 //!
-//! One JSON object a line in, one out, in the same order, in bounded memory.
+//! In: JSON values, however they are framed. Out: what became of each, in the same order, in bounded memory; or one summary.
+
+mod answer;
+mod as_of;
+mod json;
+mod summary;
+mod table;
+mod values;
+mod wait;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::line::{self, Line, MAX_LINE_BYTES};
+use crate::output::print_line;
+use answer::{Answer, Mapper};
+use as_of::AsOf;
 use jiff::Timestamp;
-use pipeline_core::{Clock, Encoded, Event, ManualClock, Reason, Sink, SinkContext, SystemClock};
+use json::Json;
+use pipeline_core::{Clock, ManualClock, Sink, SinkContext, SystemClock};
 use pipeline_host::config::SinkPlan;
-use serde_json::json;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::cell::RefCell;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use summary::Summary;
+use table::Table;
+use values::Values;
+use wait::FlushFirst;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -25,9 +40,38 @@ pub(crate) struct Arguments {
     /// Say of every field where it came from, and of every field left out why
     #[arg(long)]
     explain: bool,
-    /// The time to take for now: `2026-01-31T12:00:00Z`
+    /// How each event is shown: `json`, one object a line; or `table`, for people: where each field came from, what was left
+    /// out and why, without values
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Json, hide_possible_values = true)]
+    format: Format,
+    /// Show no events, but how many there are of each name, what they become, and which are not sent, and why
+    #[arg(long, conflicts_with_all = ["explain", "format"])]
+    summary: bool,
+    /// The time to take for now, for events that are old: `2026-01-31T12:00:00Z`
     #[arg(long, value_name = "RFC3339")]
     now: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Json,
+    Table,
+}
+
+/// What the command writes.
+trait Report {
+    /// Whether answers need an explanation.
+    fn needs_explanations(&self) -> bool {
+        true
+    }
+
+    /// Takes what became of one value.
+    fn add(&mut self, answer: &Answer, output: &mut dyn Write) -> io::Result<()>;
+
+    /// The input has ended.
+    fn end(&mut self, _output: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
@@ -37,26 +81,29 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     };
     let pipeline = cx.load(&arguments.config)?;
     let plan = choose(&pipeline.sinks, arguments.sink.as_deref())?;
-    let sink = plan
-        .make(SinkContext::new(plan.name.clone()).with_clock(Arc::clone(&clock)))
-        .await?;
-    let explain = arguments.explain;
+    let made = plan.make(SinkContext::new(plan.name.clone()).with_clock(Arc::clone(&clock)));
+    let sink: Arc<dyn Sink> = made.await?;
+    let mut report: Box<dyn Report + Send> = match arguments.format {
+        _ if arguments.summary => Box::new(Summary::of(&plan.name, Arc::clone(&sink))),
+        Format::Json => Box::new(Json::new(arguments.explain)),
+        Format::Table => Box::new(Table::default()),
+    };
+    let mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
     let mapping = tokio::task::spawn_blocking(move || {
         map(
-            &*sink,
-            &*clock,
-            explain,
+            mapper,
+            &mut *report,
             io::stdin().lock(),
             io::stdout().lock(),
         )
     });
-    match mapping.await {
-        Ok(result) => result?,
-        Err(_) => {
-            return Err(Failure::Run(
-                "the sink failed on an event; please report it".to_owned(),
-            ));
-        }
+    let Ok(result) = mapping.await else {
+        return Err(Failure::Run(
+            "the sink failed on an event; please report it".to_owned(),
+        ));
+    };
+    if let Some(note) = result? {
+        print_line(&note);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,94 +120,20 @@ fn choose<'a>(sinks: &'a [SinkPlan], name: Option<&str>) -> Result<&'a SinkPlan,
     })
 }
 
+/// Maps everything; what there is to say about it at the end.
 fn map(
-    sink: &dyn Sink,
-    clock: &dyn Clock,
-    explain: bool,
+    mut mapper: Mapper,
+    report: &mut dyn Report,
     input: impl Read,
     output: impl Write,
-) -> io::Result<()> {
-    let mut input = BufReader::new(input);
-    let mut output = io::BufWriter::new(output);
-    skip_byte_order_mark(&mut input)?;
-    let (mut line, mut number) = (Vec::new(), 0);
-    while let Some(found) = line::next(&mut input, &mut line)? {
-        number += 1;
-        let event = match found {
-            Line::Empty => continue,
-            Line::TooLong => Err(too_large()),
-            Line::Whole(bytes) => Ok(Event::new(bytes.to_vec(), clock.now_ms())),
-        };
-        match event {
-            Ok(event) if explain => {
-                let explained = sink.explain(&event);
-                let explanation = explained.explanation.to_json();
-                write_object(&mut output, number, explained.encoded, Some(&explanation))?;
-            }
-            Ok(event) => write_object(&mut output, number, sink.encode(&event), None)?,
-            Err(reason) => {
-                let object = json!({"outcome": "rejected", "reason": reason.code, "detail": reason.detail, "line": number});
-                writeln!(output, "{object}")?;
-            }
-        }
-        // A person may wait for this answer before typing the next event.
-        if !input.buffer().contains(&b'\n') {
-            output.flush()?;
-        }
+) -> io::Result<Option<String>> {
+    let output = RefCell::new(BufWriter::new(output));
+    let mut values = Values::new(FlushFirst::new(input, &output));
+    while let Some((line, found)) = values.next()? {
+        let answer = mapper.answer(line, found, report.needs_explanations());
+        report.add(&answer, &mut *output.borrow_mut())?;
     }
-    output.flush()
-}
-
-fn skip_byte_order_mark(input: &mut impl BufRead) -> io::Result<()> {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
-    if input.fill_buf()?.starts_with(MARK) {
-        input.consume(MARK.len());
-    }
-    Ok(())
-}
-
-fn too_large() -> Reason {
-    let detail = format!("the line is longer than {MAX_LINE_BYTES} bytes");
-    Reason::new("too_large", detail)
-}
-
-fn write_object(
-    output: &mut impl Write,
-    line: u64,
-    encoded: Encoded,
-    explain: Option<&serde_json::Value>,
-) -> io::Result<()> {
-    match encoded {
-        Encoded::Record(record) => {
-            // The payload as it is, byte for byte.
-            output.write_all(b"{\"outcome\":\"mapped\",\"event\":")?;
-            output.write_all(&record.payload)?;
-        }
-        Encoded::Filtered(filtered) => {
-            let reason = filtered.reason;
-            write!(
-                output,
-                "{{\"outcome\":\"filtered\",\"reason\":{},\"detail\":{},\"line\":{line}",
-                json!(reason.code),
-                json!(reason.detail)
-            )?;
-        }
-        Encoded::Rejected(rejection) => {
-            let reason = rejection.reason;
-            let detail = match reason.code {
-                "malformed_json" => format!("line {line}: {}", reason.detail),
-                _ => reason.detail.into_owned(),
-            };
-            let (code, detail) = (json!(reason.code), json!(detail));
-            write!(
-                output,
-                "{{\"outcome\":\"rejected\",\"reason\":{code},\"detail\":{detail},\"line\":{line}"
-            )?;
-        }
-        _ => output.write_all(b"{\"outcome\":\"unknown\"")?,
-    }
-    if let Some(explain) = explain {
-        write!(output, ",\"explain\":{explain}")?;
-    }
-    output.write_all(b"}\n")
+    report.end(&mut *output.borrow_mut())?;
+    output.borrow_mut().flush()?;
+    Ok(mapper.note())
 }

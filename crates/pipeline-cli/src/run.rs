@@ -7,6 +7,7 @@ use crate::output::{self, print, print_line};
 use crate::progress;
 use crate::signals::Signals;
 use clap::ValueEnum;
+use pipeline_core::options::Problem;
 use pipeline_host::config::ConfigError;
 use pipeline_host::telemetry::Telemetry;
 use pipeline_host::topology::{self, Reloader};
@@ -51,11 +52,12 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     // Before anything says that it runs: a signal from then on must find its handler.
     let (signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
     let pipeline = cx.load(&arguments.file)?;
-    for sink in &pipeline.sinks {
-        for notice in sink.notices() {
-            tracing::warn!(sink = %sink.name, "{notice}");
-        }
+    let unwritable = pipeline.check_data_dir();
+    if !unwritable.is_empty() {
+        return Err(ConfigError::Invalid(unwritable).into());
     }
+    let noted = pipeline.notices();
+    log_notes(&noted);
     let companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
     let running = topology::start(pipeline, StartOptions::default()).await?;
@@ -66,6 +68,7 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         cx,
         reloader: running.reloader(),
         files,
+        noted,
         hangup,
     };
     let shows_progress = match arguments.progress {
@@ -154,6 +157,8 @@ struct Reloading<'a> {
     reloader: Reloader,
     /// Files besides the pipeline file that options were read from.
     files: Vec<PathBuf>,
+    /// The notes that have been logged on the configuration that runs.
+    noted: Vec<Problem>,
     hangup: Signal,
 }
 
@@ -189,10 +194,13 @@ impl Reloading<'_> {
                 return;
             }
         };
-        let files = pipeline.files();
+        let (files, mut notes) = (pipeline.files(), pipeline.notices());
         match self.reloader.reload(pipeline).await {
             Ok(changes) => {
                 self.files = files;
+                std::mem::swap(&mut self.noted, &mut notes);
+                let new = self.noted.iter().filter(|note| !notes.contains(note));
+                log_notes(new);
                 for change in &changes {
                     tracing::info!("{change}");
                 }
@@ -216,6 +224,13 @@ impl Reloading<'_> {
             .into_iter()
             .map(|file| (file.clone(), state(&file)))
             .collect()
+    }
+}
+
+/// Logs what is perhaps not meant.
+fn log_notes<'a>(notes: impl IntoIterator<Item = &'a Problem>) {
+    for note in notes {
+        tracing::warn!("{note}");
     }
 }
 

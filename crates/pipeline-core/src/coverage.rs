@@ -15,8 +15,25 @@ pub struct Coverage {
     pub events: u64,
     /// One row for each identifier, in the sink's order.
     pub rows: Vec<CoverageRow>,
+    /// The same for each kind of event that the destination tells apart, those with the most events first. Every group has
+    /// rows of the same names in the same order; they may be fewer than [`rows`](Self::rows), or combinations of several.
+    pub groups: Vec<CoverageGroup>,
     /// What would raise the coverage most, one sentence each, the most important first.
+    pub hints: Vec<String>,
+    /// What else a person should know about how the events were read, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// The coverage of events of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoverageGroup {
+    /// The kind, as the destination names it.
+    pub name: String,
+    /// Events of this kind that the sink let through.
+    pub events: u64,
+    /// One row for each identifier, in the sink's order.
+    pub rows: Vec<CoverageRow>,
 }
 
 /// How many events carried one identifier.
@@ -29,6 +46,18 @@ pub struct CoverageRow {
     pub events: u64,
     /// A word or two beside it, in the destination's own words: how much it is worth, for instance. May be empty.
     pub label: Cow<'static, str>,
+    /// The events that it is measured against, where not every event can carry it.
+    pub base: Option<CoverageBase>,
+}
+
+/// The events that can carry an identifier, where not all can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoverageBase {
+    /// How many.
+    pub events: u64,
+    /// Which: `events with a click id`.
+    pub what: Cow<'static, str>,
 }
 
 impl CoverageRow {
@@ -42,6 +71,35 @@ impl CoverageRow {
             name: name.into(),
             events,
             label: label.into(),
+            base: None,
+        }
+    }
+
+    /// The same row, measured against so many events; `what` says which events.
+    #[must_use]
+    pub fn measured_against(mut self, events: u64, what: impl Into<Cow<'static, str>>) -> Self {
+        self.base = Some(CoverageBase {
+            events,
+            what: what.into(),
+        });
+        self
+    }
+
+    /// The share of the events that can carry it, of `all` events, in tenths of a percent, rounded down; `None` where no
+    /// event can carry it.
+    pub fn permille(&self, all: u64) -> Option<u64> {
+        let base = self.base.as_ref().map_or(all, |base| base.events);
+        (base > 0).then(|| permille(self.events, base))
+    }
+}
+
+impl CoverageGroup {
+    /// The coverage of this many events of one kind.
+    pub fn new(name: impl Into<String>, events: u64, rows: Vec<CoverageRow>) -> Self {
+        Self {
+            name: name.into(),
+            events,
+            rows,
         }
     }
 }
@@ -53,22 +111,36 @@ impl Coverage {
             about: about.into(),
             events,
             rows,
-            notes: Vec::new(),
+            ..Self::default()
         }
     }
 
-    /// The same coverage with advice.
+    /// The same coverage with that of each kind of event.
+    #[must_use]
+    pub fn with_groups(mut self, groups: Vec<CoverageGroup>) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// The same coverage with advice on what would raise it.
+    #[must_use]
+    pub fn with_hints(mut self, hints: Vec<String>) -> Self {
+        self.hints = hints;
+        self
+    }
+
+    /// The same coverage with remarks on how the events were read.
     #[must_use]
     pub fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
         self
     }
+}
 
-    /// The share of all events that a number of them is, in tenths of a percent, rounded down.
-    pub fn permille(&self, events: u64) -> u64 {
-        let share = u128::from(events) * 1_000 / u128::from(self.events.max(1));
-        u64::try_from(share).unwrap_or(u64::MAX)
-    }
+/// The share of `all` that `events` are, in tenths of a percent, rounded down.
+fn permille(events: u64, all: u64) -> u64 {
+    let share = u128::from(events) * 1_000 / u128::from(all.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -76,14 +148,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_rounded_down_and_nothing_of_nothing_is_nothing() {
-        let of = |all| Coverage {
-            events: all,
-            ..Coverage::default()
+    fn a_share_is_rounded_down_and_one_of_no_events_does_not_exist() {
+        let of = |events, all| CoverageRow::new("em", events, "").permille(all);
+        assert_eq!(of(2, 3), Some(666));
+        assert_eq!(of(999_999, 1_000_000), Some(999));
+        assert_eq!(of(u64::MAX, u64::MAX), Some(1_000));
+        assert_eq!(of(0, 5), Some(0));
+        assert_eq!(of(0, 0), None);
+    }
+
+    #[test]
+    fn a_row_is_measured_against_the_events_that_can_carry_it() {
+        let of = |events, base| {
+            let row = CoverageRow::new("fbc", events, "")
+                .measured_against(base, "events with a click id");
+            row.permille(1_000)
         };
-        assert_eq!(of(3).permille(2), 666);
-        assert_eq!(of(1_000_000).permille(999_999), 999);
-        assert_eq!(of(u64::MAX).permille(u64::MAX), 1_000);
-        assert_eq!(of(0).permille(0), 0);
+        assert_eq!(of(9, 10), Some(900));
+        assert_eq!(of(0, 10), Some(0));
+        assert_eq!(of(0, 0), None);
     }
 }

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The fields, in the order in which the sink met them; each name once.
+    /// The fields, in the order in which the sink met them. A name comes once where its value is sent, and once for each
+    /// value that was given for it and left out.
     pub fields: Vec<Field>,
     /// The identifiers of the person, where the event came as far as being encoded.
     pub identifiers: Option<Identifiers>,
@@ -44,6 +45,11 @@ pub enum FieldFate {
         code: Cow<'static, str>,
         /// One sentence for people.
         detail: Cow<'static, str>,
+    },
+    /// Further values were given and were not used; too many to name each.
+    NotListed {
+        /// How many.
+        values: usize,
     },
     /// No value was given.
     Absent {
@@ -80,6 +86,9 @@ impl Explanation {
 
     /// As JSON: `{"sent": {name: {from, rule}}, "left_out": {name: {from, why, detail} or {why, looked_in}}}`, and
     /// `"identifiers": {"carried": {name: label}, "absent": {name: {strength, looked_in}}}` where there are any.
+    ///
+    /// Where several values of a name were left out, the first is told as if it were the only one, and the others beside it:
+    /// `"more": [{from, why, detail}]`, and `"not_listed": 12` for those that are counted only.
     pub fn to_json(&self) -> Value {
         let (mut sent, mut left_out) = (Map::new(), Map::new());
         for Field { name, fate } in &self.fields {
@@ -93,7 +102,19 @@ impl Explanation {
                 }
                 FieldFate::Omitted { from, code, detail } => {
                     let told = json!({ "from": from, "why": code, "detail": detail });
-                    left_out.insert(name.clone(), told);
+                    match left_out.get_mut(name) {
+                        None => {
+                            left_out.insert(name.clone(), told);
+                        }
+                        Some(first) => match &mut first["more"] {
+                            Value::Array(more) => more.push(told),
+                            none => *none = json!([told]),
+                        },
+                    }
+                }
+                FieldFate::NotListed { values } => {
+                    let first = left_out.entry(name.clone()).or_insert(json!({}));
+                    first["not_listed"] = json!(values);
                 }
                 FieldFate::Absent { looked_in } => {
                     let told = json!({ "why": "not_given", "looked_in": looked_in });
@@ -144,6 +165,34 @@ impl Identifiers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn omitted(name: &str, from: &str) -> Field {
+        let fate = FieldFate::Omitted {
+            from: from.to_owned(),
+            code: "not_an_email".into(),
+            detail: "no".into(),
+        };
+        Field::new(name, fate)
+    }
+
+    #[test]
+    fn every_value_of_a_name_that_was_left_out_is_told() {
+        let explanation = Explanation::new(vec![
+            omitted("em", "a[0]"),
+            omitted("ph", "b"),
+            omitted("em", "a[1]"),
+            omitted("em", "c"),
+            Field::new("em", FieldFate::NotListed { values: 3 }),
+        ]);
+        let told = |from: &str| json!({"from": from, "why": "not_an_email", "detail": "no"});
+        let mut first = told("a[0]");
+        first["more"] = json!([told("a[1]"), told("c")]);
+        first["not_listed"] = json!(3);
+        assert_eq!(
+            explanation.to_json()["left_out"],
+            json!({"em": first, "ph": told("b")})
+        );
+    }
 
     #[test]
     fn an_explanation_as_json_reads_like_this() {

@@ -27,6 +27,7 @@
 //! | [`Transform::apply`] | the host, once for each chunk | one call at a time for each partition if [`Transform::is_ordered`], else many at once |
 //! | [`Sink::encode`] | the host, once for each event | many threads at once; must not block or await |
 //! | [`Sink::deliver`] | the host | several batches at once, up to the configured concurrency |
+//! | [`Sink::advise`] | the host, when most events of a while were not sent | any thread; at most once a minute |
 //! | [`Sink::healthcheck`] | the host, while the sink is blocked | one at a time |
 //! | [`Observer`] | the host | the hot path, many threads at once |
 //!
@@ -137,7 +138,7 @@ pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use coverage::{Coverage, CoverageRow};
+pub use coverage::{Coverage, CoverageBase, CoverageGroup, CoverageRow};
 pub use event::{Event, Meta};
 pub use explanation::{Explanation, Field, FieldFate, Identifiers};
 pub use intake::{Accepted, Intake, Refused, Verdict};
@@ -153,7 +154,8 @@ pub use registry::{
 pub use schemars;
 pub use secret::SensitiveString;
 pub use sink::{
-    BatchLimits, BuildError, Explained, HealthcheckError, Sink, SinkConfig, SinkContext,
+    BatchLimits, BuildError, Explained, HealthcheckError, MissingEvents, Sink, SinkConfig,
+    SinkContext,
 };
 pub use source::{Resource, Source, SourceConfig, SourceContext};
 pub use source_error::SourceError;

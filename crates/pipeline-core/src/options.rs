@@ -10,10 +10,12 @@
 
 mod check;
 mod describe;
+mod json;
 mod problem;
 
 pub use check::{Checked, check};
-pub use problem::{Problem, join, nearest};
+pub use json::{DUPLICATE_KEY, from_json};
+pub use problem::{Level, Problem, is_placeholder, join, near_miss, nearest, nearest_within};
 
 /// The assertions of JSON Schema that [`check()`] enforces.
 pub const KEYWORDS: &[&str] = &[

@@ -1,5 +1,6 @@
 //! The contract between a host and a sink.
 
+use crate::options::Problem;
 use crate::{Clock, Coverage, Encoded, Event, Explanation, Outcome, Reason, Record, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
@@ -18,8 +19,9 @@ pub trait SinkConfig: fmt::Debug + Send + Sync {
     /// When a resource of this machine cannot be had (a TLS store, a file that went away).
     async fn build(&self, cx: SinkContext) -> Result<Box<dyn Sink>, BuildError>;
 
-    /// Things a person should know before events flow, one sentence each. Said once at start.
-    fn notices(&self) -> Vec<String> {
+    /// What works as written and is perhaps not meant: notes, with paths relative to the options. `validate` shows them, and the
+    /// start of a run logs them. What cannot be meant is an error of reading the options instead.
+    fn notices(&self) -> Vec<Problem> {
         Vec::new()
     }
 
@@ -66,10 +68,7 @@ pub trait Sink: Send + Sync {
     /// As [`encode`](Sink::encode), and says of every output field where it came from, and of every field left out why.
     /// Slower; a host calls it only for a person who asked. Names paths and rules, never a value.
     fn explain(&self, event: &Event) -> Explained {
-        Explained {
-            encoded: self.encode(event),
-            explanation: Explanation::default(),
-        }
+        Explained::new(self.encode(event), Explanation::default())
     }
 
     /// Makes one attempt to deliver a batch, and answers with one outcome per record, in the same order.
@@ -85,10 +84,46 @@ pub trait Sink: Send + Sync {
     /// [`HealthcheckError::Blocked`] when a person has to act, [`HealthcheckError::Unavailable`] when waiting may help.
     async fn healthcheck(&self) -> Result<(), HealthcheckError>;
 
+    /// Every kind of event that it has a counterpart for, as in [`Record::label`], so that a person who misspelled a name finds
+    /// the right one. Empty where it tells no kinds apart.
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     /// Which identifiers the events carried that [`encode`](Sink::encode) let through so far, where the sink counts
     /// them.
     fn coverage(&self) -> Option<Coverage> {
         None
+    }
+
+    /// What to do about these events, which [`encode`](Sink::encode) filtered or rejected: one sentence, where the sink knows
+    /// one. A host asks when most events of a while were not sent, at most once a minute, and shows the answer in its
+    /// log, so it holds names, codes and counts only.
+    fn advise(&self, _missing: &[MissingEvents]) -> Option<String> {
+        None
+    }
+}
+
+/// Events of one kind that a sink filtered or rejected for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingEvents {
+    /// Which kind of event, as [`Filtered::label`](crate::Filtered::label) says it; `None` where the sink did not say.
+    pub label: Option<Arc<str>>,
+    /// The code of the reason.
+    pub code: &'static str,
+    /// How many.
+    pub events: u64,
+}
+
+impl MissingEvents {
+    /// So many events of this label, missing for the reason of this code.
+    pub fn new(label: Option<Arc<str>>, code: &'static str, events: u64) -> Self {
+        Self {
+            label,
+            code,
+            events,
+        }
     }
 }
 
@@ -112,8 +147,16 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
         (**self).healthcheck().await
     }
 
+    fn event_labels(&self) -> Vec<Arc<str>> {
+        (**self).event_labels()
+    }
+
     fn coverage(&self) -> Option<Coverage> {
         (**self).coverage()
+    }
+
+    fn advise(&self, missing: &[MissingEvents]) -> Option<String> {
+        (**self).advise(missing)
     }
 }
 
@@ -125,6 +168,9 @@ pub struct Explained {
     pub encoded: Encoded,
     /// Where each output field came from, and why others are absent.
     pub explanation: Explanation,
+    /// The event's own name, as its sender calls it, so that a person recognizes it; `None` where the sink knows none.
+    /// A sink shows no name that could hold personal data.
+    pub source_event: Option<Arc<str>>,
 }
 
 impl Explained {
@@ -133,7 +179,15 @@ impl Explained {
         Self {
             encoded,
             explanation,
+            source_event: None,
         }
+    }
+
+    /// The same with the event's own name.
+    #[must_use]
+    pub fn with_source_event(mut self, source_event: Option<Arc<str>>) -> Self {
+        self.source_event = source_event;
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use crate::options::Problem;
 use crate::{BuildError, Clock, Intake, SourceError, Stop, SystemClock};
 use async_trait::async_trait;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,11 @@ pub trait Source: Send {
         None
     }
 
+    /// The path at which it takes events there, if there is one.
+    fn path(&self) -> Option<&str> {
+        None
+    }
+
     /// Reads and sends until the input ends or `stop` says so, and until it is known what became of everything that was
     /// sent, or the deadline of `stop` has passed.
     ///
@@ -59,6 +64,27 @@ pub enum Resource {
     Stdin,
     /// An address to listen on. Port 0 is never shared.
     Listen(SocketAddr),
+}
+
+impl Resource {
+    /// Whether two components that need these cannot run at the same time. An address of all interfaces takes the port of
+    /// each of them.
+    pub fn conflicts_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stdin, Self::Stdin) => true,
+            (Self::Listen(one), Self::Listen(other)) => {
+                let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+                let takes_all = |all: IpAddr, ip: IpAddr| {
+                    // Where a system lets `[::]` take IPv4 as well, which most do.
+                    all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4())
+                };
+                one.port() == other.port()
+                    && one.port() != 0
+                    && (ip == other_ip || takes_all(ip, other_ip) || takes_all(other_ip, ip))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What a host hands to a source that is being opened.
@@ -87,5 +113,36 @@ impl SourceContext {
             clock: Arc::new(SystemClock),
             room_limit: Self::ROOM_LIMIT,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_on_one_port_conflict_unless_their_addresses_differ() {
+        let listen = |address: &str| Resource::Listen(address.parse().expect("an address"));
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "0.0.0.0:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("[::]:80", "[::1]:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("[::]:80", "0.0.0.0:81", false),
+        ] {
+            let (one, other) = (listen(one), listen(other));
+            assert_eq!(one.conflicts_with(&other), expected, "{one:?} {other:?}");
+            assert_eq!(other.conflicts_with(&one), expected, "{other:?} {one:?}");
+        }
+        assert!(Resource::Stdin.conflicts_with(&Resource::Stdin));
+        assert!(!Resource::Stdin.conflicts_with(&listen("127.0.0.1:80")));
     }
 }

@@ -215,6 +215,7 @@ impl PipelineBuilder {
             sinks: self.sinks,
             shutdown_limit: self.shutdown_limit,
             sections: BTreeMap::new(),
+            notes: Vec::new(),
         })
     }
 

@@ -7,6 +7,7 @@
 //! Invariant: neither a problem nor an error holds a value of the file.
 
 mod component;
+mod data_dir;
 mod file;
 mod fingerprint;
 mod inputs;
@@ -16,8 +17,10 @@ mod outline;
 mod plan;
 pub mod schema;
 mod sink;
+mod syntax;
 
 use component::{Section, section_of};
+use file::FileProblem;
 pub use file::MAX_CONFIG_BYTES;
 pub(crate) use fingerprint::Fingerprint;
 pub use interpolate::Environment;
@@ -30,10 +33,10 @@ pub use plan::{Pipeline, SinkPlan, SourcePlan, TransformPlan};
 use schema::ProgramSection;
 use serde_json::Value;
 pub(crate) use sink::{limits, name_problem as sink_name_problem};
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+pub use syntax::SyntaxFault;
 
 /// What a pipeline file is read with.
 #[derive(Clone, Copy)]
@@ -55,7 +58,7 @@ impl fmt::Debug for LoadContext<'_> {
 /// Why a pipeline file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file could not be read or is not in its format.
+    /// The file could not be read.
     #[error("`{}`: {problem}", path.display())]
     Unreadable {
         /// The pipeline file.
@@ -63,13 +66,31 @@ pub enum ConfigError {
         /// What went wrong and what was expected.
         problem: String,
     },
-    /// The file says things that do not work.
-    #[error("{} in the configuration", count(.0.len()))]
+    /// The file is not in its format.
+    #[error("`{}`: {fault}", path.display())]
+    Syntax {
+        /// The pipeline file.
+        path: PathBuf,
+        /// Where and how it is broken.
+        fault: Box<SyntaxFault>,
+    },
+    /// The file says things that do not work. There may be notes among the errors.
+    #[error("{} in the configuration", count(.0))]
     Invalid(Vec<Problem>),
 }
 
-fn count(problems: usize) -> String {
-    match problems {
+impl ConfigError {
+    fn of_file(path: &Path, problem: FileProblem) -> Self {
+        let path = path.to_owned();
+        match problem {
+            FileProblem::Unreadable(problem) => Self::Unreadable { path, problem },
+            FileProblem::Syntax(fault) => Self::Syntax { path, fault },
+        }
+    }
+}
+
+fn count(problems: &[Problem]) -> String {
+    match problems.iter().filter(|problem| problem.is_error()).count() {
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),
     }
@@ -79,10 +100,10 @@ fn count(problems: usize) -> String {
 ///
 /// # Errors
 ///
-/// [`ConfigError::Unreadable`] for the file as such, and [`ConfigError::Invalid`] with every problem of its content, sorted
-/// by place.
+/// [`ConfigError::Unreadable`] or [`ConfigError::Syntax`] for the file as such, and [`ConfigError::Invalid`] with every problem
+/// of its content, sorted by place.
 pub fn load(path: &Path, cx: LoadContext<'_>) -> Result<Pipeline, ConfigError> {
-    from_value(&read(path)?, &folder_of(path), cx)
+    from_value(&read(path, cx)?, &folder_of(path), cx)
 }
 
 /// As [`load`], from a configuration that has been parsed already; relative paths start at `base_dir`.
@@ -95,18 +116,21 @@ pub fn from_value(
     base_dir: &Path,
     cx: LoadContext<'_>,
 ) -> Result<Pipeline, ConfigError> {
-    let mut problems = Vec::new();
     let mut value = raw.clone();
-    interpolate::expand(&mut value, cx.environment, "", &mut problems);
+    let expanded = interpolate::expand(&mut value, cx.environment);
     let file = FileValue {
         raw,
         value: &value,
         base_dir,
     };
+    let mut problems = expanded.problems.clone();
     let pipeline = read_all(file, cx, &mut problems);
     match pipeline {
         Some(pipeline) if problems.is_empty() => Ok(pipeline),
-        _ => Err(ConfigError::Invalid(sorted(problems))),
+        _ => {
+            expanded.explain(&mut problems);
+            Err(ConfigError::Invalid(sorted(problems)))
+        }
     }
 }
 
@@ -117,6 +141,8 @@ pub struct Unbound {
     pub pipeline: Option<Pipeline>,
     /// The places of the options whose values come from the environment and were not checked.
     pub unchecked: Vec<String>,
+    /// What works as written and is perhaps not meant.
+    pub notes: Vec<Problem>,
 }
 
 /// Checks a pipeline file as far as that is possible without the values of environment variables.
@@ -125,7 +151,7 @@ pub struct Unbound {
 ///
 /// As [`load`], without the problems of options whose values come from the environment.
 pub fn load_without_environment(path: &Path, cx: LoadContext<'_>) -> Result<Unbound, ConfigError> {
-    let raw = read(path)?;
+    let raw = read(path, cx)?;
     let mut problems = Vec::new();
     let mut value = raw.clone();
     let unchecked = interpolate::expand_defaults(&mut value, &mut problems);
@@ -140,14 +166,18 @@ pub fn load_without_environment(path: &Path, cx: LoadContext<'_>) -> Result<Unbo
         let is_below = |place: &String| problem.path == *place || is_part(&problem.path, place);
         !unchecked.iter().any(is_below)
     });
-    if problems.is_empty() {
-        let pipeline = pipeline.filter(|_| unchecked.is_empty());
-        return Ok(Unbound {
-            pipeline,
-            unchecked,
-        });
+    if problems.iter().any(Problem::is_error) {
+        return Err(ConfigError::Invalid(sorted(problems)));
     }
-    Err(ConfigError::Invalid(sorted(problems)))
+    let notes = match &pipeline {
+        Some(pipeline) => pipeline.notices(),
+        None => sorted(problems),
+    };
+    Ok(Unbound {
+        pipeline: pipeline.filter(|_| unchecked.is_empty()),
+        unchecked,
+        notes,
+    })
 }
 
 /// Whether one place of the file is below another.
@@ -156,11 +186,9 @@ fn is_part(path: &str, parent: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
-fn read(path: &Path) -> Result<Value, ConfigError> {
-    file::read(path).map_err(|problem| ConfigError::Unreadable {
-        path: path.to_owned(),
-        problem,
-    })
+fn read(path: &Path, cx: LoadContext<'_>) -> Result<Value, ConfigError> {
+    let known = || schema::option_names(&schema::pipeline(cx.registry, cx.sections));
+    file::read(path, known).map_err(|problem| ConfigError::of_file(path, problem))
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -228,7 +256,10 @@ fn read_all(
         (!written.is_null()).then(|| (section.name.to_owned(), written.clone()))
     });
     let sections = sections.collect();
+    let notes = interpolate::notes(file.raw);
     if !problems.is_empty() {
+        problems.extend(notes);
+        problems.extend(sinks.iter().flat_map(SinkPlan::notices));
         return None;
     }
     let mut host = options.clone();
@@ -243,6 +274,7 @@ fn read_all(
             sinks,
             shutdown_limit: seconds(options.shutdown.limit_secs),
             sections,
+            notes,
         }),
         Err(problem) => {
             problems.push(problem);
@@ -288,36 +320,40 @@ fn sources(
 
 /// Two sources that need the same thing for themselves alone.
 pub(crate) fn shared_resources(sources: &[SourcePlan]) -> Vec<Problem> {
-    let mut taken: HashMap<Resource, &str> = HashMap::new();
+    let taken = sources.iter().flat_map(|source| {
+        let resources = source.config.resources().into_iter();
+        resources.map(|resource| (join("sources", &source.name), resource))
+    });
+    conflicts(&taken.collect::<Vec<_>>())
+}
+
+/// What cannot run at the same time, because it needs what another needs for itself alone; each with its place in the file.
+pub fn conflicts(taken: &[(String, Resource)]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for source in sources {
-        for resource in source.config.resources() {
-            if matches!(resource, Resource::Listen(address) if address.port() == 0) {
-                continue;
-            }
-            let Some(first) = taken.insert(resource.clone(), &source.name) else {
-                continue;
-            };
-            let (problem, expected) = match resource {
-                Resource::Stdin => (
-                    format!("reads standard input, as `{first}` does"),
-                    "one source that reads standard input",
-                ),
-                Resource::Listen(address) => (
-                    format!("listens on {address}, as `{first}` does"),
-                    "an address and port of its own",
-                ),
-                _ => (
-                    format!("needs for itself what `{first}` needs"),
-                    "one of the two",
-                ),
-            };
-            problems.push(Problem::new(
-                join("sources", &source.name),
-                problem,
-                expected,
-            ));
-        }
+    for (index, (place, resource)) in taken.iter().enumerate() {
+        let mut before = taken[..index].iter();
+        let Some((first, other)) = before.find(|(_, other)| other.conflicts_with(resource)) else {
+            continue;
+        };
+        let (problem, expected) = match (resource, other) {
+            (Resource::Stdin, _) => (
+                format!("reads standard input, as `{first}` does"),
+                "one source that reads standard input",
+            ),
+            (Resource::Listen(address), Resource::Listen(other)) if address != other => (
+                format!("listens on {address}, and `{first}` on {other}"),
+                "an address and port of its own",
+            ),
+            (Resource::Listen(address), _) => (
+                format!("listens on {address}, as `{first}` does"),
+                "an address and port of its own",
+            ),
+            _ => (
+                format!("needs for itself what `{first}` needs"),
+                "one of the two",
+            ),
+        };
+        problems.push(Problem::new(place.clone(), problem, expected));
     }
     problems
 }
@@ -352,9 +388,11 @@ fn transforms(
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
-    // A stable sort: where two checks speak of one place, the first has the more exact answer.
-    problems.sort_by(|a, b| a.path.cmp(&b.path));
-    problems.dedup_by(|later, first| later.path == first.path);
+    // A stable sort: where two checks speak of one place, the first has the more exact answer, and an error says enough.
+    problems.sort_by(|a, b| (&a.path, a.level).cmp(&(&b.path, b.level)));
+    problems.dedup_by(|later, first| {
+        later.path == first.path && (first.is_error() || *later == *first)
+    });
     problems
 }
 

@@ -146,6 +146,7 @@ impl Replaying {
         }
         drop(self.open);
         worker.ended().await;
+        input.end_log();
         if let Ok(failure) = self.failed.try_recv() {
             return Err(ReplayError::Failed(failure));
         }
@@ -206,6 +207,8 @@ async fn send(input: &SinkInput, letters: Vec<StoredLetter>) -> Vec<Sent> {
         sent.push(Sent { letter, receipt });
     }
     SinkTelemetry::add(&input.telemetry.received, records.len());
+    let found = records.iter().map(|queued| &queued.record);
+    input.telemetry.find(found);
     input.push(records).await;
     sent
 }

@@ -3,12 +3,18 @@
 mod closing;
 mod coverage;
 mod dead_letters;
+mod events;
 mod grid;
 
+pub use crate::event_counts::{
+    ARROW, EventBatch, EventCounts, Fate, Fates, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES,
+};
 use crate::telemetry::{SinkSnapshot, SinkState};
+pub use crate::wording::thousands;
 pub use closing::closing;
 pub use coverage::coverage;
 pub use dead_letters::dead_letters;
+pub use events::events;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -79,17 +85,14 @@ fn state(state: &SinkState) -> Option<String> {
     }
 }
 
-/// A number as people read it: `1,234,567`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+/// Lines that the tables of all sinks together may have of one kind, such as lines by event name.
+const MAX_LINES: usize = 20;
+/// Lines that the table of each sink may have, however many sinks there are.
+const MIN_LINES: usize = 5;
+
+/// How many lines of one kind the table of each of so many sinks may have.
+fn lines_each(sinks: usize) -> usize {
+    (MAX_LINES / sinks.max(1)).max(MIN_LINES)
 }
 
 #[cfg(test)]
@@ -141,18 +144,5 @@ mod tests {
             line.ends_with("; hotel is blocked: the token is revoked"),
             "{line}"
         );
-    }
-
-    #[test]
-    fn numbers_are_grouped_by_three_digits() {
-        for (number, expected) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345, "12,345"),
-            (u64::MAX, "18,446,744,073,709,551,615"),
-        ] {
-            assert_eq!(thousands(number), expected);
-        }
     }
 }

@@ -7,15 +7,19 @@ use crate::batch::{BatchLimit, Queued, RecordMeta};
 use crate::buffer::{Buffer, DiskBuffer, QueueLimit};
 use crate::config::option::RetryOptions;
 use crate::dead_letter::{DeadLetters, Letter, Past};
+use crate::event_counts::{EventBatch, Fate};
+use crate::letter_log::{self, LetterLog};
+use crate::missing::{self, Watch};
 use crate::runtime::{StartOptions, watching};
 use crate::stop::StopSignal;
 use crate::telemetry::SinkTelemetry;
 use pipeline_core::{
-    Chunk, Clock, Encoded, Event, Item, Observer, Origin, Reason, Rejection, Sink,
+    Chunk, Clock, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -34,7 +38,15 @@ pub(crate) struct SinkInput {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) stop: StopSignal,
+    log: Mutex<Log>,
     current: Mutex<Arc<SinkSettings>>,
+}
+
+/// What the log of a sink has been told, and what it has to be told.
+#[derive(Debug, Default)]
+struct Log {
+    watch: Watch,
+    letters: LetterLog,
 }
 
 /// What can change about a sink while it runs.
@@ -50,7 +62,12 @@ pub(crate) struct SinkSettings {
 pub(crate) struct Encoding {
     pub(crate) records: Vec<Queued>,
     pub(crate) letters: Vec<Letter>,
-    pub(crate) filtered: BTreeMap<&'static str, u64>,
+    /// Filtered events by reason, with the sentence of the first.
+    pub(crate) filtered: BTreeMap<&'static str, (u64, Cow<'static, str>)>,
+    /// Events by name, and what the sink made of them.
+    pub(crate) events: EventBatch,
+    /// Events that a transform dropped.
+    pub(crate) dropped: EventBatch,
     /// What became of each entry of the chunk, in order, with the source's input that it was made from.
     pub(crate) outcomes: Vec<(usize, EncodeOutcome)>,
 }
@@ -82,18 +99,49 @@ impl Encoding {
             attempts: 0,
             first_ms,
             record: None,
+            label: None,
             history: Arc::default(),
         })
     }
 
     fn reject_letter(&mut self, letter: Letter) -> EncodeOutcome {
+        let fate = Fate::Rejected(letter.reason.code);
+        self.events.add(letter.label(), fate);
         self.letters.push(letter);
         EncodeOutcome::Rejected(self.letters.len() - 1)
     }
 
-    fn filter(&mut self, code: &'static str) -> EncodeOutcome {
-        *self.filtered.entry(code).or_default() += 1;
+    fn accept(&mut self, queued: Queued) -> EncodeOutcome {
+        self.events.add(Some(&queued.record.label), Fate::Accepted);
+        self.records.push(queued);
+        EncodeOutcome::Accepted
+    }
+
+    fn filter(&mut self, Filtered { reason, label, .. }: Filtered) -> EncodeOutcome {
+        let code = reason.code;
+        self.events.add(label.as_ref(), Fate::Filtered(code));
+        self.count_filtered(code, reason.detail)
+    }
+
+    fn drop_event(&mut self, code: &'static str) -> EncodeOutcome {
+        self.dropped.add(None, Fate::Filtered(code));
+        self.count_filtered(code, Cow::default())
+    }
+
+    fn count_filtered(&mut self, code: &'static str, detail: Cow<'static, str>) -> EncodeOutcome {
+        self.filtered.entry(code).or_insert((0, detail)).0 += 1;
         EncodeOutcome::Filtered(code)
+    }
+
+    /// The sentence of the first event of this reason.
+    fn detail(&self, code: &'static str) -> Option<Cow<'static, str>> {
+        let filtered = self.filtered.get(code).map(|(_, detail)| detail);
+        let rejected = || {
+            let mut letters = self.letters.iter();
+            let letter = letters.find(|letter| letter.reason.code == code);
+            letter.map(|letter| &letter.reason.detail)
+        };
+        filtered.or_else(rejected).cloned()
     }
 }
 
@@ -136,6 +184,7 @@ impl SinkInput {
             clock: Arc::clone(&options.clock),
             observers: options.observers.clone(),
             stop,
+            log: Mutex::default(),
             current: Mutex::new(Arc::new(settings)),
         }
     }
@@ -159,7 +208,11 @@ impl SinkInput {
                 let detail = "the disk buffer's checksum does not match; what is left of it was set aside in the buffer's folder";
                 self.telemetry.lose(&Reason::new("damaged", detail), events);
             };
-            disk.feed(self.stop.clone(), damaged).await;
+            let found = |records: &[Queued]| {
+                let records = records.iter().map(|queued| &queued.record);
+                self.telemetry.find(records);
+            };
+            disk.feed(self.stop.clone(), damaged, found).await;
         }
     }
 
@@ -186,16 +239,16 @@ impl SinkInput {
                             ack: ack.clone(),
                             slot: None,
                         };
-                        encoding.records.push(Queued { record, meta });
-                        EncodeOutcome::Accepted
+                        encoding.accept(Queued { record, meta })
                     }
-                    Encoded::Filtered(filtered) => encoding.filter(filtered.reason.code),
+                    Encoded::Filtered(filtered) => encoding.filter(filtered),
                     Encoded::Rejected(rejection) => encoding.reject_letter(Letter {
                         reason: rejection.reason,
                         origin: event.origin().clone(),
                         attempts: 0,
                         first_ms,
                         record: rejection.record.map(|record| *record),
+                        label: rejection.label,
                         history: Arc::clone(&history),
                     }),
                     _ => {
@@ -207,8 +260,8 @@ impl SinkInput {
                 Item::Rejected { origin, reason } => {
                     encoding.reject(reason.clone(), origin.clone(), first_ms)
                 }
-                Item::Dropped { reason } => encoding.filter(reason.code),
-                _ => encoding.filter("dropped"),
+                Item::Dropped { reason } => encoding.drop_event(reason.code),
+                _ => encoding.drop_event("dropped"),
             };
             encoding.outcomes.push((entry.input, outcome));
         }
@@ -246,7 +299,8 @@ impl SinkInput {
         let rest = self.buffer.try_push(records);
         if !rest.is_empty() {
             tracing::debug!(sink = %self.name, events = rest.len(), reason = "buffer_full", "events dropped");
-            self.telemetry.drop_newest(rest.len());
+            let dropped = rest.iter().map(|queued| &queued.record);
+            self.telemetry.drop_newest(dropped);
             rest.into_iter()
                 .map(|queued| queued.meta.ack)
                 .for_each(Ack::done);
@@ -271,18 +325,33 @@ impl SinkInput {
     /// Counts what came in, and hands over what has to go somewhere.
     pub(crate) fn count(&self, encoding: Encoding) -> (Vec<Queued>, Vec<Letter>) {
         SinkTelemetry::add(&self.telemetry.received, encoding.outcomes.len());
-        self.telemetry.filter(&encoding.filtered);
+        let filtered = encoding.filtered.iter();
+        self.telemetry
+            .filter(filtered.map(|(code, (events, _))| (*code, *events)));
+        self.telemetry
+            .take_in([&encoding.events, &encoding.dropped]);
+        let detail = |code| encoding.detail(code);
+        let warning = self
+            .log()
+            .watch
+            .add(&encoding.events, detail, Instant::now());
+        self.warn(warning);
         (encoding.records, encoding.letters)
     }
 
     /// Writes rejected events to the dead letters, and counts them. Says whether they are there: they are not when the
     /// pipeline had to end first.
     pub(crate) async fn reject(&self, letters: Vec<Letter>) -> bool {
+        if letters.is_empty() {
+            return true;
+        }
         let Some(letters) = self.write(letters).await else {
             return false;
         };
+        self.telemetry.reject(&letters);
+        let line = self.log().letters.add(&letters, Instant::now());
+        self.tell_of_letters(line);
         for letter in letters.iter() {
-            self.telemetry.reject(&letter.reason, &letter.origin);
             for observer in watching(&self.observers) {
                 observer.rejected(&self.name, &letter.origin, &letter.reason);
             }
@@ -307,13 +376,60 @@ impl SinkInput {
             attempts: queued.meta.attempts,
             first_ms: queued.meta.first_ms,
             record: Some(queued.record),
+            label: None,
             history: queued.meta.history,
         });
         self.write(letters.collect()).await;
     }
 
+    /// Tells the log what it has to be told by now. To be called once a minute.
+    pub(crate) fn tell_log(&self) {
+        let now = Instant::now();
+        let mut log = self.log();
+        let (warning, line) = (log.watch.look(now), log.letters.look(now));
+        drop(log);
+        self.warn(warning);
+        self.tell_of_letters(line);
+    }
+
+    /// Tells the log what is left to tell: no more events come.
+    pub(crate) fn end_log(&self) {
+        let mut log = self.log();
+        let (warning, line) = (log.watch.end(Instant::now()), log.letters.end());
+        drop(log);
+        self.warn(warning);
+        self.tell_of_letters(line);
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Warns that most events are not sent, with what the sink advises.
+    fn warn(&self, warning: Option<missing::Warning>) {
+        let Some(warning) = warning else {
+            return;
+        };
+        let sink = Arc::clone(&self.current().sink);
+        let ask = AssertUnwindSafe(|| sink.advise(&warning.kinds));
+        // Without advice, the counts are still worth a line.
+        let advice = catch_unwind(ask).unwrap_or_default();
+        let (sink, reason) = (&self.name, warning.cause());
+        tracing::warn!(%sink, reason, "{}", warning.sentence(advice.as_deref()));
+    }
+
+    fn tell_of_letters(&self, line: Option<letter_log::Line>) {
+        if let Some(letter_log::Line {
+            reason, sentence, ..
+        }) = line
+        {
+            tracing::warn!(sink = %self.name, reason, "{sentence}");
+        }
+    }
+
     /// Lets go of what is on disk, after the last record was sent.
     pub(crate) async fn close(self: Arc<Self>) {
+        self.end_log();
         let input = Arc::clone(&self);
         let closed =
             tokio::task::spawn_blocking(move || input.buffer.disk().map(DiskBuffer::close));

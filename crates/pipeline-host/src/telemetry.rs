@@ -2,7 +2,9 @@
 //!
 //! Counters only grow. What is held follows from the others, so an event that goes missing shows up as held.
 
-use pipeline_core::{Origin, Reason};
+use crate::dead_letter::Letter;
+use crate::event_counts::{EventBatch, EventCounts, Fate};
+use pipeline_core::{Reason, Record};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,7 @@ pub(crate) struct SinkTelemetry {
     filtered: Mutex<BTreeMap<&'static str, u64>>,
     rejected: Mutex<BTreeMap<&'static str, Rejections>>,
     dropped: AtomicU64,
+    events: Mutex<EventCounts>,
     state: Mutex<SinkState>,
 }
 
@@ -91,6 +94,8 @@ pub struct SinkSnapshot {
     pub rejected: BTreeMap<&'static str, Rejections>,
     /// Events dropped because the buffer was full.
     pub dropped: u64,
+    /// Events by name and fate. Of those that an earlier run left in the disk buffer, the ones that were read from there.
+    pub events: EventCounts,
     /// Whether its buffer is on disk.
     pub is_on_disk: bool,
     /// Events that an earlier run left in the disk buffer.
@@ -131,33 +136,88 @@ impl SinkTelemetry {
             filtered: Mutex::default(),
             rejected: Mutex::default(),
             dropped: AtomicU64::new(0),
+            events: Mutex::default(),
             state: Mutex::new(SinkState::Sending),
         }
     }
 
     pub(crate) fn add(counter: &AtomicU64, events: usize) {
-        counter.fetch_add(events as u64, Ordering::Relaxed);
+        Self::add_u64(counter, events as u64);
     }
 
-    pub(crate) fn drop_newest(&self, events: usize) {
-        Self::add(&self.dropped, events);
+    fn add_u64(counter: &AtomicU64, events: u64) {
+        counter.fetch_add(events, Ordering::Relaxed);
     }
 
-    pub(crate) fn filter(&self, counts: &BTreeMap<&'static str, u64>) {
+    /// Counts records that the destination has.
+    pub(crate) fn deliver(&self, batch: &EventBatch) {
+        Self::add_u64(&self.delivered, batch.total());
+        self.settle(batch);
+    }
+
+    /// Counts records that the buffer had no room for.
+    pub(crate) fn drop_newest<'a>(&self, records: impl Iterator<Item = &'a Record>) {
+        let mut batch = EventBatch::default();
+        records.for_each(|record| batch.add(Some(&record.label), Fate::Dropped));
+        Self::add_u64(&self.dropped, batch.total());
+        self.settle(&batch);
+    }
+
+    /// Counts filtered events by reason.
+    pub(crate) fn filter(&self, counts: impl Iterator<Item = (&'static str, u64)>) {
+        let mut counts = counts.peekable();
+        if counts.peek().is_none() {
+            return;
+        }
         let mut filtered = lock(&self.filtered);
         for (code, events) in counts {
             *filtered.entry(code).or_default() += events;
         }
     }
 
-    pub(crate) fn reject(&self, reason: &Reason, origin: &Origin) {
+    /// Counts events by name that have just come in: filtered, or held until something else is counted of them.
+    pub(crate) fn take_in(&self, batches: [&EventBatch; 2]) {
+        let mut counts = lock(&self.events);
+        for (label, fate, events) in batches.into_iter().flat_map(EventBatch::iter) {
+            let fate = match fate {
+                Fate::Filtered(_) => fate,
+                _ => Fate::Held,
+            };
+            counts.add(label, fate, events);
+        }
+    }
+
+    /// Counts records by name that are in the buffer without having been encoded in this run.
+    pub(crate) fn find<'a>(&self, records: impl Iterator<Item = &'a Record>) {
+        let mut batch = EventBatch::default();
+        records.for_each(|record| batch.add(Some(&record.label), Fate::Held));
+        self.take_in([&batch, &EventBatch::default()]);
+    }
+
+    /// Counts letters that were written.
+    pub(crate) fn reject(&self, letters: &[Letter]) {
+        let mut batch = EventBatch::default();
         let mut rejected = lock(&self.rejected);
-        let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {
-            count: 0,
-            place: origin.to_string(),
-            detail: reason.detail.to_string(),
-        });
-        entry.count += 1;
+        for letter in letters {
+            let reason = &letter.reason;
+            let entry = rejected.entry(reason.code).or_insert_with(|| Rejections {
+                count: 0,
+                place: letter.origin.to_string(),
+                detail: reason.detail.to_string(),
+            });
+            entry.count += 1;
+            batch.add(letter.label(), Fate::Rejected(reason.code));
+        }
+        drop(rejected);
+        self.settle(&batch);
+    }
+
+    /// Counts events by name that were held until now.
+    fn settle(&self, batch: &EventBatch) {
+        let mut counts = lock(&self.events);
+        for (label, fate, events) in batch.iter() {
+            counts.settle(label, fate, events);
+        }
     }
 
     /// Counts events lost to disk corruption, for which no dead letter exists.
@@ -169,6 +229,8 @@ impl SinkTelemetry {
             detail: reason.detail.to_string(),
         });
         entry.count += events;
+        drop(rejected);
+        lock(&self.events).add(None, Fate::Rejected(reason.code), events);
     }
 
     pub(crate) fn set_state(&self, state: SinkState) {
@@ -185,6 +247,7 @@ impl SinkTelemetry {
             filtered: lock(&self.filtered).clone(),
             rejected: lock(&self.rejected).clone(),
             dropped: read(&self.dropped),
+            events: lock(&self.events).clone(),
             state: lock(&self.state).clone(),
             is_on_disk: self.on_disk.is_some(),
             resumed: self.on_disk.unwrap_or(0),

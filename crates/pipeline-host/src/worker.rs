@@ -10,6 +10,7 @@ use crate::buffer::Done;
 use crate::concurrency::Concurrency;
 use crate::config::option::{RetryOptions, seconds};
 use crate::dead_letter::Letter;
+use crate::event_counts::{EventBatch, Fate};
 use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
 use crate::stop::Phase;
@@ -25,6 +26,8 @@ use tokio::time::{Instant, sleep_until};
 const INITIAL_PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two probes of a blocked sink.
 const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
+/// How often it looks whether the log has to be told of events that were not sent.
+const LOOK_PAUSE: Duration = Duration::from_secs(60);
 /// How often a blocked sink says so.
 const REMINDER_PAUSE: Duration = Duration::from_secs(60);
 
@@ -45,6 +48,7 @@ pub(crate) struct Worker {
     blocked: Option<Blocked>,
     probe: JoinSet<Probe>,
     probe_backoff: Backoff,
+    next_look: Instant,
 }
 
 struct Blocked {
@@ -62,6 +66,7 @@ enum Step {
     Probed(Probe),
     Remind,
     Changed,
+    TellLog,
     Look,
 }
 
@@ -79,6 +84,7 @@ impl Worker {
             blocked: None,
             probe: JoinSet::new(),
             probe_backoff: Backoff::new(INITIAL_PROBE_PAUSE, MAX_PROBE_PAUSE, seed),
+            next_look: Instant::now() + LOOK_PAUSE,
         }
     }
 
@@ -112,6 +118,10 @@ impl Worker {
                 Step::Probed(result) => self.probed(result),
                 Step::Remind => self.remind(),
                 Step::Changed => self.change(),
+                Step::TellLog => {
+                    self.next_look = Instant::now() + LOOK_PAUSE;
+                    self.input.tell_log();
+                }
                 Step::Look => {}
             }
         }
@@ -161,6 +171,7 @@ impl Worker {
             () = at(paused) => Step::Resume,
             () = at(next_probe) => Step::Probe,
             () = at(next_reminder) => Step::Remind,
+            () = sleep_until(self.next_look) => Step::TellLog,
             batch = self.input.buffer.next_batch(), if may_send && !drained => batch.map_or(Step::Look, Step::Send),
         }
     }
@@ -218,7 +229,7 @@ impl Worker {
     }
 
     async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>) {
-        let (mut delivered, mut done) = (0, Done::default());
+        let (mut delivered, mut done) = (EventBatch::default(), Done::default());
         let budget = Budget::of(&self.input.current().retry, self.input.clock.now_ms());
         let (mut again, mut rejected) = (Vec::new(), Vec::new());
         let mut retry: Option<(Option<Duration>, Reason)> = None;
@@ -232,7 +243,7 @@ impl Worker {
             }
             match outcome {
                 Outcome::Delivered => {
-                    delivered += 1;
+                    delivered.add(Some(&queued.record.label), Fate::Delivered);
                     done.add(&queued);
                     queued.meta.ack.done();
                 }
@@ -257,11 +268,11 @@ impl Worker {
             }
         }
         let telemetry = &self.input.telemetry;
-        SinkTelemetry::add(&telemetry.delivered, delivered);
+        telemetry.deliver(&delivered);
         SinkTelemetry::add(&telemetry.retried, again.len());
         self.input.buffer.finish(&done);
         self.input.buffer.put_back(again);
-        let got_through = delivered > 0 || (retry.is_none() && !rejected.is_empty());
+        let got_through = delivered.total() > 0 || (retry.is_none() && !rejected.is_empty());
         if got_through {
             self.backoff.reset();
             self.probe_backoff.reset();
@@ -286,6 +297,7 @@ impl Worker {
                 attempts: queued.meta.attempts,
                 first_ms: queued.meta.first_ms,
                 record: Some(queued.record),
+                label: None,
                 history: queued.meta.history,
             });
             acks.push(queued.meta.ack);

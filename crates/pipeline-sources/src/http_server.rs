@@ -10,6 +10,7 @@
 mod answer;
 mod body;
 mod config;
+mod refusal_log;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use clap::builder::{StringValueParser, TypedValueParser as _};
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use graph_sandbox::{Sandbox, SandboxOptions, Summary};
 use pipeline_cli::{Companion, Extension, Failure, ProgramSection, Signals, print, print_line};
-use pipeline_core::SensitiveString;
 use pipeline_core::options::Problem;
+use pipeline_core::{Resource, SensitiveString};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -83,6 +83,11 @@ impl Extension for SandboxExtension {
 
     fn check(&self, options: &Value) -> Vec<Problem> {
         read(options).err().into_iter().collect()
+    }
+
+    fn resources(&self, options: &Value) -> Vec<Resource> {
+        let address = read(options).ok().map(|(address, _)| address);
+        address.map(Resource::Listen).into_iter().collect()
     }
 
     async fn start(&self, options: &Value) -> Result<Option<Box<dyn Companion>>, Failure> {

@@ -15,6 +15,8 @@ pub(crate) struct FieldPlan {
     pub(crate) kind: Kind,
     /// Where its value is looked for, in this order.
     pub(crate) slots: Box<[Slot]>,
+    /// How many of `slots` explanations list; those behind them are places of Meta's own name, which every parameter has.
+    pub(crate) listed: usize,
     /// Where each group of `slots` ends; the first usable value of each group is sent.
     pub(crate) group_ends: Box<[usize]>,
     /// JSON texts from the configuration.
@@ -58,6 +60,11 @@ impl FieldPlan {
             self.known,
             Some(ParameterId::CONTENT_NAME | ParameterId::ITEM_TITLE)
         )
+    }
+
+    /// The slots that explanations list.
+    pub(crate) fn listed_slots(&self) -> &[Slot] {
+        self.slots.get(..self.listed).unwrap_or_default()
     }
 
     /// Known parameters in the order of the table, custom ones after them by name.

@@ -30,17 +30,90 @@ pub(crate) fn position_of(raw: &str, allowed: &[&'static str]) -> Result<usize, 
         .ok_or(Omitted::NotAllowed)
 }
 
-/// `true` or `false`, also as text or as 1 and 0.
+/// `true` or `false`, also as 1 and 0 or as a word that people and forms use.
 pub(crate) fn boolean(raw: &str) -> Result<bool, Omitted> {
     match raw {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => match json_text::text(raw).map_err(|_| Omitted::NotABoolean)? {
-            text if text.eq_ignore_ascii_case("true") => Ok(true),
-            text if text.eq_ignore_ascii_case("false") => Ok(false),
-            _ => Err(Omitted::NotABoolean),
-        },
+        _ => word(raw, BOOLEANS, Omitted::NotABoolean),
     }
+}
+
+/// Words for true and false.
+const BOOLEANS: &[(&str, bool)] = &[
+    ("true", true),
+    ("yes", true),
+    ("on", true),
+    ("1", true),
+    ("1.0", true),
+    ("y", true),
+    ("t", true),
+    ("false", false),
+    ("no", false),
+    ("off", false),
+    ("0", false),
+    ("0.0", false),
+    ("n", false),
+    ("f", false),
+];
+
+/// What senders write where they have no value.
+const PLACEHOLDERS: &[&str] = &[
+    "undefined",
+    "null",
+    "nil",
+    "nan",
+    "n/a",
+    "(not set)",
+    "(none)",
+    "[object Object]",
+    "-",
+];
+
+/// The meaning of a word, whatever its case, spaces, hyphens and underscores.
+///
+/// # Errors
+///
+/// `unknown` for a word without a meaning and for a value of another kind; [`Omitted::Placeholder`] and [`Omitted::Blank`] for
+/// what counts as absent.
+pub(crate) fn word<M: Copy>(
+    raw: &str,
+    meanings: &[(&str, M)],
+    unknown: Omitted,
+) -> Result<M, Omitted> {
+    let text = match json_text::text(raw) {
+        Ok(text) => text,
+        Err(Omitted::Blank) => return Err(Omitted::Blank),
+        Err(_) => return Err(unknown),
+    };
+    let meaning = meanings
+        .iter()
+        .find(|(known, _)| is_same_word(known, &text));
+    match meaning {
+        Some((_, meaning)) => Ok(*meaning),
+        None if is_placeholder(&text) => Err(Omitted::Placeholder),
+        None => Err(unknown),
+    }
+}
+
+/// Whether a text is a word that senders write where they have no value.
+pub(crate) fn is_placeholder(text: &str) -> bool {
+    PLACEHOLDERS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(text.trim()))
+}
+
+/// Whether two words are the same but for case, spaces, hyphens and underscores. Numbers must be spelled alike.
+fn is_same_word(one: &str, other: &str) -> bool {
+    if one.starts_with(|c: char| c.is_ascii_digit()) {
+        return one == other;
+    }
+    let letters = |text| {
+        str::bytes(text)
+            .filter(|b| !matches!(b, b' ' | b'-' | b'_'))
+            .map(|b| b.to_ascii_lowercase())
+    };
+    letters(one).eq(letters(other))
 }
 
 /// Meta's code for the operating system of a device, from the system's name.
@@ -63,16 +136,50 @@ pub(crate) fn platform(raw: &str) -> Result<&'static str, Omitted> {
         .ok_or(Omitted::NotAPlatform)
 }
 
-/// Whether tracking is allowed: a boolean, or the visitor's answer to Apple's question in Apple's words. No answer means no.
-pub(crate) fn tracking(raw: &str) -> Result<bool, Omitted> {
-    const ANSWERS: &[&str] = &[
-        "authorized",
-        "denied",
-        "restricted",
-        "notDetermined",
-        "not_determined",
+/// Whether tracking is allowed: a boolean, or the visitor's answer to Apple's question, in words or as Apple's number for it. No
+/// answer yet means no. `is_status` says that the value's key is that of such an answer, where 1 and 0 are Apple's numbers too.
+pub(crate) fn tracking(raw: &str, is_status: bool) -> Result<bool, Omitted> {
+    /// Apple's words; the position of each of the first four is its number.
+    const ANSWERS: &[(&str, Option<bool>)] = &[
+        ("notDetermined", Some(false)),
+        ("restricted", Some(false)),
+        ("denied", Some(false)),
+        ("authorized", Some(true)),
+        ("authorised", Some(true)),
+        ("granted", Some(true)),
+        ("allowed", Some(true)),
+        ("refused", Some(false)),
+        // Systems without this question.
+        ("unavailable", None),
+        ("notSupported", None),
+        ("unknown", None),
     ];
-    boolean(raw).or_else(|_| Ok(one_of(raw, ANSWERS)? == "authorized"))
+    let number = value_of_digit(raw);
+    let answer = match number {
+        Some(number) if is_status || number > 1 => ANSWERS
+            .get(usize::from(number))
+            .filter(|_| number <= 3)
+            .and_then(|(_, answer)| *answer),
+        Some(number) => Some(number == 1),
+        None => match boolean(raw) {
+            Ok(answer) => Some(answer),
+            Err(Omitted::NotABoolean) => {
+                let answer = word(raw, ANSWERS, Omitted::NotAnAnswer)?;
+                return answer.ok_or(Omitted::Placeholder);
+            }
+            Err(why) => return Err(why),
+        },
+    };
+    answer.ok_or(Omitted::NotAnAnswer)
+}
+
+/// A value that is one digit, as a number or as text.
+fn value_of_digit(raw: &str) -> Option<u8> {
+    let text = json_text::text(raw).ok()?;
+    match text.strip_suffix(".0").unwrap_or(&text).as_bytes() {
+        [digit @ b'0'..=b'9'] => Some(digit - b'0'),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -110,14 +217,70 @@ mod tests {
             ("true", Ok(true)),
             ("1", Ok(true)),
             ("0", Ok(false)),
+            (r#""1""#, Ok(true)),
+            (r#""yes""#, Ok(true)),
             (r#""authorized""#, Ok(true)),
+            (r#""AUTHORIZED ""#, Ok(true)),
             (r#""denied""#, Ok(false)),
             (r#""notDetermined""#, Ok(false)),
-            (r#""maybe""#, Err(Omitted::NotAllowed)),
-            ("2", Err(Omitted::NotAllowed)),
-            ("[true]", Err(Omitted::WrongType)),
+            (r#""not-determined""#, Ok(false)),
+            (r#""unavailable""#, Err(Omitted::Placeholder)),
+            (r#""undefined""#, Err(Omitted::Placeholder)),
+            (r#""maybe""#, Err(Omitted::NotAnAnswer)),
+            ("2", Ok(false)),
+            (r#""3""#, Ok(true)),
+            ("4", Err(Omitted::NotAnAnswer)),
+            ("-1", Err(Omitted::NotAnAnswer)),
+            ("[true]", Err(Omitted::NotAnAnswer)),
         ] {
-            assert_eq!(tracking(raw), expected, "{raw}");
+            assert_eq!(tracking(raw, false), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_apples_number() {
+        for (raw, expected) in [
+            ("0", Ok(false)),
+            ("1", Ok(false)),
+            ("2", Ok(false)),
+            ("3", Ok(true)),
+            ("3.0", Ok(true)),
+            (r#""1""#, Ok(false)),
+            (r#""3""#, Ok(true)),
+            ("4", Err(Omitted::NotAnAnswer)),
+            ("true", Ok(true)),
+            ("false", Ok(false)),
+            (r#""authorized""#, Ok(true)),
+        ] {
+            assert_eq!(tracking(raw, true), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_boolean_may_be_a_word() {
+        for raw in [
+            "true",
+            "1",
+            "1.0",
+            r#""Yes""#,
+            r#"" on ""#,
+            r#""TRUE""#,
+            r#""1""#,
+            r#""y""#,
+        ] {
+            assert_eq!(boolean(raw), Ok(true), "{raw}");
+        }
+        for raw in ["false", "0", r#""No""#, r#""OFF""#, r#""0""#] {
+            assert_eq!(boolean(raw), Ok(false), "{raw}");
+        }
+        for raw in ["2", r#""maybe""#, "[true]", "{}"] {
+            assert_eq!(boolean(raw), Err(Omitted::NotABoolean), "{raw}");
+        }
+        for (raw, why) in [
+            (r#""null""#, Omitted::Placeholder),
+            (r#""\u0000""#, Omitted::Blank),
+        ] {
+            assert_eq!(boolean(raw), Err(why), "{raw}");
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn may_be_placeholder(raw: &str) -> bool {
 }
 
 /// The id, unless it is a word that senders write for a missing one.
-fn known(id: Cow<'_, str>) -> Result<Cow<'_, str>, Omitted> {
+pub(super) fn known(id: Cow<'_, str>) -> Result<Cow<'_, str>, Omitted> {
     if is_placeholder(&id, Role::Id) {
         return Err(Omitted::Placeholder);
     }

@@ -9,10 +9,21 @@ use std::borrow::Cow;
 pub(crate) fn money(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     match number(raw) {
         Ok(number) => Ok(number),
-        Err(_) => written_amount(&json_text::text(raw)?)
-            .map(Cow::Owned)
-            .ok_or(Omitted::NotAnAmount),
+        Err(_) => {
+            let text = json_text::text(raw)?;
+            written_amount(&text)
+                .or_else(|| accounted_loss(&text))
+                .map(Cow::Owned)
+                .ok_or(Omitted::NotAnAmount)
+        }
     }
+}
+
+/// Reads an amount in parentheses, which accountants write for an amount below zero.
+fn accounted_loss(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('(')?.strip_suffix(')')?;
+    let amount = written_amount(inner).filter(|amount| !amount.starts_with('-'))?;
+    Some(format!("-{amount}"))
 }
 
 /// Reads digits with separators between them and a currency around them.
@@ -141,6 +152,9 @@ mod tests {
             (r#""$.99""#, "0.99"),
             (r#""Rs.5""#, "5"),
             (r#""5.-""#, "5"),
+            (r#""(20.00)""#, "-20.00"),
+            (r#""($1,299.00)""#, "-1299.00"),
+            (r#""( 5 € )""#, "-5"),
         ] {
             assert_eq!(money(raw).as_deref(), Ok(expected), "{raw}");
         }
@@ -150,6 +164,9 @@ mod tests {
     fn nonsense_is_not_an_amount() {
         for raw in [
             r#""free""#,
+            r#""(-5)""#,
+            r#""(5""#,
+            r#""()""#,
             r#""NaN""#,
             r#""Infinity""#,
             r#""1-2""#,

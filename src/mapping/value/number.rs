@@ -65,6 +65,37 @@ pub(crate) fn integer(raw: &str) -> Result<u64, Omitted> {
     Err(Omitted::NotAnInteger)
 }
 
+/// How many of an item: a fraction is rounded up, since a part of a pack is bought as a pack. `None` for a number below zero.
+///
+/// Text is read with a point or a comma as the decimal separator; text with any other character is not a quantity.
+pub(crate) fn quantity(raw: &str) -> Result<Option<u64>, Omitted> {
+    /// Far above any real quantity, and far below where a double is no longer exact.
+    const MAX_QUANTITY: f64 = 1e12;
+    if let Ok(whole) = raw.parse::<u32>() {
+        return Ok(Some(whole.into()));
+    }
+    let text = json_text::text(raw).map_err(|_| Omitted::NotAQuantity)?;
+    let is_number =
+        |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'-' | b'+' | b'e' | b'E');
+    if !text.bytes().all(is_number) {
+        return Err(Omitted::NotAQuantity);
+    }
+    let decimal = text.replace(',', ".");
+    let number: f64 = decimal.parse().map_err(|_| Omitted::NotAQuantity)?;
+    if number < 0.0 {
+        return Ok(None);
+    }
+    if number > MAX_QUANTITY || number.is_nan() {
+        return Err(Omitted::NotAQuantity);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked just above"
+    )]
+    Ok(Some(number.ceil() as u64))
+}
+
 /// A year of four digits.
 pub(crate) fn year(raw: &str) -> Result<u64, Omitted> {
     match integer(raw) {
@@ -95,6 +126,29 @@ mod tests {
         assert_eq!(integer(r#""3""#), Ok(3));
         for raw in ["1.5", "-1", "1e300", r#""two""#, "null", "[2]"] {
             assert_eq!(integer(raw), Err(Omitted::NotAnInteger), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_rounded_up_and_never_guessed() {
+        for (raw, expected) in [
+            ("2", Ok(Some(2))),
+            (r#"" 2 ""#, Ok(Some(2))),
+            ("2.0", Ok(Some(2))),
+            ("0.5", Ok(Some(1))),
+            (r#""2,5""#, Ok(Some(3))),
+            ("0", Ok(Some(0))),
+            ("-2", Ok(None)),
+            (r#""-0.5""#, Ok(None)),
+            (r#""2 pcs""#, Err(Omitted::NotAQuantity)),
+            (r#""many""#, Err(Omitted::NotAQuantity)),
+            (r#""1,000,000""#, Err(Omitted::NotAQuantity)),
+            ("true", Err(Omitted::NotAQuantity)),
+            ("[2]", Err(Omitted::NotAQuantity)),
+            ("1e300", Err(Omitted::NotAQuantity)),
+            (r#""inf""#, Err(Omitted::NotAQuantity)),
+        ] {
+            assert_eq!(quantity(raw), expected, "{raw}");
         }
     }
 

@@ -156,6 +156,12 @@ impl<'s> Checker<'s> {
             self.report(&join(path, key), problem, choices(&tags));
             return None;
         }
+        self.unlike_any(schema, branches, value, path);
+        None
+    }
+
+    /// Reports a value that none of the alternatives resembles.
+    fn unlike_any(&mut self, schema: &'s Value, branches: &[&'s Value], value: &Value, path: &str) {
         let named: Vec<&Value> = branches
             .iter()
             .filter_map(|branch| allowed_values(branch))
@@ -165,20 +171,77 @@ impl<'s> Checker<'s> {
             .as_str()
             .and_then(|text| nearest(text, named.iter().filter_map(|v| v.as_str())))
             .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        let are_words = branches
-            .iter()
-            .all(|branch| allowed_values(branch).is_some() || types(branch) == ["null"]);
-        let (problem, expected) = match schema["description"].as_str() {
-            _ if are_words => ("is not one of the known values", choices(&named)),
-            Some(text) => ("matches no accepted form", first_sentence(text)),
-            None => {
-                let forms: Vec<_> = branches.iter().map(|branch| describe(branch)).collect();
-                ("matches no accepted form", forms.join(", or "))
-            }
+        let has_kind = branches.iter().any(|branch| {
+            let types = match allowed_values(branch) {
+                Some(allowed) => allowed.into_iter().map(kind).collect(),
+                None => types(branch),
+            };
+            types.contains(&kind(value)) || types.is_empty()
+        });
+        let problem = if !has_kind {
+            format!("is {}", article(kind(value)))
+        } else if value.is_string() && !named.is_empty() {
+            "is not one of the known values".to_owned()
+        } else {
+            "matches no accepted form".to_owned()
         };
-        let problem = format!("{problem}{hint}");
-        self.report(path, problem, expected);
-        None
+        let expected = self.alternatives(schema, branches);
+        self.report(path, format!("{problem}{hint}"), expected);
+    }
+
+    /// What alternatives ask for, in a few words: all their words if they have some, else the description, else their forms.
+    fn alternatives(&self, schema: &'s Value, branches: &[&'s Value]) -> String {
+        let named: Vec<&Value> = branches
+            .iter()
+            .filter_map(|branch| allowed_values(branch))
+            .flatten()
+            .collect();
+        let others = branches
+            .iter()
+            .filter(|branch| allowed_values(branch).is_none() && types(branch) != ["null"]);
+        let others: Vec<_> = others.map(|branch| describe(branch)).collect();
+        if !named.is_empty() {
+            let forms = std::iter::once(choices(&named)).chain(others);
+            return forms.collect::<Vec<_>>().join(", or ");
+        }
+        if let Some(text) = self.description(schema) {
+            return first_sentence(text);
+        }
+        let forms: Vec<_> = branches.iter().map(|branch| describe(branch)).collect();
+        forms.join(", or ")
+    }
+
+    /// The description of a schema, or else of the first alternative that has alternatives itself.
+    fn description(&self, schema: &'s Value) -> Option<&'s str> {
+        let of_branches = || {
+            let branches = ["anyOf", "oneOf"]
+                .into_iter()
+                .find_map(|k| schema[k].as_array());
+            branches?.iter().find_map(|branch| {
+                let branch = self.resolve(branch);
+                let has_branches = branch.get("anyOf").or(branch.get("oneOf")).is_some();
+                branch["description"].as_str().filter(|_| has_branches)
+            })
+        };
+        schema["description"].as_str().or_else(of_branches)
+    }
+
+    /// What a property asks for that is missing.
+    fn missing(&self, property: &'s Value) -> String {
+        let resolved = self.resolve(property);
+        let mut leaves = Vec::new();
+        if let Some(branches) = resolved["anyOf"].as_array() {
+            self.leaves(branches, MAX_NESTING, &mut leaves);
+        }
+        let has_words = leaves.iter().any(|leaf| allowed_values(leaf).is_some());
+        let description = [property, resolved]
+            .into_iter()
+            .find_map(|schema| schema["description"].as_str());
+        match description {
+            Some(text) if !has_words => first_sentence(text),
+            _ if !leaves.is_empty() => self.alternatives(resolved, &leaves),
+            _ => describe(resolved),
+        }
     }
 
     /// Whether a person who wrote `value` had this branch in mind: the same kind of JSON and the same tag.
@@ -256,10 +319,9 @@ impl<'s> Checker<'s> {
             if let Some(key) = required.as_str()
                 && !map.contains_key(key)
             {
-                let property = self.resolve(properties.get(key).unwrap_or(&Value::Null));
-                let expected = property["description"]
-                    .as_str()
-                    .map_or_else(|| describe(property), first_sentence);
+                let property: Option<&'s Value> = schema["properties"].get(key);
+                let expected = property
+                    .map_or_else(|| describe(&Value::Null), |property| self.missing(property));
                 self.report(&join(path, key), "is missing", expected);
             }
         }
@@ -386,7 +448,7 @@ mod tests {
             found,
             [
                 "pixelid: is not a known option; did you mean `pixel_id`?; expected one of `pixel_id`, `preset`, `batch`, `names`, `flag`, `quote`, `full`, `source`",
-                "preset: matches no accepted form; did you mean `retail`?; expected one of `retail`, `travel`, or a table",
+                "preset: is not one of the known values; did you mean `retail`?; expected one of `retail`, `travel`, or `{ file: … }`",
                 "batch.max_events: is out of range; expected a whole number from 1 to 1000",
                 "names[0]: is empty; expected at least 1 character",
                 "flag: is text; expected `true` or `false` or empty (null)",
@@ -424,6 +486,54 @@ mod tests {
         assert_eq!(
             found,
             ["source.type: is not one of the known values; expected one of `file`, `stdin`"]
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_of_another_kind_is_told_what_it_can_be() {
+        let schema = json!({
+            "type": "object",
+            "required": ["preset", "event", "free"],
+            "properties": {
+                "preset": { "description": "How events are mapped.", "$ref": "#/$defs/Preset" },
+                "event": { "anyOf": [{ "$ref": "#/$defs/Event" }, { "type": "null" }] },
+                "free": true,
+            },
+            "$defs": {
+                "Preset": { "anyOf": [
+                    { "enum": ["retail", "travel"] },
+                    { "type": "object", "properties": { "file": { "type": "string" } }, "required": ["file"] },
+                ]},
+                "Event": { "description": "A name, or a table; `null`\ndrops it. More.", "anyOf": [
+                    { "type": "string" }, { "type": "object" },
+                ]},
+            },
+        });
+        let shown = |options: &Value| -> Vec<String> {
+            let problems = check(&schema, options).problems.into_iter();
+            problems.map(|problem| problem.to_string()).collect()
+        };
+        assert_eq!(
+            shown(&json!({})),
+            [
+                "preset: is missing; expected one of `retail`, `travel`, or `{ file: … }`",
+                "event: is missing; expected a name, or a table; `null` drops it",
+                "free: is missing; expected another form",
+            ]
+        );
+        assert_eq!(
+            shown(&json!({ "preset": false, "event": false, "free": 1 })),
+            [
+                "preset: is a boolean; expected one of `retail`, `travel`, or `{ file: … }`",
+                "event: is a boolean; expected a name, or a table; `null` drops it",
+            ]
+        );
+        assert_eq!(
+            shown(&json!({ "preset": 7, "event": [], "free": 1 })),
+            [
+                "preset: is a whole number; expected one of `retail`, `travel`, or `{ file: … }`",
+                "event: is a list; expected a name, or a table; `null` drops it",
+            ]
         );
     }
 

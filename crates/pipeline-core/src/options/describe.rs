@@ -62,6 +62,9 @@ pub(super) fn describe(schema: &Value) -> String {
     if let Some(allowed) = allowed_values(schema) {
         return choices(&allowed);
     }
+    if let Some(table) = table(schema) {
+        return table;
+    }
     let kinds: Vec<_> = types(schema)
         .into_iter()
         .map(|kind| match kind {
@@ -83,13 +86,28 @@ pub(super) fn describe(schema: &Value) -> String {
     }
 }
 
+/// A table that must have a few keys, as one would write it: `{ file: … }`.
+fn table(schema: &Value) -> Option<String> {
+    /// More keys are no help to the reader.
+    const MOST: usize = 3;
+    let required = schema["required"].as_array()?;
+    if types(schema) != ["object"] || required.is_empty() || required.len() > MOST {
+        return None;
+    }
+    let keys = required.iter().filter_map(Value::as_str);
+    let keys: Vec<_> = keys.map(|key| format!("{key}: …")).collect();
+    Some(format!("`{{ {} }}`", keys.join(", ")))
+}
+
 pub(super) fn first_sentence(text: &str) -> String {
-    let sentence = text.split(['\n']).next().unwrap_or(text);
-    let sentence = sentence.split(". ").next().unwrap_or(sentence);
+    let paragraph = text.split("\n\n").next().unwrap_or(text);
+    // A line of a doc comment ends anywhere.
+    let paragraph = paragraph.replace('\n', " ");
+    let sentence = paragraph.split(". ").next().unwrap_or(&paragraph);
     let mut chars = sentence.trim_end_matches('.').chars();
     match chars.next() {
         // An acronym keeps its capitals.
-        Some(first) if chars.clone().next().is_none_or(char::is_lowercase) => {
+        Some(first) if chars.clone().next().is_none_or(|c| !c.is_uppercase()) => {
             first.to_lowercase().chain(chars).collect()
         }
         Some(first) => std::iter::once(first).chain(chars).collect(),

@@ -87,6 +87,8 @@ pub(crate) struct DiskBuffer {
     writer: Mutex<Option<JoinHandle<Vec<Queued>>>>,
     /// Records that were there when it was opened.
     found: u64,
+    /// The number of the first chunk that is new.
+    first: u64,
 }
 
 /// What the writer's thread shares with everybody else.
@@ -212,6 +214,7 @@ impl DiskBuffer {
             commands,
             writer: Mutex::new(Some(thread)),
             found: inventory.events,
+            first: inventory.next,
         })
     }
 
@@ -311,8 +314,14 @@ impl DiskBuffer {
     }
 
     /// Moves chunks from the store into the window, until every input has ended and all is there, or the pipeline stops.
-    /// What cannot be read is set aside, and `damaged` is called with the number of lost records.
-    pub(crate) async fn feed(&self, mut stop: StopSignal, damaged: impl Fn(u64)) {
+    /// What cannot be read is set aside, and `damaged` is called with the number of lost records; `found` is called with
+    /// those that were there when the buffer was opened.
+    pub(crate) async fn feed(
+        &self,
+        mut stop: StopSignal,
+        damaged: impl Fn(u64),
+        found: impl Fn(&[Queued]),
+    ) {
         let mut after = 0;
         loop {
             let arrived = self.shared.arrived.notified();
@@ -325,9 +334,13 @@ impl DiskBuffer {
                     records
                 }
                 Next::Stored(last) => match self.read_after(after).await {
-                    Some(Ok(Some(found))) => {
-                        after = found.id;
-                        self.shared.unpack(found, &self.commands, &damaged)
+                    Some(Ok(Some(chunk))) => {
+                        after = chunk.id;
+                        let records = self.shared.unpack(chunk, &self.commands, &damaged);
+                        if after < self.first {
+                            found(&records);
+                        }
+                        records
                     }
                     Some(Ok(None)) => {
                         after = last;

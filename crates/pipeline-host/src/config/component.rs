@@ -54,13 +54,15 @@ impl Section<'_> {
         let kind = self.kind;
         let place = join(&self.path(), "type");
         let Some(name) = self.options["type"].as_str() else {
-            let linked: Vec<_> = linked.map(Component::name).collect();
-            let expected = format!("the type of a linked {kind}: `{}`", linked.join("`, `"));
-            return Err(Problem::new(place, "is missing", expected));
+            return Err(Problem::new(place, "is missing", one_of(kind, linked)));
         };
         find(name).map_err(|error| {
-            let problem = format!("is not known: {error}");
-            Problem::new(place, problem, format!("the type of a linked {kind}"))
+            let RegistryError::Unknown { nearest, .. } = error else {
+                let expected = format!("the type of a linked {kind}");
+                return Problem::new(place, format!("cannot be used: {error}"), expected);
+            };
+            let hint = nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+            Problem::new(place, format!("is not known{hint}"), one_of(kind, linked))
         })
     }
 
@@ -117,6 +119,20 @@ impl<H, C: ?Sized> Parsed<H, C> {
             }
         }
     }
+}
+
+/// The types of a kind that there are.
+fn one_of<C: ?Sized + 'static>(
+    kind: Kind,
+    linked: impl Iterator<Item = &'static Component<C>>,
+) -> String {
+    let linked: Vec<_> = linked.map(Component::name).collect();
+    if linked.is_empty() {
+        return format!(
+            "no {kind}, because this program has none; its `main.rs` links one with `use the_plugin as _;`"
+        );
+    }
+    format!("the type of a linked {kind}: `{}`", linked.join("`, `"))
 }
 
 /// Takes secrets that are written into the file itself out of what a person is shown.

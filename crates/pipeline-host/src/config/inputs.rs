@@ -17,6 +17,7 @@ pub(super) fn check(options: &Value, written: &Value, problems: &mut Vec<Problem
         section.flat_map(Map::keys).cloned().collect()
     };
     let (sources, transforms) = (names("sources"), names("transforms"));
+    let sinks = names("sinks");
     for name in transforms.iter().filter(|name| sources.contains(name)) {
         let problem = "has the name of a source";
         let expected = "a name of its own, because `inputs` refer to it";
@@ -32,14 +33,12 @@ pub(super) fn check(options: &Value, written: &Value, problems: &mut Vec<Problem
                 .filter(|input| section == "sinks" || *input != name)
                 .map(String::as_str)
                 .collect();
-            check_one(
-                &place,
-                component,
-                &known,
-                !transforms.is_empty(),
-                &mut read,
-                problems,
-            );
+            let names = Names {
+                known: &known,
+                sinks: &sinks,
+                has_transforms: !transforms.is_empty(),
+            };
+            check_one(&place, component, names, &mut read, problems);
         }
     }
     for (section, names) in [("sources", &sources), ("transforms", &transforms)] {
@@ -55,11 +54,34 @@ pub(super) fn check(options: &Value, written: &Value, problems: &mut Vec<Problem
     check_circles(options, &transforms, problems);
 }
 
+/// What `inputs` can name, and what they cannot.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    known: &'a [&'a str],
+    sinks: &'a [String],
+    has_transforms: bool,
+}
+
+impl Names<'_> {
+    /// What is wrong with an input that names nothing known.
+    fn unknown(self, input: &str) -> String {
+        if self.sinks.iter().any(|sink| sink == input) {
+            return "names a sink, which nothing can read".to_owned();
+        }
+        let hint = nearest(input, self.known.iter().copied())
+            .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        if self.has_transforms {
+            format!("names no source and no transform{hint}")
+        } else {
+            format!("names no source{hint}")
+        }
+    }
+}
+
 fn check_one(
     place: &str,
     component: &Value,
-    known: &[&str],
-    has_transforms: bool,
+    names: Names<'_>,
     read: &mut BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) {
@@ -70,17 +92,9 @@ fn check_one(
             continue;
         };
         let place = format!("{place}.inputs[{index}]");
-        if !known.contains(&input) {
-            let hint = nearest(input, known.iter().copied())
-                .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-            let what = if has_transforms {
-                "source and no transform"
-            } else {
-                "source"
-            };
-            let problem = format!("names no {what}{hint}");
-            let expected = format!("one of `{}`", known.join("`, `"));
-            problems.push(Problem::new(place, problem, expected));
+        if !names.known.contains(&input) {
+            let expected = format!("one of `{}`", names.known.join("`, `"));
+            problems.push(Problem::new(place, names.unknown(input), expected));
         } else if own.insert(input) {
             read.insert(input.to_owned());
         } else {
@@ -153,6 +167,22 @@ mod tests {
                 "sinks.s.inputs[2]: names a source twice; expected each source once",
                 "transforms.t: is read by no sink; expected its name in the `inputs` of a sink",
                 "transforms.t.inputs: reads itself through other transforms; expected inputs that lead back to sources",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_input_that_names_a_sink_is_told_so() {
+        let written = json!({
+            "sources": {"a": {}},
+            "sinks": {"s": {"inputs": ["a", "s"]}, "t": {"inputs": ["s"]}, "u": {"inputs": ["aa"]}},
+        });
+        assert_eq!(
+            shown(&written),
+            [
+                "sinks.s.inputs[1]: names a sink, which nothing can read; expected one of `a`",
+                "sinks.t.inputs[0]: names a sink, which nothing can read; expected one of `a`",
+                "sinks.u.inputs[0]: names no source; did you mean `a`?; expected one of `a`",
             ]
         );
     }

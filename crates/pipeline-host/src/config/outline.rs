@@ -17,18 +17,15 @@ const SINK_KEYS: [&str; 1] = ["dead_letters"];
 ///
 /// # Errors
 ///
-/// [`ConfigError::Unreadable`] for the file as such, [`ConfigError::Invalid`] for what is read of it.
+/// [`ConfigError::Unreadable`] or [`ConfigError::Syntax`] for the file as such, [`ConfigError::Invalid`] for what is read of it.
 pub fn load_dead_letters(
     path: &Path,
     environment: Environment<'_>,
 ) -> Result<Vec<(String, DeadLetters)>, ConfigError> {
-    let written = file::read(path).map_err(|problem| ConfigError::Unreadable {
-        path: path.to_owned(),
-        problem,
-    })?;
-    let mut problems = Vec::new();
+    let known = || super::schema::option_names(&super::schema::host(&[]));
+    let written = file::read(path, known).map_err(|problem| ConfigError::of_file(path, problem))?;
     let mut outline = outline(&written);
-    interpolate::expand(&mut outline, environment, "", &mut problems);
+    let mut problems = interpolate::expand(&mut outline, environment).problems;
     let checked = check(&super::schema::host(&[]), &outline);
     problems.extend(checked.problems);
     let schema = schemars::schema_for!(DeadLetterOptions).to_value();

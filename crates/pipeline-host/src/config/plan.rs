@@ -7,7 +7,7 @@ use super::fingerprint::Fingerprint;
 use super::option::{RetryOptions, SinkOptions, Sync, WhenFull};
 use crate::batch::BatchLimit;
 use crate::buffer::QueueLimit;
-use pipeline_core::options::Problem;
+use pipeline_core::options::{Problem, join};
 use pipeline_core::{SinkConfig, SourceConfig, TransformConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub struct Pipeline {
     pub shutdown_limit: Duration,
     /// The sections of the file that belong to the program, by name.
     pub sections: BTreeMap<String, Value>,
+    /// What is perhaps not meant in what belongs to no component.
+    pub(crate) notes: Vec<Problem>,
 }
 
 /// One source.
@@ -98,14 +100,24 @@ impl Pipeline {
         files.collect()
     }
 
-    /// What would stop the sources from reading on this machine now.
+    /// What would stop the pipeline on this machine now: a source that cannot read, a folder that cannot be written.
     pub fn check_machine(&self) -> Vec<Problem> {
         let check = |source: &SourcePlan| {
-            let path = pipeline_core::options::join("sources", &source.name);
+            let path = join("sources", &source.name);
             let problems = source.config.check().into_iter();
             problems.map(move |problem| problem.within(&path))
         };
-        self.sources.iter().flat_map(check).collect()
+        let of_sources = self.sources.iter().flat_map(check);
+        self.check_data_dir()
+            .into_iter()
+            .chain(of_sources)
+            .collect()
+    }
+
+    /// What works as written and is perhaps not meant, sorted by place.
+    pub fn notices(&self) -> Vec<Problem> {
+        let of_sinks = self.sinks.iter().flat_map(SinkPlan::notices);
+        super::sorted(self.notes.iter().cloned().chain(of_sinks).collect())
     }
 }
 
@@ -115,9 +127,11 @@ impl SinkPlan {
         &self.options.r#type
     }
 
-    /// Things a person should know before events flow, one sentence each.
-    pub fn notices(&self) -> Vec<String> {
-        self.config.notices()
+    /// What works as written and is perhaps not meant, with its place in the pipeline file.
+    pub fn notices(&self) -> Vec<Problem> {
+        let path = join("sinks", &self.name);
+        let notices = self.config.notices().into_iter();
+        notices.map(|notice| notice.within(&path)).collect()
     }
 
     pub(crate) fn drops_newest(&self) -> bool {

@@ -7,6 +7,7 @@ use super::option::{PipelineOptions, SinkOptions, SourceOptions, TransformOption
 use pipeline_core::{Component, Registry};
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// A section of the pipeline file that belongs to the program, not to the host.
 #[derive(Debug, Clone)]
@@ -131,6 +132,25 @@ fn branches(root: &mut Value, section: &str, mut branches: Vec<Value>) {
     if !branches.is_empty() {
         root["properties"][section]["additionalProperties"] = json!({ "oneOf": branches });
     }
+}
+
+/// The names of all options of a schema, sorted.
+pub(super) fn option_names(schema: &Value) -> Vec<String> {
+    fn collect(schema: &Value, names: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(map) => {
+                if let Some(properties) = map.get("properties").and_then(Value::as_object) {
+                    names.extend(properties.keys().cloned());
+                }
+                map.values().for_each(|inner| collect(inner, names));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| collect(inner, names)),
+            _ => {}
+        }
+    }
+    let mut names = BTreeSet::new();
+    collect(schema, &mut names);
+    names.into_iter().collect()
 }
 
 fn object(schema: &mut Value, key: &str) -> Map<String, Value> {

@@ -23,6 +23,11 @@ pub(super) fn parse(
         .host
         .as_ref()
         .map(|host| limits(host, component.max_batch(), &mut parsed.problems));
+    if !parsed.problems.is_empty() {
+        let notices = parsed.plugin.iter().flat_map(|config| config.notices());
+        let notices: Vec<_> = notices.collect();
+        parsed.problems.extend(notices);
+    }
     let (options, config) = parsed.finish(&section.path())?;
     let (batch, buffer) = limits.ok_or_else(Vec::new)?;
     let schema = schema::component::<SinkOptions, _>(component);

@@ -29,6 +29,8 @@ pub(crate) struct Letter {
     /// When the event was first seen, in milliseconds since the Unix epoch.
     pub(crate) first_ms: i64,
     pub(crate) record: Option<Record>,
+    /// Which kind of event it was, where there is no record that says so.
+    pub(crate) label: Option<Arc<str>>,
     /// How it ended before it was replayed.
     pub(crate) history: Arc<[Past]>,
 }
@@ -134,6 +136,12 @@ struct PastLine<'a> {
 }
 
 impl Letter {
+    /// Which kind of event it was.
+    pub(crate) fn label(&self) -> Option<&Arc<str>> {
+        let of_record = self.record.as_ref().map(|record| &record.label);
+        of_record.or(self.label.as_ref())
+    }
+
     /// Adds the letter's line.
     pub(super) fn write_line(
         &self,
@@ -159,7 +167,7 @@ impl Letter {
             event_time: record.map(|record| record.event_time),
             expires_at: record.map(|record| record.expires_at),
             partition: record.map(|record| (&*record.partition).into()),
-            label: record.map(|record| (&*record.label).into()),
+            label: self.label().map(|label| (&**label).into()),
             source: self.origin.to_string().into(),
             history: latest(&self.history).iter().map(PastLine::of).collect(),
             payload,
@@ -359,6 +367,7 @@ mod tests {
                 attempts: 1,
                 first_ms: 0,
                 record: Some(Record::new(payload.to_vec(), "a")),
+                label: None,
                 history: Arc::default(),
             };
             let mut written = Vec::new();

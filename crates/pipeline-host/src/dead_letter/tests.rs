@@ -12,6 +12,7 @@ fn letter() -> Letter {
         attempts: 2,
         first_ms: 1_000,
         record: None,
+        label: None,
         history: [].into(),
     }
 }

@@ -3,12 +3,14 @@
 //! Invariant: in every column, read + resumed = delivered + filtered + rejected + dropped + held.
 
 use super::grid::{Row, section, tables};
-use super::thousands;
+use super::{events, lines_each};
 use crate::telemetry::SinkSnapshot;
 use crate::topology::Ending;
+use crate::wording::thousands;
 use std::collections::BTreeSet;
 
-/// The tables, the first rejected event of each reason, and the folders of dead letters.
+/// The tables, the first rejected event of each reason, the folders of dead letters, and the events by name of every sink
+/// that did not send some.
 pub fn closing(ending: &Ending) -> String {
     let mut text = String::new();
     let names: Vec<_> = ending.sinks.iter().map(|sink| sink.name.as_str()).collect();
@@ -35,6 +37,12 @@ pub fn closing(ending: &Ending) -> String {
             [sink.name.clone(), thousands(sink.kept), place.to_owned()]
         });
     section(&mut text, "Queued, and not lost:", kept.collect());
+    let max_names = lines_each(ending.sinks.len());
+    for sink in &ending.sinks {
+        if sink.delivered < sink.received + sink.resumed {
+            events(&mut text, &sink.name, &sink.events, max_names);
+        }
+    }
     text
 }
 
@@ -96,6 +104,7 @@ fn rejected(text: &mut String, sinks: &[SinkSnapshot]) {
 mod tests {
     use super::super::grid::MAX_WIDTH;
     use super::*;
+    use crate::event_counts::{EventCounts, Fate};
     use crate::telemetry::Rejections;
     use std::collections::BTreeMap;
 
@@ -171,6 +180,40 @@ Dead letters:
   shop  data/dead_letters/shop
 ";
         assert_eq!(closing(&ending(vec![shop(), hotel()])), expected);
+    }
+
+    #[test]
+    fn a_sink_that_did_not_send_everything_lists_its_events_by_name() {
+        let mut counts = EventCounts::default();
+        let mut add = |label: &str, fate, events| counts.add(Some(&label.into()), fate, events);
+        add("Booking Completed → Purchase", Fate::Delivered, 203);
+        add(
+            "Booking Completed → Purchase",
+            Fate::Filtered("consent"),
+            100,
+        );
+        add("Listing Shared", Fate::Filtered("unmapped"), 24);
+        let all_sent = SinkSnapshot {
+            received: 203,
+            filtered: BTreeMap::new(),
+            events: counts.clone(),
+            ..hotel()
+        };
+        let hotel = SinkSnapshot {
+            filtered: BTreeMap::from([("consent", 100), ("unmapped", 24)]),
+            events: counts,
+            ..hotel()
+        };
+        let expected = "
+hotel: events by name
+  Booking Completed → Purchase  303  delivered 203, consent 100
+
+hotel: names without a mapping
+  Listing Shared  24  unmapped 24
+";
+        let text = closing(&ending(vec![hotel, all_sent]));
+        assert!(text.ends_with(expected), "{text}");
+        assert_eq!(text.matches("events by name").count(), 1, "{text}");
     }
 
     #[test]

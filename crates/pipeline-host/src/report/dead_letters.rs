@@ -3,8 +3,8 @@
 //! Invariant: nothing that was read from a file can move the terminal's cursor.
 
 use super::grid::{section, separate};
-use super::thousands;
 use crate::dead_letter::{GroupKey, Summary};
+use crate::wording::thousands;
 use jiff::Timestamp;
 use std::path::Path;
 

@@ -333,7 +333,8 @@ impl Supervisor {
 
     fn start_source(&mut self, plan: SourcePlan, source: Box<dyn Source>, routes: Routes) {
         if let Some(address) = source.address() {
-            tracing::info!(source = %plan.name, %address, "listening");
+            let path = source.path().map(tracing::field::display);
+            tracing::info!(source = %plan.name, %address, path, "listening");
             self.addresses().insert(plan.name.clone(), address);
         }
         let (stop, signal) = self.signal.part(self.pipeline.shutdown_limit);

@@ -159,7 +159,7 @@ fn two_sources_that_need_the_same_for_themselves_are_refused() {
             .sink("out", &["a", "b"], Shelf::open(), SinkSettings::default())
             .build(),
     );
-    let expected = "sources.b: reads standard input, as `a` does; expected one source that reads standard input";
+    let expected = "sources.b: reads standard input, as `sources.a` does; expected one source that reads standard input";
     assert_eq!(found, [expected]);
 }
 

@@ -1,6 +1,6 @@
 //! The way from a source into the sinks, against a model that looks at one event at a time.
 
-use crate::model::{Expected, Input, SINKS, TRANSFORMS, bare, expect};
+use crate::model::{Events, Expected, Input, SINKS, TRANSFORMS, bare, expect};
 use crate::part::{Behavior, Editor, Shelf, Tap, chunk, ending, event, letters, until, within};
 use pipeline_core::{
     Accepted, AckLevel, AckStatus, Chunk, Intake, Origin, Reason, Receipt, Refused, Verdict,
@@ -271,6 +271,11 @@ fn compare(
                 .map(|(code, rejections)| (*code, rejections.count))
                 .collect();
             assert_eq!(rejected, expected.rejected, "{name}");
+            let events = sink.events.iter().flat_map(|(label, fates)| {
+                let fates = fates.iter();
+                fates.map(|(fate, events)| ((label.to_string(), fate.word()), *events))
+            });
+            assert_eq!(events.collect::<Events>(), expected.events, "{name}");
         }
     }
 }

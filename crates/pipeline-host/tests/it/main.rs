@@ -6,6 +6,7 @@ mod builder;
 mod failure;
 mod handle;
 mod intake;
+mod missing;
 mod model;
 mod observer;
 mod part;

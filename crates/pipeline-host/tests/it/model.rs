@@ -1,7 +1,7 @@
 //! What must become of a chunk: the graph of the property test, read off one event at a time, with no queue, no order and no
 //! memory.
 
-use crate::part::{Edited, Fate, edited, fate};
+use crate::part::{Edited, Fate, edited, fate, label};
 use pipeline_core::Verdict;
 use std::collections::BTreeMap;
 
@@ -30,6 +30,9 @@ enum Item {
     Rejected(&'static str),
 }
 
+/// How many events of a label had a fate.
+pub(crate) type Events = BTreeMap<(String, &'static str), u64>;
+
 /// What one sink must do with one chunk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
@@ -37,6 +40,7 @@ pub(crate) struct Expected {
     pub(crate) delivered: Vec<String>,
     pub(crate) filtered: BTreeMap<&'static str, u64>,
     pub(crate) rejected: BTreeMap<&'static str, u64>,
+    pub(crate) events: Events,
 }
 
 impl Expected {
@@ -48,6 +52,9 @@ impl Expected {
         }
         for (code, events) in &other.rejected {
             *self.rejected.entry(code).or_default() += events;
+        }
+        for (event, events) in &other.events {
+            *self.events.entry(event.clone()).or_default() += events;
         }
     }
 }
@@ -95,6 +102,22 @@ fn items(node: &str, input: &Input) -> Vec<Item> {
 
 fn settle(item: &Item, seed: u64, expected: &mut Expected) -> Verdict {
     expected.received += 1;
+    let verdict = judge(item, seed, expected);
+    let name = match item {
+        Item::Event(text) => label(text),
+        _ => "(no name)".to_owned(),
+    };
+    let fate = match (&verdict, item) {
+        (Verdict::Filtered { code }, _) => code,
+        (Verdict::Rejected(reason), _) => reason.code,
+        (_, Item::Event(text)) if fate(seed, text) == Fate::RejectedByDestination => "invalid",
+        _ => "delivered",
+    };
+    *expected.events.entry((name, fate)).or_default() += 1;
+    verdict
+}
+
+fn judge(item: &Item, seed: u64, expected: &mut Expected) -> Verdict {
     let mut filter = |code| {
         *expected.filtered.entry(code).or_default() += 1;
         Verdict::Filtered { code }

@@ -385,14 +385,17 @@ impl SinkConfig for Shelf {
 impl Sink for Shelf {
     fn encode(&self, event: &Event) -> Encoded {
         let text = String::from_utf8_lossy(event.raw()).into_owned();
+        let label: Arc<str> = label(&text).into();
         match fate(self.0.seed, &text) {
             Fate::Filtered => {
-                Encoded::Filtered(Filtered::new(Reason::new("consent", "no consent")))
+                let filtered = Filtered::new(Reason::new("consent", "no consent"));
+                Encoded::Filtered(filtered.with_label(Some(label)))
             }
             Fate::RejectedAtOnce => {
-                Encoded::Rejected(Rejection::new(Reason::new("unfit", "it is unfit")))
+                let rejection = Rejection::new(Reason::new("unfit", "it is unfit"));
+                Encoded::Rejected(rejection.with_label(Some(label)))
             }
-            _ => Encoded::Record(Record::new(text.clone(), text)),
+            _ => Encoded::Record(Record::new(text.clone(), text).labeled(label)),
         }
     }
 
@@ -425,6 +428,17 @@ impl Sink for Shelf {
     async fn healthcheck(&self) -> Result<(), HealthcheckError> {
         Ok(())
     }
+}
+
+/// Which kind of event a text is: of the nine kinds, three have no counterpart at the destination.
+pub(crate) fn label(text: &str) -> String {
+    let kind = choice(7, text.as_bytes()) % 9;
+    let counterpart = if kind.is_multiple_of(3) {
+        ""
+    } else {
+        " → Thing"
+    };
+    format!("kind {kind}{counterpart}")
 }
 
 /// The dead letters of a sink, by reason.

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use pipeline_core::Verdict;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Rejections that one answer lists.
 const MAX_REJECTIONS_LISTED: usize = 100;
@@ -18,6 +19,9 @@ pub(super) struct Answer {
     received: usize,
     accepted: usize,
     filtered: usize,
+    /// Codes come from a closed set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    filtered_by_reason: BTreeMap<&'static str, usize>,
     rejected: Vec<Rejected>,
     #[serde(skip_serializing_if = "is_zero")]
     rejected_not_listed: usize,
@@ -56,6 +60,10 @@ impl Answer {
                     reason: reason.code,
                     detail: reason.detail.into_owned(),
                 }),
+                Verdict::Filtered { code } => {
+                    answer.filtered += 1;
+                    *answer.filtered_by_reason.entry(code).or_default() += 1;
+                }
                 _ => answer.filtered += 1,
             }
         }
@@ -115,15 +123,17 @@ mod tests {
 
     #[test]
     fn an_answer_counts_verdicts_and_lists_rejections_by_their_index() {
-        let filtered = Verdict::Filtered { code: "consent" };
+        let filtered = |code| Verdict::Filtered { code };
         assert_eq!(
             written(vec![
                 Verdict::Accepted,
                 rejected(),
-                filtered,
-                Verdict::Accepted
+                filtered("unmapped"),
+                filtered("consent"),
+                Verdict::Accepted,
+                filtered("unmapped"),
             ]),
-            r#"{"received":4,"accepted":2,"filtered":1,"rejected":[{"index":1,"reason":"no_id","detail":"a sentence"}]}"#
+            r#"{"received":6,"accepted":2,"filtered":3,"filtered_by_reason":{"consent":1,"unmapped":2},"rejected":[{"index":1,"reason":"no_id","detail":"a sentence"}]}"#
         );
         assert_eq!(
             written(Vec::new()),

@@ -64,6 +64,8 @@ pub(super) enum Format {
     Json,
     /// One event a line.
     Lines,
+    /// JSON from a client that calls every body a form, as `curl -d` does; a real form is refused.
+    Form,
 }
 
 impl Format {
@@ -82,10 +84,8 @@ impl Format {
             b"application/x-ndjson" | b"application/ndjson" | b"application/jsonl" => {
                 Ok(Self::Lines)
             }
-            _ => {
-                let expected = "expected `application/json` or `application/x-ndjson`";
-                Err(Refusal::new(415, "unsupported_media_type", expected))
-            }
+            b"application/x-www-form-urlencoded" => Ok(Self::Form),
+            _ => Err(unsupported("")),
         }
     }
 
@@ -98,6 +98,8 @@ impl Format {
         let unreadable = |message| Refusal::new(400, "malformed_json", message);
         let events = match (self, text.first()) {
             (_, None) => return Err(Refusal::new(400, "empty", "the body is empty")),
+            (Self::Form, Some(b'{' | b'[')) => return Self::Json.split(body),
+            (Self::Form, _) => return Err(unsupported("a form cannot be read; ")),
             (Self::Json, Some(b'[')) => serde_json::from_slice::<Vec<&RawValue>>(text)
                 .map_err(|_| unreadable("the body is not a JSON array"))?
                 .into_iter()
@@ -121,6 +123,12 @@ impl Format {
     }
 }
 
+/// A type of body that is not taken.
+fn unsupported(why: &str) -> Refusal {
+    let expected = "expected `application/json` or `application/x-ndjson`; with curl, add `-H 'Content-Type: application/json'`";
+    Refusal::new(415, "unsupported_media_type", format!("{why}{expected}"))
+}
+
 fn lines(text: &[u8]) -> Vec<Result<Bytes, Reason>> {
     let mut reader = LineReader::new(text);
     let mut events = Vec::new();
@@ -141,6 +149,8 @@ fn lines(text: &[u8]) -> Vec<Result<Bytes, Reason>> {
 mod tests {
     use super::*;
 
+    const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
     fn split(content_type: &str, body: &str) -> Result<Vec<String>, u16> {
         let format = Format::of(Some(content_type.as_bytes())).map_err(|refusal| refusal.status)?;
         let events = format.split(&Bytes::copy_from_slice(body.as_bytes()));
@@ -153,7 +163,7 @@ mod tests {
     #[test]
     fn every_form_of_body_gives_its_events() {
         let json = "application/json; charset=utf-8";
-        let cases: [(&str, &str, &[&str]); 7] = [
+        let cases: [(&str, &str, &[&str]); 10] = [
             (json, " {\"a\": 1.0} ", &["{\"a\": 1.0}"]),
             (
                 json,
@@ -173,6 +183,9 @@ mod tests {
                 &["[1]", "{\"a\":1}"],
             ),
             ("TEXT/PLAIN", "{\"a\":1}", &["{\"a\":1}"]),
+            (FORM, " {\"a\":1}", &["{\"a\":1}"]),
+            (FORM, "[{\"a\":1},2]", &["{\"a\":1}", "2"]),
+            (FORM, "{\"a\":1}\n{\"b\":2}", &["{\"a\":1}", "{\"b\":2}"]),
         ];
         for (content_type, body, expected) in cases {
             assert_eq!(split(content_type, body).unwrap(), expected, "{body}");
@@ -185,6 +198,9 @@ mod tests {
         assert_eq!(split("application/json", "[{\"a\":1},"), Err(400));
         assert_eq!(split("application/json", "hello"), Err(400));
         assert_eq!(split("text/html", "{}"), Err(415));
+        assert_eq!(split(FORM, "event=Order+Completed"), Err(415));
+        assert_eq!(split(FORM, "[{\"a\":1},"), Err(400));
+        assert_eq!(split(FORM, ""), Err(400));
         let many = "{}\n".repeat(MAX_EVENTS_PER_REQUEST + 1);
         assert_eq!(split("application/x-ndjson", &many), Err(413));
     }

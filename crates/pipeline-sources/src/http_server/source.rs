@@ -4,6 +4,7 @@
 
 use super::answer::{Answer, Refusal};
 use super::body::{self, Coding, Format};
+use super::refusal_log::{self, RefusalLog};
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
@@ -15,13 +16,15 @@ use pipeline_core::{
     Receipt, Refused, Source, SourceContext, SourceError, Stop, async_trait,
 };
 use serde_json::json;
+use std::convert::Infallible;
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Where the server says that it is alive.
 pub(super) const HEALTH_PATH: &str = "/health";
@@ -65,6 +68,7 @@ struct Shared {
     ack: AckLevel,
     requests: AtomicU64,
     slots: Semaphore,
+    refusals: Mutex<RefusalLog>,
 }
 
 impl HttpServer {
@@ -95,6 +99,10 @@ impl Source for HttpServer {
         Some(self.address)
     }
 
+    fn path(&self) -> Option<&str> {
+        Some(&self.settings.path)
+    }
+
     async fn run(self: Box<Self>, to: Arc<dyn Intake>, stop: Stop) -> Result<(), SourceError> {
         let room_limit = self.cx.room_limit;
         let shared = Arc::new(Shared {
@@ -106,27 +114,41 @@ impl Source for HttpServer {
             ack: self.settings.ack,
             requests: AtomicU64::new(0),
             slots: Semaphore::new(MAX_REQUESTS_IN_FLIGHT),
+            refusals: Mutex::default(),
         });
-        let router = router(&self.settings.path, shared);
+        let router = router(&self.settings.path, Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let stopping = stop.clone();
         let serving = axum::serve(self.listener, service)
             .with_graceful_shutdown(async move { stopping.stopping().await })
             .into_future();
-        tokio::select! {
+        let ended = tokio::select! {
             served = serving => served.map_err(|error| {
                 let name = &self.cx.name;
                 SourceError::new(format!("source `{name}`: the server failed: {error}"))
             }),
             // A client that keeps its connection open must not hold up the end.
             () = async { stop.stopping().await; tokio::time::sleep(room_limit).await } => Ok(()),
-        }
+            never = shared.tell_of_refusals() => match never {},
+        };
+        let line = shared.refusals().end();
+        shared.tell(line);
+        ended
     }
 }
 
 fn router(path: &str, shared: Arc<Shared>) -> Router {
-    let not_allowed = || async { Refusal::new(405, "method_not_allowed", "this path takes POST") };
-    let not_found = || async { Refusal::new(404, "not_found", "nothing is served at this path") };
+    let of = Arc::clone(&shared);
+    let not_allowed = move || {
+        let refusal = Refusal::new(405, "method_not_allowed", "this path takes POST");
+        std::future::ready(of.refused(refusal))
+    };
+    let of = Arc::clone(&shared);
+    let message = format!("nothing is served at this path; events are taken by POST at {path}");
+    let not_found = move || {
+        let refusal = Refusal::new(404, "not_found", message.clone());
+        std::future::ready(of.refused(refusal))
+    };
     Router::new()
         .route(path, post(take).fallback(not_allowed))
         .route(HEALTH_PATH, get(|| async { Json(json!({"status": "ok"})) }))
@@ -139,7 +161,8 @@ async fn take(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request<Body>,
 ) -> Result<Answer, Refusal> {
-    shared.take(peer, request).await
+    let taken = shared.take(peer, request).await;
+    taken.map_err(|refusal| shared.refused(refusal))
 }
 
 impl Shared {
@@ -173,6 +196,33 @@ impl Shared {
         })?;
         self.wait(accepted.receipt).await?;
         Ok(Answer::of(accepted.verdicts))
+    }
+
+    /// Takes note of a refusal for the log.
+    fn refused(&self, refusal: Refusal) -> Refusal {
+        let line = self.refusals().add(refusal.code, Instant::now());
+        self.tell(line);
+        refusal
+    }
+
+    /// Tells the log once a minute of requests that were refused, where there were any.
+    async fn tell_of_refusals(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(refusal_log::PAUSE).await;
+            let line = self.refusals().look(Instant::now());
+            self.tell(line);
+        }
+    }
+
+    fn tell(&self, line: Option<String>) {
+        if let Some(line) = line {
+            tracing::warn!(source = %self.source, "{line}");
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, RefusalLog> {
+        // Nothing under the lock can panic.
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The events of a body. A large one does not hold up other requests.

@@ -101,7 +101,7 @@ async fn the_answer_says_what_became_of_every_event() {
     assert_eq!(response.status(), 200);
     assert_eq!(
         response.text().await.unwrap(),
-        r#"{"received":4,"accepted":2,"filtered":1,"rejected":[{"index":1,"reason":"no_id","detail":"a sentence"}]}"#
+        r#"{"received":4,"accepted":2,"filtered":1,"filtered_by_reason":{"consent":1},"rejected":[{"index":1,"reason":"no_id","detail":"a sentence"}]}"#
     );
     let taken = [r#"{"id":"a"}"#, "7", r#"{"do":"filter"}"#, r#"{"id":"b"}"#];
     assert_eq!(intake.inputs(), taken);
@@ -256,6 +256,18 @@ async fn a_request_that_cannot_be_read_is_refused_with_the_reason() {
         let (found, answer) = read(request.send().await.unwrap()).await;
         assert_eq!((found, &answer["error"]["code"]), (status, &json!(code)));
     }
+    let elsewhere = server.url.replace("/v1/events", "");
+    let (_, answer) = read(server.client.post(elsewhere).send().await.unwrap()).await;
+    assert_eq!(
+        answer["error"]["message"],
+        "nothing is served at this path; events are taken by POST at /v1/events"
+    );
+    let form = server.client.post(&server.url).body("a=b");
+    let form = form.header("content-type", "application/x-www-form-urlencoded");
+    let (status, answer) = read(form.send().await.unwrap()).await;
+    let message = answer["error"]["message"].as_str().unwrap();
+    let advice = "add `-H 'Content-Type: application/json'`";
+    assert!(status == 415 && message.ends_with(advice), "{message}");
     let health = server.url.replace("v1/events", "health");
     let health = server.client.get(health).send().await.unwrap();
     assert_eq!(read(health).await, (200, json!({"status": "ok"})));

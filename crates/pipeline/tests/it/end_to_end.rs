@@ -125,7 +125,7 @@ async fn map(pipeline: &Path, arguments: &[&str], stdin: &[u8]) -> Vec<Value> {
         .collect()
 }
 
-fn fixture(preset: &str) -> PathBuf {
+pub(crate) fn fixture(preset: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../fixtures/events/{preset}.ndjson"))
 }
 
@@ -289,7 +289,7 @@ async fn nothing_that_a_run_writes_holds_a_personal_value_or_the_token() {
 }
 
 /// The e-mail addresses, phone numbers, last and full names of a file, in lower case.
-fn personal_values(ndjson: &str) -> std::collections::BTreeSet<String> {
+pub(crate) fn personal_values(ndjson: &str) -> std::collections::BTreeSet<String> {
     /// Shorter values occur in other words, in bytes: six Latin letters, or two of the larger scripts.
     const LEAST_BYTES: usize = 6;
     let mut values = std::collections::BTreeSet::new();
@@ -496,6 +496,12 @@ async fn the_share_of_each_identifier_is_that_of_the_events_that_meta_took() {
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
+    // Measured against clicks, which the accepted events do not show.
+    carried.remove("fbc");
+    assert!(
+        lines.iter().any(|words| words.first() == Some(&"fbc*")),
+        "{table}"
+    );
     for (key, events) in carried {
         let permille = events * 1_000 / accepted.len();
         let share = format!("{}.{}", permille / 10, permille % 10);
@@ -505,6 +511,26 @@ async fn the_share_of_each_identifier_is_that_of_the_events_that_meta_took() {
         assert!(has_row, "{key} {share} %: {table}");
     }
     assert!(table.contains("an estimate of coverage, not Meta's score"));
+    let mut by_event = BTreeMap::<&str, (usize, usize)>::new();
+    for event in &accepted {
+        let (events, emails) = by_event
+            .entry(event["event_name"].as_str().unwrap())
+            .or_default();
+        *events += 1;
+        *emails += usize::from(event["user_data"].get("em").is_some());
+    }
+    assert!(by_event.len() >= 6, "{by_event:?}");
+    for (name, (events, emails)) in by_event {
+        let permille = emails * 1_000 / events;
+        let expected = [
+            name,
+            &events.to_string(),
+            &format!("{}.{}", permille / 10, permille % 10),
+            "%",
+        ];
+        let has_row = lines.iter().any(|words| words.starts_with(&expected));
+        assert!(has_row, "{expected:?}: {table}");
+    }
     let missing: Vec<_> = table
         .lines()
         .skip_while(|line| *line != "Missing most:")

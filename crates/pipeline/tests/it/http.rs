@@ -40,7 +40,7 @@ async fn the_answer_says_what_became_of_every_event() {
     let rejected = json!([{"index": 1, "reason": "no_id", "detail": "a sentence"}]);
     assert_eq!(
         json(answer).await,
-        json!({"received": 4, "accepted": 2, "filtered": 1, "rejected": rejected})
+        json!({"received": 4, "accepted": 2, "filtered": 1, "filtered_by_reason": {"consent": 1}, "rejected": rejected})
     );
     let answer = post(&url, "application/x-ndjson", "{\"id\":\"c\"}\n{broken\n").await;
     assert_eq!(

@@ -92,7 +92,7 @@ impl Process {
     }
 }
 
-fn write(folder: &Path, pipeline: &Value) -> String {
+pub(crate) fn write(folder: &Path, pipeline: &Value) -> String {
     let file = folder.join("pipeline.json");
     std::fs::write(&file, pipeline.to_string()).unwrap();
     file.display().to_string()
@@ -119,7 +119,7 @@ pub(crate) fn event(id: &str) -> Value {
     })
 }
 
-async fn post(url: &str, content_type: &str, body: String) -> Value {
+pub(crate) async fn post(url: &str, content_type: &str, body: String) -> Value {
     let client = reqwest::Client::new();
     let request = client.post(url).header("content-type", content_type);
     let response = request.body(body).send().await.unwrap();
@@ -205,6 +205,7 @@ async fn events_over_http_reach_a_sandbox_and_a_bad_one_costs_no_other() {
         (&json!(4), &json!(2), &json!(1))
     );
     assert_eq!(array["rejected"][0]["index"], 1);
+    assert_eq!(array["filtered_by_reason"], json!({"not_a_conversion": 1}));
     let lines = format!("{}\n{{broken\n{}\n", event("four"), event("five"));
     let lines = post(&url, "application/x-ndjson", lines).await;
     assert_eq!(

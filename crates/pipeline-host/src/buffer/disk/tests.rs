@@ -61,7 +61,7 @@ impl Rig {
                 let count = |events| {
                     damaged.fetch_add(events, Ordering::Relaxed);
                 };
-                buffer.feed(signal, count).await;
+                buffer.feed(signal, count, |_| {}).await;
             }
         });
         Ok(Self {
