@@ -7,6 +7,7 @@
 //! Source: "Using the API" (event time), "Standard parameters" (Purchase), "Best practices" (baseline requirements for
 //! matching), "App events", "Business messaging".
 
+use crate::omitted::Omitted;
 use crate::payload::action_source::{ActionSource, MessagingChannel};
 use crate::payload::identifiers::Identifiers;
 use crate::reason;
@@ -35,8 +36,8 @@ pub(crate) struct Facts {
     pub(crate) identifiers: Identifiers,
     /// Whether the event came with a click id or a click cookie, usable or not.
     pub(crate) has_click: bool,
-    /// Whether an id of the event was omitted because a floating-point number has lost its digits.
-    pub(crate) has_lost_digits: bool,
+    /// Why an id was omitted that the sender had, and has damaged.
+    pub(crate) damaged_id: Option<Omitted>,
     pub(crate) has_value: bool,
     pub(crate) has_currency: bool,
     /// A value was given, and cannot be read.
@@ -175,10 +176,9 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
         });
     }
     if !can_match(facts.identifiers) {
-        return Some(if facts.has_lost_digits {
-            reason::digits_lost()
-        } else {
-            reason::weak_identity()
+        return Some(match facts.damaged_id {
+            Some(_) => reason::digits_lost(),
+            None => reason::weak_identity(),
         });
     }
     None

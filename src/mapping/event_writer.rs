@@ -258,7 +258,9 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
 
     /// Reports a value that could not be used.
     pub(super) fn omitted(&mut self, field: &FieldPlan, origin: Origin, why: Omitted) {
-        self.facts.has_lost_digits |= why == Omitted::DigitsLost;
+        if why == Omitted::DigitsLost {
+            self.facts.damaged_id = Some(why);
+        }
         let (scope, paths) = (self.scope, self.input.paths);
         self.trace
             .omitted(|| scope.name(field), || scope.describe(paths, origin), why);

@@ -1,7 +1,7 @@
 //! Mappings that a person most likely did not mean: what is refused, what is noted, and what is left alone.
 
 use crate::{options, parse, root};
-use pipeline_core::options::Problem;
+use pipeline_core::options::{Problem, join};
 use serde_json::{Value, json};
 
 /// Everything that is said about options that override valid ones.
@@ -34,7 +34,7 @@ fn noted(over: &Value, place: &str, words: &str) {
 
 /// One field mapping, and its place.
 fn field(name: &str, mapping: &Value) -> (Value, String) {
-    let place = format!("field_mappings[\"{name}\"]");
+    let place = join("field_mappings", name);
     (json!({ "field_mappings": { name: mapping } }), place)
 }
 
@@ -200,125 +200,128 @@ fn a_constant_for_what_a_visitor_is_known_by_is_refused() {
     );
 }
 
+/// Constants that can never be sent: the parameter, the constant as JSON, what is said.
+const NEVER_SENT: &[(&str, &str, &str)] = &[
+    (
+        "custom_data.delivery_category",
+        r#""drone""#,
+        "expected one of `in_store`, `curbside`, `home_delivery`",
+    ),
+    (
+        "custom_data.content_type",
+        r#""products""#,
+        "not one of the values that Meta documents",
+    ),
+    (
+        "custom_data.currency",
+        r#""EURO""#,
+        "not an ISO 4217 currency code",
+    ),
+    (
+        "custom_data.currency",
+        "978",
+        "not an ISO 4217 currency code",
+    ),
+    (
+        "custom_data.value",
+        r#""abc""#,
+        "cannot be read as an amount",
+    ),
+    ("custom_data.num_items", "-1", "not a whole number"),
+    ("custom_data.year", r#""26""#, "a year has four digits"),
+    (
+        "custom_data.checkin_date",
+        r#""soon""#,
+        "none of the date formats",
+    ),
+    (
+        "custom_data.lease_start_date",
+        r#""31.12.2026""#,
+        "YYYY-MM-DD",
+    ),
+    (
+        "custom_data.shop",
+        r#"{"a": 1}"#,
+        "does not take this kind of JSON value",
+    ),
+    (
+        "custom_data.order_id",
+        r#""  ""#,
+        "is never sent: it is empty",
+    ),
+    ("custom_data.order_id", "[]", "is never sent: it is empty"),
+    (
+        "action_source",
+        r#""web""#,
+        "not one of the values that Meta documents",
+    ),
+    ("opt_out", r#""maybe""#, "neither true nor false"),
+    ("event_source_url", r#""shop""#, "not an absolute URL"),
+    (
+        "data_processing_options",
+        r#"["LDX"]"#,
+        "not one of the values",
+    ),
+    (
+        "data_processing_options_country",
+        "7",
+        "not one of the values",
+    ),
+    (
+        "event_id",
+        r#""x""#,
+        "this parameter is read from each event",
+    ),
+    (
+        "event_time",
+        "1768478400",
+        "this parameter is read from each event",
+    ),
+    (
+        "custom_data.price",
+        "25000",
+        "this parameter is read from each event",
+    ),
+    (
+        "custom_data.contents[].quantity",
+        "2",
+        "this parameter is read from each event",
+    ),
+];
+
+/// Constants that are sent, as JSON.
+const SENT: &[(&str, &str)] = &[
+    ("custom_data.delivery_category", r#""Home_Delivery""#),
+    ("custom_data.content_type", r#""product_group""#),
+    ("custom_data.currency", r#""eur""#),
+    ("custom_data.value", r#""1.299,00 €""#),
+    ("custom_data.value", "0"),
+    ("custom_data.content_ids", r#""sku-1""#),
+    ("custom_data.shop", r#"["a", 1, true]"#),
+    ("action_source", r#""physical_store""#),
+    ("opt_out", "false"),
+    ("data_processing_options", r#"["LDU"]"#),
+    ("data_processing_options_state", "1000"),
+    ("custom_data.store_data.store_code", r#""A12""#),
+    ("app_data.extinfo.version", r#""ios""#),
+];
+
 #[test]
 fn a_constant_that_can_never_be_sent_is_refused() {
-    for (name, constant, words) in [
-        (
-            "custom_data.delivery_category",
-            json!("drone"),
-            "expected one of `in_store`, `curbside`, `home_delivery`",
-        ),
-        (
-            "custom_data.content_type",
-            json!("products"),
-            "not one of the values that Meta documents",
-        ),
-        (
-            "custom_data.currency",
-            json!("EURO"),
-            "not an ISO 4217 currency code",
-        ),
-        (
-            "custom_data.currency",
-            json!(978),
-            "not an ISO 4217 currency code",
-        ),
-        (
-            "custom_data.value",
-            json!("abc"),
-            "cannot be read as an amount",
-        ),
-        ("custom_data.num_items", json!(-1), "not a whole number"),
-        ("custom_data.year", json!("26"), "a year has four digits"),
-        (
-            "custom_data.checkin_date",
-            json!("soon"),
-            "none of the date formats",
-        ),
-        (
-            "custom_data.lease_start_date",
-            json!("31.12.2026"),
-            "YYYY-MM-DD",
-        ),
-        (
-            "custom_data.shop",
-            json!({ "a": 1 }),
-            "does not take this kind of JSON value",
-        ),
-        (
-            "custom_data.order_id",
-            json!("  "),
-            "is never sent: it is empty",
-        ),
-        (
-            "custom_data.order_id",
-            json!([]),
-            "is never sent: it is empty",
-        ),
-        (
-            "action_source",
-            json!("web"),
-            "not one of the values that Meta documents",
-        ),
-        ("opt_out", json!("maybe"), "neither true nor false"),
-        ("event_source_url", json!("shop"), "not an absolute URL"),
-        (
-            "data_processing_options",
-            json!(["LDX"]),
-            "not one of the values",
-        ),
-        (
-            "data_processing_options_country",
-            json!(7),
-            "not one of the values",
-        ),
-        (
-            "event_id",
-            json!("x"),
-            "this parameter is read from each event",
-        ),
-        (
-            "event_time",
-            json!(1_768_478_400),
-            "this parameter is read from each event",
-        ),
-        (
-            "custom_data.price",
-            json!(25_000),
-            "this parameter is read from each event",
-        ),
-        (
-            "custom_data.contents[].quantity",
-            json!(2),
-            "this parameter is read from each event",
-        ),
-    ] {
+    for (name, constant, words) in NEVER_SENT {
+        let constant: Value = serde_json::from_str(constant).expect("JSON");
         let (over, place) = field(name, &json!({ "value": constant }));
         refused(&over, &place, words);
-        let with_path = json!({ "paths": ["properties.x"], "default": constant });
-        let with_path = if name.contains("[].") {
-            json!({ "paths": ["x"], "default": constant })
+        let path = if name.contains("[].") {
+            "x"
         } else {
-            with_path
+            "properties.x"
         };
-        let (over, place) = field(name, &with_path);
+        let (over, place) = field(name, &json!({ "paths": [path], "default": constant }));
         refused(&over, &place, words);
     }
-    for (name, constant) in [
-        ("custom_data.delivery_category", json!("Home_Delivery")),
-        ("custom_data.content_type", json!("product_group")),
-        ("custom_data.currency", json!("eur")),
-        ("custom_data.value", json!("1.299,00 €")),
-        ("custom_data.value", json!(0)),
-        ("custom_data.content_ids", json!("sku-1")),
-        ("custom_data.shop", json!(["a", 1, true])),
-        ("action_source", json!("physical_store")),
-        ("opt_out", json!(false)),
-        ("data_processing_options", json!(["LDU"])),
-        ("data_processing_options_state", json!(1000)),
-        ("custom_data.store_data.store_code", json!("A12")),
-        ("app_data.extinfo.version", json!("ios")),
-    ] {
+    for (name, constant) in SENT {
+        let constant: Value = serde_json::from_str(constant).expect("JSON");
         let (over, _) = field(name, &json!({ "value": constant }));
         assert_eq!(said(&over), [], "{name}");
     }
@@ -352,12 +355,7 @@ fn what_is_beside_a_constant_and_never_used_is_refused() {
 #[test]
 fn a_mapping_that_can_never_match_is_told() {
     let event = |name: &str, to: &Value| {
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let place = if plain {
-            format!("event_mappings.{name}")
-        } else {
-            format!("event_mappings[\"{name}\"]")
-        };
+        let place = join("event_mappings", name);
         (json!({ "event_mappings": { name: to } }), place)
     };
     for name in ["identify", "group", "Alias", "screen"] {
@@ -488,4 +486,6 @@ fn the_cases_that_come_with_the_project_need_no_advice() {
         seen += 1;
     }
     assert!(seen > 50);
+    let own = json!({ "preset": { "file": "real_estate_preset.json" } });
+    assert_eq!(said(&own), []);
 }

@@ -153,11 +153,9 @@ impl Cursor<'_, '_> {
         if !rows.start(paths, Memory::Off, self.deviation) {
             return Ok(());
         }
-        each_item(value, |value| {
-            match Cursor::of_element(rows, paths, text.len()) {
-                Some(mut cursor) => cursor.raw_value(text, value, 0),
-                None => Ok(()),
-            }
+        each_item(value, |value| match rows.next() {
+            Some(row) => Cursor::of_element(row, paths, text.len()).raw_value(text, value, 0),
+            None => Ok(()),
         })
     }
 }

@@ -3,9 +3,9 @@
 use crate::paths::Paths;
 use crate::prediction::Memory;
 use crate::root::Root;
-use crate::rows::{ListRows, Row, WORD_BITS};
+use crate::rows::{ListRows, Row};
 use crate::scratch::{Parts, Scratch};
-use crate::slot::{List, Slot};
+use crate::slot::{List, Slot, WORD_BITS};
 
 /// What was found in one text, as slices of it.
 ///

@@ -6,7 +6,7 @@ use crate::keys::Keys;
 use crate::path::Segment;
 use crate::scan::{Broken, Key};
 use crate::selector::Selector;
-use crate::slot::{List, Slot};
+use crate::slot::{Cell, List};
 
 /// A place in a text that a path leads to or through. Node 0 is the whole text.
 ///
@@ -15,7 +15,8 @@ use crate::slot::{List, Slot};
 /// leads to one node, and predictions need not know of spellings.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
-    pub(crate) slot: Option<Slot>,
+    /// Where the value is stored.
+    pub(crate) cell: Option<Cell>,
     pub(crate) list: Option<List>,
     /// The nodes of the keys of an object.
     pub(crate) keys: Keys,
@@ -28,11 +29,11 @@ pub(crate) struct Node {
     /// The nodes of other spellings of the key that leads here. Its value is theirs as well, where their own spelling is
     /// absent.
     pub(crate) also: Vec<usize>,
-    /// The slot of the only node in `also`, if noting the value there takes no more than this slot.
-    pub(crate) twin: Option<Slot>,
+    /// The cell of the only node in `also`, if noting the value there takes no more than this cell.
+    pub(crate) twin: Option<Cell>,
     /// What the nodes in `also` deviate by.
     pub(crate) step: Deviation,
-    /// Whether noting a value takes more than its slot.
+    /// Whether noting a value takes more than its cell.
     pub(crate) is_special: bool,
     /// Whether paths lead into a list, or into an object that is read as one.
     pub(crate) reads_items: bool,
@@ -94,7 +95,7 @@ pub(crate) fn set_twins(nodes: &mut [Node], at: usize, key: &str) {
     let spellings = nodes[link].also.clone();
     for node in spellings.into_iter().chain([link]) {
         nodes[node].twin = match (nodes[node].list, &*nodes[node].also) {
-            (None, [other]) if nodes[*other].is_end => nodes[*other].slot,
+            (None, [other]) if nodes[*other].is_end => nodes[*other].cell,
             _ => None,
         };
     }

@@ -4,7 +4,7 @@
 
 use crate::node::{Node, add_step, set_twins};
 use crate::path::{Path, Segment};
-use crate::slot::{List, Slot};
+use crate::slot::{Cell, List, Slot};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of paths, compiled into a tree along which texts are read.
@@ -47,13 +47,13 @@ impl Paths {
     /// Adds a path and returns the slot of its value. The same path always gets the same slot.
     pub fn slot(&mut self, path: &Path) -> Slot {
         let node = self.node(path);
-        if let Some(slot) = self.nodes[node].slot {
-            return slot;
+        if let Some(cell) = self.nodes[node].cell {
+            return cell.slot;
         }
         let slot = Slot(self.slots);
         self.slots += 1;
         self.known.push(path.clone());
-        self.nodes[node].slot = Some(slot);
+        self.nodes[node].cell = Some(Cell::of(slot));
         self.set_twins(path);
         slot
     }

@@ -5,16 +5,13 @@
 use crate::deviation::Deviation;
 use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory};
-use crate::slot::Slot;
+use crate::slot::{Cell, Slot, WORD_BITS};
 use std::ops::Range;
 
 /// Elements of one list that are looked at. A longer list is cut there, and [`Found::rows`](crate::Found::rows) says so.
 pub const MAX_ELEMENTS: usize = 2_000;
 /// Bytes of a text, at most: positions in it are stored in 31 bits.
 pub const MAX_TEXT_BYTES: usize = i32::MAX as usize;
-
-/// Bits of a word of the bit sets of slots.
-pub(crate) const WORD_BITS: usize = u64::BITS as usize;
 
 /// Words of a bit set of so many slots.
 pub(crate) fn words_for(slots: usize) -> usize {
@@ -87,14 +84,12 @@ pub(crate) struct Row<'f> {
 
 impl RowStore {
     /// Begins a row with so many slots, all of them empty.
+    #[inline]
     pub(crate) fn start(&mut self, row: usize, slots: usize) -> RowMut<'_> {
         let words = words_for(slots);
         let (first_span, first_word) = (row * slots, row * words);
-        if self.spans.len() < first_span + slots {
-            self.spans.resize(first_span + slots, Span::default());
-        }
-        if self.deviations.len() < slots {
-            self.deviations.resize(slots, Deviation::NONE);
+        if self.spans.len() < first_span + slots || self.deviations.len() < slots {
+            self.grow(first_span + slots, slots);
         }
         self.found.truncate(first_word);
         self.found.resize(first_word + words, 0);
@@ -103,6 +98,15 @@ impl RowStore {
             found: &mut self.found[first_word..],
             deviations: &mut self.deviations[..slots],
         }
+    }
+
+    /// Makes room for so many spans, in rows of so many slots.
+    #[cold]
+    fn grow(&mut self, spans: usize, slots: usize) {
+        let spans = spans.max(self.spans.len());
+        self.spans.resize(spans, Span::default());
+        let slots = slots.max(self.deviations.len());
+        self.deviations.resize(slots, Deviation::NONE);
     }
 
     /// A row that has been filled; an empty one where there is no such row.
@@ -126,19 +130,19 @@ impl RowStore {
 impl RowMut<'_> {
     /// Stores a value that was found under the spelling of its path. The last one counts.
     #[inline]
-    pub(crate) fn set(&mut self, slot: Slot, span: Span) {
-        self.spans[slot.0] = span;
-        self.found[slot.0 / WORD_BITS] |= 1 << (slot.0 % WORD_BITS);
+    pub(crate) fn set(&mut self, cell: Cell, span: Span) {
+        self.spans[cell.slot.0] = span;
+        self.found[cell.word] |= cell.bit;
     }
 
     /// Stores a value that was found under another spelling, unless there is one that deviates less.
     #[inline]
-    pub(crate) fn set_deviating(&mut self, Slot(slot): Slot, span: Span, deviation: Deviation) {
-        let (word, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
-        if self.found[word] & bit != 0 && self.deviates_less(slot, deviation) {
+    pub(crate) fn set_deviating(&mut self, cell: Cell, span: Span, deviation: Deviation) {
+        let Slot(slot) = cell.slot;
+        if self.found[cell.word] & cell.bit != 0 && self.deviates_less(slot, deviation) {
             return;
         }
-        self.found[word] |= bit;
+        self.found[cell.word] |= cell.bit;
         self.deviations[slot] = deviation;
         self.spans[slot] = Span {
             end: span.end | DEVIATES,

@@ -198,15 +198,14 @@ impl Reloading<'_> {
         match self.reloader.reload(pipeline).await {
             Ok(changes) => {
                 self.files = files;
-                std::mem::swap(&mut self.noted, &mut notes);
-                let new = self.noted.iter().filter(|note| !notes.contains(note));
-                log_notes(new);
                 for change in &changes {
                     tracing::info!("{change}");
                 }
                 if changes.is_empty() {
                     tracing::info!("the configuration was read again; nothing has changed");
                 }
+                std::mem::swap(&mut self.noted, &mut notes);
+                log_notes(self.noted.iter().filter(|note| !notes.contains(note)));
             }
             Err(error) => refused(&error),
         }

@@ -666,12 +666,12 @@ async fn a_run_logs_each_note_once_also_those_that_a_reload_brings() {
     run.says("listening").await;
     fs::write(&path, format!("{content}    test_event_code: TEST1\n")).unwrap();
     run.signal("HUP");
+    run.says("reloaded sink meta").await;
     let second = run.says("note: ").await;
     assert!(
         second.contains("note: sinks.meta.test_event_code: is set"),
         "{second}"
     );
-    run.says("reloaded sink meta").await;
     run.terminate();
     let (status, _, rest) = run.end().await;
     assert_eq!(status.code(), Some(0), "{rest}");

@@ -16,8 +16,10 @@ fn known() -> Vec<String> {
     .into()
 }
 
-/// Checks one mistake: a text, the place, the kind, what to do.
-fn check(format: Format, cases: &[(&str, (usize, usize), &str, &str)]) {
+/// One mistake: a text, the place, the kind, what to do.
+type Case = (&'static str, (usize, usize), &'static str, &'static str);
+
+fn check(format: Format, cases: &[Case]) {
     let mut wrong = Vec::new();
     for (text, place, problem, expected) in cases {
         let fault = format.read(text, known).expect_err(text);
@@ -31,451 +33,451 @@ fn check(format: Format, cases: &[(&str, (usize, usize), &str, &str)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+const OPEN: &str = "the text that begins here has no closing quote";
+const ODD: &str = "the line is not indented like those beside it";
+const DEEP: &str = "the line is indented deeper than the one before, which has a value already";
+const NO_COMMENTS: (&str, &str) = ("JSON has no comments", "no comment, or a YAML or TOML file");
 const INDENT: &str = "the same indentation as the keys that belong together";
 const QUOTES: &str = "quotes around the whole text";
 const VALUE: &str = "text in quotes, a number, `true`, `false`, a list or a table";
 const JSON_VALUE: &str =
     "text in double quotes, a number, `true`, `false`, `null`, a list or a table";
 
+const YAML: &[Case] = &[
+    // Tabs.
+    (
+        "sinks:\n  m:\n    type: x\n\tpreset: retail\n    b: 1\n",
+        (4, 1),
+        "a tab cannot indent a line",
+        "spaces",
+    ),
+    (
+        "sinks:\n\tm: 1\n",
+        (2, 1),
+        "a tab cannot indent a line",
+        "spaces",
+    ),
+    (
+        "sinks:\n  m: 1\n  \tn: 2\n",
+        (3, 3),
+        "a tab cannot indent a line",
+        "spaces",
+    ),
+    // Keys.
+    (
+        "a: 1\nsinks:\n  preset: 1\n  b: 2\n  preset: 3\n",
+        (5, 3),
+        "the key `preset` is given twice",
+        "each key once",
+    ),
+    (
+        "a: {secret: 1, secret: 2}\n",
+        (1, 16),
+        "a key is given twice",
+        "each key once",
+    ),
+    (
+        "a:\n  \"preset\": 1\n  'preset': 2\n",
+        (3, 3),
+        "the key `preset` is given twice",
+        "each key once",
+    ),
+    (
+        "a: 1\nbcd\ne: 2\n",
+        (2, 1),
+        "a line has no `: `",
+        "`key: value`",
+    ),
+    (
+        "a:1\nb: 2\n",
+        (1, 2),
+        "no space follows the colon",
+        "`key: value`",
+    ),
+    // Quotes.
+    (
+        "a:\n  b: \"open\n  c: 2\n",
+        (2, 6),
+        OPEN,
+        "a quote at its end",
+    ),
+    (
+        "a:\n  b: \"open\n  c: \"x\"\n  d: 3\n",
+        (2, 6),
+        OPEN,
+        "a quote at its end",
+    ),
+    ("a: 'open\nb: it's\n", (1, 4), OPEN, "a quote at its end"),
+    (
+        "a: \"x\" y\n",
+        (1, 8),
+        "something follows the closing quote",
+        QUOTES,
+    ),
+    (
+        "a: \"C:\\path\"\n",
+        (1, 4),
+        "a `\\` in double quotes begins no known escape",
+        "single quotes, or `\\\\` for one backslash",
+    ),
+    ("a: @x\n", (1, 4), "a text begins with `@`", QUOTES),
+    ("a: %X%\n", (1, 4), "a text begins with `%`", QUOTES),
+    ("a: `x`\n", (1, 4), "a text begins with a backtick", QUOTES),
+    (
+        "a: *x\n",
+        (1, 4),
+        "`*` refers to an anchor that does not exist",
+        "an anchor `&name` before it, or quotes around the text",
+    ),
+    (
+        "a: b: c\n",
+        (1, 5),
+        "a text without quotes holds a second `: `",
+        QUOTES,
+    ),
+    (
+        "a: {{ x }}\n",
+        (1, 5),
+        "a list or a table is where a key or a text has to be",
+        "quotes around text that begins with a bracket",
+    ),
+    (
+        "a: \u{0}x\n",
+        (1, 4),
+        "there is a character that YAML does not allow",
+        QUOTES,
+    ),
+    // Brackets and commas.
+    (
+        "a:\n  b: { x: 1, y: 2\n  c: 3\n",
+        (2, 6),
+        "the `{` here has no `}`",
+        "`}` at the end of the table",
+    ),
+    (
+        "a:\n  b: [x, y\n  c: 3\n",
+        (2, 6),
+        "the `[` here has no `]`",
+        "`]` at the end of the list",
+    ),
+    (
+        "a: {x: 1 y: 2}\n",
+        (1, 9),
+        "a comma is missing",
+        "`,` between two entries",
+    ),
+    (
+        "a: {\n  x: 1\n  y: 2\n}\n",
+        (2, 7),
+        "a comma is missing",
+        "`,` between two entries",
+    ),
+    (
+        "a: [x]]\n",
+        (1, 7),
+        "a bracket is closed that was not opened",
+        QUOTES,
+    ),
+    (
+        "a: [\nb: }\n",
+        (1, 4),
+        "a bracket is closed by one of the other kind",
+        "`[ ]` or `{ }`",
+    ),
+    // Indentation.
+    ("a:\n  b: 1\n   c: 2\nd: 1\n", (3, 4), DEEP, INDENT),
+    ("a:\n  b:\n    c: 1\n   d: 2\n", (4, 4), ODD, INDENT),
+    ("a:\n    b: 1\n  c: 2\n", (3, 3), ODD, INDENT),
+    (
+        "a:\n  - b\n  c: 1\n",
+        (3, 3),
+        "a key is among the entries of a list",
+        "`- ` before each entry, or another indentation",
+    ),
+    // The file.
+    (
+        "a: 1\n---\nb: 2\n",
+        (3, 1),
+        "a second document begins",
+        "one document, without another `---`",
+    ),
+];
+
 #[test]
 fn yaml_with_a_mistake_says_which_and_where() {
-    let open = "the text that begins here has no closing quote";
-    let odd = "the line is not indented like those beside it";
-    let deep = "the line is indented deeper than the one before, which has a value already";
-    check(
-        Format::Yaml,
-        &[
-            // Tabs.
-            (
-                "sinks:\n  m:\n    type: x\n\tpreset: retail\n    b: 1\n",
-                (4, 1),
-                "a tab cannot indent a line",
-                "spaces",
-            ),
-            (
-                "sinks:\n\tm: 1\n",
-                (2, 1),
-                "a tab cannot indent a line",
-                "spaces",
-            ),
-            (
-                "sinks:\n  m: 1\n  \tn: 2\n",
-                (3, 3),
-                "a tab cannot indent a line",
-                "spaces",
-            ),
-            // Keys.
-            (
-                "a: 1\nsinks:\n  preset: 1\n  b: 2\n  preset: 3\n",
-                (5, 3),
-                "the key `preset` is given twice",
-                "each key once",
-            ),
-            (
-                "a: {secret: 1, secret: 2}\n",
-                (1, 16),
-                "a key is given twice",
-                "each key once",
-            ),
-            (
-                "a:\n  \"preset\": 1\n  'preset': 2\n",
-                (3, 3),
-                "the key `preset` is given twice",
-                "each key once",
-            ),
-            (
-                "a: 1\nbcd\ne: 2\n",
-                (2, 1),
-                "a line has no `: `",
-                "`key: value`",
-            ),
-            (
-                "a:1\nb: 2\n",
-                (1, 2),
-                "no space follows the colon",
-                "`key: value`",
-            ),
-            // Quotes.
-            (
-                "a:\n  b: \"open\n  c: 2\n",
-                (2, 6),
-                open,
-                "a quote at its end",
-            ),
-            (
-                "a:\n  b: \"open\n  c: \"x\"\n  d: 3\n",
-                (2, 6),
-                open,
-                "a quote at its end",
-            ),
-            ("a: 'open\nb: it's\n", (1, 4), open, "a quote at its end"),
-            (
-                "a: \"x\" y\n",
-                (1, 8),
-                "something follows the closing quote",
-                QUOTES,
-            ),
-            (
-                "a: \"C:\\path\"\n",
-                (1, 4),
-                "a `\\` in double quotes begins no known escape",
-                "single quotes, or `\\\\` for one backslash",
-            ),
-            ("a: @x\n", (1, 4), "a text begins with `@`", QUOTES),
-            ("a: %X%\n", (1, 4), "a text begins with `%`", QUOTES),
-            ("a: `x`\n", (1, 4), "a text begins with a backtick", QUOTES),
-            (
-                "a: *x\n",
-                (1, 4),
-                "`*` refers to an anchor that does not exist",
-                "an anchor `&name` before it, or quotes around the text",
-            ),
-            (
-                "a: b: c\n",
-                (1, 5),
-                "a text without quotes holds a second `: `",
-                QUOTES,
-            ),
-            (
-                "a: {{ x }}\n",
-                (1, 5),
-                "a list or a table is where a key or a text has to be",
-                "quotes around text that begins with a bracket",
-            ),
-            (
-                "a: \u{0}x\n",
-                (1, 4),
-                "there is a character that YAML does not allow",
-                QUOTES,
-            ),
-            // Brackets and commas.
-            (
-                "a:\n  b: { x: 1, y: 2\n  c: 3\n",
-                (2, 6),
-                "the `{` here has no `}`",
-                "`}` at the end of the table",
-            ),
-            (
-                "a:\n  b: [x, y\n  c: 3\n",
-                (2, 6),
-                "the `[` here has no `]`",
-                "`]` at the end of the list",
-            ),
-            (
-                "a: {x: 1 y: 2}\n",
-                (1, 9),
-                "a comma is missing",
-                "`,` between two entries",
-            ),
-            (
-                "a: {\n  x: 1\n  y: 2\n}\n",
-                (2, 7),
-                "a comma is missing",
-                "`,` between two entries",
-            ),
-            (
-                "a: [x]]\n",
-                (1, 7),
-                "a bracket is closed that was not opened",
-                QUOTES,
-            ),
-            (
-                "a: [\nb: }\n",
-                (1, 4),
-                "a bracket is closed by one of the other kind",
-                "`[ ]` or `{ }`",
-            ),
-            // Indentation.
-            ("a:\n  b: 1\n   c: 2\nd: 1\n", (3, 4), deep, INDENT),
-            ("a:\n  b:\n    c: 1\n   d: 2\n", (4, 4), odd, INDENT),
-            ("a:\n    b: 1\n  c: 2\n", (3, 3), odd, INDENT),
-            (
-                "a:\n  - b\n  c: 1\n",
-                (3, 3),
-                "a key is among the entries of a list",
-                "`- ` before each entry, or another indentation",
-            ),
-            // The file.
-            (
-                "a: 1\n---\nb: 2\n",
-                (3, 1),
-                "a second document begins",
-                "one document, without another `---`",
-            ),
-        ],
-    );
+    check(Format::Yaml, YAML);
 }
+
+const TOML: &[Case] = &[
+    (
+        "preset = 1\nb = 2\npreset = 3\n",
+        (3, 1),
+        "the key `preset` is given twice",
+        "each key once",
+    ),
+    (
+        "[sinks]\na = 1\n[sinks]\nb = 2\n",
+        (3, 2),
+        "the key `sinks` is given twice",
+        "each key once",
+    ),
+    (
+        "a = 1\n[a.b]\nc = 1\n",
+        (2, 2),
+        "something that has a value already is used as a table",
+        "a name of its own",
+    ),
+    ("a = retail\n", (1, 5), "a text has no quotes", VALUE),
+    ("a = ${X}\n", (1, 5), "a text has no quotes", VALUE),
+    (
+        "a = null\nb = 1\n",
+        (1, 5),
+        "TOML has no `null`",
+        "the option left out, or a YAML or JSON file",
+    ),
+    (
+        "a = ~\n",
+        (1, 5),
+        "TOML has no `null`",
+        "the option left out, or a YAML or JSON file",
+    ),
+    (
+        "a = True\n",
+        (1, 5),
+        "`true` and `false` are in lower case",
+        "`true` or `false`",
+    ),
+    ("a =\nb = 1\n", (1, 4), "the key has no value", VALUE),
+    ("a = \"open\nb = 1\n", (1, 5), OPEN, "a quote at its end"),
+    ("a = \"open\nb", (1, 5), OPEN, "a quote at its end"),
+    ("a = 'open\nb = 1\n", (1, 5), OPEN, "a quote at its end"),
+    ("a = 1\nb = \"\"\"x\n", (2, 5), OPEN, "a quote at its end"),
+    (
+        "a = \"C:\\path\"\n",
+        (1, 9),
+        "a `\\` in double quotes begins no known escape",
+        "single quotes, or `\\\\` for one backslash",
+    ),
+    (
+        "a\nb = 1\n",
+        (1, 1),
+        "a line has no `=`",
+        "`key = value`, or `[name]` of a table",
+    ),
+    (
+        "a: 1\n",
+        (1, 2),
+        "a key is followed by `:`",
+        "`key = value`",
+    ),
+    (
+        "a = [1 2]\n",
+        (1, 7),
+        "a comma is missing",
+        "`,` between two entries",
+    ),
+    (
+        "a = { b = 1\nc = 2\n",
+        (1, 5),
+        "the `{` here has no `}`",
+        "`}` at the end of the table",
+    ),
+    (
+        "a = [1,\nb = 2\n",
+        (1, 5),
+        "the `[` here has no `]`",
+        "`]` at the end of the list",
+    ),
+    (
+        "a = { b: 1 }\n",
+        (1, 10),
+        "a key is not followed by `=`",
+        "`{ key = value }`",
+    ),
+    (
+        "[a\nb = 1\n",
+        (1, 3),
+        "the header of a table has no `]`",
+        "`[name]`",
+    ),
+    (
+        "// x\na = 1",
+        (1, 1),
+        "a comment begins with `/`",
+        "`#` before a comment",
+    ),
+    (
+        "a = 012\n",
+        (1, 5),
+        "a number begins with a zero",
+        "quotes around digits that are no amount",
+    ),
+    (
+        "a = 1 b = 2\n",
+        (1, 7),
+        "something follows the value",
+        "a new line",
+    ),
+    (
+        "a = \"x\" b = 2\n",
+        (1, 9),
+        "something follows the value",
+        "a new line",
+    ),
+];
 
 #[test]
 fn toml_with_a_mistake_says_which_and_where() {
-    let open = "the text that begins here has no closing quote";
-    check(
-        Format::Toml,
-        &[
-            (
-                "preset = 1\nb = 2\npreset = 3\n",
-                (3, 1),
-                "the key `preset` is given twice",
-                "each key once",
-            ),
-            (
-                "[sinks]\na = 1\n[sinks]\nb = 2\n",
-                (3, 2),
-                "the key `sinks` is given twice",
-                "each key once",
-            ),
-            (
-                "a = 1\n[a.b]\nc = 1\n",
-                (2, 2),
-                "something that has a value already is used as a table",
-                "a name of its own",
-            ),
-            ("a = retail\n", (1, 5), "a text has no quotes", VALUE),
-            ("a = ${X}\n", (1, 5), "a text has no quotes", VALUE),
-            (
-                "a = null\nb = 1\n",
-                (1, 5),
-                "TOML has no `null`",
-                "the option left out, or a YAML or JSON file",
-            ),
-            (
-                "a = ~\n",
-                (1, 5),
-                "TOML has no `null`",
-                "the option left out, or a YAML or JSON file",
-            ),
-            (
-                "a = True\n",
-                (1, 5),
-                "`true` and `false` are in lower case",
-                "`true` or `false`",
-            ),
-            ("a =\nb = 1\n", (1, 4), "the key has no value", VALUE),
-            ("a = \"open\nb = 1\n", (1, 5), open, "a quote at its end"),
-            ("a = \"open\nb", (1, 5), open, "a quote at its end"),
-            ("a = 'open\nb = 1\n", (1, 5), open, "a quote at its end"),
-            ("a = 1\nb = \"\"\"x\n", (2, 5), open, "a quote at its end"),
-            (
-                "a = \"C:\\path\"\n",
-                (1, 9),
-                "a `\\` in double quotes begins no known escape",
-                "single quotes, or `\\\\` for one backslash",
-            ),
-            (
-                "a\nb = 1\n",
-                (1, 1),
-                "a line has no `=`",
-                "`key = value`, or `[name]` of a table",
-            ),
-            (
-                "a: 1\n",
-                (1, 2),
-                "a key is followed by `:`",
-                "`key = value`",
-            ),
-            (
-                "a = [1 2]\n",
-                (1, 7),
-                "a comma is missing",
-                "`,` between two entries",
-            ),
-            (
-                "a = { b = 1\nc = 2\n",
-                (1, 5),
-                "the `{` here has no `}`",
-                "`}` at the end of the table",
-            ),
-            (
-                "a = [1,\nb = 2\n",
-                (1, 5),
-                "the `[` here has no `]`",
-                "`]` at the end of the list",
-            ),
-            (
-                "a = { b: 1 }\n",
-                (1, 10),
-                "a key is not followed by `=`",
-                "`{ key = value }`",
-            ),
-            (
-                "[a\nb = 1\n",
-                (1, 3),
-                "the header of a table has no `]`",
-                "`[name]`",
-            ),
-            (
-                "// x\na = 1",
-                (1, 1),
-                "a comment begins with `/`",
-                "`#` before a comment",
-            ),
-            (
-                "a = 012\n",
-                (1, 5),
-                "a number begins with a zero",
-                "quotes around digits that are no amount",
-            ),
-            (
-                "a = 1 b = 2\n",
-                (1, 7),
-                "something follows the value",
-                "a new line",
-            ),
-            (
-                "a = \"x\" b = 2\n",
-                (1, 9),
-                "something follows the value",
-                "a new line",
-            ),
-        ],
-    );
+    check(Format::Toml, TOML);
 }
+
+const JSON: &[Case] = &[
+    (
+        "{\"preset\": 1,\n \"b\": 2,\n  \"preset\": 3}",
+        (3, 3),
+        "the key `preset` is given twice",
+        "each key once",
+    ),
+    (
+        "{\"a\": {\"secret\": 1, \"secret\": 3}}",
+        (1, 21),
+        "a key is given twice",
+        "each key once",
+    ),
+    (
+        "{\n  // c\n  \"a\": 1\n}",
+        (2, 3),
+        NO_COMMENTS.0,
+        NO_COMMENTS.1,
+    ),
+    ("{ /* c */ \"a\": 1}", (1, 3), NO_COMMENTS.0, NO_COMMENTS.1),
+    ("{\"a\": 1 # c\n}", (1, 9), NO_COMMENTS.0, NO_COMMENTS.1),
+    (
+        "{\"a\": 1,\n}",
+        (1, 8),
+        "a comma has no entry behind it",
+        "commas between entries only",
+    ),
+    (
+        "[1,\n]",
+        (1, 3),
+        "a comma has no entry behind it",
+        "commas between entries only",
+    ),
+    (
+        "{\"a\": 1,, \"b\": 2}",
+        (1, 8),
+        "a comma has no entry behind it",
+        "commas between entries only",
+    ),
+    (
+        "{\"a\": 1\n \"b\": 2}",
+        (1, 8),
+        "a comma is missing",
+        "`,` between two entries",
+    ),
+    (
+        "[1 2]",
+        (1, 3),
+        "a comma is missing",
+        "`,` between two entries",
+    ),
+    (
+        "{\"a\": {\"b\": 1}\n",
+        (1, 1),
+        "the `{` here has no `}`",
+        "`}` at the end of the table",
+    ),
+    (
+        "{\"a\": [1, 2\n",
+        (1, 7),
+        "the `[` here has no `]`",
+        "`]` at the end of the list",
+    ),
+    (
+        "{\"a\": [1}",
+        (1, 9),
+        "a bracket is closed by one of the other kind",
+        "`[ ]` or `{ }`",
+    ),
+    ("{\"a\": \"x\n}", (1, 7), OPEN, "a quote at its end"),
+    ("{\"a\": \"x", (1, 7), OPEN, "a quote at its end"),
+    (
+        "{\"a\": \"x\ty\"}",
+        (1, 9),
+        "a tab is in a text",
+        "`\\t` for a tab",
+    ),
+    (
+        "{\"a\": \"C:\\path\"}",
+        (1, 11),
+        "a `\\` begins no known escape",
+        "`\\\\` for one backslash",
+    ),
+    (
+        "{a: 1}",
+        (1, 2),
+        "a key has no quotes",
+        "double quotes around every key",
+    ),
+    (
+        "{'a': 1}",
+        (1, 2),
+        "a text is in other quotes",
+        "double quotes: `\"`",
+    ),
+    (
+        "{\"a\": 'x'}",
+        (1, 7),
+        "a text is in other quotes",
+        "double quotes: `\"`",
+    ),
+    (
+        "{\"a\": \u{201c}x\u{201d}}",
+        (1, 7),
+        "a text is in other quotes",
+        "double quotes: `\"`",
+    ),
+    (
+        "{\"a\": retail}",
+        (1, 7),
+        "a word has no quotes",
+        JSON_VALUE,
+    ),
+    ("{\"a\": True}", (1, 7), "a word has no quotes", JSON_VALUE),
+    ("{\"a\": NaN}", (1, 7), "a word has no quotes", JSON_VALUE),
+    ("{\"a\": ${X}}", (1, 7), "a word has no quotes", JSON_VALUE),
+    (
+        "{\"a\" = 1}",
+        (1, 6),
+        "a key is not followed by `:`",
+        "`\"key\": value`",
+    ),
+    ("{\"a\": }", (1, 7), "the value is missing", JSON_VALUE),
+    (
+        "{\"a\": 012}",
+        (1, 8),
+        "a number is written in a form that JSON does not have",
+        "quotes around digits that are no amount",
+    ),
+    (
+        "{\"a\": 1e999}",
+        (1, 11),
+        "a number is written in a form that JSON does not have",
+        "quotes around digits that are no amount",
+    ),
+    (
+        "{}}",
+        (1, 3),
+        "something follows the last bracket",
+        "one table",
+    ),
+    ("", (1, 1), "the file is empty", "a table of options"),
+];
 
 #[test]
 fn json_with_a_mistake_says_which_and_where() {
-    let open = "the text that begins here has no closing quote";
-    let comments = ("JSON has no comments", "no comment, or a YAML or TOML file");
-    check(
-        Format::Json,
-        &[
-            (
-                "{\"preset\": 1,\n \"b\": 2,\n  \"preset\": 3}",
-                (3, 3),
-                "the key `preset` is given twice",
-                "each key once",
-            ),
-            (
-                "{\"a\": {\"secret\": 1, \"secret\": 3}}",
-                (1, 21),
-                "a key is given twice",
-                "each key once",
-            ),
-            ("{\n  // c\n  \"a\": 1\n}", (2, 3), comments.0, comments.1),
-            ("{ /* c */ \"a\": 1}", (1, 3), comments.0, comments.1),
-            ("{\"a\": 1 # c\n}", (1, 9), comments.0, comments.1),
-            (
-                "{\"a\": 1,\n}",
-                (1, 8),
-                "a comma has no entry behind it",
-                "commas between entries only",
-            ),
-            (
-                "[1,\n]",
-                (1, 3),
-                "a comma has no entry behind it",
-                "commas between entries only",
-            ),
-            (
-                "{\"a\": 1,, \"b\": 2}",
-                (1, 8),
-                "a comma has no entry behind it",
-                "commas between entries only",
-            ),
-            (
-                "{\"a\": 1\n \"b\": 2}",
-                (1, 8),
-                "a comma is missing",
-                "`,` between two entries",
-            ),
-            (
-                "[1 2]",
-                (1, 3),
-                "a comma is missing",
-                "`,` between two entries",
-            ),
-            (
-                "{\"a\": {\"b\": 1}\n",
-                (1, 1),
-                "the `{` here has no `}`",
-                "`}` at the end of the table",
-            ),
-            (
-                "{\"a\": [1, 2\n",
-                (1, 7),
-                "the `[` here has no `]`",
-                "`]` at the end of the list",
-            ),
-            (
-                "{\"a\": [1}",
-                (1, 9),
-                "a bracket is closed by one of the other kind",
-                "`[ ]` or `{ }`",
-            ),
-            ("{\"a\": \"x\n}", (1, 7), open, "a quote at its end"),
-            ("{\"a\": \"x", (1, 7), open, "a quote at its end"),
-            (
-                "{\"a\": \"x\ty\"}",
-                (1, 9),
-                "a tab is in a text",
-                "`\\t` for a tab",
-            ),
-            (
-                "{\"a\": \"C:\\path\"}",
-                (1, 11),
-                "a `\\` begins no known escape",
-                "`\\\\` for one backslash",
-            ),
-            (
-                "{a: 1}",
-                (1, 2),
-                "a key has no quotes",
-                "double quotes around every key",
-            ),
-            (
-                "{'a': 1}",
-                (1, 2),
-                "a text is in other quotes",
-                "double quotes: `\"`",
-            ),
-            (
-                "{\"a\": 'x'}",
-                (1, 7),
-                "a text is in other quotes",
-                "double quotes: `\"`",
-            ),
-            (
-                "{\"a\": \u{201c}x\u{201d}}",
-                (1, 7),
-                "a text is in other quotes",
-                "double quotes: `\"`",
-            ),
-            (
-                "{\"a\": retail}",
-                (1, 7),
-                "a word has no quotes",
-                JSON_VALUE,
-            ),
-            ("{\"a\": True}", (1, 7), "a word has no quotes", JSON_VALUE),
-            ("{\"a\": NaN}", (1, 7), "a word has no quotes", JSON_VALUE),
-            ("{\"a\": ${X}}", (1, 7), "a word has no quotes", JSON_VALUE),
-            (
-                "{\"a\" = 1}",
-                (1, 6),
-                "a key is not followed by `:`",
-                "`\"key\": value`",
-            ),
-            ("{\"a\": }", (1, 7), "the value is missing", JSON_VALUE),
-            (
-                "{\"a\": 012}",
-                (1, 8),
-                "a number is written in a form that JSON does not have",
-                "quotes around digits that are no amount",
-            ),
-            (
-                "{\"a\": 1e999}",
-                (1, 11),
-                "a number is written in a form that JSON does not have",
-                "quotes around digits that are no amount",
-            ),
-            (
-                "{}}",
-                (1, 3),
-                "something follows the last bracket",
-                "one table",
-            ),
-            ("", (1, 1), "the file is empty", "a table of options"),
-        ],
-    );
+    check(Format::Json, JSON);
 }
 
 #[test]
