@@ -34,7 +34,7 @@ impl Omitted {
     /// Whether a value that is omitted for this reason counts as not given, so that a default or a derived value can take its
     /// place.
     pub(crate) const fn counts_as_absent(self) -> bool {
-        matches!(self, Self::Blank | Self::Placeholder)
+        matches!(self, Self::Blank | Self::Placeholder | Self::NoCookie)
     }
 }
 
@@ -59,6 +59,7 @@ omissions! {
     PrivateIp = "private_ip", "the address is private or local, so it is not the visitor's own";
     // Ids of browsers and clicks.
     MalformedCookie = "malformed_cookie", "the cookie is not of the form `fb.<index>.<milliseconds>.<payload>`";
+    NoCookie = "no_cookie", "the cookies there have none of this name";
     MalformedClickId = "malformed_click_id", "the click id is not in the form that Meta issues";
     ClickTooOld = "click_too_old", "the click is older than 90 days";
     ClickInFuture = "click_in_future", "the click is later than the event";

@@ -167,6 +167,6 @@ mod tests {
         assert_eq!(adults.sources[0].presets, ["travel"]);
         let search = row("custom_data.search_string");
         assert_eq!(search.sources[0].events, ["Search"]);
-        assert_eq!(row("user_data.external_id").sources[0].paths.len(), 2);
+        assert_eq!(row("user_data.external_id").sources[0].paths.len(), 3);
     }
 }

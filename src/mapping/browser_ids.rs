@@ -77,7 +77,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                 Ok(Some(click)) => return Some((click, Origin::Slot(*slot))),
                 Ok(None) => {}
                 Err(why) => {
-                    self.facts.has_click = true;
+                    self.facts.has_click |= !why.counts_as_absent();
                     self.omitted(field, Origin::Slot(*slot), why);
                 }
             }
@@ -102,19 +102,10 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             let Some(raw) = self.get(*slot) else {
                 continue;
             };
-            let is_header = is_of_header(self.input.paths.path(*slot));
-            // An object of cookies, whose members have paths of their own.
-            if is_header && !raw.starts_with('"') {
-                continue;
-            }
-            let written = json_text::text_as_written(raw).map(|text| match text {
-                text if is_header => in_header(text, name),
-                text => Some(text),
-            });
-            let cookie = match written {
-                Ok(None) => continue,
-                Ok(Some(text)) => read(text),
-                Err(why) => Err(why),
+            let cookie = if is_of_header(self.input.paths.path(*slot)) {
+                in_header(raw, name).and_then(&read)
+            } else {
+                json_text::text_as_written(raw).and_then(&read)
             };
             match cookie {
                 Ok(cookie) => return Given::Read(cookie, Origin::Slot(*slot)),
@@ -203,15 +194,19 @@ fn is_of_header(path: &Path) -> bool {
     key.eq_ignore_ascii_case("cookie") || key.eq_ignore_ascii_case("cookies")
 }
 
-/// The cookie of this name in the header `Cookie`.
-fn in_header<'a>(header: Cow<'a, str>, name: &str) -> Option<Cow<'a, str>> {
-    match header {
+/// The cookie of this name in the header `Cookie`. Elsewhere, the same key has an object or a list of cookies, whose members have paths
+/// of their own.
+fn in_header<'a>(raw: &'a str, name: &str) -> Result<Cow<'a, str>, Omitted> {
+    if raw.starts_with(['{', '[']) {
+        return Err(Omitted::NoCookie);
+    }
+    let cookie = match json_text::text_as_written(raw)? {
         Cow::Borrowed(header) => browser_id::in_header(header, name).map(Cow::Borrowed),
         Cow::Owned(header) => {
-            let value = browser_id::in_header(&header, name)?;
-            Some(Cow::Owned(value.to_owned()))
+            browser_id::in_header(&header, name).map(|cookie| Cow::Owned(cookie.to_owned()))
         }
-    }
+    };
+    cookie.ok_or(Omitted::NoCookie)
 }
 
 /// The click id in a URL, or the value itself where it is alone. `None` if the URL has none.

@@ -137,6 +137,15 @@ fn place<'a>(event: &'a mut Value, path: &str) -> &'a mut Value {
             *value = json!([]);
         }
         let list = value.as_array_mut().expect("a list");
+        if let Some((key, text)) = place.split_once('=') {
+            let selected = json!({ key: text.trim_matches('"') });
+            let place = list
+                .iter()
+                .position(|element| element[key] == selected[key]);
+            let place = place.unwrap_or(list.len());
+            list.resize(list.len().max(place + 1), selected);
+            return &mut list[place];
+        }
         let place = place.parse::<usize>().expect("a place");
         list.resize(list.len().max(place + 1), Value::Null);
         &mut list[place]
@@ -147,6 +156,10 @@ fn with(source: &Source, value: Value) -> Value {
     let mut event = base();
     for rival in &source.rivals {
         *place(&mut event, rival) = Value::Null;
+    }
+    if source.parameter == "source.request_ip" {
+        // It is looked at where the context has no address.
+        *place(&mut event, "context.ip") = Value::Null;
     }
     *place(&mut event, &source.path) = value;
     event
