@@ -14,6 +14,7 @@ mod presets;
 mod property;
 mod reference;
 mod registry;
+mod reported;
 mod senders;
 mod styles;
 
@@ -54,8 +55,13 @@ fn parse(options: &Value) -> Result<Box<dyn SinkConfig>, Vec<Problem>> {
 }
 
 async fn build(over: &Value) -> Box<dyn Sink> {
+    build_at(over, NOW_MS).await
+}
+
+/// A sink at this time, in milliseconds since the Unix epoch.
+async fn build_at(over: &Value, now_ms: i64) -> Box<dyn Sink> {
     let mut cx = SinkContext::new("meta");
-    cx.clock = Arc::new(ManualClock::at(NOW_MS));
+    cx.clock = Arc::new(ManualClock::at(now_ms));
     let config = parse(&options(over)).expect("good options");
     config.build(cx).await.expect("a sink")
 }

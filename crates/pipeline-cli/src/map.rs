@@ -58,6 +58,9 @@ enum Format {
     Table,
 }
 
+/// The sources that read lines, by their types. Events of others come at the time at which they happen.
+const SOURCES_OF_LINES: [&str; 2] = ["file", "stdin"];
+
 /// What the command writes.
 trait Report {
     /// Whether answers need an explanation.
@@ -88,7 +91,12 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         Format::Json => Box::new(Json::new(arguments.explain)),
         Format::Table => Box::new(Table::default()),
     };
-    let mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
+    let mut mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
+    // Events of files are judged as such: nobody can tell when they came.
+    let mut kinds = pipeline.sources.iter().map(|source| source.kind.as_str());
+    if kinds.all(|kind| SOURCES_OF_LINES.contains(&kind)) {
+        mapper.read_as_lines();
+    }
     let mapping = tokio::task::spawn_blocking(move || {
         map(
             mapper,

@@ -2,7 +2,9 @@
 
 use super::as_of::AsOf;
 use super::values::{Found, MAX_VALUE_BYTES};
-use pipeline_core::{Clock, Encoded, Event, Explained, Explanation, Reason, Record, Sink};
+use pipeline_core::{
+    Clock, Encoded, Event, Explained, Explanation, Origin, Reason, Record, Sink,
+};
 use std::sync::Arc;
 
 /// What became of one value.
@@ -34,6 +36,8 @@ pub(super) struct Mapper {
     sink: Arc<dyn Sink>,
     clock: Arc<dyn Clock>,
     as_of: AsOf,
+    /// What the lines are of, where events are lines of a file.
+    input: Option<Arc<str>>,
 }
 
 impl Answer {
@@ -70,7 +74,17 @@ impl Fate {
 
 impl Mapper {
     pub(super) fn new(sink: Arc<dyn Sink>, clock: Arc<dyn Clock>, as_of: AsOf) -> Self {
-        Self { sink, clock, as_of }
+        Self {
+            sink,
+            clock,
+            as_of,
+            input: None,
+        }
+    }
+
+    /// Lets events count as lines of a file from now on.
+    pub(super) fn read_as_lines(&mut self) {
+        self.input = Some("standard input".into());
     }
 
     /// What becomes of what was found at a line.
@@ -93,6 +107,10 @@ impl Mapper {
     fn event(&mut self, line: u64, raw: Vec<u8>, explain: bool) -> Answer {
         let now_ms = self.clock.now_ms();
         let event = Event::new(raw, now_ms);
+        let event = match &self.input {
+            Some(input) => event.with_origin(Origin::line(Arc::clone(input), line)),
+            None => event,
+        };
         let explained = if explain {
             self.sink.explain(&event)
         } else {
