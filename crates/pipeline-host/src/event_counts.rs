@@ -87,7 +87,7 @@ impl EventBatch {
     fn find(&mut self, label: Option<&Arc<str>>, fate: Fate) -> Option<&mut Entry> {
         let first = self.0.len().saturating_sub(MAX_SEARCHED);
         let recent = &mut self.0[first..];
-        let address = label.map(|label| Arc::as_ptr(label));
+        let address = label.map(Arc::as_ptr);
         let is_same = |known: &Option<Arc<str>>| known.as_ref().map(Arc::as_ptr) == address;
         let mut place = recent
             .iter()
