@@ -228,6 +228,8 @@ fn a_list_that_is_text_is_read_along_the_same_paths_while_the_outer_text_is_in_u
     assert_eq!(products.rows(&inner), ["1 - -"]);
     drop(inner);
     assert_eq!(learned(&paths.read("{}").expect("JSON")), before);
+    drop(paths.read_list(list, "[1]").expect("a list"));
+    assert_eq!(learned(&paths.read("{}").expect("JSON")), before);
 }
 
 #[test]

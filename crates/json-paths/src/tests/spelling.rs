@@ -194,6 +194,45 @@ fn a_value_that_is_not_a_list_is_reported_if_no_list_is_spelled_better() {
 }
 
 #[test]
+fn a_list_and_a_value_that_are_one_key_folded_are_both_found() {
+    let mut paths = Paths::default();
+    let slot = paths.slot(&path("Items"));
+    let (list, item) = paths.list(&path("items"));
+    item.slot(&path("id"));
+    for (text, rows, is_not_a_list) in [
+        (r#"{"items":7}"#, 0, true),
+        (r#"{"Items":7}"#, 0, true),
+        (r#"{"ITEMS":7}"#, 0, true),
+        (r#"{"Items":[{}]}"#, 1, false),
+        (r#"{"ITEMS":[{}]}"#, 1, false),
+    ] {
+        agree(&paths, &[text, text]);
+        let found = paths.read(text).expect("JSON");
+        assert_eq!(
+            (found.rows(list), found.is_not_a_list(list)),
+            ((rows, false), is_not_a_list),
+            "{text}"
+        );
+        assert!(found.get(slot).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_path_may_lead_further_after_the_same_key_was_sought_in_another_spelling() {
+    let mut paths = Paths::default();
+    let (one, other) = (paths.slot(&path("items")), paths.slot(&path("Items")));
+    let inside = paths.slot(&path("items.a"));
+    let (list, item) = paths.list(&path("items"));
+    let id = item.slot(&path("id"));
+    let text = r#"{"Items":{"a":1,"id":2}}"#;
+    agree(&paths, &[text, text]);
+    let found = paths.read(text).expect("JSON");
+    assert_eq!(found.get(one), found.get(other));
+    assert_eq!(found.get(inside), Some("1"));
+    assert_eq!(found.element(list, 0).get(id), Some("2"));
+}
+
+#[test]
 fn a_sender_with_a_spelling_of_its_own_is_predicted_like_any_other() {
     let mut paths = Paths::default();
     let slots = ["user_id", "traits.first_name", "traits.firstName"]
@@ -228,21 +267,31 @@ proptest! {
 
     #[test]
     fn every_path_resolves_by_itself_whatever_other_spellings_are_sought(
-        sought in prop::collection::vec((0..6_usize, 0..6_usize), 1..6),
+        sought in prop::collection::vec((0..6_usize, 0..6_usize, 0..5_usize), 1..8),
         texts in prop::collection::vec(
             prop::collection::vec((0..6_usize, prop::option::of(0..6_usize)), 0..6), 1..4),
     ) {
         let mut paths = Paths::default();
-        for (outer, inner) in &sought {
-            paths.slot(&path(spelling(*outer)));
-            paths.slot(&path(&format!("{}.{}", spelling(*outer), spelling(*inner))));
-            let (_, item) = paths.list(&path(spelling(*inner)));
-            item.slot(&path(spelling(*outer)));
+        // In any order: what is beside a path, and what leads further, may be added before it or after it.
+        for (outer, inner, kind) in &sought {
+            let (outer, inner) = (spelling(*outer), spelling(*inner));
+            match kind {
+                0 => paths.slot(&path(outer)).0,
+                1 => paths.slot(&path(&format!("{outer}.{inner}"))).0,
+                2 => paths.slot(&path(&format!("{outer}[0].{inner}"))).0,
+                3 => paths.slot(&path(&format!("{outer}[{inner}=x]"))).0,
+                _ => {
+                    let (_, item) = paths.list(&path(outer));
+                    item.element_slot();
+                    item.slot(&path(inner)).0
+                }
+            };
         }
         let texts: Vec<_> = texts.iter().map(|entries| {
             let entries: Vec<_> = entries.iter().enumerate().map(|(number, (outer, inner))| {
                 let value = match inner {
-                    None => number.to_string(),
+                    None if number % 2 == 0 => number.to_string(),
+                    None => "\"x\"".to_owned(),
                     Some(inner) if number % 2 == 0 => format!(r#"{{"{}":{number}}}"#, spelling(*inner)),
                     Some(inner) => format!(r#"[{{"{}":{number}}}]"#, spelling(*inner)),
                 };
