@@ -151,12 +151,11 @@ async fn an_explained_event_names_its_identifiers_and_the_strong_ones_it_lacks()
     let keys: Vec<_> = absent.keys().map(String::as_str).collect();
     assert_eq!(keys, ["ph", "ln", "client_ip_address", "fbc"]);
     // A phone number that cannot be used is as absent as one that is not there.
+    assert_eq!(absent["ph"]["strength"], "high");
+    let looked_in = absent["ph"]["looked_in"].as_array().expect("paths");
     assert_eq!(
-        absent["ph"],
-        json!({
-            "strength": "high",
-            "looked_in": ["traits.phone", "context.traits.phone", "properties.phone"]
-        })
+        looked_in[..3],
+        ["traits.phone", "context.traits.phone", "properties.phone"]
     );
     let of_last_name = absent["ln"]["looked_in"].as_array().expect("a list");
     assert!(of_last_name.contains(&json!("traits.name")));
