@@ -759,7 +759,7 @@ fn the_detail_names_the_place_and_the_category_and_never_a_value() {
         (
             r#"{"context":{"traits":{"consent_mode":["secret"]}}}"#,
             UNREADABLE,
-            &["`context.traits.consent_mode`", "a list", "`consent.paths`"],
+            &["`context.traits.consentMode`", "a list", "`consent.paths`"],
         ),
         (
             r#"{"ad_storage":"secret"}"#,

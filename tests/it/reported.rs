@@ -30,7 +30,9 @@ async fn check(file: &str, cases: usize) {
             .collect();
         if case["expected"] != actual {
             let (number, expected) = (&case["number"], &case["expected"]);
-            wrong.push(format!("{number}\n  expected {expected}\n  actual   {actual}"));
+            wrong.push(format!(
+                "{number}\n  expected {expected}\n  actual   {actual}"
+            ));
         }
         case["expected"] = actual;
         lines += &format!("{case}\n");

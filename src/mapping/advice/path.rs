@@ -1,7 +1,11 @@
 //! Paths that are written in another language, and paths that begin where events have nothing.
 
+use crate::field_mapping::FieldMapping;
+use crate::preset::FIELDS;
 use json_paths::{Path, Segment};
 use pipeline_core::options::{Problem, nearest};
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// The keys at the top of an event that hold others.
 const OBJECTS: [&str; 11] = [
@@ -50,6 +54,24 @@ const VALUES: [&str; 29] = [
     "opt_out",
     "projectId",
 ];
+
+/// The keys at the top of an event where the shared mappings look.
+static SHIPPED: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let mappings = FIELDS
+        .groups
+        .values()
+        .flat_map(|group| group.field_mappings.values());
+    let tables = mappings.flatten().map(FieldMapping::to_table);
+    let paths = tables.flat_map(|table| [vec![table.paths], table.all].concat());
+    let roots =
+        paths
+            .flatten()
+            .filter_map(|written| match Path::parse(&written).ok()?.segments() {
+                [Segment::Key(root), ..] => Some(root.to_string()),
+                _ => None,
+            });
+    roots.collect()
+});
 
 /// What a plain key of a path hardly ever holds, and an expression does.
 const ALWAYS: [&str; 9] = ["|", "||", "&&", "??", "==", "!=", "===", "=>", "?:"];
@@ -108,6 +130,9 @@ fn unknown_root(root: &str, goes_on: bool) -> Option<Finding> {
                 "a path that begins with `properties`, `context` or `traits`",
             )
         });
+    }
+    if SHIPPED.contains(root) {
+        return None;
     }
     let hint = nearest(root, OBJECTS.into_iter().chain(VALUES))
         .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));

@@ -2,9 +2,7 @@
 
 use super::as_of::AsOf;
 use super::values::{Found, MAX_VALUE_BYTES};
-use pipeline_core::{
-    Clock, Encoded, Event, Explained, Explanation, Origin, Reason, Record, Sink,
-};
+use pipeline_core::{Clock, Encoded, Event, Explained, Explanation, Origin, Reason, Record, Sink};
 use std::sync::Arc;
 
 /// What became of one value.
