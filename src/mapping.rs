@@ -19,6 +19,7 @@ mod event_time;
 mod event_writer;
 pub(crate) mod explanation;
 mod field_writer;
+mod given;
 mod json;
 mod label;
 pub(crate) mod layers;

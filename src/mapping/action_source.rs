@@ -5,7 +5,8 @@
 //!
 //! Invariant: a place that the event names in unknown words is never replaced.
 
-use super::event_writer::{EventWriter, Given, Origin};
+use super::event_writer::EventWriter;
+use super::given::{Given, Origin};
 use super::json;
 use super::plan::FieldPlan;
 use super::trace::Trace;

@@ -3,7 +3,8 @@
 //! `extinfo` is a list of sixteen values whose position says what they mean; an unknown value is empty text there. Source:
 //! Conversions API, "App data parameters".
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::EventWriter;
+use super::given::Origin;
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};

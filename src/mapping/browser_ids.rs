@@ -1,6 +1,7 @@
 //! `fbc` and `fbp`: the ids of the click and of the browser, from cookies, or generated if there is no cookie.
 
-use super::event_writer::{EventWriter, Given, Origin};
+use super::event_writer::EventWriter;
+use super::given::{Given, Origin};
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};

@@ -3,7 +3,8 @@
 //! Meta accepts an item only with an id and a quantity. An absent quantity is one; a quantity that was given and cannot be read
 //! is never replaced, so its item is not in `contents`, though its id still counts among the ids.
 
-use super::event_writer::{EventWriter, Given, Input, ItemScope, Origin, Scope};
+use super::event_writer::{EventWriter, Input, ItemScope, Scope};
+use super::given::{Given, Origin};
 use super::plan::{FieldPlan, ItemList, ItemSource, ItemsPlan};
 use super::trace::Trace;
 use super::{json, value};

@@ -1,7 +1,8 @@
 //! `custom_data`: what the event was worth and what it was about.
 
 use super::contents::{CatalogKind, ItemCurrency, ItemId, Items};
-use super::event_writer::{EventWriter, Given, Origin};
+use super::event_writer::EventWriter;
+use super::given::{Given, Origin};
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};

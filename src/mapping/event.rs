@@ -1,6 +1,7 @@
 //! The parameters at the top of a server event, in their order, and those that have no file of their own: id, channel, addresses.
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::EventWriter;
+use super::given::Origin;
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};

@@ -7,7 +7,8 @@
 //! Invariant: a time that is given and cannot be used is never replaced silently. For an event that reaches a source as it is
 //! sent, the time of receipt is right, and counted; an event of a file is rejected.
 
-use super::event_writer::{EventWriter, Given, Origin};
+use super::event_writer::EventWriter;
+use super::given::{Given, Origin};
 use super::json;
 use super::plan::FieldPlan;
 use super::trace::Trace;

@@ -3,6 +3,7 @@
 //! The sections of a server event are written in files of their own: `event`, `user_data`, `app_data`, `custom_data`. The forms
 //! of values are in `value`, which knows bytes only.
 
+use super::given::{Given, Origin};
 use super::json;
 use super::plan::{EventPlan, FieldPlan, Fields, Rules, Within};
 use super::trace::Trace;
@@ -49,43 +50,6 @@ pub(super) struct ItemScope<'e> {
     pub(super) list: List,
     pub(super) path: &'e Path,
     pub(super) row: usize,
-}
-
-/// Where a value was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Slot(Slot),
-    /// An element of the list at a slot.
-    Element(Slot, usize),
-    Constant,
-    Default,
-    Derived(&'static str),
-}
-
-/// What an event gives for a parameter. What was given and not understood is told from what is absent, because defaults and
-/// derived values fill only what is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Given<R> {
-    /// No path holds a value.
-    Absent,
-    /// Some path holds a value, and none of the values can be used. Each has been reported.
-    Unreadable,
-    /// The first usable value, and where it was found.
-    Read(R, Origin),
-}
-
-impl<R> Given<R> {
-    /// The value, if it could be read.
-    pub(super) fn read(self) -> Option<(R, Origin)> {
-        match self {
-            Self::Read(value, origin) => Some((value, origin)),
-            Self::Absent | Self::Unreadable => None,
-        }
-    }
-
-    pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
 }
 
 /// How a name is sent that Meta's SDK for apps refuses. For app events of the Conversions API no rule is published.

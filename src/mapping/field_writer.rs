@@ -1,6 +1,7 @@
 //! Parameters that need nothing but their own value, and objects of them.
 
-use super::event_writer::{EventWriter, Given, Origin};
+use super::event_writer::EventWriter;
+use super::given::{Given, Origin};
 use super::plan::{FieldPlan, Fields};
 use super::trace::Trace;
 use super::{json, value};

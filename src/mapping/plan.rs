@@ -8,7 +8,7 @@ mod fields;
 pub(crate) use field::FieldPlan;
 pub(crate) use fields::{Fields, Within};
 
-use super::event_writer::Origin;
+use super::given::Origin;
 use crate::identity::{Alpha2, Field};
 use crate::payload::action_source::ActionSource;
 use crate::payload::{Kind, Section};

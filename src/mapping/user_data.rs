@@ -1,6 +1,7 @@
 //! `user_data`: who the visitor was, hashed; addresses and Meta's own ids as they are.
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::EventWriter;
+use super::given::Origin;
 use super::json;
 use super::plan::FieldPlan;
 use super::several;

@@ -5,7 +5,8 @@
 //! Invariant: a wish that is given and cannot be read is never taken for none: the event is rejected, unless the options limit
 //! the use of its data anyway.
 
-use super::event_writer::{EventWriter, Origin};
+use super::event_writer::EventWriter;
+use super::given::Origin;
 use super::json;
 use super::plan::FieldPlan;
 use super::trace::Trace;
@@ -70,7 +71,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.decided(field, |_, raw| value::boolean(raw), true, unreadable);
     }
 
-    /// Writes a yes or a no, of which one is decisive. Rejects the event if it may have said that one.
+    /// Writes a yes or a no; one of the two is decisive. Rejects the event if it may have said that one.
     pub(super) fn decided(
         &mut self,
         field: &'e FieldPlan,

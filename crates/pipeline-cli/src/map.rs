@@ -92,7 +92,7 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         Format::Table => Box::new(Table::default()),
     };
     let mut mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
-    // Events of files are judged as such: nobody can tell when they came.
+    // Events of files are judged as such: their time of receipt says nothing about them.
     let mut kinds = pipeline.sources.iter().map(|source| source.kind.as_str());
     if kinds.all(|kind| SOURCES_OF_LINES.contains(&kind)) {
         mapper.read_as_lines();

@@ -5,6 +5,7 @@
 use super::Report;
 use super::answer::{Answer, Fate as Became};
 use crate::output::{CLEAR, SHOWN, clear};
+use pipeline_core::options::near_miss;
 use pipeline_core::{MissingEvents, Sink};
 use pipeline_host::report::{self, ARROW, EventCounts, Fate, NO_NAME, OTHER_NAMES};
 use std::cmp::Reverse;
@@ -174,31 +175,16 @@ fn totals(counts: &EventCounts) -> String {
     lines.collect()
 }
 
-/// The label whose first name differs from a name by a letter, or by two where the name is long.
+/// The label of the event that a name is probably meant to be.
 fn meant<'k>(name: &str, known: &'k [Arc<str>]) -> Option<&'k Arc<str>> {
-    const FEW_LETTERS: usize = 5;
-    const MANY_LETTERS: usize = 8;
-    let written = comparable(name);
-    let most = match written.chars().count() {
-        0..FEW_LETTERS => return None,
-        FEW_LETTERS..MANY_LETTERS => 1,
-        _ => 2,
+    let name_of = |label: &'k Arc<str>| {
+        label
+            .split_once(ARROW)
+            .map_or(&**label, |(name, _)| name)
+            .trim()
     };
-    known
-        .iter()
-        .map(|label| {
-            let name = label.split_once(ARROW).map_or(&**label, |(name, _)| name);
-            (strsim::osa_distance(&written, &comparable(name)), label)
-        })
-        .filter(|(letters, _)| *letters <= most)
-        .min_by_key(|(letters, _)| *letters)
-        .map(|(_, label)| label)
-}
-
-/// Letters and digits of a name, in lower case.
-fn comparable(name: &str) -> String {
-    let letters = name.chars().filter(|c| c.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
+    let near = near_miss(name, known.iter().map(name_of))?;
+    known.iter().find(|label| name_of(label) == near)
 }
 
 impl Progress {

@@ -1,6 +1,6 @@
 //! Two lines of a broken file as they can be shown: structure and names of options, nothing else.
 //!
-//! Invariant: every word that is shown is the name of an option, and stands where a key does.
+//! Invariant: every word that is shown is the name of an option, and is where a key would be.
 
 use super::{line_at, start_of_line};
 use std::fmt::Write as _;

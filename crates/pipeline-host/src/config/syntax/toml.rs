@@ -59,7 +59,7 @@ fn within_brackets(text: &str, at: usize, message: &str) -> Option<Mistake> {
             "`{ key = value }`",
         ));
     }
-    // A word that goes on behind a space: two values.
+    // A word that continues after a space: two values.
     let word = &text[at..];
     let word = word[..word.find([',', ']', '}', '\n']).unwrap_or(word.len())].trim_end();
     let space = word
