@@ -87,7 +87,7 @@ fn add_key(nodes: &mut Vec<Node>, at: usize, key: &str, steps_before: usize) -> 
     new
 }
 
-/// Sees to the twins of all spellings of a key of the object of node `at`, after a path through one of them was added.
+/// Sets the twins of all spellings of a key of the object of node `at`, after a path through one of them was added.
 pub(crate) fn set_twins(nodes: &mut [Node], at: usize, key: &str) {
     let Some(link) = nodes[at].links.find_folded(key.as_bytes()) else {
         return;
