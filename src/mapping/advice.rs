@@ -228,7 +228,7 @@ fn is_page_name(name: &str, comparable: &str) -> bool {
     let is_event = ["view", "visit", "load"]
         .into_iter()
         .any(|word| comparable.contains(word));
-    let is_page = comparable.starts_with("page:")
+    let is_page = name.to_ascii_lowercase().starts_with("page:")
         || PAGES.contains(&comparable)
         || (comparable.ends_with("page") && comparable != "page");
     is_address || (is_page && !is_event)

@@ -260,7 +260,7 @@ const NEVER_SENT: &[(&str, &str, &str)] = &[
     (
         "data_processing_options",
         r#"["LDX"]"#,
-        "not one of the values",
+        "neither a wish for limited data use",
     ),
     (
         "data_processing_options_country",
