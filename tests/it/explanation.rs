@@ -146,7 +146,7 @@ async fn every_item_that_is_left_out_is_named_and_nothing_of_it_is_sent() {
         { "name": "no id", "price": 1, "quantity": 2 },
         { "product_id": "p", "price": "one" },
         { "name": "no id either" },
-        { "product_id": "q", "price": [] , "quantity": -1 },
+        { "product_id": "q", "price": [], "delivery_category": "drone" },
     ]);
     let properties = json!({ "products": products, "currency": "EUR" });
     let told = explained(&json!({}), &track("Product Added", &properties)).await;
