@@ -11,6 +11,9 @@
 //! Invariant: a record leaves the store only after it was delivered or written to the dead letters.
 
 mod chunk;
+mod error;
+mod files;
+mod log;
 mod reserve;
 mod store;
 #[cfg(test)]
@@ -21,11 +24,11 @@ use super::queue::{Queue, QueueLimit};
 use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
+pub use error::{Cause, DiskBufferError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-pub use store::DiskBufferError;
 use store::{Found, Store};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -171,8 +174,11 @@ impl DiskBuffer {
         let log_bytes = log_bytes(options.max_bytes);
         let (store, inventory) = Store::open(&options.folder, options.sync, log_bytes)?;
         let name = options.name;
+        for notice in &inventory.notices {
+            tracing::warn!(sink = %name, "{notice}");
+        }
         if inventory.cut_bytes > 0 {
-            tracing::warn!(sink = %name, bytes = inventory.cut_bytes, "the end of the disk buffer was not written whole and is left out: the last run did not end in an orderly way; what it had acknowledged is in front of it");
+            tracing::warn!(sink = %name, bytes = inventory.cut_bytes, "the end of the disk buffer was not written whole and is left out: the last run did not end in an orderly way");
         }
         let shared = Arc::new(Shared {
             name,
@@ -204,7 +210,7 @@ impl DiskBuffer {
                 let _failed = failed;
                 writer.run()
             })
-            .map_err(|error| DiskBufferError::Refused(error.to_string()))?;
+            .map_err(|error| DiskBufferError::Refused(Cause::of(&error)))?;
         let queue = Queue::new(window(&options.batch), options.batch);
         // The feeder is its only input.
         queue.add_input();
