@@ -277,14 +277,14 @@ async fn a_run_on_the_full_disk_delivers(mut bench: Bench, shortage: &Shortage, 
         full["endpoint"] = json!(endpoint);
         bench.sink(&full);
         let process = bench.start();
-        process.says("address=").await;
+        client.url = events_url(&process.says("address=").await);
         bench.settle(client.acknowledged.len()).await;
         if run == 0 {
             process.kill().await;
             continue;
         }
         std::fs::remove_file(&rest).unwrap();
-        client.url = events_url(&process.says("address=").await);
+        std::fs::remove_file(mount.ballast()).unwrap();
         client.send_again().await;
         bench.settle(client.acknowledged.len()).await;
         process.terminate();

@@ -370,18 +370,25 @@ fn keep_log(files: &Files, reserve: &mut Reserve, unused: Unused) -> Option<Stri
 }
 
 fn connect(files: &Files, log_bytes: u64) -> rusqlite::Result<Connection> {
+    let is_new = files
+        .database()
+        .metadata()
+        .is_ok_and(|file| file.len() == 0);
     let connection = Connection::open(files.database())?;
-    set_up(&connection, log_bytes)?;
+    set_up(&connection, log_bytes, is_new)?;
     Ok(connection)
 }
 
-fn set_up(connection: &Connection, log_bytes: u64) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, log_bytes: u64, is_new: bool) -> rusqlite::Result<()> {
     // Before anything that opens the log: with it no index has to be shared with other processes, in a file that a full disk
     // has no room for.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    // These two only count in a new file, before anything is written.
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // These two only count in a new file, before anything is written. In another one the second writes to the log, even
+    // where nothing changes.
+    if is_new {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
