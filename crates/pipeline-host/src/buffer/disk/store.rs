@@ -26,6 +26,14 @@ const CACHE_KIB: i64 = 2048;
 const TIDY_PAGES: u64 = 128;
 /// Steps of that kind that are taken at a time where the disk is full.
 const ROOM_STEPS: usize = 16;
+/// Chunk numbers that are tried one after the other behind a damaged page, in one step.
+const MAX_PROBES: u64 = 1_000;
+const WHOLE_CHUNK: &str = "SELECT id, events, data, marks FROM chunk LEFT JOIN progress ON chunk = id WHERE id > ? ORDER BY id LIMIT 1";
+const CHUNK_WITHOUT_MARKS: &str =
+    "SELECT id, events, data, NULL FROM chunk WHERE id > ? ORDER BY id LIMIT 1";
+const CHUNK_WITHOUT_DATA: &str =
+    "SELECT id, events, x'', NULL FROM chunk WHERE id > ? ORDER BY id LIMIT 1";
+
 const SCHEMA: &str = "
     CREATE TABLE chunk (id INTEGER PRIMARY KEY, events INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
     CREATE TABLE progress (chunk INTEGER PRIMARY KEY, marks BLOB NOT NULL) STRICT;
@@ -61,6 +69,17 @@ pub(super) struct Found {
     pub(super) events: u64,
     pub(super) data: Bytes,
     pub(super) marks: Option<Vec<u8>>,
+    /// What SQLite itself cannot read.
+    pub(super) gap: Option<Gap>,
+}
+
+/// A chunk, or several, that SQLite cannot read. They stay in the file, because a damaged page cannot be changed either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// One chunk, of which the number of records is known.
+    Chunk,
+    /// Everything up to the number of the chunk; how many records there were is not known.
+    Page,
 }
 
 /// An open store.
@@ -220,21 +239,52 @@ impl Store {
         Ok(())
     }
 
-    /// The first chunk after this one.
-    pub(super) fn read_after(&self, id: u64) -> Result<Option<Found>, DiskBufferError> {
-        self.chunk_after(id).map_err(|error| self.explain(&error))
+    /// The first chunk after this one, or what cannot be read before it; none has a number above `last`.
+    pub(super) fn read_after(&self, id: u64, last: u64) -> Result<Option<Found>, DiskBufferError> {
+        let found = match self.chunk_after(id, WHOLE_CHUNK) {
+            Err(error) if is_damage(&error) => self.step_over(id, last),
+            found => found,
+        };
+        found.map_err(|error| self.explain(&error))
     }
 
-    fn chunk_after(&self, id: u64) -> rusqlite::Result<Option<Found>> {
-        let mut first = self.connection.prepare_cached(
-            "SELECT id, events, data, marks FROM chunk LEFT JOIN progress ON chunk = id WHERE id > ? ORDER BY id LIMIT 1",
-        )?;
+    /// What there is after a chunk where SQLite finds damage: as much as can be read, then where reading resumes.
+    fn step_over(&self, id: u64, last: u64) -> rusqlite::Result<Option<Found>> {
+        // Without the marks, some records are sent twice, under the same event ids.
+        if let Ok(found) = self.chunk_after(id, CHUNK_WITHOUT_MARKS) {
+            return Ok(found);
+        }
+        if let Ok(Some(found)) = self.chunk_after(id, CHUNK_WITHOUT_DATA) {
+            let gap = Some(Gap::Chunk);
+            return Ok(Some(Found { gap, ..found }));
+        }
+        let end = last.min(id.saturating_add(MAX_PROBES)).max(id + 1);
+        let mut next = self
+            .connection
+            .prepare_cached("SELECT id FROM chunk WHERE id > ? ORDER BY id LIMIT 1")?;
+        let is_readable = |id: &u64| {
+            let found = next.query_row([*id], |row| row.get::<_, u64>(0));
+            !found.optional().is_err_and(|error| is_damage(&error))
+        };
+        let resume = (id + 1..end).find(is_readable).unwrap_or(end);
+        Ok(Some(Found {
+            id: resume,
+            events: 0,
+            data: Bytes::new(),
+            marks: None,
+            gap: Some(Gap::Page),
+        }))
+    }
+
+    fn chunk_after(&self, id: u64, columns: &str) -> rusqlite::Result<Option<Found>> {
+        let mut first = self.connection.prepare_cached(columns)?;
         let found = first.query_row([id], |row| {
             Ok(Found {
                 id: row.get(0)?,
                 events: row.get(1)?,
                 data: Bytes::from(row.get::<_, Vec<u8>>(2)?),
                 marks: row.get(3)?,
+                gap: None,
             })
         });
         found.optional()

@@ -352,9 +352,9 @@ fn what_an_earlier_turn_of_the_log_has_left_is_no_torn_tail_and_hides_none() {
         let (store, inventory) = Store::open(folder.path(), Sync::Commit, LOG_BYTES).unwrap();
         assert_eq!((inventory.events, inventory.next), (1, last + 1));
         assert_eq!(inventory.cut_bytes > 0, is_torn, "{inventory:?}");
-        let found = store.read_after(0).unwrap().expect("a chunk");
+        let found = store.read_after(0, u64::MAX).unwrap().expect("a chunk");
         assert_eq!(found.id, last);
-        assert!(store.read_after(last).unwrap().is_none());
+        assert!(store.read_after(last, u64::MAX).unwrap().is_none());
     }
 }
 
@@ -806,4 +806,57 @@ async fn a_deleted_or_moved_buffer_takes_no_more_until_it_is_back() {
             assert_ne!(receipt.settled().await, AckStatus::Safe);
         }
     }
+}
+
+/// Page numbers of the database whose page has this type (SQLite, "B-tree Pages"), or follows such a page.
+const LEAF: u8 = 13;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_page_is_damaged_costs_only_what_is_in_it_and_is_counted() {
+    const EVENTS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    for number in 0..EVENTS {
+        rig.push(&[format!("{number}")], 20_000).await;
+    }
+    rig.close().await;
+    let database = std::fs::read(folder.path().join("records.db")).unwrap();
+    let page_bytes = usize::try_from(PAGE_BYTES).unwrap();
+    let pages = database.len() / page_bytes;
+    let (mut delivered_all, mut lost_some) = (0, 0);
+    // The first page, the map of pages and the roots of the tables are what nothing can be read without.
+    for page in (8..pages).step_by(7).chain([pages - 1]) {
+        for filler in [0, b'x'] {
+            let copied = copy(folder.path());
+            let mut bytes = database.clone();
+            let is_leaf = bytes[page * page_bytes] == LEAF;
+            bytes[page * page_bytes..(page + 1) * page_bytes].fill(filler);
+            std::fs::write(copied.path().join("records.db"), bytes).unwrap();
+            let rig = Rig::open(copied.path());
+            rig.buffer.end_input();
+            let mut left = Vec::new();
+            while let Some(batch) = rig.buffer.queue().next_batch().await {
+                let records: Vec<_> = batch.into_queued().collect();
+                left.extend(
+                    records
+                        .iter()
+                        .map(|queued| queued.record.event_id.to_string()),
+                );
+                rig.finish(&records);
+            }
+            let damaged = rig.damaged.load(Ordering::Relaxed);
+            assert_eq!(left.len() as u64 + damaged, EVENTS as u64, "page {page}");
+            assert!(is_leaf || damaged <= 2, "page {page}: {damaged} lost");
+            assert!(damaged < EVENTS as u64 / 2, "page {page}: {damaged} lost");
+            if damaged == 0 {
+                delivered_all += 1;
+            } else {
+                lost_some += 1;
+            }
+            rig.stop.quit();
+            rig.feeder.await.unwrap();
+            rig.buffer.close();
+        }
+    }
+    assert!(lost_some > 0, "{delivered_all} copies lost nothing");
 }

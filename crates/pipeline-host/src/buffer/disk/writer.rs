@@ -54,6 +54,8 @@ pub(super) enum Command {
         found: Found,
         events: u64,
     },
+    /// Records that cannot be read and stay in the file; they are lost.
+    Lost(u64),
     /// The log has another bound from now on.
     Limit {
         log_bytes: u64,
@@ -218,7 +220,7 @@ impl Writer {
             Command::Append(append) => self.waiting.push_back(append),
             Command::Settle => self.unsettled = true,
             Command::Read { after, reply } => {
-                let found = self.store.read_after(after);
+                let found = self.store.read_after(after, self.next - 1);
                 if let Err(error) = &found {
                     self.report(error);
                 }
@@ -226,6 +228,12 @@ impl Writer {
                 let _ = reply.send(found);
             }
             Command::SetAside { found, events } => self.set_aside(&found, events),
+            Command::Lost(events) => {
+                let mut state = self.shared.lock();
+                state.events -= events.min(state.events);
+                drop(state);
+                self.unsettled = true;
+            }
             Command::Limit { log_bytes } => {
                 if let Err(error) = self.store.set_log(log_bytes) {
                     self.report(&error);
