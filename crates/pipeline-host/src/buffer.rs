@@ -6,8 +6,8 @@ mod disk;
 mod queue;
 
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
+pub use disk::{Cause, DiskBufferError, MIN_DISK_BYTES};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
-pub use disk::{DiskBufferError, MIN_DISK_BYTES};
 pub(crate) use queue::{Queue, QueueLimit};
 use std::collections::VecDeque;
 use tokio::time::Instant;

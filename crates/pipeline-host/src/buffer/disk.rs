@@ -11,6 +11,9 @@
 //! Invariant: a record leaves the store only after it was delivered or written to the dead letters.
 
 mod chunk;
+mod error;
+mod files;
+mod log;
 mod reserve;
 mod store;
 #[cfg(test)]
@@ -21,12 +24,13 @@ use super::queue::{Queue, QueueLimit};
 use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
+pub use error::{Cause, DiskBufferError};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-pub use store::DiskBufferError;
-use store::{Found, Store};
+use store::{Found, Gap, Store};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use writer::{Append, Command, Writer};
@@ -133,6 +137,21 @@ struct Open {
     left: usize,
 }
 
+/// Records that were there when the buffer was opened, as far as the feeder has come.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Read, or known to be lost.
+    read: Cell<u64>,
+    /// A page was stepped over whose records were not counted.
+    has_gap: Cell<bool>,
+}
+
+impl Tally {
+    fn add(&self, events: u64) {
+        self.read.set(self.read.get() + events);
+    }
+}
+
 enum Next {
     Chunk(u64, Vec<Queued>),
     /// It has to be read, where there is one up to this number.
@@ -171,8 +190,11 @@ impl DiskBuffer {
         let log_bytes = log_bytes(options.max_bytes);
         let (store, inventory) = Store::open(&options.folder, options.sync, log_bytes)?;
         let name = options.name;
+        for notice in &inventory.notices {
+            tracing::warn!(sink = %name, "{notice}");
+        }
         if inventory.cut_bytes > 0 {
-            tracing::warn!(sink = %name, bytes = inventory.cut_bytes, "the end of the disk buffer was not written whole and is left out: the last run did not end in an orderly way; what it had acknowledged is in front of it");
+            tracing::warn!(sink = %name, bytes = inventory.cut_bytes, "the end of the disk buffer was not written whole and is left out: the last run did not end in an orderly way");
         }
         let shared = Arc::new(Shared {
             name,
@@ -204,7 +226,7 @@ impl DiskBuffer {
                 let _failed = failed;
                 writer.run()
             })
-            .map_err(|error| DiskBufferError::Refused(error.to_string()))?;
+            .map_err(|error| DiskBufferError::Refused(Cause::of(&error)))?;
         let queue = Queue::new(window(&options.batch), options.batch);
         // The feeder is its only input.
         queue.add_input();
@@ -323,6 +345,7 @@ impl DiskBuffer {
         found: impl Fn(&[Queued]),
     ) {
         let mut after = 0;
+        let tally = Tally::default();
         loop {
             let arrived = self.shared.arrived.notified();
             tokio::pin!(arrived);
@@ -335,14 +358,26 @@ impl DiskBuffer {
                 }
                 Next::Stored(last) => match self.read_after(after).await {
                     Some(Ok(Some(chunk))) => {
+                        if chunk.id >= self.first {
+                            self.count_gaps(&tally, &damaged);
+                        }
                         after = chunk.id;
-                        let records = self.shared.unpack(chunk, &self.commands, &damaged);
+                        let lost = |events| {
+                            damaged(events);
+                            tally.add(events);
+                        };
+                        let records = self.unpack_or_skip(chunk, &tally, &lost);
                         if after < self.first {
+                            tally.add(records.len() as u64);
                             found(&records);
+                        }
+                        if after + 1 >= self.first {
+                            self.count_gaps(&tally, &damaged);
                         }
                         records
                     }
                     Some(Ok(None)) => {
+                        self.count_gaps(&tally, &damaged);
                         after = last;
                         continue;
                     }
@@ -367,6 +402,39 @@ impl DiskBuffer {
                 // What the window does not take at the end stays in the store.
                 () = self.queue.push(&mut records) => {}
             }
+        }
+    }
+
+    /// The records of a chunk that are not done; none where it cannot be read.
+    fn unpack_or_skip(&self, chunk: Found, tally: &Tally, lost: &impl Fn(u64)) -> Vec<Queued> {
+        let Some(gap) = chunk.gap else {
+            return self.shared.unpack(chunk, &self.commands, lost);
+        };
+        let (id, sink) = (chunk.id, &self.shared.name);
+        match gap {
+            Gap::Chunk => {
+                let events = chunk.events;
+                tracing::error!(%sink, chunk = id, events, "a page of the disk buffer is damaged, and a chunk in it is lost; it stays in `records.db`, and reading resumes behind it");
+                lost(events);
+                let _ = self.commands.send(Command::Lost(events));
+            }
+            Gap::Page => {
+                tracing::error!(%sink, "a page of the disk buffer is damaged; it stays in `records.db`, reading resumes behind chunk {id}, and what is lost is counted when all is read");
+                tally.has_gap.set(true);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Counts what was lost with pages that say nothing of themselves: what was there when the buffer was opened, and was
+    /// not read.
+    fn count_gaps(&self, tally: &Tally, damaged: &impl Fn(u64)) {
+        if tally.has_gap.replace(false) {
+            let lost = self.found.saturating_sub(tally.read.get());
+            tally.add(lost);
+            tracing::error!(sink = %self.shared.name, events = lost, "events are lost with damaged pages of the disk buffer");
+            damaged(lost);
+            let _ = self.commands.send(Command::Lost(lost));
         }
     }
 

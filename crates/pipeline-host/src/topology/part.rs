@@ -1,6 +1,6 @@
 //! One running source or sink, with the tasks that belong to it.
 
-use crate::buffer::{Buffer, DiskBuffer, DiskBufferError, DiskOptions, Queue};
+use crate::buffer::{Buffer, Cause, DiskBuffer, DiskBufferError, DiskOptions, Queue};
 use crate::config::{BufferPlan, SinkPlan, SourcePlan};
 use crate::dead_letter::DeadLetters;
 use crate::intake::{Routes, Shared, SourceIntake};
@@ -191,7 +191,8 @@ async fn open_buffer(
         writer_panicked: Box::new(move || failures.report(Failure::panicked(task))),
     };
     let opened = tokio::task::spawn_blocking(move || DiskBuffer::open(options)).await;
-    let opened = opened.map_err(|_| DiskBufferError::Refused("opening it failed".to_owned()))?;
+    let opened = opened
+        .map_err(|_| DiskBufferError::Refused(Cause::Other("opening it failed".to_owned())))?;
     opened.map(|disk| Buffer::Disk(Box::new(disk)))
 }
 

@@ -7,6 +7,7 @@
 use crate::tally::{Bench, Recorded, events_url, personal, print};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command as Now;
 use tokio::process::Command;
@@ -54,6 +55,14 @@ impl Mount {
 
     fn ballast(&self) -> PathBuf {
         self.path.join("ballast")
+    }
+
+    /// Takes what is left of the room; says which file has it.
+    fn fill_up(&self) -> PathBuf {
+        let path = self.path.join("rest");
+        let mut rest = std::fs::File::create(&path).unwrap();
+        while rest.write_all(&[1; 4096]).is_ok() {}
+        path
     }
 }
 
@@ -247,6 +256,63 @@ async fn a_full_disk_makes_room_for_itself_when_the_destination_is_back() {
     let fates = bench.fates();
     assert_eq!(fates.lost(&client.acknowledged), [""; 0]);
     assert!(fates.invented(&client.sent).is_empty());
+}
+
+/// The next run starts on a disk without one free byte, and delivers what the killed one had acknowledged.
+async fn a_run_on_the_full_disk_delivers(mut bench: Bench, shortage: &Shortage, options: &Value) {
+    let endpoint = bench.sandbox.url();
+    let mut full = options.clone();
+    full["endpoint"] = json!(UNREACHABLE);
+    bench.sink(&full);
+    let process = shortage.start(&bench);
+    let mut client = Client::of(&process).await;
+    client.fill().await;
+    process.says("the disk buffer cannot be written").await;
+    process.kill().await;
+    let Shortage::FileSystem(mount) = shortage else {
+        panic!("a file system is what is full")
+    };
+    let rest = mount.fill_up();
+    for run in 0..2 {
+        full["endpoint"] = json!(endpoint);
+        bench.sink(&full);
+        let process = bench.start();
+        client.url = events_url(&process.says("address=").await);
+        bench.settle(client.acknowledged.len()).await;
+        if run == 0 {
+            process.kill().await;
+            continue;
+        }
+        std::fs::remove_file(&rest).unwrap();
+        std::fs::remove_file(mount.ballast()).unwrap();
+        client.send_again().await;
+        bench.settle(client.acknowledged.len()).await;
+        process.terminate();
+        let (status, said) = process.end().await;
+        assert_eq!(status.code(), Some(0), "{said}");
+    }
+    let fates = bench.fates();
+    assert_eq!(fates.lost(&client.acknowledged), [""; 0]);
+    assert!(fates.invented(&client.sent).is_empty());
+    assert!(fates.dead.is_empty());
+}
+
+#[tokio::test]
+async fn a_buffer_opens_on_a_disk_that_others_have_filled_and_delivers() {
+    let bench = Bench::new(&web()).await;
+    if let Some(shortage) = Shortage::full_disk(&bench) {
+        a_run_on_the_full_disk_delivers(bench, &shortage, &json!({})).await;
+    }
+}
+
+/// Nothing is in reserve there.
+#[tokio::test]
+async fn a_buffer_that_may_be_larger_than_its_disk_opens_on_it_and_delivers() {
+    let bench = Bench::new(&web()).await;
+    if let Some(shortage) = Shortage::full_disk(&bench) {
+        let large = json!({"buffer": {"type": "disk", "max_bytes": 4 * 1024 * 1024 * 1024_u64}});
+        a_run_on_the_full_disk_delivers(bench, &shortage, &large).await;
+    }
 }
 
 /// Every event is given up at once, so that the dead letters fill the disk.

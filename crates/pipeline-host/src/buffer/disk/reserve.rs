@@ -4,7 +4,8 @@
 //! grow: both take room before they give any. So a file of the log's size lies beside the store, holding nothing, and goes
 //! when the disk is full.
 
-use std::fs::{File, OpenOptions};
+use super::files::open_private;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,10 @@ pub(super) struct Reserve {
 impl Reserve {
     pub(super) fn new(folder: &Path, bytes: u64) -> Self {
         let path = folder.join("reserve");
-        let is_kept = path.metadata().is_ok_and(|file| file.len() == bytes);
+        let found = path.symlink_metadata();
+        let is_whole = found.is_ok_and(|file| file.is_file() && file.len() == bytes);
+        // An earlier version let others read it.
+        let is_kept = is_whole && open_private(&path, false).is_ok();
         Self {
             path,
             bytes,
@@ -53,9 +57,9 @@ impl Reserve {
     }
 
     fn write(&self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(true).write(true);
-        allocate(&options.open(&self.path)?, self.bytes)
+        let file = open_private(&self.path, true)?;
+        file.set_len(0)?;
+        allocate(&file, self.bytes)
     }
 }
 

@@ -5,16 +5,17 @@
 //!
 //! Invariant: what [`Store::commit`] has returned from survives the process; with [`Sync::Commit`] also the machine.
 
+use super::error::{Cause, DiskBufferError, is_damage, is_full, running};
+use super::files::Files;
+use super::log::{self, Unused};
 use super::reserve::Reserve;
 use crate::config::option::Sync;
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
-use std::fs::{DirBuilder, File, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::path::Path;
 
 /// The version of the file's layout.
-const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 1;
 /// Tells our file from other databases: `mcbf` in ASCII.
 const APPLICATION_ID: u32 = 0x6d63_6266;
 /// Large pages: chunks have hundreds of kilobytes, and every page of the log costs two writes.
@@ -25,12 +26,13 @@ const CACHE_KIB: i64 = 2048;
 const TIDY_PAGES: u64 = 128;
 /// Steps of that kind that are taken at a time where the disk is full.
 const ROOM_STEPS: usize = 16;
-/// Bytes of the log's header, and of the header of each of its pages. Both hold the salts of this turn of the log, after so
-/// many bytes (SQLite, "WAL file format").
-const LOG_HEADER_BYTES: u64 = 32;
-const LOG_PAGE_HEADER_BYTES: u64 = 24;
-const SALTS_IN_HEADER: u64 = 16;
-const SALTS_IN_PAGE_HEADER: u64 = 8;
+/// Chunk numbers that are tried one after the other behind a damaged page, in one step.
+const MAX_PROBES: u64 = 1_000;
+const WHOLE_CHUNK: &str = "SELECT id, events, data, marks FROM chunk LEFT JOIN progress ON chunk = id WHERE id > ? ORDER BY id LIMIT 1";
+const CHUNK_WITHOUT_MARKS: &str =
+    "SELECT id, events, data, NULL FROM chunk WHERE id > ? ORDER BY id LIMIT 1";
+const CHUNK_WITHOUT_DATA: &str =
+    "SELECT id, events, x'', NULL FROM chunk WHERE id > ? ORDER BY id LIMIT 1";
 
 const SCHEMA: &str = "
     CREATE TABLE chunk (id INTEGER PRIMARY KEY, events INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
@@ -38,38 +40,6 @@ const SCHEMA: &str = "
     CREATE TABLE total (id INTEGER PRIMARY KEY CHECK (id = 0), events INTEGER NOT NULL, next INTEGER NOT NULL) STRICT;
     INSERT INTO total VALUES (0, 0, 1);
 ";
-
-/// Why a disk buffer cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DiskBufferError {
-    /// Another process has it.
-    #[error("the disk buffer in `{}` is in use by another process; stop that one, or use another `data_dir`", .0.display())]
-    InUse(PathBuf),
-    /// A later version of this program made it.
-    #[error("the disk buffer in `{}` has format {found}, and this version knows formats up to {FORMAT_VERSION}; run the version that wrote it until the buffer is empty, or move the folder away", folder.display())]
-    Newer {
-        /// The buffer's folder.
-        folder: PathBuf,
-        /// The format of the file.
-        found: u32,
-    },
-    /// The file is something else, or damaged beyond reading.
-    #[error("the disk buffer in `{}` cannot be read: {problem}; move the folder away to start with an empty buffer", folder.display())]
-    Unreadable {
-        /// The buffer's folder.
-        folder: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The disk takes no more.
-    #[error(
-        "the disk buffer cannot be written: the disk is full; free some space, and writing resumes by itself"
-    )]
-    Full,
-    /// The disk or the system refuses.
-    #[error("the disk buffer cannot be written: {0}")]
-    Refused(String),
-}
 
 /// What is to be written in one go.
 #[derive(Debug)]
@@ -99,6 +69,17 @@ pub(super) struct Found {
     pub(super) events: u64,
     pub(super) data: Bytes,
     pub(super) marks: Option<Vec<u8>>,
+    /// What SQLite itself cannot read.
+    pub(super) gap: Option<Gap>,
+}
+
+/// A chunk, or several, that SQLite cannot read. They stay in the file, because a damaged page cannot be changed either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// One chunk, of which the number of records is known.
+    Chunk,
+    /// Everything up to the number of the chunk; how many records there were is not known.
+    Page,
 }
 
 /// An open store.
@@ -108,112 +89,125 @@ pub(super) struct Store {
     sync: Sync,
     syncing: bool,
     reserve: Reserve,
-    /// Queued as long as the store is.
-    _lock: File,
+    files: Files,
 }
 
-/// What a store queued when it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a store held when it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Inventory {
     pub(super) events: u64,
     pub(super) next: u64,
     /// Bytes at the end of the log that were not written whole, and so are gone. Nobody was told that they are safe,
     /// unless the disk itself failed.
     pub(super) cut_bytes: u64,
+    /// What the operator should know.
+    pub(super) notices: Vec<String>,
 }
 
 impl Store {
-    /// Opens the store of this folder, which is made where it is missing. Its lock is queued until the store is dropped.
+    /// Opens the store of this folder, which is made where it is missing. Its lock is held until the store is dropped.
     ///
     /// The log is brought into the file whenever it has `log_bytes`. Pages that were written anew until then, because what
-    /// they queued is done, are brought there once only: the larger the log, the less is written.
+    /// they held is done, are brought there once only: the larger the log, the less is written.
     pub(super) fn open(
         folder: &Path,
         sync: Sync,
         log_bytes: u64,
     ) -> Result<(Self, Inventory), DiskBufferError> {
-        let refused = |error: io::Error| DiskBufferError::Unreadable {
+        let mut files = Files::claim(folder)?;
+        let mut reserve = Reserve::new(folder, log_bytes);
+        let mut notices = files.notices();
+        // Before SQLite sees it: a log that it does not understand is cut.
+        let unused = log::unused(&files.log()).map_err(|error| DiskBufferError::Closed {
             folder: folder.to_owned(),
-            problem: error.to_string(),
-        };
-        create_private_folder(folder).map_err(refused)?;
-        let lock = File::create(folder.join("lock")).map_err(refused)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(DiskBufferError::InUse(folder.to_owned()));
+            cause: Cause::of(&error),
+        })?;
+        notices.extend(keep_log(&files, &mut reserve, unused));
+        let connection = match connect(&files, log_bytes) {
+            Err(error) if is_full(&error) => {
+                reserve.give();
+                connect(&files, log_bytes)
             }
-            Err(TryLockError::Error(error)) => return Err(refused(error)),
-        }
-        let log = folder.join("records.db-wal");
-        let unreadable = |error: rusqlite::Error| DiskBufferError::Unreadable {
-            folder: folder.to_owned(),
-            problem: error.to_string(),
+            connected => connected,
         };
-        let connection = Connection::open(folder.join("records.db")).map_err(unreadable)?;
-        set_up(&connection, log_bytes).map_err(unreadable)?;
-        let found = check_format(&connection)
-            .map_err(unreadable)?
-            .ok_or_else(|| DiskBufferError::Unreadable {
+        let refused = |error: rusqlite::Error| not_opened(&error, &files, None);
+        let connection = connection.map_err(refused)?;
+        let found = check_format(&connection).map_err(refused)?.ok_or_else(|| {
+            DiskBufferError::Unreadable {
                 folder: folder.to_owned(),
                 problem: "it is a database of another program".to_owned(),
-            })?;
+                content: format!("{} bytes", files.bytes()),
+            }
+        })?;
         if found > FORMAT_VERSION {
-            let folder = folder.to_owned();
-            return Err(DiskBufferError::Newer { folder, found });
+            return Err(DiskBufferError::Newer {
+                folder: folder.to_owned(),
+                found,
+                bytes: files.bytes(),
+            });
         }
+        files.mark_used();
         let mut store = Self {
             connection,
             sync,
             syncing: true,
-            reserve: Reserve::new(folder, log_bytes),
-            _lock: lock,
+            reserve,
+            files,
         };
-        let inventory = store.inventory(&log).map_err(unreadable)?;
+        let (events, next) = store.read_in()?;
         store.reserve.keep();
+        let inventory = Inventory {
+            events,
+            next,
+            cut_bytes: unused.bytes,
+            notices,
+        };
         Ok((store, inventory))
     }
 
-    fn inventory(&mut self, log: &Path) -> rusqlite::Result<Inventory> {
-        let (events, next) = self.connection.query_row(
-            "SELECT events, next FROM total WHERE id = 0",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let inventory = |cut_bytes| Inventory {
-            events,
-            next,
-            cut_bytes,
-        };
-        // Truncating leaves nothing to count, so the pages are counted first.
-        let pages = match self.checkpoint("PASSIVE") {
+    /// Brings the log into the file; the number of records that are not done, and the number of the next chunk.
+    fn read_in(&mut self) -> Result<(u64, u64), DiskBufferError> {
+        let counted =
+            self.connection
+                .query_row("SELECT events, next FROM total WHERE id = 0", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                });
+        let (events, next) = counted.map_err(|error| not_opened(&error, &self.files, None))?;
+        let done = match self.checkpoint("TRUNCATE") {
             Err(error) if is_full(&error) => {
                 self.reserve.give();
-                self.checkpoint("PASSIVE")
+                self.checkpoint("TRUNCATE")
             }
-            counted => counted,
+            done => done,
         };
-        match pages {
-            Ok(pages) => {
-                // A log that cannot be read says nothing.
-                let cut_bytes = behind_whole_pages(log, pages).unwrap_or(0);
-                self.checkpoint("TRUNCATE")?;
-                Ok(inventory(cut_bytes))
-            }
-            // The log is as good where it is.
-            Err(error) if is_full(&error) => Ok(inventory(0)),
-            Err(error) => Err(error),
+        match done {
+            // On a full disk, the log is as good where it is.
+            Err(error) if !is_full(&error) => Err(not_opened(&error, &self.files, Some(events))),
+            _ => Ok((events, next)),
         }
     }
 
-    /// Brings the log into the file; the number of its pages.
-    fn checkpoint(&self, mode: &str) -> rusqlite::Result<i64> {
+    /// Brings the log into the file.
+    fn checkpoint(&self, mode: &str) -> rusqlite::Result<()> {
         let pragma = format!("PRAGMA wal_checkpoint({mode})");
-        self.connection.query_row(&pragma, [], |row| row.get(1))
+        self.connection.query_row(&pragma, [], |_| Ok(()))
+    }
+
+    /// What an error of an open database says.
+    fn explain(&self, error: &rusqlite::Error) -> DiskBufferError {
+        running(error, self.files.folder())
     }
 
     /// Writes a change as a whole, or nothing of it.
     pub(super) fn commit(&mut self, change: &Change<'_>) -> Result<(), DiskBufferError> {
+        // An acknowledgement says that the record is found again, and a file without a name is not.
+        if !change.added.is_empty() {
+            self.check_place()?;
+        }
+        self.write(change).map_err(|error| self.explain(&error))
+    }
+
+    fn write(&mut self, change: &Change<'_>) -> rusqlite::Result<()> {
         // What only removes may be lost with the machine: it is then sent again, with the same event ids.
         let durable = !change.added.is_empty() && self.sync == Sync::Commit;
         if durable != self.syncing {
@@ -245,25 +239,60 @@ impl Store {
         Ok(())
     }
 
-    /// The first chunk after this one.
-    pub(super) fn read_after(&self, id: u64) -> Result<Option<Found>, DiskBufferError> {
-        let mut first = self.connection.prepare_cached(
-            "SELECT id, events, data, marks FROM chunk LEFT JOIN progress ON chunk = id WHERE id > ? ORDER BY id LIMIT 1",
-        )?;
+    /// The first chunk after this one, or what cannot be read before it; none has a number above `last`.
+    pub(super) fn read_after(&self, id: u64, last: u64) -> Result<Option<Found>, DiskBufferError> {
+        let found = match self.chunk_after(id, WHOLE_CHUNK) {
+            Err(error) if is_damage(&error) => self.step_over(id, last),
+            found => found,
+        };
+        found.map_err(|error| self.explain(&error))
+    }
+
+    /// What there is after a chunk where SQLite finds damage: as much as can be read, then where reading resumes.
+    fn step_over(&self, id: u64, last: u64) -> rusqlite::Result<Option<Found>> {
+        // Without the marks, some records are sent twice, under the same event ids.
+        if let Ok(found) = self.chunk_after(id, CHUNK_WITHOUT_MARKS) {
+            return Ok(found);
+        }
+        if let Ok(Some(found)) = self.chunk_after(id, CHUNK_WITHOUT_DATA) {
+            let gap = Some(Gap::Chunk);
+            return Ok(Some(Found { gap, ..found }));
+        }
+        let end = last.min(id.saturating_add(MAX_PROBES)).max(id + 1);
+        let mut next = self
+            .connection
+            .prepare_cached("SELECT id FROM chunk WHERE id > ? ORDER BY id LIMIT 1")?;
+        let is_readable = |id: &u64| {
+            let found = next.query_row([*id], |row| row.get::<_, u64>(0));
+            !found.optional().is_err_and(|error| is_damage(&error))
+        };
+        let resume = (id + 1..end).find(is_readable).unwrap_or(end);
+        Ok(Some(Found {
+            id: resume,
+            events: 0,
+            data: Bytes::new(),
+            marks: None,
+            gap: Some(Gap::Page),
+        }))
+    }
+
+    fn chunk_after(&self, id: u64, columns: &str) -> rusqlite::Result<Option<Found>> {
+        let mut first = self.connection.prepare_cached(columns)?;
         let found = first.query_row([id], |row| {
             Ok(Found {
                 id: row.get(0)?,
                 events: row.get(1)?,
                 data: Bytes::from(row.get::<_, Vec<u8>>(2)?),
                 marks: row.get(3)?,
+                gap: None,
             })
         });
-        Ok(found.optional()?)
+        found.optional()
     }
 
     /// Bytes of the file that hold something.
     pub(super) fn used_bytes(&self) -> Result<u64, DiskBufferError> {
-        let (pages, free) = self.pages()?;
+        let (pages, free) = self.pages().map_err(|error| self.explain(&error))?;
         Ok(pages.saturating_sub(free) * PAGE_BYTES)
     }
 
@@ -277,6 +306,10 @@ impl Store {
 
     /// Gives some free space back to the file system; says whether there is more to give.
     pub(super) fn tidy(&self) -> Result<bool, DiskBufferError> {
+        self.give_some().map_err(|error| self.explain(&error))
+    }
+
+    fn give_some(&self) -> rusqlite::Result<bool> {
         let (pages, free) = self.pages()?;
         // A buffer that is in use keeps some free pages for what comes next.
         let is_worthwhile = free > TIDY_PAGES && free * 4 > pages;
@@ -296,7 +329,7 @@ impl Store {
 
     /// Lets the log have so many bytes before it is brought into the file.
     pub(super) fn set_log(&mut self, bytes: u64) -> Result<(), DiskBufferError> {
-        set_log(&self.connection, bytes)?;
+        set_log(&self.connection, bytes).map_err(|error| self.explain(&error))?;
         self.reserve.resize(bytes);
         Ok(())
     }
@@ -315,6 +348,18 @@ impl Store {
 
     /// Gives the room of what is done back to a disk that had none.
     pub(super) fn give_room_back(&mut self) -> Result<(), DiskBufferError> {
+        self.give_free_pages().map_err(|error| self.explain(&error))
+    }
+
+    /// Whether the database is where it was opened, and can be found at the next start.
+    pub(super) fn check_place(&self) -> Result<(), DiskBufferError> {
+        if self.files.are_in_place() {
+            return Ok(());
+        }
+        Err(DiskBufferError::Gone(self.files.folder().to_owned()))
+    }
+
+    fn give_free_pages(&self) -> rusqlite::Result<()> {
         for _ in 0..ROOM_STEPS {
             if self.pages()?.1 == 0 {
                 break;
@@ -325,41 +370,75 @@ impl Store {
     }
 }
 
-/// How many bytes of a log are behind this number of whole pages. Remains of an earlier turn do not count: it
-/// has other salts.
-pub(super) fn behind_whole_pages(log: &Path, pages: i64) -> io::Result<u64> {
-    let mut log = File::open(log)?;
-    let length = log.metadata()?.len();
-    let mut salts_at = |at| -> io::Result<[u8; 8]> {
-        let mut salts = [0; 8];
-        log.seek(SeekFrom::Start(at))?;
-        log.read_exact(&mut salts)?;
-        Ok(salts)
-    };
-    let salts = salts_at(SALTS_IN_HEADER)?;
-    let page_bytes = LOG_PAGE_HEADER_BYTES + PAGE_BYTES;
-    let whole = LOG_HEADER_BYTES + u64::try_from(pages).unwrap_or(0) * page_bytes;
-    let mut end = whole;
-    while salts_at(end + SALTS_IN_PAGE_HEADER).is_ok_and(|found| found == salts) {
-        end += page_bytes;
+/// Why a store cannot be opened; `events` where their number is known.
+fn not_opened(error: &rusqlite::Error, files: &Files, events: Option<u64>) -> DiskBufferError {
+    let folder = files.folder().to_owned();
+    if !is_damage(error) {
+        let cause = Cause::of_database(error, &folder);
+        return DiskBufferError::Closed { folder, cause };
     }
-    Ok(end.min(length) - whole.min(length))
+    let content = events.map_or_else(
+        || format!("{} bytes", files.bytes()),
+        |events| format!("{events} events"),
+    );
+    DiskBufferError::Unreadable {
+        folder,
+        problem: error.to_string(),
+        content,
+    }
 }
 
-fn create_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+/// Copies a log that will not be used whole, before SQLite cuts it. What is lost is said.
+fn keep_log(files: &Files, reserve: &mut Reserve, unused: Unused) -> Option<String> {
+    let has_no_database = files.is_missing() && files.bytes() > 0;
+    if !unused.has_commit && !has_no_database {
+        return None;
+    }
+    let kept = files.copy_aside(&files.log(), "log").or_else(|error| {
+        let is_full = Cause::of(&error) == Cause::Full;
+        if is_full {
+            reserve.give();
+            return files.copy_aside(&files.log(), "log");
+        }
+        Err(error)
+    });
+    // Without its database, SQLite uses nothing of a log.
+    let bytes = if has_no_database {
+        files.bytes()
+    } else {
+        unused.bytes
+    };
+    Some(match kept {
+        Ok(path) => format!(
+            "{bytes} bytes of the disk buffer's log are damaged and cannot be used; events that were acknowledged may be lost with them; the log was copied to `{}`",
+            path.display()
+        ),
+        Err(error) => format!(
+            "{bytes} bytes of the disk buffer's log are damaged and cannot be used; events that were acknowledged may be lost with them; the log could not be copied: {error}"
+        ),
+    })
 }
 
-fn set_up(connection: &Connection, log_bytes: u64) -> rusqlite::Result<()> {
-    // These two only count in a new file, before anything is written.
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    // Before the log is opened: with it no index has to be shared with other processes.
+fn connect(files: &Files, log_bytes: u64) -> rusqlite::Result<Connection> {
+    let is_new = files
+        .database()
+        .metadata()
+        .is_ok_and(|file| file.len() == 0);
+    let connection = Connection::open(files.database())?;
+    set_up(&connection, log_bytes, is_new)?;
+    Ok(connection)
+}
+
+fn set_up(connection: &Connection, log_bytes: u64, is_new: bool) -> rusqlite::Result<()> {
+    // Before anything that opens the log: with it no index has to be shared with other processes, in a file that a full disk
+    // has no room for.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    // These two only count in a new file, before anything is written. In another one the second writes to the log, even
+    // where nothing changes.
+    if is_new {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -385,17 +464,4 @@ fn check_format(connection: &Connection) -> rusqlite::Result<Option<u32>> {
         return Ok(Some(FORMAT_VERSION));
     }
     Ok((id == APPLICATION_ID).then_some(version))
-}
-
-fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
-}
-
-impl From<rusqlite::Error> for DiskBufferError {
-    fn from(error: rusqlite::Error) -> Self {
-        if is_full(&error) {
-            return Self::Full;
-        }
-        Self::Refused(error.to_string())
-    }
 }

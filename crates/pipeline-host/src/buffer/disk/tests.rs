@@ -1,6 +1,6 @@
 //! The disk buffer against a simple model, crashes included, and at its limits.
 
-use super::store::{Change, PAGE_BYTES, Row, behind_whole_pages};
+use super::store::{Change, PAGE_BYTES, Row};
 use super::*;
 use crate::ack::Ack;
 use crate::batch::RecordMeta;
@@ -304,6 +304,15 @@ async fn a_tail_that_was_not_written_whole_is_cut_and_the_rest_is_read() {
     assert_eq!(left.into_keys().collect::<Vec<_>>(), ["first"]);
 }
 
+/// Bytes of a log up to the first frame with other salts than its header: those of this turn.
+fn turn_bytes(log: &Path) -> u64 {
+    let bytes = std::fs::read(log).unwrap();
+    let frame_bytes = 24 + usize::try_from(PAGE_BYTES).unwrap();
+    let frames = bytes[32..].chunks(frame_bytes);
+    let of_turn = frames.take_while(|frame| frame.get(8..16) == Some(&bytes[16..24]));
+    (32 + of_turn.count() * frame_bytes) as u64
+}
+
 #[test]
 fn what_an_earlier_turn_of_the_log_has_left_is_no_torn_tail_and_hides_none() {
     const LOG_BYTES: u64 = 64 * PAGE_BYTES;
@@ -328,8 +337,7 @@ fn what_an_earlier_turn_of_the_log_has_left_is_no_torn_tail_and_hides_none() {
     }
     let (whole, torn) = (copy(folder.path()), copy(folder.path()));
     let log = torn.path().join("records.db-wal");
-    // No page of the whole turn is known to be whole yet.
-    let turn_bytes = behind_whole_pages(&log, 0).unwrap();
+    let turn_bytes = turn_bytes(&log);
     let length = log.metadata().unwrap().len();
     assert!(
         0 < turn_bytes && turn_bytes + PAGE_BYTES < length,
@@ -344,9 +352,9 @@ fn what_an_earlier_turn_of_the_log_has_left_is_no_torn_tail_and_hides_none() {
         let (store, inventory) = Store::open(folder.path(), Sync::Commit, LOG_BYTES).unwrap();
         assert_eq!((inventory.events, inventory.next), (1, last + 1));
         assert_eq!(inventory.cut_bytes > 0, is_torn, "{inventory:?}");
-        let found = store.read_after(0).unwrap().expect("a chunk");
+        let found = store.read_after(0, u64::MAX).unwrap().expect("a chunk");
         assert_eq!(found.id, last);
-        assert!(store.read_after(last).unwrap().is_none());
+        assert!(store.read_after(last, u64::MAX).unwrap().is_none());
     }
 }
 
@@ -546,4 +554,309 @@ async fn a_writer_that_panics_is_told_about_and_keeps_no_caller_waiting() {
     assert!(rig.buffer.close().is_empty());
     // What was acknowledged is there.
     assert_eq!(Rig::open(folder.path()).buffer.found(), 1);
+}
+
+/// Why a buffer is refused.
+fn refusal(folder: &Path) -> String {
+    let refused = Store::open(folder, Sync::Commit, MIN_LOG_BYTES);
+    let error = refused.err().expect("it is refused");
+    error.to_string()
+}
+
+fn notices(folder: &Path) -> String {
+    let (_, inventory) = Store::open(folder, Sync::Commit, MIN_LOG_BYTES).unwrap();
+    inventory.notices.join("\n")
+}
+
+/// Files that were set aside, of this kind.
+fn aside(folder: &Path, kind: &str) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let wanted = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("damaged-") && path.extension().is_some_and(|found| found == kind)
+    };
+    paths.filter(wanted).collect()
+}
+
+/// The files of a killed process with this many records in the log.
+async fn killed(records: usize) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    for number in 0..records {
+        rig.push(&[format!("{number}")], 1_000).await;
+    }
+    rig.rest().await;
+    let copied = copy(folder.path());
+    rig.close().await;
+    copied
+}
+
+#[test]
+fn each_cause_from_outside_has_its_own_sentence_and_never_costs_the_buffer() {
+    use std::io::Error;
+    let cases = [
+        (28, "the disk is full; free some space"),
+        (122, "the disk is full; free some space"),
+        (30, "the file system is read-only"),
+        (24, "no file descriptor is left"),
+        (23, "no file descriptor is left"),
+        (13, "permission denied"),
+        (1, "permission denied"),
+        (5, "Input/output error"),
+    ];
+    for (code, expected) in cases {
+        let cause = Cause::of(&Error::from_raw_os_error(code));
+        let folder = "/var/lib/buffer".into();
+        let said = DiskBufferError::Closed { folder, cause }.to_string();
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("is not lost"), "{said}");
+        assert!(!said.contains("move the folder away"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_program_has_locked_is_said_to_be_locked() {
+    let folder = killed(2).await;
+    let other = rusqlite::Connection::open(folder.path().join("records.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let said = refusal(folder.path());
+    assert!(said.contains("another program has locked"), "{said}");
+    assert!(!said.contains("move the folder away"), "{said}");
+    drop(other);
+    assert_eq!(Rig::open(folder.path()).drain().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advice_to_move_the_folder_says_how_much_is_in_it() {
+    let folder = killed(3).await;
+    let database = folder.path().join("records.db");
+    let bytes = std::fs::metadata(&database).unwrap().len();
+    std::fs::write(&database, vec![b'x'; usize::try_from(bytes).unwrap()]).unwrap();
+    let said = refusal(folder.path());
+    assert!(said.contains("move the folder away"), "{said}");
+    assert!(said.contains("bytes") && said.contains("keep it"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn its_files_are_for_their_owner_only_whatever_they_were() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = killed(1).await;
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let open = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions(file.unwrap().path(), open).unwrap();
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    let fresh = fresh.path().join("data/buffer/meta");
+    for folder in [folder.path(), &fresh] {
+        let rig = Rig::open(folder);
+        rig.push(&["one".to_owned()], 1_000).await;
+        for name in ["records.db", "records.db-wal", "lock", "reserve"] {
+            assert_eq!(mode(&folder.join(name)), 0o600, "{name}");
+        }
+        rig.close().await;
+    }
+    for folder in fresh.ancestors().take(3) {
+        assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_place_of_a_file_is_refused_and_its_target_is_untouched() {
+    let victim = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(victim.path(), "precious").unwrap();
+    for name in ["lock", "records.db", "records.db-wal"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(victim.path(), folder.path().join(name)).unwrap();
+        let said = refusal(folder.path());
+        let expected = format!("`{name}` is a symbolic link");
+        assert!(said.contains(&expected), "{said}");
+    }
+    // A reserve only holds room: the buffer does without.
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(victim.path(), folder.path().join("reserve")).unwrap();
+    Rig::open(folder.path()).close().await;
+    assert_eq!(std::fs::read_to_string(victim.path()).unwrap(), "precious");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_others_can_use_or_own_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let data = tempfile::tempdir().unwrap();
+    let folder = data.path().join("buffer/meta");
+    assert_eq!(notices(&folder), "");
+    let set = |folder: &Path, mode| {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(&folder, 0o755);
+    assert!(notices(&folder).contains("chmod 700"));
+    set(&folder, 0o700);
+    set(data.path(), 0o777);
+    assert!(notices(&folder).contains("chmod go-w"));
+    set(data.path(), 0o755);
+    assert_eq!(notices(&folder), "");
+    // Only the superuser may give a folder away.
+    if std::os::unix::fs::chown(&folder, Some(12_345), None).is_ok() {
+        assert!(notices(&folder).contains("belongs to another user (id 12345)"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_empty_database_beside_what_was_used_is_told() {
+    for is_empty in [false, true] {
+        for left in ["lock", "reserve"] {
+            let folder = tempfile::tempdir().unwrap();
+            let rig = Rig::open(folder.path());
+            rig.push(&["one".to_owned()], 1_000).await;
+            rig.close().await;
+            let database = folder.path().join("records.db");
+            if is_empty {
+                std::fs::write(&database, "").unwrap();
+            } else {
+                std::fs::remove_file(&database).unwrap();
+            }
+            let other = if left == "lock" { "reserve" } else { "lock" };
+            std::fs::remove_file(folder.path().join(other)).unwrap();
+            let said = notices(folder.path());
+            assert!(said.contains("its database is gone or empty"), "{said}");
+            let again = notices(folder.path());
+            assert!(!again.contains("gone or empty"), "told once: {again}");
+        }
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    assert_eq!(notices(&fresh.path().join("new")), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_with_damage_is_copied_before_it_is_cut_and_one_without_is_not() {
+    const FRAME_BYTES: usize = 24 + 16 * 1024;
+    // In the header, in the first frame, in a salt, in the checksum of a commit.
+    let in_log = |at: usize| move |log: &mut Vec<u8>| log[at] ^= 1;
+    let cases: Vec<Box<dyn Fn(&mut Vec<u8>)>> = vec![
+        Box::new(in_log(3)),
+        Box::new(in_log(20)),
+        Box::new(in_log(32 + 100)),
+        Box::new(in_log(32 + FRAME_BYTES + 8)),
+        Box::new(|log| log.fill(b'x')),
+        Box::new(|log| {
+            let last = log.len() - 1;
+            log[last] ^= 1;
+        }),
+    ];
+    for (number, damage) in cases.iter().enumerate() {
+        let folder = killed(4).await;
+        let log = folder.path().join("records.db-wal");
+        let mut bytes = std::fs::read(&log).unwrap();
+        assert!(bytes.len() > 2 * FRAME_BYTES);
+        damage(&mut bytes);
+        std::fs::write(&log, &bytes).unwrap();
+        // Without the database, or with the part of it that is there.
+        let opened = Store::open(folder.path(), Sync::Commit, MIN_LOG_BYTES);
+        let kept = aside(folder.path(), "log");
+        assert_eq!(kept.len(), 1, "{number}: {opened:?}");
+        assert!(std::fs::read(&kept[0]).unwrap() == bytes, "{number}");
+        let (_, inventory) = opened.unwrap();
+        let said = inventory.notices.join("");
+        assert!(said.contains("the log was copied to"), "{number}: {said}");
+    }
+    let whole = killed(4).await;
+    assert!(!notices(whole.path()).contains("damaged"));
+    assert_eq!(aside(whole.path(), "log").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_or_moved_buffer_takes_no_more_until_it_is_back() {
+    for is_moved in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let folder = data.path().join("data/buffer/meta");
+        let rig = Rig::open(&folder);
+        rig.push(&["one".to_owned()], 1_000).await;
+        let moved = data.path().join("moved");
+        let whole = data.path().join("data");
+        if is_moved {
+            std::fs::rename(&whole, &moved).unwrap();
+        } else {
+            std::fs::remove_dir_all(&whole).unwrap();
+        }
+        let (ack, mut receipt) = Ack::until(AckLevel::Stored);
+        let mut records: VecDeque<_> = [queued("two", 1_000, ack.clone())].into();
+        rig.buffer.push(&mut records).await;
+        ack.done();
+        let gone = tokio::time::timeout(PATIENCE, async {
+            while !rig.buffer.shared.lock().is_failing {
+                tokio::task::yield_now().await;
+            }
+        });
+        gone.await.unwrap();
+        assert!(rig.buffer.reserve(1_000, Instant::now()).await.is_none());
+        if is_moved {
+            std::fs::rename(&moved, &whole).unwrap();
+            let back = tokio::time::timeout(PATIENCE, receipt.settled());
+            assert_eq!(back.await.unwrap(), AckStatus::Safe);
+            assert_eq!(rig.drain().await.len(), 2);
+        } else {
+            rig.stop.quit();
+            rig.feeder.await.unwrap();
+            // It was never acknowledged, and whoever sent it has to know.
+            assert_eq!(rig.buffer.close().len(), 1);
+            assert_ne!(receipt.settled().await, AckStatus::Safe);
+        }
+    }
+}
+
+/// Page numbers of the database whose page has this type (SQLite, "B-tree Pages"), or follows such a page.
+const LEAF: u8 = 13;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_page_is_damaged_costs_only_what_is_in_it_and_is_counted() {
+    const EVENTS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    for number in 0..EVENTS {
+        rig.push(&[format!("{number}")], 20_000).await;
+    }
+    rig.close().await;
+    let database = std::fs::read(folder.path().join("records.db")).unwrap();
+    let page_bytes = usize::try_from(PAGE_BYTES).unwrap();
+    let pages = database.len() / page_bytes;
+    let (mut delivered_all, mut lost_some) = (0, 0);
+    // The first page, the map of pages and the roots of the tables are what nothing can be read without.
+    for page in (8..pages).step_by(7).chain([pages - 1]) {
+        for filler in [0, b'x'] {
+            let copied = copy(folder.path());
+            let mut bytes = database.clone();
+            let is_leaf = bytes[page * page_bytes] == LEAF;
+            bytes[page * page_bytes..(page + 1) * page_bytes].fill(filler);
+            std::fs::write(copied.path().join("records.db"), bytes).unwrap();
+            let rig = Rig::open(copied.path());
+            rig.buffer.end_input();
+            let mut left = Vec::new();
+            while let Some(batch) = rig.buffer.queue().next_batch().await {
+                let records: Vec<_> = batch.into_queued().collect();
+                left.extend(
+                    records
+                        .iter()
+                        .map(|queued| queued.record.event_id.to_string()),
+                );
+                rig.finish(&records);
+            }
+            let damaged = rig.damaged.load(Ordering::Relaxed);
+            assert_eq!(left.len() as u64 + damaged, EVENTS as u64, "page {page}");
+            assert!(is_leaf || damaged <= 2, "page {page}: {damaged} lost");
+            assert!(damaged < EVENTS as u64 / 2, "page {page}: {damaged} lost");
+            if damaged == 0 {
+                delivered_all += 1;
+            } else {
+                lost_some += 1;
+            }
+            rig.stop.quit();
+            rig.feeder.await.unwrap();
+            rig.buffer.close();
+        }
+    }
+    assert!(lost_some > 0, "{delivered_all} copies lost nothing");
 }

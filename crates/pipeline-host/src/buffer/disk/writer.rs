@@ -5,7 +5,8 @@
 //!
 //! Invariant: an acknowledgement reaches [`AckLevel::Stored`] only after the commit that holds its record.
 
-use super::store::{Change, DiskBufferError, Found, Row, Store};
+use super::error::DiskBufferError;
+use super::store::{Change, Found, Row, Store};
 use super::{CACHED_BYTES, Shared, chunk};
 use crate::batch::{Queued, Slot};
 use pipeline_core::AckLevel;
@@ -20,6 +21,8 @@ use tokio::sync::oneshot;
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a refusing disk is reported.
 const REPORT_PAUSE: Duration = Duration::from_secs(10);
+/// How often the database is looked for in its place.
+const LOOK_PAUSE: Duration = Duration::from_millis(400);
 /// How long nothing has to happen before space is given back to the file system.
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a small commit waits for company when the last one was just now.
@@ -51,6 +54,8 @@ pub(super) enum Command {
         found: Found,
         events: u64,
     },
+    /// Records that cannot be read and stay in the file; they are lost.
+    Lost(u64),
     /// The log has another bound from now on.
     Limit {
         log_bytes: u64,
@@ -102,6 +107,9 @@ pub(super) struct Writer {
     last_commit: Instant,
     retry_at: Option<Instant>,
     reported: Option<Instant>,
+    /// The database is no longer where it was opened.
+    is_gone: bool,
+    looked: Instant,
 }
 
 impl Writer {
@@ -125,6 +133,8 @@ impl Writer {
             last_commit: Instant::now(),
             retry_at: None,
             reported: None,
+            is_gone: false,
+            looked: Instant::now(),
         }
     }
 
@@ -132,12 +142,33 @@ impl Writer {
     pub(super) fn run(mut self) -> Vec<Queued> {
         loop {
             self.receive();
+            self.look();
             let is_due = self.due_at().is_none_or(|at| at <= Instant::now()) || self.closing;
             let written = !self.has_work() || (is_due && self.commit());
             if self.closing && (!written || !self.has_work()) {
                 return self.refused();
             }
         }
+    }
+
+    /// Takes no more records once the database was deleted or moved, until it is back.
+    fn look(&mut self) {
+        if self.looked.elapsed() < LOOK_PAUSE {
+            return;
+        }
+        self.looked = Instant::now();
+        let place = self.store.check_place();
+        let was_gone = std::mem::replace(&mut self.is_gone, place.is_err());
+        if was_gone == self.is_gone {
+            return;
+        }
+        if let Err(error) = place {
+            tracing::error!(sink = %self.shared.name, "{error}");
+        } else {
+            tracing::info!(sink = %self.shared.name, "the disk buffer is back in its place");
+        }
+        self.shared.lock().is_failing = self.is_gone;
+        self.shared.room.notify_waiters();
     }
 
     fn has_work(&self) -> bool {
@@ -189,7 +220,7 @@ impl Writer {
             Command::Append(append) => self.waiting.push_back(append),
             Command::Settle => self.unsettled = true,
             Command::Read { after, reply } => {
-                let found = self.store.read_after(after);
+                let found = self.store.read_after(after, self.next - 1);
                 if let Err(error) = &found {
                     self.report(error);
                 }
@@ -197,6 +228,12 @@ impl Writer {
                 let _ = reply.send(found);
             }
             Command::SetAside { found, events } => self.set_aside(&found, events),
+            Command::Lost(events) => {
+                let mut state = self.shared.lock();
+                state.events -= events.min(state.events);
+                drop(state);
+                self.unsettled = true;
+            }
             Command::Limit { log_bytes } => {
                 if let Err(error) = self.store.set_log(log_bytes) {
                     self.report(&error);
@@ -224,7 +261,7 @@ impl Writer {
             }
         }
         self.last_commit = Instant::now();
-        self.shared.lock().is_failing = result.is_err();
+        self.shared.lock().is_failing = result.is_err() || self.is_gone;
         self.shared.room.notify_waiters();
         match result {
             Ok(()) => {
@@ -237,6 +274,7 @@ impl Writer {
             }
             Err(error) => {
                 self.retry_at = Some(Instant::now() + RETRY_PAUSE);
+                self.looked -= LOOK_PAUSE;
                 self.report(&error);
                 false
             }
@@ -409,6 +447,10 @@ impl Writer {
     }
 
     fn report(&mut self, error: &DiskBufferError) {
+        // Said once, where it is noticed.
+        if matches!(error, DiskBufferError::Gone(_)) {
+            return;
+        }
         let now = Instant::now();
         if self.reported.is_none_or(|last| now >= last + REPORT_PAUSE) {
             self.reported = Some(now);
