@@ -18,20 +18,23 @@
 mod attempt;
 mod blame;
 mod exchange;
+mod failure;
 mod parts;
 mod spare_bodies;
 
 use crate::request::Target;
 use crate::response::{Answer, Code};
 use crate::token::AccessToken;
+use crate::way::{Way, WayProblem};
 use attempt::{Attempt, retry};
 use blame::Memory;
 use bytes::Bytes;
 use exchange::exchange;
 use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
+use reqwest::Client;
 use reqwest::header::{self, HeaderValue};
-use reqwest::{Client, redirect};
 use spare_bodies::SpareBodies;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +44,6 @@ use std::sync::{Arc, Mutex};
 const MAX_REQUESTS: usize = 256;
 
 /// Sends batches to one pixel.
-#[derive(Debug)]
 pub(crate) struct Delivery {
     target: Target,
     token: AccessToken,
@@ -57,28 +59,26 @@ pub(crate) enum DeliveryError {
     /// The token cannot be a header's value.
     #[error("`access_token` holds characters that cannot be sent; expected letters and digits")]
     Token,
-    /// TLS could not be set up on this machine.
-    #[error("the HTTP client could not be set up; expected a working TLS certificate store")]
-    Client,
+    /// There is no way to the destination.
+    #[error(transparent)]
+    Way(#[from] WayProblem),
+}
+
+impl fmt::Debug for Delivery {
+    /// Without the client, which may know the address of a proxy.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
 }
 
 impl Delivery {
     pub(crate) fn new(
         target: Target,
         token: AccessToken,
+        way: &Way,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DeliveryError> {
-        let client = Client::builder()
-            .user_agent(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            .timeout(target.timeout)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|_| DeliveryError::Client)?;
+        let client = way.client(&target.endpoint, target.timeout)?;
         Ok(Self {
             target,
             token,
@@ -140,6 +140,7 @@ impl Delivery {
                 .header(header::AUTHORIZATION, bearer)
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone()),
+            &*self.clock,
         )
         .await;
         self.spare.keep(body);
@@ -150,7 +151,7 @@ impl Delivery {
         let request = self.client.get(self.target.healthcheck_url());
         // A blocked sink waits for a new token, and this is called rarely enough to read the file each time.
         let bearer = self.token.header_from_file();
-        match exchange(request.header(header::AUTHORIZATION, bearer)).await {
+        match exchange(request.header(header::AUTHORIZATION, bearer), &*self.clock).await {
             Answer::Received(_) => Ok(()),
             Answer::Blocked(reason) => Err(HealthcheckError::Blocked(self.token.explain(reason))),
             // No event was sent, so the configuration is to blame.

@@ -92,7 +92,13 @@ impl Bench {
                 .route("/v25.0/1", any(probe))
                 .with_state(ledger.clone());
             tokio::spawn(async { axum::serve(listener, app).await });
-            Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(50_000))).unwrap()
+            Delivery::new(
+                target(endpoint),
+                token(),
+                &Way::default(),
+                Arc::new(ManualClock::at(50_000)),
+            )
+            .unwrap()
         });
         Self {
             runtime,
@@ -246,10 +252,19 @@ async fn a_host_that_cannot_be_reached_is_unavailable_and_its_url_is_not_shown()
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let delivery = Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(0))).unwrap();
+    let delivery = Delivery::new(
+        target(endpoint),
+        token(),
+        &Way::default(),
+        Arc::new(ManualClock::at(0)),
+    )
+    .unwrap();
     let error = delivery.healthcheck().await.unwrap_err();
     assert!(matches!(error, HealthcheckError::Unavailable(_)));
-    assert_eq!(error.to_string(), "the connection to Meta failed");
+    assert_eq!(
+        error.to_string(),
+        "the connection to Meta failed: refused; nothing listens there, or a firewall rejects it"
+    );
 }
 
 #[test]
