@@ -383,7 +383,7 @@ impl Worker {
         if let Some(blocked) = &mut self.blocked {
             blocked.next_reminder = Instant::now() + REMINDER_PAUSE;
             let detail = &blocked.reason.detail;
-            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "delivery is blocked: {detail}; events are kept, and delivery resumes automatically");
+            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "delivery is blocked: {detail}; events are kept, and delivery resumes once this is resolved");
             self.input.telemetry.set_state(SinkState::Blocked {
                 reason: detail.to_string(),
             });

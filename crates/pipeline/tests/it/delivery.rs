@@ -155,7 +155,7 @@ async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
         last = Instant::now();
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    let sentence = "delivery is blocked: the token is revoked; events are kept, and delivery resumes automatically";
+    let sentence = "delivery is blocked: the token is revoked; events are kept, and delivery resumes once this is resolved";
     let minutes = usize::try_from(pauses.iter().sum::<u64>() / 60).unwrap();
     assert_eq!(said(sentence), 1 + minutes, "{}", log.text());
     assert_eq!(said("delivery is blocked"), 1 + minutes);
