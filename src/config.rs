@@ -16,6 +16,7 @@ use crate::mapping::value::{time_zone, time_zone_names};
 use crate::payload::action_source::ActionSource;
 use crate::preset::{self, Preset};
 use crate::token;
+use crate::way::{self, Way};
 use jiff::tz::TimeZone;
 use options::{ExternalId, LimitedDataUse, Options, PresetChoice, UnmappedEvents};
 use pipeline_core::options::{Problem, check, is_placeholder, nearest};
@@ -35,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) access_token_file: Option<PathBuf>,
     pub(crate) api_version: String,
     pub(crate) endpoint: String,
+    /// How `endpoint` is reached.
+    pub(crate) way: Way,
     pub(crate) test_event_code: Option<String>,
     pub(crate) timeout: Duration,
     /// The preset as the pipeline file names it: its name or its file.
@@ -131,6 +134,7 @@ impl Options {
             }
             zone
         });
+        let way = self.way(&cx.base_dir, problems);
         let access_token = self.token(&cx.base_dir, problems);
         let mapping = self.mapping(cx, default_currency, default_country, time_zone, problems);
         Some(Settings {
@@ -148,6 +152,7 @@ impl Options {
             access_token_file: self.access_token_file.map(|file| cx.base_dir.join(file)),
             api_version: self.api_version,
             endpoint: self.endpoint.trim_end_matches('/').to_owned(),
+            way,
             test_event_code: self.test_event_code,
             timeout: Duration::from_secs(self.timeout_secs),
             notes: Vec::new(),
@@ -188,6 +193,39 @@ impl Options {
                 problem,
                 "`https://graph.facebook.com`, or http on loopback, and nothing behind the host and port",
             );
+        }
+    }
+
+    /// Reads the options that say how `endpoint` is reached.
+    fn way(&self, base_dir: &Path, problems: &mut Vec<Problem>) -> Way {
+        let mut report = |path: &str, problem: &str, expected: &str| {
+            problems.push(Problem::new(path, problem, expected));
+        };
+        if let Some(proxy) = self.proxy.as_ref().filter(|proxy| !proxy.is_empty())
+            && way::proxy_url(proxy.expose()).is_none()
+        {
+            let expected = "http or https, a host and a port, such as `http://proxy.example:3128`";
+            report("proxy", "is not a proxy's address", expected);
+        }
+        let authorities = self.ca_file.as_ref().map(|file| {
+            way::authorities(&base_dir.join(file)).unwrap_or_else(|problem| {
+                let expected = "a readable file with certificates in PEM";
+                report("ca_file", &problem.to_string(), expected);
+                Vec::new()
+            })
+        });
+        let identity = self.client_cert_file.as_ref().and_then(|file| {
+            let read = way::identity(&base_dir.join(file));
+            read.map_err(|problem| {
+                let expected = "a readable file with a certificate and its private key in PEM";
+                report("client_cert_file", &problem.to_string(), expected);
+            })
+            .ok()
+        });
+        Way {
+            proxy: self.proxy.clone(),
+            authorities: authorities.unwrap_or_default(),
+            identity,
         }
     }
 

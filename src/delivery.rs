@@ -18,21 +18,25 @@
 mod attempt;
 mod blame;
 mod exchange;
+mod failure;
 mod parts;
 mod spare_bodies;
 
 use crate::request::Target;
 use crate::response::{Answer, Code};
 use crate::token::AccessToken;
+use crate::way::{Way, WayProblem};
 use attempt::{Attempt, retry};
 use blame::Memory;
 use bytes::Bytes;
 use exchange::exchange;
-use pipeline_core::{Clock, HealthcheckError, Outcome, Record};
+use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
+use reqwest::Client;
 use reqwest::header::{self, HeaderValue};
-use reqwest::{Client, redirect};
 use spare_bodies::SpareBodies;
+use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Requests made for one batch, including the first, so that a batch of bad events does not become a flood of requests.
@@ -40,8 +44,10 @@ use std::sync::{Arc, Mutex};
 /// host's next attempt sends the rest.
 const MAX_REQUESTS: usize = 256;
 
+/// Health checks in a row that the token is not allowed to make, after which one event is sent as a trial.
+const CHECKS_PER_TRIAL: u32 = 3;
+
 /// Sends batches to one pixel.
-#[derive(Debug)]
 pub(crate) struct Delivery {
     target: Target,
     token: AccessToken,
@@ -49,6 +55,10 @@ pub(crate) struct Delivery {
     clock: Arc<dyn Clock>,
     spare: SpareBodies,
     memory: Mutex<Memory>,
+    /// Health checks in a row that the token was not allowed to make.
+    forbidden: AtomicU32,
+    /// Whether delivery is tried without a health check that passed: then the first event of a batch is sent alone.
+    is_on_trial: AtomicBool,
 }
 
 /// Why no client could be made.
@@ -57,28 +67,26 @@ pub(crate) enum DeliveryError {
     /// The token cannot be a header's value.
     #[error("`access_token` holds characters that cannot be sent; expected letters and digits")]
     Token,
-    /// TLS could not be set up on this machine.
-    #[error("the HTTP client could not be set up; expected a working TLS certificate store")]
-    Client,
+    /// There is no way to the destination.
+    #[error(transparent)]
+    Way(#[from] WayProblem),
+}
+
+impl fmt::Debug for Delivery {
+    /// Without the client, which may know the address of a proxy.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
 }
 
 impl Delivery {
     pub(crate) fn new(
         target: Target,
         token: AccessToken,
+        way: &Way,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, DeliveryError> {
-        let client = Client::builder()
-            .user_agent(concat!(
-                env!("CARGO_PKG_NAME"),
-                "/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            .timeout(target.timeout)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|_| DeliveryError::Client)?;
+        let client = way.client(&target.endpoint, target.timeout)?;
         Ok(Self {
             target,
             token,
@@ -86,6 +94,8 @@ impl Delivery {
             clock,
             spare: SpareBodies::default(),
             memory: Mutex::default(),
+            forbidden: AtomicU32::new(0),
+            is_on_trial: AtomicBool::new(false),
         })
     }
 
@@ -100,8 +110,15 @@ impl Delivery {
                 live.push(position);
             }
         }
+        if self.is_on_trial.load(Ordering::Relaxed) && live.len() > 1 {
+            let rest = live.split_off(1);
+            attempt.parts.push(rest, false);
+        }
         attempt.parts.push(live, false);
         let ended = self.send_parts(batch, &mut attempt).await;
+        if !matches!(ended, Some(Outcome::Blocked { .. })) {
+            self.is_on_trial.store(false, Ordering::Relaxed);
+        }
         let judged = attempt.judge(batch);
         let rest = match ended.or(judged) {
             Some(Outcome::Blocked { reason }) => Outcome::Blocked {
@@ -140,6 +157,7 @@ impl Delivery {
                 .header(header::AUTHORIZATION, bearer)
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone()),
+            &*self.clock,
         )
         .await;
         self.spare.keep(body);
@@ -150,8 +168,12 @@ impl Delivery {
         let request = self.client.get(self.target.healthcheck_url());
         // A blocked sink waits for a new token, and this is called rarely enough to read the file each time.
         let bearer = self.token.header_from_file();
-        match exchange(request.header(header::AUTHORIZATION, bearer)).await {
-            Answer::Received(_) => Ok(()),
+        match exchange(request.header(header::AUTHORIZATION, bearer), &*self.clock).await {
+            Answer::Received(_) => {
+                self.forbidden.store(0, Ordering::Relaxed);
+                Ok(())
+            }
+            Answer::Blocked(reason) if self.may_try(&reason) => Ok(()),
             Answer::Blocked(reason) => Err(HealthcheckError::Blocked(self.token.explain(reason))),
             // No event was sent, so the configuration is to blame.
             Answer::Refused(refusal) => Err(HealthcheckError::Blocked(
@@ -161,6 +183,27 @@ impl Delivery {
                 Err(HealthcheckError::Unavailable(reason))
             }
         }
+    }
+
+    /// Whether delivery is to be tried although the health check was refused: some tokens may send events, but not read the
+    /// pixel, and a sink with such a token must not stay blocked for ever.
+    fn may_try(&self, refused: &Reason) -> bool {
+        let is_forbidden = [Code::PermissionMissing, Code::PixelNotFound]
+            .iter()
+            .any(|code| refused.code == code.as_str());
+        if !is_forbidden {
+            self.forbidden.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let checks = self
+            .forbidden
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1);
+        let is_turn = checks.is_multiple_of(CHECKS_PER_TRIAL);
+        if is_turn {
+            self.is_on_trial.store(true, Ordering::Relaxed);
+        }
+        is_turn
     }
 }
 

@@ -15,7 +15,7 @@ pub fn read_answer(status: u16, header: &[u8], body: &[u8]) -> String {
             headers.insert(name, value.clone());
         }
     }
-    match response::read(status, &headers, body) {
+    match response::read(status, &headers, body, 0) {
         Answer::Received(_) => String::new(),
         Answer::Retry { after, reason } => {
             assert!(after.is_none_or(|after| after <= response::MAX_THROTTLE));

@@ -40,6 +40,7 @@ mod response;
 mod sink;
 mod token;
 mod validate;
+mod way;
 mod whole_number;
 
 pub use reference::{ParameterReference, SourceReference, reference};

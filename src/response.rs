@@ -4,6 +4,7 @@
 //! Invariant: a reason contains our own words, numbers, a trace id and field names, but none of Meta's texts, which are
 //! localized and may quote personal data. <https://developers.facebook.com/docs/graph-api/guides/error-handling>
 
+use pause::throttle;
 use pipeline_core::Reason;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -11,12 +12,11 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 use table::{Class, EVENT_SUBCODES, INVALID_PARAMETER, SUBCODES, find};
 
+mod pause;
 mod table;
 
 pub(crate) use table::Code;
 
-/// The longest pause taken from an answer's headers.
-pub(crate) const MAX_THROTTLE: Duration = Duration::from_secs(60 * 60);
 /// The pause after Meta blocked the account for its policies.
 pub(crate) const POLICY_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// Characters of a field name or trace id that are repeated in a reason.
@@ -166,24 +166,24 @@ fn is_true(value: &Value) -> bool {
     *value == Value::Bool(true) || value.as_str() == Some("true") || value.as_i64() == Some(1)
 }
 
-/// Reads a response. The status counts only if the body says nothing.
-pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
+/// Reads a response that came at `now`, in seconds since the Unix epoch. The status counts only if the body says nothing.
+pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: i64) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(error) = GraphError::of(&body) {
-        return read_error(status, &error, headers);
+        return read_error(status, &error, headers, now);
     }
     match body.as_object() {
         Some(receipt) if status == 200 && receipt.get("error").is_none_or(Value::is_null) => {
             let count = receipt.get("events_received").and_then(integer);
             Answer::Received(count.and_then(|count| u64::try_from(count).ok()))
         }
-        _ => read_status(status, headers, None),
+        _ => read_status(status, headers, None, now),
     }
 }
 
 /// The meaning of a status. A page that does not come from Meta must not reject events: only 401 and 403 mean more than "try
 /// again".
-fn read_status(status: u16, headers: &HeaderMap, given: Option<GraphCode>) -> Answer {
+fn read_status(status: u16, headers: &HeaderMap, given: Option<GraphCode>, now: i64) -> Answer {
     let code = match status {
         401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(text(given))),
         403 => {
@@ -200,12 +200,12 @@ fn read_status(status: u16, headers: &HeaderMap, given: Option<GraphCode>) -> An
     let reason = code.because(format!("{} (HTTP status {status})", code.sentence()));
     let reason = reason.with_destination(text(given));
     Answer::Retry {
-        after: throttle(headers),
+        after: throttle(headers, now),
         reason,
     }
 }
 
-fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
+fn read_error(status: u16, error: &GraphError, headers: &HeaderMap, now: i64) -> Answer {
     let known = if error.asks_for_proof() {
         Some(Code::AppSecretRequired)
     } else {
@@ -222,7 +222,7 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
         None if (400..500).contains(&status) && !matches!(status, 408 | 429) => {
             Code::RefusedInvalid
         }
-        _ => return read_status(status, headers, error.given),
+        _ => return read_status(status, headers, error.given, now),
     };
     let located = error.texts().find_map(locate);
     let path = located.as_ref().map_or("", |(_, path)| path);
@@ -231,7 +231,7 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap) -> Answer {
         .with_destination(text(error.given));
     match code.class() {
         Class::Transient | Class::Throttle => Answer::Retry {
-            after: throttle(headers),
+            after: throttle(headers, now),
             reason,
         },
         Class::PolicyBlock => Answer::Retry {
@@ -316,33 +316,6 @@ fn is_name(text: &str) -> bool {
         && !text.is_empty()
         && text.len() <= MAX_NAME_CHARS
         && (digits < text.len() || digits <= 3)
-}
-
-/// The longest pause that a header asks for, up to [`MAX_THROTTLE`].
-fn throttle(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let json = |name| text(name).and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let business = json("x-business-use-case-usage").and_then(|usage| {
-        let uses = usage
-            .as_object()?
-            .values()
-            .filter_map(Value::as_array)
-            .flatten();
-        uses.filter_map(|u| u["estimated_time_to_regain_access"].as_u64())
-            .max()
-    });
-    let account = json("x-ad-account-usage").and_then(|u| u["reset_time_duration"].as_u64());
-    let retry_after = text("retry-after").and_then(|text| text.trim().parse().ok());
-    [
-        business.map(|minutes| minutes.saturating_mul(60)),
-        account,
-        retry_after,
-    ]
-    .into_iter()
-    .flatten()
-    .max()
-    .filter(|seconds| *seconds > 0)
-    .map(|seconds| Duration::from_secs(seconds).min(MAX_THROTTLE))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl SinkConfig for MetaConversionsConfig {
         let token = AccessToken::new(&settings.access_token, settings.access_token_file.clone());
         let delivery = token
             .map_err(|_| DeliveryError::Token)
-            .and_then(|token| Delivery::new(target, token, Arc::clone(&cx.clock)))
+            .and_then(|token| Delivery::new(target, token, &settings.way, Arc::clone(&cx.clock)))
             .map_err(|problem| BuildError::new(problem.to_string()))?;
         Ok(Box::new(MetaConversions {
             tally: Tally::of(settings.mapping.meta_events().len()),

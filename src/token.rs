@@ -5,6 +5,7 @@
 //!
 //! Invariant: the token is only in that header, which is marked as sensitive, and never in a text.
 
+use crate::response::Code;
 use pipeline_core::options::is_placeholder;
 use pipeline_core::{Reason, SensitiveString};
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
@@ -128,8 +129,22 @@ impl AccessToken {
         self.header()
     }
 
-    /// Adds to the reason for a block that the file with a newer token could not be used.
+    /// Adds to the reason for a block where this sink's token comes from, if a new one is needed, and that the file with a
+    /// newer token could not be used.
     pub(crate) fn explain(&self, mut reason: Reason) -> Reason {
+        let needs_token = [Code::TokenInvalid, Code::TokenExpired]
+            .iter()
+            .any(|code| reason.code == code.as_str());
+        if needs_token {
+            let what_to_do = match self.file {
+                Some(_) => "write it into `access_token_file`, which is read again",
+                None => {
+                    "this sink's comes from `access_token`: if that names an environment variable, set it and restart, else \
+                     change the pipeline file and reload; or use `access_token_file`, which is read again"
+                }
+            };
+            reason.detail = format!("{}; {what_to_do}", reason.detail).into();
+        }
         if let Some(problem) = &self.current().problem {
             reason.detail = format!(
                 "{}; `access_token_file` {problem}, so the previous token is still used; expected {}",
@@ -245,7 +260,8 @@ mod tests {
         for useless in ["", "\n", "ümlaut", &"x".repeat(4_097), &" ".repeat(20_000)] {
             fs::write(&file, useless).unwrap();
             assert_eq!(said(&token), "Bearer fresh");
-            let expected = "a new one is needed; `access_token_file` does not contain a token, so the previous token is \
+            let expected = "a new one is needed; write it into `access_token_file`, which is read again; \
+                            `access_token_file` does not contain a token, so the previous token is \
                             still used; expected one line of letters, digits and punctuation, without spaces";
             assert_eq!(explained(&token), expected);
         }
@@ -254,7 +270,28 @@ mod tests {
         assert!(explained(&token).contains("`access_token_file` cannot be read (No such file"));
         fs::write(&file, "x".repeat(4_096)).unwrap();
         assert_eq!(said(&token).len(), "Bearer ".len() + 4_096);
-        assert_eq!(explained(&token), "a new one is needed");
+        assert_eq!(
+            explained(&token),
+            "a new one is needed; write it into `access_token_file`, which is read again"
+        );
+    }
+
+    #[test]
+    fn where_the_token_comes_from_is_said_only_if_a_new_one_is_needed() {
+        let token = AccessToken::new(&token("EAAB-secret"), None).unwrap();
+        let detail = |code| {
+            token
+                .explain(Reason::new(code, "words"))
+                .detail
+                .into_owned()
+        };
+        for code in ["token_invalid", "token_expired"] {
+            assert!(detail(code).contains("comes from `access_token`"));
+            assert!(detail(code).contains("restart"));
+        }
+        for code in ["permission_missing", "app_invalid"] {
+            assert_eq!(detail(code), "words");
+        }
     }
 
     #[test]
@@ -325,7 +362,7 @@ mod tests {
     fn a_token_of_the_options_stays_and_is_never_shown() {
         let token = AccessToken::new(&token("EAAB-secret"), None).unwrap();
         assert_eq!(said(&token), "Bearer EAAB-secret");
-        assert_eq!(explained(&token), "a new one is needed");
+        assert!(!explained(&token).contains("EAAB"));
         assert!(!format!("{token:?}").contains("EAAB"));
     }
 }

@@ -65,6 +65,12 @@ pub(super) struct Options {
     pub(super) endpoint: String,
     /// Whether `endpoint` may be plain http to other machines, which sends the token unencrypted (default: `false`). Example: `true`.
     pub(super) allow_plain_http: bool,
+    /// The proxy through which `endpoint` is reached, with a user name and a password if it wants them; empty for none (default: the environment's `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`). Example: `"http://user:${PROXY_PASSWORD}@proxy.example:3128"`.
+    pub(super) proxy: Option<SensitiveString>,
+    /// A PEM file with the certificates of authorities that are trusted besides the machine's, for a proxy that opens TLS, for example (no default). Example: `/etc/ssl/company-ca.pem`.
+    pub(super) ca_file: Option<PathBuf>,
+    /// A PEM file with a certificate and its private key, for a server or a gateway that wants one of its clients (no default). Example: `/run/secrets/client.pem`.
+    pub(super) client_cert_file: Option<PathBuf>,
     /// How long one request may take, in seconds (default: 30). Example: `10`.
     #[schemars(range(min = 1, max = 300))]
     pub(super) timeout_secs: u64,
@@ -94,6 +100,9 @@ impl Default for Options {
             limited_data_use: None,
             endpoint: "https://graph.facebook.com".to_owned(),
             allow_plain_http: false,
+            proxy: None,
+            ca_file: None,
+            client_cert_file: None,
             timeout_secs: 30,
         }
     }

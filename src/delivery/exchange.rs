@@ -1,29 +1,35 @@
 //! One HTTP request and the reading of its answer.
 
-use crate::response::{self, Answer, Code};
+use super::failure;
+use crate::response::{self, Answer};
+use pipeline_core::Clock;
 use reqwest::{RequestBuilder, Response};
 
 /// Bytes of an answer that are read; Meta's answers are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The status with which a proxy asks for a user name and a password.
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Sends a request and reads the answer; never an error text of the HTTP library, which can show a URL.
-pub(super) async fn exchange(request: RequestBuilder) -> Answer {
+pub(super) async fn exchange(request: RequestBuilder, clock: &dyn Clock) -> Answer {
     let read = async {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(response::read(status, &headers, &bounded(response).await?))
-    };
-    read.await.unwrap_or_else(|error: reqwest::Error| {
-        let code = if error.is_timeout() {
-            Code::Timeout
-        } else {
-            Code::ConnectionFailed
-        };
-        Answer::Retry {
-            after: None,
-            reason: code.reason(),
+        if status == PROXY_AUTHENTICATION_REQUIRED {
+            return Ok(Answer::Retry {
+                after: None,
+                reason: failure::refused_by_proxy(),
+            });
         }
-    })
+        let body = bounded(response).await?;
+        let now = clock.now_ms().div_euclid(1000);
+        Ok(response::read(status, &headers, &body, now))
+    };
+    read.await
+        .unwrap_or_else(|error: reqwest::Error| Answer::Retry {
+            after: None,
+            reason: failure::reason(&error),
+        })
 }
 
 /// The first [`MAX_ANSWER_BYTES`] of the body. A longer body is cut off there, and no longer JSON.

@@ -16,6 +16,8 @@ struct Seen {
     accepted: Vec<u64>,
     /// Graph's error for every request, if set.
     refuse_all: Option<Value>,
+    /// Graph's error for every health check, if set.
+    refuse_probe: Option<Value>,
 }
 
 type Ledger = Arc<Mutex<Seen>>;
@@ -56,7 +58,8 @@ async fn answer(
 }
 
 async fn probe(State(ledger): State<Ledger>) -> (StatusCode, Json<Value>) {
-    match &ledger.lock().unwrap().refuse_all {
+    let seen = ledger.lock().unwrap();
+    match seen.refuse_probe.as_ref().or(seen.refuse_all.as_ref()) {
         Some(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))),
         None => (StatusCode::OK, Json(json!({ "id": "1" }))),
     }
@@ -92,7 +95,13 @@ impl Bench {
                 .route("/v25.0/1", any(probe))
                 .with_state(ledger.clone());
             tokio::spawn(async { axum::serve(listener, app).await });
-            Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(50_000))).unwrap()
+            Delivery::new(
+                target(endpoint),
+                token(),
+                &Way::default(),
+                Arc::new(ManualClock::at(50_000)),
+            )
+            .unwrap()
         });
         Self {
             runtime,
@@ -246,10 +255,19 @@ async fn a_host_that_cannot_be_reached_is_unavailable_and_its_url_is_not_shown()
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let delivery = Delivery::new(target(endpoint), token(), Arc::new(ManualClock::at(0))).unwrap();
+    let delivery = Delivery::new(
+        target(endpoint),
+        token(),
+        &Way::default(),
+        Arc::new(ManualClock::at(0)),
+    )
+    .unwrap();
     let error = delivery.healthcheck().await.unwrap_err();
     assert!(matches!(error, HealthcheckError::Unavailable(_)));
-    assert_eq!(error.to_string(), "the connection to Meta failed");
+    assert_eq!(
+        error.to_string(),
+        "the connection to Meta failed: refused; nothing listens there, or a firewall rejects it"
+    );
 }
 
 #[test]
@@ -264,4 +282,69 @@ fn a_throttle_stops_the_taking_apart_and_keeps_what_was_decided() {
     );
     let held = |outcome: &Outcome| matches!(outcome, Outcome::Retry { reason, .. } if reason.code == "throttled");
     assert!(outcomes[2..].iter().all(held));
+}
+
+#[test]
+fn a_token_that_may_not_read_the_pixel_is_tried_with_one_event_now_and_then() {
+    for forbidden in [
+        json!({"code": 100, "error_subcode": 33}),
+        json!({"code": 10}),
+        json!({"code": 200}),
+        json!({"code": 803}),
+    ] {
+        let bench = Bench::start();
+        let probe = || bench.runtime.block_on(bench.delivery.healthcheck()).is_ok();
+        let batch: Vec<_> = (0..10).map(|id| record(id, false, false)).collect();
+        bench.ledger.lock().unwrap().refuse_probe = Some(forbidden.clone());
+        bench.refuse_all(Some(json!({"code": 190})));
+        assert_eq!(
+            [probe(), probe(), probe()],
+            [false, false, true],
+            "{forbidden}"
+        );
+        let (outcomes, requests, _) = bench.run(&batch);
+        assert!(
+            outcomes
+                .iter()
+                .all(|it| matches!(it, Outcome::Blocked { .. }))
+        );
+        assert_eq!(requests, 1);
+        assert_eq!(
+            [probe(), probe(), probe()],
+            [false, false, true],
+            "{forbidden}"
+        );
+        bench.refuse_all(None);
+        // The trial, and the rest; then batches are whole again.
+        let (_, requests, accepted) = bench.run(&batch);
+        assert_eq!((requests, accepted), (2, (0..10).collect()));
+        assert_eq!(bench.run(&batch).1, 1);
+    }
+}
+
+#[test]
+fn what_a_trial_would_not_change_is_not_tried() {
+    let bench = Bench::start();
+    let probe = || bench.runtime.block_on(bench.delivery.healthcheck()).is_ok();
+    let forbidden = json!({"code": 10});
+    for error in [
+        json!({"code": 190}),
+        json!({"code": 101}),
+        json!({"code": 2}),
+    ] {
+        bench.refuse_all(Some(error));
+        assert!((0..10).all(|_| !probe()));
+    }
+    // Only checks in a row count.
+    for error in [
+        &forbidden,
+        &forbidden,
+        &json!({"code": 190}),
+        &forbidden,
+        &forbidden,
+    ] {
+        bench.refuse_all(Some(error.clone()));
+        assert!(!probe());
+    }
+    assert!(probe());
 }

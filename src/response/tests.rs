@@ -38,7 +38,7 @@ fn answer(case: &Value) -> Answer {
     let body = case["body"].as_str();
     let body = body.map_or_else(|| case["body"].to_string(), str::to_owned);
     let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
-    read(status, &headers.collect(), body.as_bytes())
+    read(status, &headers.collect(), body.as_bytes(), 0)
 }
 
 /// An answer in the words of the fixtures' `expected`.
@@ -132,6 +132,7 @@ fn reasons_are_made_of_the_closed_set_alone() {
         include_str!("../delivery/attempt.rs"),
         include_str!("../delivery/blame.rs"),
         include_str!("../delivery/exchange.rs"),
+        include_str!("../delivery/failure.rs"),
     ];
     for source in delivery.iter().chain([&include_str!("../response.rs")]) {
         assert!(!source.contains("Reason::new"));
@@ -162,7 +163,7 @@ proptest::proptest! {
         let text = format!("{message} $['data'][1]['{hash}'] {message}");
         let error = json!({"error": {"code": 100, "message": text, "fbtrace_id": hash}});
         for body in [body, error.to_string()] {
-            let described = described(&read(status, &HeaderMap::new(), body.as_bytes()));
+            let described = described(&read(status, &HeaderMap::new(), body.as_bytes(), 0));
             proptest::prop_assert!(!described.to_string().contains(&hash));
         }
     }

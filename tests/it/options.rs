@@ -176,6 +176,39 @@ fn a_token_file_holds_the_token_alone() {
 }
 
 #[test]
+fn the_way_to_the_endpoint_is_checked_before_anything_is_sent() {
+    let tls = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tls");
+    let good = json!({
+        "proxy": "http://user:geheim@proxy.example:3128",
+        "ca_file": format!("{tls}/ca.pem"),
+        "client_cert_file": format!("{tls}/client.pem"),
+    });
+    let config = parse(&options(&good)).expect("good options");
+    assert!(!format!("{config:?}").contains("geheim"), "{config:?}");
+    assert!(parse(&options(&json!({ "proxy": "" }))).is_ok());
+    for proxy in [
+        "socks5://user:geheim@p:1",
+        "http://geheim/path",
+        "http://geheim:x",
+        "://geheim",
+    ] {
+        assert_eq!(
+            problems(&json!({ "proxy": proxy })),
+            [
+                "proxy: is not a proxy's address; expected http or https, a host and a port, such as `http://proxy.example:3128`"
+            ]
+        );
+    }
+    for option in ["ca_file", "client_cert_file"] {
+        for (file, problem) in [("no-such-file", "cannot be read"), ("make.sh", "hold")] {
+            let found = problems(&json!({ option: format!("{tls}/{file}") }));
+            assert!(found[0].starts_with(&format!("{option}: ")), "{found:?}");
+            assert!(found[0].contains(problem) && found.len() == 1, "{found:?}");
+        }
+    }
+}
+
+#[test]
 fn an_endpoint_is_https_or_loopback() {
     for good in [
         "https://graph.facebook.com",

@@ -46,9 +46,17 @@ pub(crate) struct Worker {
     backoff: Backoff,
     paused_until: Option<Instant>,
     blocked: Option<Blocked>,
+    outage: Option<Outage>,
     probe: JoinSet<Probe>,
     probe_backoff: Backoff,
     next_look: Instant,
+}
+
+/// A time without delivery.
+struct Outage {
+    since: Instant,
+    /// Attempts that failed in it; batches that failed together count as one.
+    attempts: u64,
 }
 
 struct Blocked {
@@ -82,6 +90,7 @@ impl Worker {
             backoff: Backoff::new(initial, max, seed),
             paused_until: None,
             blocked: None,
+            outage: None,
             probe: JoinSet::new(),
             probe_backoff: Backoff::new(INITIAL_PROBE_PAUSE, MAX_PROBE_PAUSE, seed),
             next_look: Instant::now() + LOOK_PAUSE,
@@ -272,6 +281,9 @@ impl Worker {
         SinkTelemetry::add(&telemetry.retried, again.len());
         self.input.buffer.finish(&done);
         self.input.buffer.put_back(again);
+        if delivered.total() > 0 {
+            self.tell_recovery(delivered.total());
+        }
         let got_through = delivered.total() > 0 || (retry.is_none() && !rejected.is_empty());
         if got_through {
             self.backoff.reset();
@@ -321,6 +333,7 @@ impl Worker {
         };
         self.paused_until = Some(until);
         if known.is_none() {
+            self.add_failure(now);
             let secs = until.duration_since(now).as_secs_f64();
             let sink = &self.input.name;
             tracing::warn!(%sink, reason = reason.code, "delivery failed: {}; next attempt in {secs:.1} s", reason.detail);
@@ -333,9 +346,29 @@ impl Worker {
         }
     }
 
+    fn add_failure(&mut self, now: Instant) {
+        let first = Outage {
+            since: now,
+            attempts: 0,
+        };
+        self.outage.get_or_insert(first).attempts += 1;
+    }
+
+    /// Says that an outage has ended, with the events that were delivered first and those that still wait.
+    fn tell_recovery(&mut self, delivered: u64) {
+        if let Some(Outage { since, attempts }) = self.outage.take() {
+            let times = if attempts == 1 { "attempt" } else { "attempts" };
+            let secs = since.elapsed().as_secs_f64();
+            let waited = self.input.telemetry.snapshot().held + delivered;
+            let events = if waited == 1 { "event" } else { "events" };
+            tracing::info!(sink = %self.input.name, "delivery resumed after {attempts} failed {times} and {secs:.1} s; {waited} {events} waited");
+        }
+    }
+
     fn block(&mut self, reason: Reason) {
         let now = Instant::now();
         if self.blocked.is_none() {
+            self.add_failure(now);
             let next_probe = now + self.probe_backoff.limit();
             self.blocked = Some(Blocked {
                 reason,
@@ -350,7 +383,7 @@ impl Worker {
         if let Some(blocked) = &mut self.blocked {
             blocked.next_reminder = Instant::now() + REMINDER_PAUSE;
             let detail = &blocked.reason.detail;
-            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "delivery is blocked: {detail}; events are kept, and delivery resumes automatically");
+            tracing::error!(sink = %self.input.name, reason = blocked.reason.code, "delivery is blocked: {detail}; events are kept, and delivery resumes once this is resolved");
             self.input.telemetry.set_state(SinkState::Blocked {
                 reason: detail.to_string(),
             });

@@ -155,7 +155,7 @@ async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
         last = Instant::now();
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    let sentence = "delivery is blocked: the token is revoked; events are kept, and delivery resumes automatically";
+    let sentence = "delivery is blocked: the token is revoked; events are kept, and delivery resumes once this is resolved";
     let minutes = usize::try_from(pauses.iter().sum::<u64>() / 60).unwrap();
     assert_eq!(said(sentence), 1 + minutes, "{}", log.text());
     assert_eq!(said("delivery is blocked"), 1 + minutes);
@@ -168,6 +168,67 @@ async fn a_blocked_sink_says_so_once_a_minute_and_probes_ever_more_rarely() {
     assert_eq!((last.elapsed() + Duration::from_millis(500)).as_secs(), 1);
     assert_eq!(case.delivered(), ids(1..2));
     assert_eq!(said("delivery has resumed"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_outage_is_told_with_its_attempts_its_length_and_what_waited() {
+    let pause = || Step::Retry(Some(Duration::from_secs(10)));
+    let one_batch = json!({"batch": {"max_events": 50}, "request": {"concurrency": 1}});
+    for (script, blocked, expected) in [
+        (vec![pause()], false, "1 failed attempt and 1"),
+        (
+            vec![pause(), pause(), pause()],
+            false,
+            "3 failed attempts and 3",
+        ),
+        (vec![Step::Block], true, "1 failed attempt and "),
+        (
+            vec![pause(), Step::Block, pause()],
+            true,
+            "3 failed attempts and ",
+        ),
+    ] {
+        let log = Log::of_this_thread();
+        let case = Case::new(script);
+        case.destination.healthy.store(!blocked, Ordering::SeqCst);
+        let running = case.start_lines(&lines(30), &one_batch).await;
+        if blocked {
+            until(|| case.destination.probes.load(Ordering::SeqCst) == 2).await;
+            case.destination.healthy.store(true, Ordering::SeqCst);
+        }
+        assert!(running.finish().await.is_complete());
+        let text = log.text();
+        let told: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("delivery resumed after"))
+            .collect();
+        assert_eq!(told.len(), 1, "{text}");
+        assert!(
+            told[0].contains(&format!("delivery resumed after {expected}")),
+            "{text}"
+        );
+        assert!(told[0].contains(" s; 30 events waited"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_outage_is_told_of_itself_and_a_delivery_without_one_is_not() {
+    let log = Log::of_this_thread();
+    let case = Case::new([]);
+    let one_by_one = json!({"batch": {"max_events": 1}, "request": {"concurrency": 1}});
+    case.run_lines(&lines(3), one_by_one.clone()).await;
+    assert!(!log.text().contains("resumed"), "{}", log.text());
+    let wait = || Step::Retry(None);
+    let case = Case::new([wait(), wait(), Step::RejectFirst, wait()]);
+    case.run_lines(&lines(3), one_by_one).await;
+    // What is rejected was not delivered: the outage has not ended there.
+    assert_eq!(
+        log.text()
+            .matches("delivery resumed after 3 failed attempts")
+            .count(),
+        1
+    );
+    assert!(log.text().contains("2 events waited"), "{}", log.text());
 }
 
 #[tokio::test(start_paused = true)]

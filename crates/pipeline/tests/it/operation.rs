@@ -55,8 +55,12 @@ impl Bench {
 
     /// Starts it; returns the process and where it takes events.
     pub(crate) async fn start(&self, arguments: &[&str]) -> (Process, String) {
+        self.start_with(arguments, &[]).await
+    }
+
+    async fn start_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> (Process, String) {
         let file = self.write();
-        let mut process = Process::start(&[arguments, &[file.as_str()]].concat());
+        let mut process = Process::start_with(&[arguments, &[file.as_str()]].concat(), env);
         let url = format!("http://{}/v1/events", process.address("address=").await);
         (process, url)
     }
@@ -189,6 +193,70 @@ async fn a_changed_file_of_the_token_ends_the_waiting_without_a_restart() {
     bench.delivered(1).await;
     process.terminate();
     assert_eq!(process.end().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_or_of_the_options_is_used_and_its_password_is_not_shown() {
+    let through_options = json!({"endpoint": "http://127.0.0.1:9", "proxy": null});
+    for (variable, is_used) in [
+        (Some("HTTP_PROXY"), true),
+        (Some("all_proxy"), true),
+        (Some("HTTPS_PROXY"), false),
+        (None, true),
+    ] {
+        let mut bench = Bench::new().await;
+        // The sandbox answers whatever host it is asked for, as a proxy would.
+        let proxy = bench
+            .sandbox
+            .url()
+            .replace("http://", "http://user:geheim@");
+        let mut options = through_options.clone();
+        if variable.is_none() {
+            options["proxy"] = proxy.as_str().into();
+        }
+        bench.sink(&options);
+        let env: Vec<_> = variable
+            .iter()
+            .map(|name| (*name, proxy.as_str()))
+            .collect();
+        let (mut process, url) = bench
+            .start_with(&["run", "--log-level", "trace"], &env)
+            .await;
+        assert_eq!(post(&url, &["one"]).await, 200);
+        if !is_used {
+            let line = process.says("delivery failed").await;
+            let expected = "the connection to Meta failed: refused";
+            assert!(
+                line.contains(expected) && !line.contains("geheim"),
+                "{line}"
+            );
+            process.kill().await;
+            continue;
+        }
+        bench.delivered(1).await;
+        process.terminate();
+        let (_, stdout, stderr) = process.end().await;
+        assert!(!format!("{stdout}{stderr}").contains("geheim"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_variable_that_is_not_understood_stops_the_start_and_is_named() {
+    let bench = Bench::new().await;
+    let file = bench.write();
+    for (name, value) in [
+        ("HTTP_PROXY", "socks5://user:geheim@p:1"),
+        ("ALL_PROXY", "geheim p"),
+    ] {
+        let process = Process::start_with(&["run", &file], &[(name, value)]);
+        let (status, _, stderr) = process.end().await;
+        assert_eq!(status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(&format!("the environment variable `{name}`")),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("geheim"), "{stderr}");
+    }
 }
 
 #[tokio::test]
