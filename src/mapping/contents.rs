@@ -82,10 +82,9 @@ impl ItemCurrency {
     fn add(&mut self, code: Result<&'static str, Omitted>) {
         *self = match (*self, code) {
             (Self::Absent, Ok(code)) => Self::One(code),
-            (Self::Absent, Err(why)) => Self::Unusable(why),
+            (Self::Absent, Err(why)) | (Self::Unusable(why), _) => Self::Unusable(why),
             (Self::One(known), Ok(code)) if known == code => Self::One(code),
             (Self::One(_), _) => Self::Unusable(Omitted::ConflictingCurrencies),
-            (Self::Unusable(why), _) => Self::Unusable(why),
         };
     }
 }

@@ -66,11 +66,10 @@ const UNMISTAKABLE: &[&str] = &[
 fn paths(parameter: &Parameter) -> Vec<String> {
     let key = parameter.key.trim_end_matches("[]");
     let objects: &[&str] = match parameter.section {
-        Section::Source => return Vec::new(),
+        Section::Source | Section::ExtInfo => return Vec::new(),
         Section::Contents => return vec![quoted("", key)],
         Section::Event => &[],
         Section::UserData => &["user_data", "properties.user_data", "context.user_data"],
-        Section::ExtInfo => return Vec::new(),
         Section::AppData => &["app_data", "properties.app_data", "context.app_data"],
         Section::OriginalEventData => {
             let objects = ["original_event_data", "properties.original_event_data"];

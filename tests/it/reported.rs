@@ -6,6 +6,7 @@
 use crate::{build_at, outcome, root};
 use pipeline_core::Event;
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::fs;
 
 /// 2026-11-26T12:00:00Z, in milliseconds: the cases' own now.
@@ -35,7 +36,7 @@ async fn check(file: &str, cases: usize) {
             ));
         }
         case["expected"] = actual;
-        lines += &format!("{case}\n");
+        writeln!(lines, "{case}").expect("text");
     }
     assert_eq!(lines.lines().count(), cases, "cases in {file}");
     if std::env::var_os("UPDATE_EXPECT").is_some() {

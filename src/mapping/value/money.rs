@@ -7,16 +7,14 @@ use std::borrow::Cow;
 
 /// An amount of money as a JSON number: from a number, or from text as people write it (`$1,299.00`, `1.299,00 €`).
 pub(crate) fn money(raw: &str) -> Result<Cow<'_, str>, Omitted> {
-    match number(raw) {
-        Ok(number) => Ok(number),
-        Err(_) => {
-            let text = json_text::text(raw)?;
-            written_amount(&text)
-                .or_else(|| accounted_loss(&text))
-                .map(Cow::Owned)
-                .ok_or(Omitted::NotAnAmount)
-        }
+    if let Ok(number) = number(raw) {
+        return Ok(number);
     }
+    let text = json_text::text(raw)?;
+    written_amount(&text)
+        .or_else(|| accounted_loss(&text))
+        .map(Cow::Owned)
+        .ok_or(Omitted::NotAnAmount)
 }
 
 /// Reads an amount in parentheses, which accountants write for an amount below zero.
