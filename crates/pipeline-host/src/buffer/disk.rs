@@ -75,9 +75,10 @@ struct WriterPanicked(Arc<Shared>, Box<dyn FnOnce() + Send>);
 impl Drop for WriterPanicked {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // First, so that whoever is woken finds the failure told.
+            std::mem::replace(&mut self.1, Box::new(|| {}))();
             self.0.lock().closed = true;
             self.0.room.notify_waiters();
-            std::mem::replace(&mut self.1, Box::new(|| {}))();
         }
     }
 }
@@ -362,11 +363,11 @@ impl DiskBuffer {
                             self.count_gaps(&tally, &damaged);
                         }
                         after = chunk.id;
-                        let lost = |events| {
+                        let count = |events| {
                             damaged(events);
                             tally.add(events);
                         };
-                        let records = self.unpack_or_skip(chunk, &tally, &lost);
+                        let records = self.unpack_or_skip(chunk, &tally, &count);
                         if after < self.first {
                             tally.add(records.len() as u64);
                             found(&records);

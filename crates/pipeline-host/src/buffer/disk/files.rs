@@ -113,9 +113,9 @@ impl Files {
         }
     }
 
-    /// Copies a file beside the others, named after this moment. No more than [`MAX_SET_ASIDE`] are kept.
+    /// Copies a file beside the others, named after the moment at which it was last written. No more than [`MAX_SET_ASIDE`] are kept.
     pub(super) fn copy_aside(&self, from: &Path, kind: &str) -> io::Result<PathBuf> {
-        let path = self.aside(kind)?;
+        let path = self.aside(from, kind)?;
         let mut to = open_private(&path, true)?;
         let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut to));
         if let Err(error) = copied.and_then(|_| to.sync_all()) {
@@ -127,18 +127,23 @@ impl Files {
     }
 
     /// A new name for what is set aside.
-    pub(super) fn aside(&self, kind: &str) -> io::Result<PathBuf> {
+    fn aside(&self, from: &Path, kind: &str) -> io::Result<PathBuf> {
         let names = std::fs::read_dir(&self.folder)?;
         let kept = names
             .filter_map(Result::ok)
-            .filter(|file| file.file_name().to_string_lossy().starts_with(ASIDE))
+            .filter(|file| {
+                let is_of_kind = file.path().extension().is_some_and(|found| found == kind);
+                is_of_kind && file.file_name().to_string_lossy().starts_with(ASIDE)
+            })
             .count();
         if kept >= MAX_SET_ASIDE {
             let problem = format!("there are {kept} files `{ASIDE}…` already; move them away");
             return Err(io::Error::other(problem));
         }
-        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3f");
-        Ok(self.folder.join(format!("{ASIDE}{now}-{kept}.{kind}")))
+        let written = jiff::Timestamp::try_from(from.metadata()?.modified()?);
+        let written = written.map_err(io::Error::other)?;
+        let time = written.strftime("%Y%m%dT%H%M%S");
+        Ok(self.folder.join(format!("{ASIDE}{time}-{kept}.{kind}")))
     }
 
     /// Whether the database is still the file that has its name.

@@ -559,7 +559,7 @@ async fn a_writer_that_panics_is_told_about_and_keeps_no_caller_waiting() {
 /// Why a buffer is refused.
 fn refusal(folder: &Path) -> String {
     let refused = Store::open(folder, Sync::Commit, MIN_LOG_BYTES);
-    let error = refused.err().expect("it is refused");
+    let error = refused.expect_err("it is refused");
     error.to_string()
 }
 
@@ -567,6 +567,9 @@ fn notices(folder: &Path) -> String {
     let (_, inventory) = Store::open(folder, Sync::Commit, MIN_LOG_BYTES).unwrap();
     inventory.notices.join("\n")
 }
+
+/// What happens to the bytes of a file.
+type Damage = Box<dyn Fn(&mut Vec<u8>)>;
 
 /// Files that were set aside, of this kind.
 fn aside(folder: &Path, kind: &str) -> Vec<std::path::PathBuf> {
@@ -736,7 +739,7 @@ async fn a_log_with_damage_is_copied_before_it_is_cut_and_one_without_is_not() {
     const FRAME_BYTES: usize = 24 + 16 * 1024;
     // In the header, in the first frame, in a salt, in the checksum of a commit.
     let in_log = |at: usize| move |log: &mut Vec<u8>| log[at] ^= 1;
-    let cases: Vec<Box<dyn Fn(&mut Vec<u8>)>> = vec![
+    let cases: Vec<Damage> = vec![
         Box::new(in_log(3)),
         Box::new(in_log(20)),
         Box::new(in_log(32 + 100)),
@@ -808,7 +811,7 @@ async fn a_deleted_or_moved_buffer_takes_no_more_until_it_is_back() {
     }
 }
 
-/// Page numbers of the database whose page has this type (SQLite, "B-tree Pages"), or follows such a page.
+/// The first byte of a page that has the rows of a table (SQLite, "B-tree Pages").
 const LEAF: u8 = 13;
 
 #[tokio::test(flavor = "multi_thread")]

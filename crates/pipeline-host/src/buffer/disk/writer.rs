@@ -6,11 +6,13 @@
 //! Invariant: an acknowledgement reaches [`AckLevel::Stored`] only after the commit that holds its record.
 
 use super::error::DiskBufferError;
+use super::files::open_private;
 use super::store::{Change, Found, Row, Store};
 use super::{CACHED_BYTES, Shared, chunk};
 use crate::batch::{Queued, Slot};
 use pipeline_core::AckLevel;
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -407,7 +409,11 @@ impl Writer {
     /// Moves a damaged chunk out of the way, into a file beside the store.
     fn set_aside(&mut self, found: &Found, events: u64) {
         let path = self.folder.join(format!("damaged-{}.bin", found.id));
-        if let Err(error) = std::fs::write(&path, &found.data) {
+        let written = open_private(&path, true).and_then(|mut file| {
+            file.set_len(0)?;
+            file.write_all(&found.data)
+        });
+        if let Err(error) = written {
             // It stays in the store, and is met again at the next start.
             tracing::error!(sink = %self.shared.name, "the damaged chunk cannot be set aside: {error}");
             return;
