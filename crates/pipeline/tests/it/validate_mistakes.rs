@@ -757,6 +757,16 @@ fn the_result_is_one_json_object_for_good_and_bad_files_alike() {
     assert_eq!(object(&missing)["ok"], false);
 }
 
+/// An example of a page as a pipeline file: options of a sink get a sink.
+fn whole(example: &str) -> String {
+    const SINK: &str = "sources:\n  in: { type: stdin }\nsinks:\n  meta:\n    type: meta_conversions\n    inputs: [in]\n    preset: retail\n    pixel_id: \"1\"\n    access_token: \"${META_ACCESS_TOKEN}\"\n";
+    if example.contains("sinks:") {
+        return example.to_owned();
+    }
+    let options = example.lines().map(|line| format!("    {line}\n"));
+    options.fold(SINK.to_owned(), |file, option| file + &option)
+}
+
 #[test]
 fn the_examples_of_the_readme_validate_without_notes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -767,9 +777,9 @@ fn the_examples_of_the_readme_validate_without_notes() {
     for page in ["README.md"] {
         let text = fs::read_to_string(root.join(page)).unwrap();
         for block in text.split("```yaml\n").skip(1) {
-            let example = block.split("```").next().unwrap();
+            let example = whole(block.split("```").next().unwrap());
             let token = ("META_ACCESS_TOKEN", "EAAB");
-            let output = validate("p.yaml", example, &[], &[token]);
+            let output = validate("p.yaml", &example, &[], &[token]);
             let said = said(&output);
             assert_eq!(output.status.code(), Some(0), "{said}");
             // The one note that the example explains itself.
