@@ -76,7 +76,7 @@ fn the_option_comes_before_the_environment_and_an_empty_one_means_no_proxy() {
 }
 
 #[test]
-fn a_variable_that_is_not_a_proxys_address_is_named_and_its_value_is_not_shown() {
+fn a_variable_that_is_not_the_address_of_a_proxy_is_named_and_its_value_is_not_shown() {
     for written in [
         "socks5://user:geheim@p:1",
         "http://",

@@ -13,6 +13,7 @@
 mod chunk;
 mod error;
 mod files;
+mod format;
 mod log;
 mod reserve;
 mod store;

@@ -5,7 +5,7 @@
 //! Invariant: "move the folder away" is advised only where the content is what is wrong, and together with how much is in
 //! it. What may pass by itself, or can be put right from outside, never costs the events.
 
-use super::store::FORMAT_VERSION;
+use super::format::FORMAT_VERSION;
 use rusqlite::ErrorCode;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};

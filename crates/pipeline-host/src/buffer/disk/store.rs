@@ -7,6 +7,7 @@
 
 use super::error::{Cause, DiskBufferError, is_damage, is_full, running};
 use super::files::Files;
+use super::format::FORMAT_VERSION;
 use super::log::{self, Unused};
 use super::reserve::Reserve;
 use crate::config::option::Sync;
@@ -14,8 +15,6 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::path::Path;
 
-/// The version of the file's layout.
-pub(super) const FORMAT_VERSION: u32 = 1;
 /// Tells our file from other databases: `mcbf` in ASCII.
 const APPLICATION_ID: u32 = 0x6d63_6266;
 /// Large pages: chunks have hundreds of kilobytes, and every page of the log costs two writes.
