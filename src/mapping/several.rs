@@ -21,7 +21,8 @@ pub(crate) fn several(field: Field, text: &str) -> Option<Vec<Cow<'_, str>>> {
         Field::Em | Field::Ph if byte_search::has(text, can_be_several) => {
             of_json(text).or_else(|| separated(field, text))
         }
-        Field::Em if text.contains(' ') => separated(field, text),
+        // White space around an address separates nothing.
+        Field::Em if text.trim().contains(' ') => separated(field, text),
         _ if text.starts_with('[') => of_json(text),
         _ => None,
     }

@@ -29,19 +29,19 @@ fn known_advice(name: &str) -> Option<String> {
     Some(format!("{advice} (under `event_mappings`)"))
 }
 
-/// The shipped preset that maps events of this name.
+/// The shipped preset that maps events of this name; of several, the one with the most events.
 fn other_preset(name: &str) -> Option<String> {
     let is_same = same_as(name);
-    shipped().iter().find_map(|preset| {
-        let event = preset
-            .events
-            .iter()
-            .find(|event| event.from.iter().any(|known| is_same(known)))?;
-        Some(format!(
-            "the preset `{}` maps it to `{}`",
-            preset.name, event.to
-        ))
-    })
+    let knowing = shipped().iter().filter_map(|preset| {
+        let mut events = preset.events.iter();
+        let event = events.find(|event| event.from.iter().any(|known| is_same(known)))?;
+        Some((preset, event))
+    });
+    let (preset, event) = knowing.max_by_key(|(preset, _)| preset.events.len())?;
+    Some(format!(
+        "the preset `{}` maps it to `{}`",
+        preset.name, event.to
+    ))
 }
 
 /// The nearest name that is mapped.
@@ -72,5 +72,34 @@ fn same_as(name: &str) -> impl Fn(&str) -> bool {
         let mut key = String::new();
         comparable(known, &mut key);
         key == wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_without_a_mapping_is_told_what_can_be_done() {
+        let plans = Plans::default();
+        for (name, expected) in [
+            (
+                "order_completed",
+                "the preset `retail` maps it to `Purchase`",
+            ),
+            (
+                "vehicle.viewed",
+                "the preset `automotive` maps it to `ViewContent`",
+            ),
+            ("product-list-viewed", "`Product List Viewed: ViewContent`"),
+            ("Refund", "`refund: Refund`"),
+            ("Application Installed", "`MobileAppInstall`"),
+            ("Kettle Boiled", "add it under `event_mappings`"),
+        ] {
+            let detail = detail(name, &plans);
+            assert!(detail.contains(expected), "{name}: {detail}");
+        }
+        let hidden = detail("mary@example.com", &plans);
+        assert!(!hidden.contains("mary"), "{hidden}");
     }
 }
