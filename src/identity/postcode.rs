@@ -65,7 +65,8 @@ fn without_country(raw: &str, country: Alpha2) -> &str {
         return raw;
     };
     let is_prefix = |prefix: &&str| letters.eq_ignore_ascii_case(prefix);
-    let of_country = PREFIXES.iter().find(|(of, _)| *of == country.as_str());
+    let country = country.as_str();
+    let of_country = PREFIXES.iter().find(|(of, _)| *of == country);
     let prefixes = of_country.map_or("", |(_, prefixes)| prefixes);
     let is_code = code.starts_with(|c: char| c.is_ascii_digit());
     if is_code && prefixes.split(' ').any(|prefix| is_prefix(&prefix)) && !letters.is_empty() {
@@ -84,8 +85,8 @@ const PREFIXES: &[(&str, &str)] = &[
 
 /// Puts back the zeros that a number cannot begin with, where every code of the country has the same length.
 fn restore_zeros(country: Alpha2, code: &mut String) {
-    let Some((_, length, shortest)) = LENGTHS.iter().find(|(of, ..)| *of == country.as_str())
-    else {
+    let country = country.as_str();
+    let Some((_, length, shortest)) = LENGTHS.iter().find(|(of, ..)| *of == country) else {
         return;
     };
     let is_short = (*shortest..*length).contains(&code.len());
