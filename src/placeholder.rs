@@ -105,7 +105,8 @@ fn is_word(text: &str, role: Role) -> bool {
     let Some(of_length) = WORDS.by_length.get(bytes.len()) else {
         return false;
     };
-    of_length.first_bytes & first_bit(bytes[0]) != 0
+    of_length.first_bytes & byte_bit(bytes[0]) != 0
+        && of_length.last_bytes & byte_bit(bytes[bytes.len() - 1]) != 0
         && of_length
             .words
             .iter()
@@ -155,9 +156,9 @@ fn is_dressed_placeholder(text: &str, role: Role) -> bool {
         })
 }
 
-/// A bit of 64 for the first byte of a word; a letter has the same in both cases.
-const fn first_bit(first: u8) -> u64 {
-    1 << ((first | 0x20) & 0x3f)
+/// A bit of 64 for a byte of a word; a letter has the same in both cases.
+const fn byte_bit(byte: u8) -> u64 {
+    1 << ((byte | 0x20) & 0x3f)
 }
 
 /// The first eight digits of a hash in lower case, for comparing.
@@ -178,8 +179,9 @@ struct Word {
 /// The words of one length.
 #[derive(Debug, Default)]
 struct OfLength {
-    /// A bit for the first byte of each.
+    /// A bit for the first byte of each, and for the last one.
     first_bytes: u64,
+    last_bytes: u64,
     words: Vec<Word>,
 }
 
@@ -230,10 +232,13 @@ impl From<Data> for Words {
         let mut by_length: Vec<OfLength> = Vec::new();
         by_length.resize_with(MAX_WORD_BYTES + 1, OfLength::default);
         for (text, roles) in &roles {
-            if let (Some(of_length), Some(first)) =
-                (by_length.get_mut(text.len()), text.bytes().next())
-            {
-                of_length.first_bytes |= first_bit(first);
+            if let (Some(of_length), [first, ..], [.., last]) = (
+                by_length.get_mut(text.len()),
+                text.as_bytes(),
+                text.as_bytes(),
+            ) {
+                of_length.first_bytes |= byte_bit(*first);
+                of_length.last_bytes |= byte_bit(*last);
                 let (text, roles) = (text.as_str().into(), *roles);
                 of_length.words.push(Word { text, roles });
             }
