@@ -18,7 +18,7 @@ pub fn read_answer(status: u16, header: &[u8], body: &[u8]) -> String {
     match response::read(status, &headers, body, 0) {
         Answer::Received(_) => String::new(),
         Answer::Retry { after, reason } => {
-            assert!(after.is_none_or(|after| after <= response::MAX_THROTTLE));
+            assert!(after.is_none_or(|after| after <= response::pause::MAX_THROTTLE));
             reason.detail.into_owned()
         }
         Answer::Blocked(reason) | Answer::Invalid { reason, .. } => reason.detail.into_owned(),

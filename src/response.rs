@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 use table::{Class, EVENT_SUBCODES, INVALID_PARAMETER, SUBCODES, find};
 
-mod pause;
+pub(crate) mod pause;
 mod table;
 
 pub(crate) use table::Code;
