@@ -272,7 +272,7 @@ fn the_table_says_where_each_parameter_came_from_and_what_was_left_out() {
         "\ncustom_data.contents[0,2].id properties.products[0,2].",
         "\nleft out\nuser_data.em traits.email[1-2] not_an_email: it does not look like",
         "\ncustom_data.contents[] properties.products[1] no_id: an item without an id is",
-        "\n\nline 2 Cart Viewed filtered: unmapped\nthe preset has no Meta event for this event;",
+        "\n\nline 2 Cart Viewed filtered: unmapped\nthe preset has no Meta event for `Cart Viewed`;",
         "\n\nline 3 (no name) rejected: malformed_json\nthe event ",
     ] {
         assert!(told.contains(line), "{line}\n\n{output}");
