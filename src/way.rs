@@ -194,7 +194,7 @@ pub(crate) fn proxy_url(text: &str) -> Option<Url> {
     url.ok().filter(is_proxy)
 }
 
-/// The certificates of a PEM file, of which there is at least one.
+/// The certificates of a PEM file, at least one.
 pub(crate) fn authorities(file: &Path) -> Result<Vec<Certificate>, FileProblem> {
     let text = read(file)?;
     let mut store = RootCertStore::empty();

@@ -35,7 +35,7 @@ impl Writer {
     }
 }
 
-/// The whole number that a floating-point spelling means; `None` if it is none, or is spelled as a whole number already.
+/// The whole number that a floating-point spelling means; `None` if it means none, or is spelled as a whole number already.
 ///
 /// # Errors
 ///

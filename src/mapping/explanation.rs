@@ -131,7 +131,7 @@ impl Unsent {
         }
     }
 
-    /// Each value that was left out, the first one that was tried first; where there is none, where it was looked for.
+    /// Each value that was left out, the first one that was tried first; without a value, the places that were searched.
     fn into_fates(self) -> Vec<FieldFate> {
         let omitted = self.omitted.into_iter();
         let mut fates: Vec<_> = omitted

@@ -37,7 +37,7 @@ fn paths() -> BTreeMap<String, Vec<String>> {
 }
 
 /// An event without any identity.
-fn nobody() -> Value {
+fn without_identity() -> Value {
     json!({
         "type": "track",
         "event": "Lead Submitted",
@@ -123,7 +123,7 @@ async fn every_path_of_the_group_is_read() {
     let mut tried = 0;
     for (parameter, paths) in paths() {
         for path in paths {
-            let mut event = nobody();
+            let mut event = without_identity();
             // What is too weak alone goes with something that is not.
             event["properties"]["page_id"] = json!("1234567890123456");
             put(&mut event, &path, sample(&parameter, &path));
@@ -146,7 +146,7 @@ async fn no_value_at_any_path_panics_or_makes_anything_but_json() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..2_000 {
         let changes = changes.new_tree(&mut runner).expect("changes").current();
-        let mut event = nobody();
+        let mut event = without_identity();
         event["userId"] = json!("u-1");
         for (path, value) in changes {
             put(&mut event, &path, value);
@@ -229,7 +229,7 @@ async fn no_word_for_a_missing_value_becomes_a_person_however_it_is_spelled() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..3_000 {
         let ((parameter, path), word) = strategy.new_tree(&mut runner).expect("a word").current();
-        let mut event = nobody();
+        let mut event = without_identity();
         event["properties"]["page_id"] = json!("1234567890123456");
         put(&mut event, &path, json!(word));
         // Only ids are zeros; a name of zeros is as good as any other name.
@@ -253,7 +253,7 @@ async fn no_word_for_a_missing_value_becomes_a_person_however_it_is_spelled() {
 #[tokio::test]
 async fn a_placeholder_and_lost_digits_are_said_in_the_explanation() {
     let sink = build(&json!({})).await;
-    let mut event = nobody();
+    let mut event = without_identity();
     event["userId"] = json!("undefined");
     event["traits"] = json!({ "email": "mary@example.com", "first_name": "N/A", "address": { "city": "(not set)" } });
     event["properties"] = json!({ "lead_id": "1.23457E+15" });

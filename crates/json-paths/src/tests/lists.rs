@@ -30,7 +30,7 @@ fn products() -> Products {
 }
 
 impl Products {
-    /// For each element the values of the slots, `-` where there is none.
+    /// For each element the values of the slots, `-` for a missing one.
     fn rows(&self, found: &crate::Found<'_>) -> Vec<String> {
         let elements = found.elements(self.list);
         let row = |element: crate::ObjectView<'_, '_>| {

@@ -436,7 +436,7 @@ async fn an_event_is_answered_before_the_next_one_is_written() {
     }
 }
 
-/// Every `map` command of the README, as it is written there, and what it shows; `…` stands for anything.
+/// Every `map` command of the README, as it is written there, and what it shows; `…` matches anything.
 #[test]
 fn the_commands_of_the_readme_show_what_it_says() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! In: the buffer's folder. Out: its lock, held; notices for the operator.
 //!
-//! Invariant: a file that this module opens is in the folder itself, and nobody but its owner may read or write it.
+//! Invariant: a file that this module opens is in the folder itself, and only its owner may read or write it.
 
 use super::error::{Cause, DiskBufferError};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};

@@ -75,7 +75,7 @@ pub(super) struct Found {
 /// A chunk, or several, that SQLite cannot read. They stay in the file, because a damaged page cannot be changed either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// One chunk, of which the number of records is known.
+    /// One chunk whose number of records is known.
     Chunk,
     /// Everything up to the number of the chunk; how many records there were is not known.
     Page,
