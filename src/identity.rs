@@ -155,6 +155,9 @@ pub(crate) fn normalize(
     if out.chars().all(char::is_control) {
         return Err(Omitted::Empty);
     }
+    if out == raw {
+        return Ok(());
+    }
     if is_placeholder(out, role) {
         return Err(Omitted::Placeholder);
     }

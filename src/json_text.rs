@@ -77,10 +77,14 @@ pub(crate) fn id_text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
 /// # Errors
 ///
 /// As those of [`id_text`].
+#[inline]
 pub(crate) fn id_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = text_as_written(raw)?;
+    if raw.starts_with('"') {
+        return Ok(text);
+    }
     let can_be_a_float = |byte| (byte == b'.') | (byte == b'e') | (byte == b'E');
-    if raw.starts_with('"') || !byte_search::has(raw, can_be_a_float) {
+    if !byte_search::has(raw, can_be_a_float) {
         return Ok(text);
     }
     Ok(match whole_number::whole(raw, Writer::Program)? {

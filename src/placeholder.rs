@@ -59,28 +59,31 @@ impl Role {
     }
 }
 
-/// Longest word of the data, in bytes.
-const MAX_WORD_BYTES: usize = 36;
 /// Longest value that is looked at, in bytes: a word, and quotes and white space around it. A SHA-256 in hex has 64.
 const MAX_BYTES: usize = 64;
 
 /// Whether a text means nothing, whatever its case and whatever quotes and white space are around it.
 #[inline]
 pub(crate) fn is_placeholder(text: &str, role: Role) -> bool {
-    let (Some(first), Some(last)) = (text.bytes().next(), text.bytes().last()) else {
+    let bytes = text.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return false;
     };
-    if text.len() > MAX_BYTES {
+    let words = &*WORDS;
+    let Some(of_length) = words.by_length.get(bytes.len()) else {
         return false;
-    }
+    };
     if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
-        return is_word(text, role)
-            || (first == b'0' && role.has_no_zero() && is_zero(text))
-            || (text.len() >= MD5_DIGITS
-                && role.can_be_a_hash()
-                && is_hash_of_nothing(text, role));
+        return of_length.may_have(*first, *last) && is_bare_placeholder(text, role);
     }
     may_be_dressed(text) && is_dressed_placeholder(text, role)
+}
+
+#[inline(never)]
+fn is_bare_placeholder(text: &str, role: Role) -> bool {
+    is_word(text, role)
+        || (role.has_no_zero() && is_zero(text))
+        || (role.can_be_a_hash() && is_hash_of_nothing(text, role))
 }
 
 /// Whether a text is the MD5, SHA-1 or SHA-256, in hex, of nothing or of a word that means nothing.
@@ -96,21 +99,14 @@ pub(crate) fn is_hash_of_nothing(hex: &str, role: Role) -> bool {
         .any(|known| known.roles & role.bit() != 0 && known.hex.eq_ignore_ascii_case(hex))
 }
 
-/// Digits of the shortest hash.
-const MD5_DIGITS: usize = 32;
+/// Digits of an MD5, a SHA-1 and a SHA-256 in hex.
+const HASH_DIGITS: [usize; 3] = [32, 40, 64];
 
-#[inline]
 fn is_word(text: &str, role: Role) -> bool {
-    let bytes = text.as_bytes();
-    let Some(of_length) = WORDS.by_length.get(bytes.len()) else {
-        return false;
-    };
-    of_length.first_bytes & byte_bit(bytes[0]) != 0
-        && of_length.last_bytes & byte_bit(bytes[bytes.len() - 1]) != 0
-        && of_length
-            .words
-            .iter()
-            .any(|word| word.roles & role.bit() != 0 && word.text.eq_ignore_ascii_case(text))
+    WORDS.by_length.get(text.len()).is_some_and(|of_length| {
+        let mut words = of_length.words.iter();
+        words.any(|word| word.roles & role.bit() != 0 && word.text.eq_ignore_ascii_case(text))
+    })
 }
 
 /// Zeros, also as a UUID, in braces or with a decimal point.
@@ -176,13 +172,26 @@ struct Word {
     roles: u16,
 }
 
-/// The words of one length.
+/// What means nothing and has one length.
 #[derive(Debug, Default)]
 struct OfLength {
     /// A bit for the first byte of each, and for the last one.
     first_bytes: u64,
     last_bytes: u64,
     words: Vec<Word>,
+}
+
+impl OfLength {
+    /// Whether a text with these ends may be one of them.
+    #[inline]
+    fn may_have(&self, first: u8, last: u8) -> bool {
+        self.first_bytes & byte_bit(first) != 0 && self.last_bytes & byte_bit(last) != 0
+    }
+
+    fn add_ends(&mut self, first_bytes: u64, last_bytes: u64) {
+        self.first_bytes |= first_bytes;
+        self.last_bytes |= last_bytes;
+    }
 }
 
 #[derive(Debug)]
@@ -195,7 +204,7 @@ struct Hash {
 /// The data, ready for comparing.
 #[derive(Debug)]
 struct Words {
-    /// By length in bytes.
+    /// By length in bytes, up to [`MAX_BYTES`].
     by_length: Vec<OfLength>,
     marks: Vec<(Box<str>, Box<str>)>,
     /// Sorted by prefix.
@@ -230,15 +239,20 @@ impl From<Data> for Words {
     fn from(data: Data) -> Self {
         let roles = roles_of(&data);
         let mut by_length: Vec<OfLength> = Vec::new();
-        by_length.resize_with(MAX_WORD_BYTES + 1, OfLength::default);
+        by_length.resize_with(MAX_BYTES + 1, OfLength::default);
+        for (length, of_length) in by_length.iter_mut().enumerate() {
+            of_length.add_ends(byte_bit(b'0'), byte_bit(b'0'));
+            if HASH_DIGITS.contains(&length) {
+                of_length.add_ends(u64::MAX, u64::MAX);
+            }
+        }
         for (text, roles) in &roles {
             if let (Some(of_length), [first, ..], [.., last]) = (
                 by_length.get_mut(text.len()),
                 text.as_bytes(),
                 text.as_bytes(),
             ) {
-                of_length.first_bytes |= byte_bit(*first);
-                of_length.last_bytes |= byte_bit(*last);
+                of_length.add_ends(byte_bit(*first), byte_bit(*last));
                 let (text, roles) = (text.as_str().into(), *roles);
                 of_length.words.push(Word { text, roles });
             }

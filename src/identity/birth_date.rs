@@ -36,9 +36,7 @@ enum Order {
 impl Order {
     /// As people write dates in a country. Canada, China and others have more than one way.
     fn in_country(country: Option<Alpha2>) -> Self {
-        let is_in = |list: &str| {
-            country.is_some_and(|country| list.split(' ').any(|code| code == country.as_str()))
-        };
+        let is_in = |codes: &str| country.is_some_and(|country| country.is_in(codes));
         if is_in(MONTH_FIRST) {
             Self::MonthFirst
         } else if is_in(DAY_FIRST) {

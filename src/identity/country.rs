@@ -25,6 +25,12 @@ impl Alpha2 {
         std::str::from_utf8(&self.0).expect("two ASCII letters")
     }
 
+    /// Whether it is one of some codes with a space between each two.
+    pub(super) fn is_in(self, codes: &str) -> bool {
+        let mut codes = codes.as_bytes().chunks(self.0.len() + " ".len());
+        codes.any(|code| code.starts_with(&self.0))
+    }
+
     fn from_code(code: &str) -> Option<Self> {
         let [a, b] = *code.as_bytes() else {
             return None;

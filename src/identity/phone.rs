@@ -17,6 +17,7 @@ use rlibphonenumber::{
 };
 
 use super::{Alpha2, Locale, text};
+use crate::byte_search;
 use crate::omitted::Omitted;
 
 /// More digits than any number has, including trunk and exit codes.
@@ -61,7 +62,10 @@ fn read_digits(
     locale: Locale,
     out: &mut String,
 ) -> Result<(), Omitted> {
-    if written.plus && raw.contains("(0)") && drop_trunk_zero(raw, out) {
+    if written.plus
+        && byte_search::has(raw, |byte| byte == b'(')
+        && raw.contains("(0)")
+        && drop_trunk_zero(raw, out) {
         return Ok(());
     }
     if written.plus || out.starts_with("00") {
@@ -113,7 +117,7 @@ fn with_exit_code_of(locale: Locale, digits: &mut String) -> bool {
     const LONGER: &str = "au br co hk id ke kh kr sg th tz ug";
     let Some(country) = locale
         .known()
-        .filter(|country| LONGER.split(' ').any(|code| code == country.as_str()))
+        .filter(|country| country.is_in(LONGER))
     else {
         return false;
     };
@@ -148,7 +152,7 @@ fn is_made_up(digits: &str) -> bool {
         let is_one_digit = national.len() >= MIN_DIGITS_BEFORE_EXTENSION
             && national.bytes().all(|b| Some(&b) == first);
         let is_in_order = || IN_ORDER.contains(&national) && !is_valid(digits);
-        is_calling_code(code) && (is_one_digit || is_in_order())
+        (is_one_digit || is_in_order()) && is_calling_code(code)
     })
 }
 

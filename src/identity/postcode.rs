@@ -8,6 +8,7 @@ use super::{
     Alpha2, Locale,
     text::{fold_compatible, is_invisible, is_space, trim, without_decimals},
 };
+use crate::byte_search;
 use crate::omitted::Omitted;
 
 const US_ZIP_LEN: usize = 5;
@@ -21,7 +22,10 @@ pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(
     let us_shape = (known.is_none() || known == Some(Alpha2::US)) && is_zip_plus_four(raw);
     fold_compatible(
         raw,
-        |c| !is_space(c) && !is_invisible(c) && !is_dash(c) && !is_mark(c),
+        |c| {
+            c.is_ascii_alphanumeric()
+                || !is_space(c) && !is_invisible(c) && !is_dash(c) && !is_mark(c)
+        },
         out,
     );
     if locale.country == Some(Alpha2::BR) {
@@ -61,7 +65,7 @@ fn without_column(raw: &str) -> &str {
 
 /// The postcode without the country in front of its digits: `D-80331`.
 fn without_country(raw: &str, country: Alpha2) -> &str {
-    let Some((letters, code)) = raw.split_once('-') else {
+    let Some((letters, code)) = byte_search::split_once(raw, b'-') else {
         return raw;
     };
     let is_prefix = |prefix: &&str| letters.eq_ignore_ascii_case(prefix);

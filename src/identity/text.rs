@@ -145,7 +145,11 @@ fn lowercase(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
 #[expect(clippy::unnecessary_wraps, reason = "one signature for every rule")]
 pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
-        lowercase_ascii(raw, |c| !is_space(c), out);
+        out.push_str(raw);
+        out.make_ascii_lowercase();
+        if byte_search::has(raw, |byte| byte <= b' ') {
+            out.retain(|c| !is_space(c));
+        }
     } else {
         let dense: String = raw.chars().filter(|c| !is_space(*c)).collect();
         out.push_str(&dense.to_lowercase());

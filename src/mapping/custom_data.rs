@@ -77,7 +77,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Reports parameters of the event that Meta takes on other events only.
     fn not_taken(&mut self) {
         let plan = self.input.plan;
-        for field in &plan.not_taken {
+        for field in plan.not_taken.iter().filter(|_| T::WANTS_ABSENT) {
             let mut slots = field.slots.iter();
             if let Some(slot) = slots.find(|slot| self.get(**slot).is_some()) {
                 self.omitted(field, Origin::Slot(*slot), Omitted::NotForThisEvent);

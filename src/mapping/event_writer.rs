@@ -136,7 +136,11 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// The JSON at a slot, unless it is empty.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "it is called for every place of every parameter, and most places are empty"
+    )]
+    #[inline(always)]
     pub(super) fn get(&self, slot: Slot) -> Option<&'a str> {
         match self.scope.cells.get(slot) {
             Some(raw) if !json_text::is_empty(raw) => Some(raw),

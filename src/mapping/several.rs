@@ -22,7 +22,9 @@ pub(crate) fn several(field: Field, text: &str) -> Option<Vec<Cow<'_, str>>> {
             of_json(text).or_else(|| separated(field, text))
         }
         // White space around an address separates nothing.
-        Field::Em if text.trim().contains(' ') => separated(field, text),
+        Field::Em if byte_search::has(text, |byte| byte == b' ') && text.trim().contains(' ') => {
+            separated(field, text)
+        }
         _ if text.starts_with('[') => of_json(text),
         _ => None,
     }

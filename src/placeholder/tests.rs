@@ -64,7 +64,7 @@ fn the_data_has_no_word_that_is_too_long_and_none_in_capitals() {
     let words = roles_of(&data);
     for word in words.keys() {
         assert!(
-            word.len() <= MAX_WORD_BYTES && *word == word.to_lowercase(),
+            word.len() <= MAX_BYTES && *word == word.to_lowercase(),
             "{word}"
         );
         assert!(!word.is_empty(), "an empty word");
