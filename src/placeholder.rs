@@ -73,10 +73,12 @@ pub(crate) fn is_placeholder(text: &str, role: Role) -> bool {
     let Some(of_length) = words.by_length.get(bytes.len()) else {
         return false;
     };
-    if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
-        return of_length.may_have(*first, *last) && is_bare_placeholder(text, role);
+    let (first, last) = (BITS[usize::from(*first)], BITS[usize::from(*last)]);
+    if (first | last) & NOT_ALPHANUMERIC == 0 {
+        let may_be = (of_length.first_bytes >> first) & (of_length.last_bytes >> last) & 1 == 1;
+        return may_be && is_bare_placeholder(text, role);
     }
-    may_be_dressed(text) && is_dressed_placeholder(text, role)
+    is_dressed_placeholder(text, role)
 }
 
 #[inline(never)]
@@ -122,8 +124,12 @@ fn may_be_dressed(text: &str) -> bool {
     (is_dress(text.chars().next()) && !text.starts_with('+')) || is_dress(text.chars().next_back())
 }
 
+/// Whether a text is a word with something around it, or punctuation.
 #[cold]
 fn is_dressed_placeholder(text: &str, role: Role) -> bool {
+    if !may_be_dressed(text) {
+        return false;
+    }
     let is_wrapping = |c: char| {
         c.is_whitespace()
             || matches!(
@@ -152,9 +158,31 @@ fn is_dressed_placeholder(text: &str, role: Role) -> bool {
         })
 }
 
-/// A bit of 64 for a byte of a word; a letter has the same in both cases.
+/// For each byte the number of its bit in a mask of 64, which a letter has in both cases; [`NOT_ALPHANUMERIC`] is added to other
+/// bytes than letters and digits of ASCII.
+#[expect(clippy::cast_possible_truncation, reason = "an index below 256")]
+const BITS: [u8; 256] = {
+    let mut bits = [0; 256];
+    let mut at = 0;
+    while at < bits.len() {
+        let bit = (at as u8 | 0x20) & 0x3f;
+        let is_alphanumeric = (at as u8).is_ascii_alphanumeric();
+        bits[at] = if is_alphanumeric {
+            bit
+        } else {
+            bit | NOT_ALPHANUMERIC
+        };
+        at += 1;
+    }
+    bits
+};
+
+/// Marks other bytes than letters and digits in [`BITS`].
+const NOT_ALPHANUMERIC: u8 = 0x40;
+
+/// The bit of a byte in a mask.
 const fn byte_bit(byte: u8) -> u64 {
-    1 << ((byte | 0x20) & 0x3f)
+    1 << (BITS[byte as usize] & !NOT_ALPHANUMERIC)
 }
 
 /// The first eight digits of a hash in lower case, for comparing.
@@ -182,12 +210,6 @@ struct OfLength {
 }
 
 impl OfLength {
-    /// Whether a text with these ends may be one of them.
-    #[inline]
-    fn may_have(&self, first: u8, last: u8) -> bool {
-        self.first_bytes & byte_bit(first) != 0 && self.last_bytes & byte_bit(last) != 0
-    }
-
     fn add_ends(&mut self, first_bytes: u64, last_bytes: u64) {
         self.first_bytes |= first_bytes;
         self.last_bytes |= last_bytes;

@@ -65,7 +65,8 @@ fn read_digits(
     if written.plus
         && byte_search::has(raw, |byte| byte == b'(')
         && raw.contains("(0)")
-        && drop_trunk_zero(raw, out) {
+        && drop_trunk_zero(raw, out)
+    {
         return Ok(());
     }
     if written.plus || out.starts_with("00") {
@@ -115,10 +116,7 @@ fn drop_trunk_zero(raw: &str, digits: &mut String) -> bool {
 fn with_exit_code_of(locale: Locale, digits: &mut String) -> bool {
     /// Countries whose exit codes begin with two zeros and go on.
     const LONGER: &str = "au br co hk id ke kh kr sg th tz ug";
-    let Some(country) = locale
-        .known()
-        .filter(|country| country.is_in(LONGER))
-    else {
+    let Some(country) = locale.known().filter(|country| country.is_in(LONGER)) else {
         return false;
     };
     if is_valid(digits.trim_start_matches('0')) {

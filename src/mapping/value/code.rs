@@ -86,9 +86,12 @@ pub(crate) fn word<M: Copy>(
         Err(Omitted::Blank) => return Err(Omitted::Blank),
         Err(_) => return Err(unknown),
     };
-    let meaning = meanings
-        .iter()
-        .find(|(known, _)| is_same_word(known, &text));
+    // Most words are spelled as they are known.
+    let exact = meanings.iter().find(|(known, _)| *known == text);
+    let meaning = exact.or_else(|| {
+        let mut meanings = meanings.iter();
+        meanings.find(|(known, _)| is_same_word(known, &text))
+    });
     match meaning {
         Some((_, meaning)) => Ok(*meaning),
         None if is_placeholder(&text) => Err(Omitted::Placeholder),
@@ -104,20 +107,7 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
 }
 
 /// Whether two words are the same but for case, spaces, hyphens and underscores. Numbers must be spelled alike.
-#[inline]
 fn is_same_word(one: &str, other: &str) -> bool {
-    // Most words differ in their first letter.
-    if let (Some(first), Some(other)) = (one.bytes().next(), other.bytes().next())
-        && first.is_ascii_alphabetic()
-        && other.is_ascii_alphabetic()
-        && !first.eq_ignore_ascii_case(&other)
-    {
-        return false;
-    }
-    may_be_same_word(one, other)
-}
-
-fn may_be_same_word(one: &str, other: &str) -> bool {
     if one.starts_with(|c: char| c.is_ascii_digit()) {
         return one == other;
     }
