@@ -200,7 +200,11 @@ fn is_domain(text: &str) -> bool {
     };
     // Behind the top level, there may be more of an id: `mary@example.com-17`.
     let is_top = top.starts_with("xn--")
-        || top.chars().take_while(|c| c.is_alphabetic()).nth(1).is_some();
+        || top
+            .chars()
+            .take_while(|c| c.is_alphabetic())
+            .nth(1)
+            .is_some();
     let is_label = |label: &str| !label.is_empty() && !label.starts_with('-');
     let is_size = matches!(name.as_bytes(), [b'1'..=b'9', b'x']);
     is_top && !is_size && name.split('.').all(is_label)

@@ -223,6 +223,70 @@ mod tests {
                 "https://shop.example/cb",
             ),
             ("https://shop.example/#/cart", "https://shop.example/#/cart"),
+            // Names of parameters, however they are written.
+            (
+                "https://shop.example/a?name=m&given_name=m&family_name=s&last=s&customer=m&street=x&address1=x&city=x&order=1",
+                "https://shop.example/a?order=1",
+            ),
+            (
+                "https://shop.example/a?postal_code=1&plz=1&phone_no=1&mobilenumber=1&cell=1&contact=1&userid=1&session=1&key=1&fb_access=1&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?%65mail=x&ph%6fne=1&customer%5Bemail%5D=x&%2565mail=x&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?q=1;email=x;step=2;phone=1",
+                "https://shop.example/a?q=1;step=2",
+            ),
+            (
+                "https://shop.example/a?to=%2Fb%3Femail%3Dx&back=/c?phone=015112345678&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            // Values, however they are encoded.
+            (
+                "https://shop.example/a?x=mary%25252540example.com&y=mary%EF%BC%A0example.com&z=mary＠example.com&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?x=bWFyeUBleGFtcGxlLmNvbQ==&y=bWFyeUBleGFtcGxlLmNvbQ%3D%3D&z=mary(at)example.com&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?x=%2B4915112345678&y=+49+151+12345678&z=0151%2012345678&w=0151+12345678&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?t=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            // Steps of paths, and fragments.
+            (
+                "https://shop.example/u/+4915112345678/bWFyeUBleGFtcGxlLmNvbQ/(650)253-0000/650-253-0000/x",
+                "https://shop.example/u/-/-/-/-/x",
+            ),
+            (
+                "https://shop.example/a;jsessionid=1F;v=2/b?q=1",
+                "https://shop.example/a;v=2/b?q=1",
+            ),
+            (
+                "https://shop.example/a#+4915112345678",
+                "https://shop.example/a",
+            ),
+            (
+                "https://shop.example/a#bWFyeUBleGFtcGxlLmNvbQ",
+                "https://shop.example/a",
+            ),
+            // What only looks a little like it.
+            (
+                "https://shop.example/p/4006381333931?gclid=Cj0KCQiA&utm_id=1234567890&q=50%25%20off&size=42",
+                "https://shop.example/p/4006381333931?gclid=Cj0KCQiA&utm_id=1234567890&q=50%25%20off&size=42",
+            ),
+            (
+                "https://shop.example/a%20b/caf%C3%A9?q=red+shoes&utm_term=a%2Cb%3Ac",
+                "https://shop.example/a%20b/caf%C3%A9?q=red+shoes&utm_term=a%2Cb%3Ac",
+            ),
             ("android-app://com.example", "android-app://com.example"),
         ] {
             let raw = serde_json::to_string(written).expect("text");
