@@ -24,9 +24,10 @@ mod tests;
 mod text;
 
 pub(crate) use country::{Alpha2, country_of};
-pub(crate) use email::is_address as is_email;
 pub(crate) use ip::client_ip;
 pub(crate) use name::split_name;
+pub(crate) use phone::{is_international_phone, is_phone_of};
+pub(crate) use text::is_invisible;
 
 use crate::omitted::Omitted;
 use crate::placeholder::{Role, is_hash_of_nothing, is_placeholder};
@@ -207,6 +208,18 @@ pub(crate) fn hash(
     normalize(field, raw, locale, scratch)?;
     digest::write_hash(scratch, out);
     Ok(Hashed::Here)
+}
+
+/// Writes the hash of an id that must not be sent as it is, as that of an external id is made.
+///
+/// # Errors
+///
+/// The reason for omitting the id.
+pub(crate) fn hash_id(text: &str, scratch: &mut String, out: &mut Vec<u8>) -> Result<(), Omitted> {
+    let text = checked(text, scratch)?;
+    text::squeeze(text, scratch)?;
+    digest::write_hash(scratch, out);
+    Ok(())
 }
 
 /// Writes an external id that is sent unhashed: without the white space around it and the decimals of a table, and otherwise unchanged.

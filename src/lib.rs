@@ -33,6 +33,7 @@ mod omitted;
 mod payload;
 mod placeholder;
 mod preset;
+mod private_text;
 mod reason;
 mod reference;
 mod request;

@@ -37,6 +37,7 @@ use crate::consent::{Consent, ConsentCategory, ConsentOptions};
 use crate::integrations::Integrations;
 use crate::json_text;
 use crate::preset::Preset;
+use crate::private_text::{self, Use};
 use crate::reason;
 use crate::validate::{self, Facts};
 use bytes::Bytes;
@@ -290,6 +291,10 @@ impl Mapping {
             Some(plan) if name.chars().count() > crate::payload::MAX_EVENT_NAME_CHARS => {
                 *label = Some(Arc::clone(&plan.label));
                 Err(Unsent::Rejected(reason::event_name_too_long(), None))
+            }
+            Some(plan) if private_text::found(&name, Use::Words).is_some() => {
+                *label = Some(Arc::clone(&plan.label));
+                Err(Unsent::Rejected(reason::private_event_name(), None))
             }
             Some(plan) => Ok((plan, name)),
         }

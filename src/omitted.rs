@@ -104,6 +104,9 @@ omissions! {
     NotForThisEvent = "not_for_this_event", "on this event Meta does not take the parameter";
     PerhapsAPerson = "perhaps_a_person", "beside an e-mail address or another trait it could be a person's name; send `title`, or the item in `products`";
     AnEmail = "an_email", "it contains an e-mail address, which Meta must receive hashed or not at all";
+    APhone = "a_phone", "it contains a phone number, which Meta must receive hashed or not at all";
+    AToken = "a_token", "it contains a token or a password, which must not leave";
+    PersonsKey = "a_persons_key", "its key says that it is about a person, and this parameter is not hashed";
     TooMany = "too_many", "only the first 2000 items are sent";
     TooManyValues = "too_many", "only the first 16 values of a list are sent";
 }

@@ -63,6 +63,10 @@ pub(crate) enum Kind {
     IdList,
     /// Text that identifies somebody or something; a word for a missing value is omitted.
     Identifier,
+    /// As [`Kind::Identifier`], of an item of a catalog.
+    ItemId,
+    /// The name and the versions of a browser; a word for a missing value is omitted.
+    Browser,
     /// The id of a device; an all-zero id is omitted.
     DeviceId,
     /// Text up to this many characters; longer text is cut off.
@@ -338,7 +342,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     user!("country", Kind::Hashed(Field::Country)),
     user!("external_id", Kind::ExternalId),
     user!("client_ip_address", Kind::ClientIp),
-    user!("client_user_agent", Kind::Identifier),
+    user!("client_user_agent", Kind::Browser),
     user!("fbc", Kind::ClickId),
     user!("fbp", Kind::BrowserId),
     user!("subscription_id", Kind::Identifier),
@@ -381,7 +385,7 @@ pub(crate) static PARAMETERS: &[Parameter] = &[
     original!("order_id", Kind::Identifier),
     original!("event_id", Kind::Identifier),
     custom!("contents[]", Kind::Items),
-    content!("id", Kind::Identifier),
+    content!("id", Kind::ItemId),
     content!("quantity", Kind::Quantity),
     content!("item_price", Kind::Money),
     content!("title", Kind::Text),

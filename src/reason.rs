@@ -20,6 +20,7 @@ reasons! {
     dropped_by_config = "`event_mappings` maps the event to `null`, which drops it";
     no_event_name = "a track call needs an `event` with a name; any other call needs a `type`";
     event_name_too_long = "the event name has more than 50 characters, which is Meta's limit for custom events";
+    private_event_name = "the event's own name contains an e-mail address, a phone number or a token; send a name that is the same for all such events, or map it under `event_mappings`";
     in_future = "the event's time is more than ten minutes in the future; check the sender's clock and that of this machine, and set `time_zone` if the times of events have no offset";
     missing_value = "Meta does not accept a Purchase without a value; send `total`, `revenue` or `value`, or map another property to `custom_data.value`";
     missing_currency = "Meta does not accept a Purchase or an OrderCreated without a currency; send `currency` (ISO 4217), or set `default_currency`";

@@ -22,8 +22,9 @@ const MAX_COOKIE_BYTES: usize = MAX_CLICK_ID_LEN + 64;
 const MAX_CLICK_AGE_MS: i64 = 90 * 24 * 60 * 60 * 1000;
 /// How far two clocks may disagree before a click counts as later than its event, in milliseconds.
 const MAX_CLOCK_SKEW_MS: i64 = 5 * 60 * 1000;
-/// A smaller creation time is in seconds, which the format does not allow: as milliseconds it would be before 1973.
-const MIN_CREATION_MS: i64 = 100_000_000_000;
+/// Digits of a creation time: milliseconds from 2001 to 2286. With fewer it is in seconds, which the format does not allow, and with
+/// more in microseconds.
+const CREATION_DIGITS: usize = 13;
 /// Start of the four years in which generated browser ids claim to be created: 2020-01-01, in milliseconds.
 const GENERATED_FROM_MS: u64 = 1_577_836_800_000;
 /// Length of these four years, which end at 2023-12-31, always in the past.
@@ -230,9 +231,9 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
     let appendix_is_fine = appendix.is_none_or(|text| is_appendix(text.as_bytes()));
     let index_is_fine = (1..=2).contains(&index.len()) && index.bytes().all(|b| b.is_ascii_digit());
     let created_ms = Some(created)
+        .filter(|digits| digits.len() == CREATION_DIGITS)
         .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|digits| digits.parse().ok())
-        .filter(|ms| *ms >= MIN_CREATION_MS)?;
+        .and_then(|digits| digits.parse().ok())?;
     (fb == "fb" && index_is_fine && is_base64url(payload) && appendix_is_fine).then_some(Fbc {
         value,
         click_id: payload,

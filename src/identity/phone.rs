@@ -45,6 +45,22 @@ pub(super) fn normalize(raw: &str, locale: Locale, out: &mut String) -> Result<(
     Ok(())
 }
 
+/// Whether a text that begins with a plus is a phone number.
+pub(crate) fn is_international_phone(text: &str) -> bool {
+    let locale = Locale {
+        country: None,
+        default_country: None,
+        year: 0,
+    };
+    normalize(text, locale, &mut String::new()).is_ok()
+}
+
+/// Whether digits are a phone number as it is dialed in a country, which is named by its code.
+pub(crate) fn is_phone_of(country: &str, digits: &str) -> bool {
+    let region = Region::try_from(country).ok();
+    region.is_some() && parse(digits, region).is_some_and(|number| number.is_valid())
+}
+
 /// The number without the decimals that a table has given it: `4915112345678.0`.
 fn whole_number(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     let digits = raw.strip_prefix('+').unwrap_or(raw);

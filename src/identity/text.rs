@@ -18,7 +18,7 @@ pub(super) fn is_space(c: char) -> bool {
 }
 
 /// An invisible character, which copied text can contain and which has no meaning.
-pub(super) fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 

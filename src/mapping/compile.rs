@@ -12,6 +12,7 @@ use super::plan::{
 use crate::field_mapping::{FieldTable, ValueType};
 use crate::payload::{Kind, MAX_EVENT_NAME_CHARS, Parameter, ParameterId, Section};
 use crate::preset::{FIELDS, Preset};
+use crate::private_text::{self, Key};
 use json_paths::Path;
 use json_paths::{Paths, Slot};
 use pipeline_core::options::{self, Problem};
@@ -268,11 +269,14 @@ impl<'a> Compiler<'a, '_> {
             group_ends.push(slots.len());
         }
         let section = parameter.map_or(Section::CustomData, |parameter| parameter.section);
+        let written = std::iter::once(&table.paths).chain(&table.all).flatten();
+        let private_slots = private_slots(name, known, kind, written.zip(&slots));
         let plan = FieldPlan {
             listed: slots.len().saturating_sub(*added),
             name: name.into(),
             key: json_key(section, key),
             kind,
+            private_slots,
             slots: slots.into(),
             group_ends: group_ends.into(),
             constant: table.value.as_ref().map(|json| json.to_string().into()),
@@ -363,6 +367,43 @@ impl<'a> Compiler<'a, '_> {
             })
             .ok()
     }
+}
+
+/// The slots of a field that is not hashed whose key, or whose own name, says that a value there must not leave as it is.
+fn private_slots<'p>(
+    name: &str,
+    known: Option<ParameterId>,
+    kind: Kind,
+    slots: impl Iterator<Item = (&'p String, &'p Slot)>,
+) -> Box<[(Slot, Key)]> {
+    let can_be_private = matches!(
+        kind,
+        Kind::Text
+            | Kind::TextUpTo(_)
+            | Kind::TextList
+            | Kind::Scalar
+            | Kind::Status
+            | Kind::Identifier
+            | Kind::ItemId
+            | Kind::IdList
+            | Kind::DeviceId
+            | Kind::ExternalId
+            | Kind::Number
+            | Kind::Integer
+    );
+    if !can_be_private {
+        return Box::default();
+    }
+    // The names of Meta's own parameters are no news.
+    let own = name.rsplit('.').next().filter(|_| known.is_none());
+    let of_name = own.and_then(private_text::key_of);
+    let keys = slots.filter_map(|(written, slot)| {
+        let path = Path::parse(written).ok();
+        let key = path.as_ref().and_then(Path::last_key);
+        let key = key.and_then(private_text::key_of);
+        Some((*slot, key.or(of_name)?))
+    });
+    keys.collect()
 }
 
 /// Parameters that Meta takes on other events only, with the places of their names.

@@ -263,18 +263,21 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         json::comma(&mut self.out);
         self.append("\"id\":");
         let value = self.out.len();
-        if let Err(why) = value::append(Kind::Identifier, raw, &mut self.out) {
-            self.out.truncate(mark);
-            if !raw.starts_with('{') {
-                self.item_omitted(why);
+        let rule = match value::append(Kind::ItemId, raw, &mut self.out) {
+            Ok(rule) => rule,
+            Err(why) => {
+                self.out.truncate(mark);
+                if !raw.starts_with('{') {
+                    self.item_omitted(why);
+                }
+                return None;
             }
-            return None;
-        }
+        };
         let (scope, paths, origin) = (self.scope, self.input.paths, Origin::Slot(element));
         self.trace.sent(
             || scope.item_name("id"),
             || scope.describe(paths, origin),
-            rule(Kind::Identifier),
+            rule,
         );
         Some((value..self.out.len(), origin))
     }

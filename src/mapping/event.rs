@@ -8,7 +8,8 @@ use super::{json, value};
 use crate::omitted::Omitted;
 use crate::payload::Kind;
 use crate::payload::action_source::{ActionSource, MessagingChannel};
-use crate::payload::rule::rule;
+use crate::payload::rule::{HASHED_ID, rule};
+use crate::private_text::{self, Use};
 use sha2::{Digest as _, Sha256};
 
 /// Longest event id, in characters. Meta publishes no limit; every id in use is shorter.
@@ -42,8 +43,14 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                     })
                 })
                 .read()?;
-            self.sent(field, origin, rule(Kind::Identifier));
-            Some(Box::from(id))
+            let is_private = private_text::found(&id, Use::Id).is_some();
+            let hashed = is_private.then(|| value::hashed_id(&id)).flatten();
+            let rule = match hashed {
+                Some(_) => HASHED_ID,
+                None => rule(Kind::Identifier),
+            };
+            self.sent(field, origin, rule);
+            Some(hashed.unwrap_or_else(|| Box::from(id)))
         });
         let id = own.unwrap_or_else(|| {
             /// Bytes of the digest that the id consists of: 128 bits, as in a UUID.

@@ -5,12 +5,12 @@ use super::given::{Given, Origin};
 use super::plan::{FieldPlan, Fields};
 use super::trace::Trace;
 use super::{json, value};
-use crate::byte_search;
-use crate::identity;
+use crate::json_text;
 use crate::omitted::Omitted;
 use crate::payload::Kind;
-use crate::payload::rule::rule;
-use json_paths::Slot;
+use crate::payload::rule::{HASHED_ID, rule};
+use crate::private_text::Key;
+use json_paths::{MAX_ELEMENTS, Slot};
 
 impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Writes an object of plain parameters, unless none of them has a value.
@@ -47,21 +47,25 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                 given = Given::Unreadable;
                 continue;
             }
+            if let Some(key) = field.key_at(*slot) {
+                match self.at_private_key(field, key, raw, origin) {
+                    Kept::Hashed => return Given::Read((), origin),
+                    Kept::Omitted => {
+                        given = Given::Unreadable;
+                        continue;
+                    }
+                    Kept::AsUsual => {}
+                }
+            }
             self.key(field);
             if value::can_copy(field.kind, raw) {
                 self.append(raw);
                 self.sent(field, origin, rule(field.kind));
                 return Given::Read((), origin);
             }
-            let written = match self.append_value(field.kind, raw) {
-                Ok(()) if field.is_words() && holds_an_email(&self.out[mark..]) => {
-                    Err(Omitted::AnEmail)
-                }
-                written => written,
-            };
-            match written {
-                Ok(()) => {
-                    self.sent(field, origin, rule(field.kind));
+            match self.append_value(field.kind, raw) {
+                Ok(rule) => {
+                    self.sent(field, origin, rule);
                     return Given::Read((), origin);
                 }
                 Err(why) => {
@@ -85,13 +89,13 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     }
 
     /// Appends a value in the form of its kind.
-    fn append_value(&mut self, kind: Kind, raw: &str) -> Result<(), Omitted> {
+    fn append_value(&mut self, kind: Kind, raw: &str) -> Result<&'static str, Omitted> {
         if kind != Kind::EventTime {
             return value::append(kind, raw, &mut self.out);
         }
         let moment = value::moment(raw, self.input.rules.time_zone())?;
         json::integer(moment.millis.div_euclid(1_000), &mut self.out);
-        Ok(())
+        Ok(rule(kind))
     }
 
     /// Writes a value of the configuration.
@@ -99,8 +103,8 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let mark = self.out.len();
         self.key(field);
         match self.append_value(field.kind, raw) {
-            Ok(()) => {
-                self.sent(field, origin, rule(field.kind));
+            Ok(rule) => {
+                self.sent(field, origin, rule);
                 Given::Read((), origin)
             }
             Err(why) => {
@@ -109,6 +113,29 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
                 Given::Unreadable
             }
         }
+    }
+
+    /// Hashes an id, and omits a text, whose key says that it must not leave as it is.
+    #[cold]
+    fn at_private_key(&mut self, field: &FieldPlan, key: Key, raw: &str, origin: Origin) -> Kept {
+        let texts = json_text::elements(raw).take(MAX_ELEMENTS);
+        let mut texts = texts.filter_map(|element| json_text::text(element).ok());
+        let Some(why) = texts.find_map(|text| key.why(&text)) else {
+            return Kept::AsUsual;
+        };
+        let mark = self.out.len();
+        if matches!(field.kind, Kind::Identifier | Kind::ItemId | Kind::DeviceId)
+            && let Ok(id) = value::identifier(raw)
+        {
+            self.key(field);
+            if value::append_hashed_id(&id, &mut self.out).is_ok() {
+                self.sent(field, origin, HASHED_ID);
+                return Kept::Hashed;
+            }
+            self.out.truncate(mark);
+        }
+        self.omitted(field, origin, why);
+        Kept::Omitted
     }
 
     /// Whether an item's name could be a person's, because a person's traits are beside it.
@@ -124,12 +151,11 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     }
 }
 
-/// Whether some JSON text contains an e-mail address.
-fn holds_an_email(json: &[u8]) -> bool {
-    if !byte_search::has(json, |byte| byte == b'@') {
-        return false;
-    }
-    let text = String::from_utf8_lossy(json);
-    let mut parts = text.split(|c: char| c.is_whitespace() || "\"\\,;:()[]<>".contains(c));
-    parts.any(|part| identity::is_email(part.trim_matches('.')))
+/// What became of a value whose key says that it is about a person or opens a door.
+enum Kept {
+    /// It is written like any other value.
+    AsUsual,
+    /// It is an id, and its hash is written.
+    Hashed,
+    Omitted,
 }

@@ -1,60 +1,20 @@
 //! Page addresses without the parts that could identify a person.
 //!
-//! Meta wants the browser's URL, and sites put e-mail addresses, phone numbers and tokens into query strings. A query
-//! parameter with such a name, or with a value that looks like an e-mail address, is removed before the URL is buffered.
+//! Meta wants the browser's URL, and sites put e-mail addresses, phone numbers and tokens into it. In: the value of an event. Out: the
+//! URL without query parameters whose name or value is personal, with a dash for such a step of its path, and without a fragment that
+//! is more than an anchor. Invariant: neither the result nor anything that it is an encoding of holds what [`private_text`] finds.
 
 use crate::byte_search;
 use crate::json_text;
 use crate::omitted::Omitted;
+use crate::private_text::{self, Use, is_personal_in_url};
 use std::borrow::Cow;
-
-/// Query parameters that hold personal data or credentials, in the comparable form of [`is_personal`], sorted.
-const PERSONAL: &[&str] = &[
-    "accesstoken",
-    "address",
-    "apikey",
-    "auth",
-    "authtoken",
-    "birthdate",
-    "birthday",
-    "code",
-    "dob",
-    "email",
-    "emailaddress",
-    "firstname",
-    "fname",
-    "fullname",
-    "idtoken",
-    "lastname",
-    "lname",
-    "mail",
-    "mobile",
-    "msisdn",
-    "otp",
-    "passwd",
-    "password",
-    "phone",
-    "phonenumber",
-    "postcode",
-    "pwd",
-    "resettoken",
-    "secret",
-    "sessionid",
-    "ssn",
-    "surname",
-    "tel",
-    "telephone",
-    "token",
-    "username",
-    "zip",
-    "zipcode",
-];
 
 /// The URL without user information, personal query parameters, and a fragment that is more than an anchor.
 ///
 /// # Errors
 ///
-/// When it is not an absolute URL.
+/// When it is not an absolute URL, or its host is private text.
 pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = json_text::text(raw)?;
     let (scheme, rest) = byte_search::split_once(&text, b':')
@@ -70,7 +30,7 @@ pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     if is_clean(rest) {
         return Ok(text);
     }
-    Ok(Cow::Owned(cleaned(scheme, rest)))
+    cleaned(scheme, rest).map(Cow::Owned)
 }
 
 fn has_space(text: &str) -> bool {
@@ -80,83 +40,150 @@ fn has_space(text: &str) -> bool {
 
 /// Whether nothing has to be removed, which is so for most URLs.
 fn is_clean(rest: &str) -> bool {
-    let needs_a_look = |byte| (byte == b'@') | (byte == b'%') | (byte == b'#');
-    if byte_search::has(rest, needs_a_look) && (rest.contains('#') || is_personal_value(rest)) {
+    let needs_a_look = |byte| private_text::needs_a_look(byte) | (byte == b'#') | (byte == b';');
+    if byte_search::has(rest, needs_a_look) && !is_harmless(rest) {
         return false;
     }
-    let Some((_, query)) = byte_search::split_once(rest, b'?') else {
-        return true;
-    };
-    let name = |pair| byte_search::split_once(pair, b'=').map_or(pair, |(name, _)| name);
+    let (path, query) = byte_search::split_once(rest, b'?').unwrap_or((rest, ""));
     let mut pairs = query.trim_start_matches('?').split('&');
-    pairs.all(|pair| !is_personal(name(pair)))
+    private_text::is_usual(rest, Use::Url)
+        && path
+            .split('/')
+            .all(|step| private_text::is_usual(step, Use::Url))
+        && pairs.all(|pair| match byte_search::split_once(pair, b'=') {
+            Some((name, value)) => {
+                // A URL inside the URL has names of its own.
+                !byte_search::has(value, |byte| (byte == b'=') | (byte == b'?'))
+                    && private_text::is_usual(value, Use::Url)
+                    && !is_personal_in_url(name)
+            }
+            None => !is_personal_in_url(pair),
+        })
 }
 
-fn cleaned(scheme: &str, rest: &str) -> String {
-    let (rest, fragment) = rest.split_once('#').map_or((rest, ""), |(r, f)| (r, f));
-    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(r, q)| (r, q));
+/// Whether the signs of a URL are only those that most URLs have: ampersands between parameters, pluses and escapes for spaces and
+/// punctuation, and few digits.
+fn is_harmless(rest: &str) -> bool {
+    let bytes = rest.as_bytes();
+    let has_others = byte_search::has(rest, |byte| {
+        let is_usual = (byte == b'&') | (byte == b'%') | (byte == b'+');
+        (private_text::needs_a_look(byte) | (byte == b'#') | (byte == b';')) & !is_usual
+    });
+    let mut escapes = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'%')
+        .map(|(at, _)| bytes.get(at + 1..at + 3).unwrap_or_default());
+    let mut is_spaced = byte_search::has(rest, |byte| byte == b'+');
+    let are_harmless = !has_others
+        && escapes.all(|escape| {
+            is_spaced = true;
+            is_harmless_escape(escape)
+        });
+    are_harmless && !(is_spaced && private_text::has_many_digits(bytes))
+}
+
+/// Whether an escape is one of punctuation that has no part in an address, a phone number, a name or a further encoding, or of a letter
+/// beyond ASCII.
+fn is_harmless_escape(escape: &[u8]) -> bool {
+    match escape {
+        [b'2', low] => matches!(
+            low,
+            b'0' | b'1' | b'2' | b'3' | b'4' | b'7' | b'9' | b'C' | b'c' | b'F' | b'f'
+        ),
+        [b'3', low] => matches!(low, b'A' | b'a' | b'F' | b'f'),
+        [
+            b'8' | b'9' | b'A' | b'a' | b'B' | b'b' | b'C' | b'c' | b'D' | b'd',
+            _,
+        ] => true,
+        [b'E' | b'e', low] => !matches!(low, b'F' | b'f'),
+        _ => false,
+    }
+}
+
+/// The URL with everything private taken out.
+#[cold]
+fn cleaned(scheme: &str, rest: &str) -> Result<String, Omitted> {
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    if let Some(private) = private_text::found(host, Use::Url) {
+        return Err(private.why());
+    }
     let mut url = format!("{scheme}://{host}");
+    let host_end = url.len();
     for step in path.split_inclusive('/') {
-        if is_personal_value(step) {
-            url.push_str(if step.ends_with('/') { "-/" } else { "-" });
-        } else {
-            url.push_str(step);
+        let (step, slash) = match step.strip_suffix('/') {
+            Some(step) => (step, "/"),
+            None => (step, ""),
+        };
+        let (step, parameters) = step.split_once(';').unwrap_or((step, ""));
+        url.push_str(if is_private(step) { "-" } else { step });
+        append_pairs(parameters.split(';'), &mut url, ";", ";");
+        url.push_str(slash);
+    }
+    let mut sign = "?";
+    for pairs in query.split('&').filter(|pairs| !pairs.is_empty()) {
+        // In a URL that was printed for a web page, an ampersand is `&amp;`.
+        let (entity, pairs) = pairs
+            .strip_prefix("amp;")
+            .map_or(("", pairs), |pairs| ("amp;", pairs));
+        let before = url.len();
+        append_pairs(pairs.split(';'), &mut url, &format!("{sign}{entity}"), ";");
+        if url.len() > before {
+            sign = "&";
         }
     }
-    let mut sign = '?';
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let name = pair.split('=').next().unwrap_or(pair);
-        if !is_personal(name) && !is_personal_value(pair) {
-            url.push(sign);
-            url.push_str(pair);
-            sign = '&';
-        }
-    }
-    if !fragment.is_empty() && !fragment.contains(['=', '&']) && !is_personal_value(fragment) {
+    if !fragment.is_empty() && !fragment.contains(['=', '&', ';']) && !is_private(fragment) {
         url.push('#');
         url.push_str(fragment);
     }
-    url
-}
-
-/// Whether a parameter of this name holds personal data: `e-mail`, `customer[email]`, `user_phone`. In a URL that was printed for a web
-/// page, `amp;` is in front of it.
-fn is_personal(name: &str) -> bool {
-    let name = name.strip_prefix("amp;").unwrap_or(name);
-    let mut comparable = String::new();
-    for word in name.split(['[', ']', '.']).filter(|word| !word.is_empty()) {
-        comparable.clear();
-        comparable.extend(
-            word.chars()
-                .filter(char::is_ascii_alphanumeric)
-                .map(|c| c.to_ascii_lowercase()),
-        );
-        let bare = ["user", "customer", "billing", "shipping", "contact"]
-            .iter()
-            .find_map(|prefix| comparable.strip_prefix(prefix));
-        let is_listed = |name: &str| PERSONAL.binary_search(&name).is_ok();
-        if bare.is_some_and(is_listed) || is_listed(&comparable) {
-            return true;
-        }
+    // What is private only as a whole, with a sign of the URL in its middle.
+    if private_text::found(&url[scheme.len() + "://".len()..], Use::Url).is_some() {
+        url.truncate(host_end);
     }
-    false
+    Ok(url)
 }
 
-/// Whether it contains an e-mail address, plain or percent-encoded.
-fn is_personal_value(text: &str) -> bool {
-    text.contains('@') || text.contains("%40") || text.contains("%2540")
+/// Appends those parameters that are not personal: `first` in front of the first one, `next` in front of the others.
+fn append_pairs<'p>(
+    pairs: impl Iterator<Item = &'p str>,
+    url: &mut String,
+    first: &str,
+    next: &str,
+) {
+    let mut sign = first;
+    for pair in pairs.filter(|pair| !pair.is_empty() && !is_personal_pair(pair)) {
+        url.push_str(sign);
+        url.push_str(pair);
+        sign = next;
+    }
+}
+
+/// Whether a parameter's name is personal, or its value private.
+fn is_personal_pair(pair: &str) -> bool {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    is_personal_in_url(&private_text::without_encoding(name))
+        || private_text::found(pair, Use::Url).is_some()
+        || is_private(value)
+}
+
+/// Whether a part of a URL is or contains something private, perhaps as a URL or a query of its own.
+fn is_private(text: &str) -> bool {
+    if private_text::found(text, Use::Url).is_some() {
+        return true;
+    }
+    let inner = private_text::without_encoding(text);
+    let mut names = inner
+        .split(['?', '&', ';', '#'])
+        .filter_map(|pair| Some(pair.split_once('=')?.0));
+    names.any(is_personal_in_url)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_names_are_sorted() {
-        assert!(PERSONAL.is_sorted());
-    }
 
     #[test]
     fn personal_parts_are_removed_and_the_rest_stays() {
@@ -196,6 +223,70 @@ mod tests {
                 "https://shop.example/cb",
             ),
             ("https://shop.example/#/cart", "https://shop.example/#/cart"),
+            // Names of parameters, however they are written.
+            (
+                "https://shop.example/a?name=m&given_name=m&family_name=s&last=s&customer=m&street=x&address1=x&city=x&order=1",
+                "https://shop.example/a?order=1",
+            ),
+            (
+                "https://shop.example/a?postal_code=1&plz=1&phone_no=1&mobilenumber=1&cell=1&contact=1&userid=1&session=1&key=1&fb_access=1&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?%65mail=x&ph%6fne=1&customer%5Bemail%5D=x&%2565mail=x&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?q=1;email=x;step=2;phone=1",
+                "https://shop.example/a?q=1;step=2",
+            ),
+            (
+                "https://shop.example/a?to=%2Fb%3Femail%3Dx&back=/c?phone=015112345678&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            // Values, however they are encoded.
+            (
+                "https://shop.example/a?x=mary%25252540example.com&y=mary%EF%BC%A0example.com&z=mary＠example.com&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?x=bWFyeUBleGFtcGxlLmNvbQ==&y=bWFyeUBleGFtcGxlLmNvbQ%3D%3D&z=mary(at)example.com&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?x=%2B4915112345678&y=+49+151+12345678&z=0151%2012345678&w=0151+12345678&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            (
+                "https://shop.example/a?t=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln&q=1",
+                "https://shop.example/a?q=1",
+            ),
+            // Steps of paths, and fragments.
+            (
+                "https://shop.example/u/+4915112345678/bWFyeUBleGFtcGxlLmNvbQ/(650)253-0000/650-253-0000/x",
+                "https://shop.example/u/-/-/-/-/x",
+            ),
+            (
+                "https://shop.example/a;jsessionid=1F;v=2/b?q=1",
+                "https://shop.example/a;v=2/b?q=1",
+            ),
+            (
+                "https://shop.example/a#+4915112345678",
+                "https://shop.example/a",
+            ),
+            (
+                "https://shop.example/a#bWFyeUBleGFtcGxlLmNvbQ",
+                "https://shop.example/a",
+            ),
+            // What only looks a little like it.
+            (
+                "https://shop.example/p/4006381333931?gclid=Cj0KCQiA&utm_id=1234567890&q=50%25%20off&size=42",
+                "https://shop.example/p/4006381333931?gclid=Cj0KCQiA&utm_id=1234567890&q=50%25%20off&size=42",
+            ),
+            (
+                "https://shop.example/a%20b/caf%C3%A9?q=red+shoes&utm_term=a%2Cb%3Ac",
+                "https://shop.example/a%20b/caf%C3%A9?q=red+shoes&utm_term=a%2Cb%3Ac",
+            ),
             ("android-app://com.example", "android-app://com.example"),
         ] {
             let raw = serde_json::to_string(written).expect("text");

@@ -2,16 +2,17 @@
 
 use super::event_writer::EventWriter;
 use super::given::Origin;
-use super::json;
 use super::plan::FieldPlan;
 use super::several;
 use super::trace::Trace;
+use super::{json, value};
 use crate::identity::{self, Field, Hashed, Locale, entity};
 use crate::json_text;
 use crate::omitted::Omitted;
-use crate::payload::rule::rule;
+use crate::payload::rule::{HASHED_ID, rule};
 use crate::payload::{Kind, MAX_VALUES};
 use crate::placeholder::{Role, is_placeholder};
+use crate::private_text::{Key, Use};
 use json_paths::Slot;
 use std::borrow::Cow;
 
@@ -22,6 +23,8 @@ struct IdentifierList<'e> {
     /// The field by whose rule its values are normalized and hashed; `None` sends them as they are.
     hash: Option<Field>,
     locale: Locale,
+    /// What the key of the value that is being added says about it.
+    key: Option<Key>,
     /// Where in the output its first value begins.
     start: usize,
 }
@@ -86,6 +89,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             field,
             hash,
             locale,
+            key: None,
             start,
         };
         let mut begin = 0;
@@ -97,6 +101,10 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                     continue;
                 };
                 let before = self.out.len();
+                let list = IdentifierList {
+                    key: field.key_at(*slot),
+                    ..list
+                };
                 if raw.starts_with('[') {
                     for (place, element) in json_text::elements(raw).enumerate() {
                         let origin = Origin::Element(*slot, place);
@@ -204,8 +212,13 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         let (scratch, out) = (&mut self.scratch, &mut self.out);
         let Some(hash) = list.hash else {
             identity::external_id_raw(text, scratch)?;
-            json::text(scratch, out);
-            return Ok("as it is");
+            let is_private = list.key.is_some_and(|key| key.why(scratch).is_some());
+            if is_private {
+                value::append_hashed_id(scratch, out)?;
+                return Ok(HASHED_ID);
+            }
+            let is_hashed = value::append_id(scratch, Use::Id, out)?;
+            return Ok(if is_hashed { HASHED_ID } else { "as it is" });
         };
         out.push(b'"');
         let hashed = identity::hash(hash, text, list.locale, scratch, out)?;

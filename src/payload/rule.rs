@@ -6,7 +6,12 @@ use crate::identity::Field;
 /// The rule by which a kind of value gets its form, in a few words.
 pub(crate) fn rule(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Identifier | Kind::TextUpTo(_) | Kind::TextList => "text, trimmed",
+        Kind::Text
+        | Kind::Identifier
+        | Kind::ItemId
+        | Kind::Browser
+        | Kind::TextUpTo(_)
+        | Kind::TextList => "text, trimmed",
         Kind::IdList => "a list of ids, as texts",
         Kind::Digits => "digits, as text",
         Kind::LeadId => "15 to 17 digits, as text",
@@ -39,6 +44,10 @@ pub(crate) fn rule(kind: Kind) -> &'static str {
         Kind::Hashed(field) => hash_rule(field),
     }
 }
+
+/// How an id is sent that must not leave as it is.
+pub(crate) const HASHED_ID: &str =
+    "SHA-256, because the id is or contains an e-mail address, a phone number or a token";
 
 fn hash_rule(field: Field) -> &'static str {
     match field {

@@ -193,11 +193,7 @@ fn a_constant_for_what_a_visitor_is_known_by_is_refused() {
         "custom_data.contact",
         &json!({ "value": "Shop <a@b.example>" }),
     );
-    noted(
-        &over,
-        &place,
-        "with an e-mail address, which is sent unhashed",
-    );
+    refused(&over, &place, "never sent: it contains an e-mail address");
 }
 
 /// Constants that can never be sent: the parameter, the constant as JSON, what is said.

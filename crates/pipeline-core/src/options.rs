@@ -15,7 +15,10 @@ mod problem;
 
 pub use check::{Checked, check};
 pub use json::{DUPLICATE_KEY, from_json};
-pub use problem::{Level, Problem, is_placeholder, join, near_miss, nearest, nearest_within};
+pub use problem::{
+    Level, MAX_SHOWN_KEY_CHARS, Problem, is_placeholder, join, near_miss, nearest, nearest_within,
+    shown_name,
+};
 
 /// The assertions of JSON Schema that [`check()`] enforces.
 pub const KEYWORDS: &[&str] = &[

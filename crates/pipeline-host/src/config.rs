@@ -126,8 +126,12 @@ pub fn from_value(
     let mut problems = expanded.problems.clone();
     let pipeline = read_all(file, cx, &mut problems);
     match pipeline {
-        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        Some(mut pipeline) if problems.is_empty() => {
+            pipeline.notes.extend(expanded.notes);
+            Ok(pipeline)
+        }
         _ => {
+            problems.extend(expanded.notes.iter().cloned());
             expanded.explain(&mut problems);
             Err(ConfigError::Invalid(sorted(problems)))
         }

@@ -7,7 +7,7 @@ use crate::field_mapping::FieldTable;
 use crate::identity;
 use crate::json_text;
 use crate::payload::rule::rule;
-use crate::payload::{Kind, Parameter, ParameterId, Section};
+use crate::payload::{Kind, Parameter, ParameterId};
 use pipeline_core::options::Problem;
 use serde_json::Value;
 
@@ -84,15 +84,6 @@ fn check_one(
         let expected = "a path to the visitor's own country, unless all are in one";
         return Some(Problem::note(place, problem, expected));
     }
-    let is_custom = parameter.is_none_or(|parameter| parameter.section == Section::CustomData);
-    if is_custom && holds_an_email(constant) {
-        let problem = format!("has a `{key}` with an e-mail address, which is sent unhashed");
-        return Some(Problem::note(
-            place,
-            problem,
-            "no personal data in `custom_data`",
-        ));
-    }
     None
 }
 
@@ -132,7 +123,7 @@ fn read(name: &str, kind: Kind, constant: &Value) -> Result<(), &'static str> {
                 .map(|_| ())
                 .ok_or(crate::omitted::Omitted::UnknownCountry)
         }),
-        _ => value::append(kind, &raw, &mut Vec::new()),
+        _ => value::append(kind, &raw, &mut Vec::new()).map(|_| ()),
     };
     read.map_err(crate::omitted::Omitted::detail)?;
     let is_limited_place = match name {
@@ -149,17 +140,5 @@ fn expected(kind: Kind) -> String {
     match kind {
         Kind::OneOf(allowed) => format!("one of `{}`", allowed.join("`, `")),
         _ => rule(kind).to_owned(),
-    }
-}
-
-/// Whether a text of the constant holds an e-mail address.
-fn holds_an_email(constant: &Value) -> bool {
-    match constant {
-        Value::String(text) => {
-            let mut parts = text.split(|c: char| c.is_whitespace() || ",;:()[]<>\"".contains(c));
-            parts.any(|part| identity::is_email(part.trim_matches('.')))
-        }
-        Value::Array(items) => items.iter().any(holds_an_email),
-        _ => false,
     }
 }

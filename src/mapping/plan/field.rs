@@ -3,6 +3,7 @@
 use crate::field_mapping::Derived;
 use crate::identity::Field;
 use crate::payload::{Kind, ParameterId};
+use crate::private_text::Key;
 use json_paths::Slot;
 
 /// How one parameter gets its value.
@@ -17,6 +18,8 @@ pub(crate) struct FieldPlan {
     pub(crate) slots: Box<[Slot]>,
     /// How many of `slots` explanations list; those behind them are places of Meta's own name, which every parameter has.
     pub(crate) listed: usize,
+    /// Those of `slots` whose key says that a value there must not leave as it is.
+    pub(crate) private_slots: Box<[(Slot, Key)]>,
     /// Where each group of `slots` ends; the first usable value of each group is sent.
     pub(crate) group_ends: Box<[usize]>,
     /// JSON texts from the configuration.
@@ -47,11 +50,14 @@ impl FieldPlan {
             || self.fallback.is_some()
     }
 
-    /// Whether it holds words that people write: not an id, and not a value with a form of its own.
-    pub(crate) fn is_words(&self) -> bool {
-        matches!(self.kind, Kind::Text | Kind::TextUpTo(_) | Kind::Scalar)
-            && self.name.starts_with("custom_data.")
-            && !self.name.ends_with("id")
+    /// What the key at a slot, or the parameter's own name, says about a value there.
+    #[inline]
+    pub(crate) fn key_at(&self, slot: Slot) -> Option<Key> {
+        if self.private_slots.is_empty() {
+            return None;
+        }
+        let mut slots = self.private_slots.iter();
+        slots.find(|(known, _)| *known == slot).map(|(_, key)| *key)
     }
 
     /// Whether it is the name of an item.

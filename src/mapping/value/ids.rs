@@ -3,10 +3,12 @@
 //! In: a slice of the event's text that is one JSON value. Out: ids as text. Invariant: a word for a missing value is never an
 //! id, because it would make one order or item of many.
 
+use super::append_id;
 use super::id::{identifier, known};
 use super::json;
 use crate::json_text;
 use crate::omitted::Omitted;
+use crate::private_text::Use;
 use json_paths::MAX_ELEMENTS;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -14,51 +16,66 @@ use std::borrow::Cow;
 /// Appends a list of ids: those of a list, of a list in JSON text, of text that is separated by commas or semicolons, or one
 /// alone. Elements that are not ids are skipped.
 ///
+/// Answers whether any is hashed, because it must not leave as it is.
+///
 /// # Errors
 ///
 /// When there is no id.
-pub(crate) fn append_list(raw: &str, out: &mut Vec<u8>) -> Result<(), Omitted> {
+pub(crate) fn append_list(raw: &str, out: &mut Vec<u8>) -> Result<bool, Omitted> {
     out.push(b'[');
     let start = out.len();
-    let mut why = None;
+    let mut tried = Tried::default();
     if raw.starts_with('"') {
-        append_from_text(&json_text::text(raw)?, out, &mut why);
+        append_from_text(&json_text::text(raw)?, out, &mut tried);
     } else {
         for element in json_text::elements(raw).take(MAX_ELEMENTS) {
-            append(identifier(element), out, &mut why);
+            append(identifier(element), out, &mut tried);
         }
     }
     if out.len() == start {
-        return Err(why.unwrap_or(Omitted::WrongType));
+        return Err(tried.why.unwrap_or(Omitted::WrongType));
     }
     out.push(b']');
-    Ok(())
+    Ok(tried.is_hashed)
+}
+
+/// What became of the ids of a list.
+#[derive(Default)]
+struct Tried {
+    /// Why the first one that cannot be used cannot.
+    why: Option<Omitted>,
+    is_hashed: bool,
 }
 
 /// Appends the ids of a text.
-fn append_from_text(text: &str, out: &mut Vec<u8>, why: &mut Option<Omitted>) {
+fn append_from_text(text: &str, out: &mut Vec<u8>, tried: &mut Tried) {
     if text.starts_with('[')
         && let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(text)
     {
         for element in list.into_iter().take(MAX_ELEMENTS) {
-            append(identifier(element.get()), out, why);
+            append(identifier(element.get()), out, tried);
         }
         return;
     }
     let parts = text.split([',', ';']).map(str::trim);
     for part in parts.filter(|part| !part.is_empty()).take(MAX_ELEMENTS) {
-        append(known(part.into()), out, why);
+        append(known(part.into()), out, tried);
     }
 }
 
 /// Appends one id, or remembers why it is not one.
-fn append(id: Result<Cow<'_, str>, Omitted>, out: &mut Vec<u8>, why: &mut Option<Omitted>) {
-    match id {
-        Ok(id) => {
-            json::comma(out);
-            json::text(&id, out);
+fn append(id: Result<Cow<'_, str>, Omitted>, out: &mut Vec<u8>, tried: &mut Tried) {
+    let mark = out.len();
+    let written = id.and_then(|id| {
+        json::comma(out);
+        append_id(&id, Use::ItemId, out)
+    });
+    match written {
+        Ok(is_hashed) => tried.is_hashed |= is_hashed,
+        Err(why) => {
+            out.truncate(mark);
+            tried.why = tried.why.or(Some(why));
         }
-        Err(error) => *why = why.or(Some(error)),
     }
 }
 

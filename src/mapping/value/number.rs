@@ -39,8 +39,11 @@ pub(super) fn finite(text: &str) -> Result<&str, Omitted> {
     if text.len() <= ALWAYS_FINITE_DIGITS && !text.bytes().any(|b| matches!(b, b'e' | b'E')) {
         return Ok(text);
     }
+    // Nor a number that is so small that they would read zero.
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let is_zero = digits.bytes().all(|b| !matches!(b, b'1'..=b'9'));
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => Ok(text),
+        Ok(number) if number.is_finite() && (is_zero || number != 0.0) => Ok(text),
         _ => Err(Omitted::NotANumber),
     }
 }
@@ -108,6 +111,21 @@ pub(crate) fn year(raw: &str) -> Result<u64, Omitted> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_number_that_receivers_would_read_as_zero_is_none() {
+        for raw in [
+            "1e-400",
+            "\"2.5E-999\"",
+            "-1e-1000",
+            &format!("0.{}1", "0".repeat(400)),
+        ] {
+            assert_eq!(number(raw), Err(Omitted::NotANumber), "{raw}");
+        }
+        for raw in ["0", "0.0", "0e0", "0E-999", "-0.00e5", "1e-300", "5e-324"] {
+            assert_eq!(number(raw).as_deref(), Ok(raw));
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

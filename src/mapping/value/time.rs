@@ -274,22 +274,67 @@ fn usual_time_ms(raw: &str) -> Option<i64> {
 /// One of `YYYYMMDD`, `YYYY-MM-DD`, `YYYY-MM-DDThh:mmTZD`, `YYYY-MM-DDThh:mm:ssTZD`, as it was written.
 pub(crate) fn date(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = json_text::text(raw)?;
-    let day = match text.len() {
-        8 if text.bytes().all(|b| b.is_ascii_digit()) => {
-            return text
-                .parse::<jiff::civil::Date>()
-                .is_ok()
-                .then_some(text)
-                .ok_or(Omitted::NotADate);
-        }
-        10 => text.parse::<jiff::civil::Date>().is_ok(),
-        _ => text.contains('T') && text.parse::<jiff::Timestamp>().is_ok(),
-    };
-    if day {
-        Ok(text)
-    } else {
-        Err(Omitted::NotADate)
+    if is_documented_date(&text) {
+        let is_in_calendar = match text.len() {
+            8 | 10 => text.parse::<jiff::civil::Date>().is_ok(),
+            _ => text.parse::<jiff::Timestamp>().is_ok(),
+        };
+        return is_in_calendar.then_some(text).ok_or(Omitted::NotADate);
     }
+    documented_date(&text)
+        .map(Cow::Owned)
+        .ok_or(Omitted::NotADate)
+}
+
+/// Whether a text has one of the forms that Meta documents, whatever its digits are: `YYYYMMDD`, `YYYY-MM-DD`, and the latter with
+/// `Thh:mm` or `Thh:mm:ss` and a zone of `Z` or `±hh:mm`.
+fn is_documented_date(text: &str) -> bool {
+    let is_of = |text: &str, pattern: &str| {
+        text.len() == pattern.len()
+            && text
+                .bytes()
+                .zip(pattern.bytes())
+                .all(|(byte, wanted)| match wanted {
+                    b'0' => byte.is_ascii_digit(),
+                    b'+' => matches!(byte, b'+' | b'-'),
+                    _ => byte == wanted,
+                })
+    };
+    let Some((day, time)) = text.split_once('T') else {
+        return is_of(text, "00000000") || is_of(text, "0000-00-00");
+    };
+    let clock = time.strip_suffix('Z').unwrap_or_else(|| {
+        let zone = time.len().saturating_sub("+00:00".len());
+        let has_zone = time.get(zone..).is_some_and(|zone| is_of(zone, "+00:00"));
+        if has_zone { &time[..zone] } else { "" }
+    });
+    is_of(day, "0000-00-00") && (is_of(clock, "00:00") || is_of(clock, "00:00:00"))
+}
+
+/// A point in time that is written in another form, as JavaScript and databases do: with fractions of a second, with a zone of another
+/// spelling. Its day, time and zone stay.
+#[cold]
+fn documented_date(text: &str) -> Option<String> {
+    let is_long = text.contains(['T', 't']) && text.parse::<jiff::Timestamp>().is_ok();
+    let pieces = jiff::fmt::temporal::Pieces::parse(text)
+        .ok()
+        .filter(|_| is_long)?;
+    let (day, time) = (pieces.date(), pieces.time()?);
+    let zone = match pieces.offset()? {
+        jiff::fmt::temporal::PiecesOffset::Zulu => "Z".to_owned(),
+        offset => {
+            let seconds = match offset {
+                jiff::fmt::temporal::PiecesOffset::Numeric(offset) => offset.offset().seconds(),
+                _ => 0,
+            };
+            let minutes = seconds.abs() / 60;
+            let sign = if seconds < 0 { '-' } else { '+' };
+            format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        }
+    };
+    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+    Some(format!("{day}T{hour:02}:{minute:02}:{second:02}{zone}"))
+        .filter(|date| is_documented_date(date))
 }
 
 /// A day as `YYYY-MM-DD`.
@@ -315,6 +360,53 @@ mod tests {
             let expected = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
             let usual = usual_time_ms(&format!("\"{text}\""));
             prop_assert!(usual.is_none() || usual == expected, "{}: {:?} {:?}", text, usual, expected);
+        }
+    }
+
+    #[test]
+    fn a_date_is_sent_in_a_documented_form() {
+        for same in [
+            "20260115",
+            "2026-01-15",
+            "2026-01-15T12:00Z",
+            "2026-01-15T12:00:00Z",
+            "2026-01-15T12:00+01:00",
+            "2026-01-15T12:00:59-05:30",
+        ] {
+            assert_eq!(date(&format!("\"{same}\"")).as_deref(), Ok(same));
+        }
+        for (written, expected) in [
+            ("2026-11-23T18:18:54.000Z", "2026-11-23T18:18:54Z"),
+            (
+                "2026-11-23T18:18:54.123456+02:00",
+                "2026-11-23T18:18:54+02:00",
+            ),
+            ("2026-11-23T18:18:54z", "2026-11-23T18:18:54Z"),
+            ("2026-11-23t18:18:54+0200", "2026-11-23T18:18:54+02:00"),
+            ("20261123T181854Z", "2026-11-23T18:18:54Z"),
+            (
+                "2026-11-23T18:18:54+02:00[Europe/Berlin]",
+                "2026-11-23T18:18:54+02:00",
+            ),
+            ("2026-11-23T18:18-08", "2026-11-23T18:18:00-08:00"),
+        ] {
+            let raw = format!("\"{written}\"");
+            assert_eq!(date(&raw).as_deref(), Ok(expected), "{written}");
+        }
+        for wrong in [
+            "2026-02-30",
+            "20260230",
+            "2026-01-15T25:00Z",
+            "2026-01-15T12:00:00",
+            "2026-W03-4",
+            "15.01.2026",
+            "2026-1-5",
+            "-002026-01-15",
+            "2026-01-15 12:00Z",
+            "T",
+            "",
+        ] {
+            assert!(date(&format!("\"{wrong}\"")).is_err(), "{wrong}");
         }
     }
 

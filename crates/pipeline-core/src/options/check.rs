@@ -32,6 +32,19 @@ pub fn check(schema: &Value, options: &Value) -> Checked {
 /// How deep alternatives may be nested.
 const MAX_NESTING: usize = 8;
 
+/// A number, an answer or nothing that is written as text: by the environment, or in YAML, where `yes` is an answer.
+fn scalar(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let is = |words: [&str; 2]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(["yes", "on"]) {
+        return Some(Value::Bool(true));
+    }
+    if is(["no", "off"]) {
+        return Some(Value::Bool(false));
+    }
+    serde_json::from_str(text).ok()
+}
+
 struct Checker<'s> {
     root: &'s Value,
     problems: Vec<Problem>,
@@ -270,22 +283,26 @@ impl<'s> Checker<'s> {
         }
         // A value from the environment is always text, and an id may be written without quotes.
         let converted = match value {
-            Value::String(text) => {
-                serde_json::from_str::<Value>(text.trim())
-                    .ok()
-                    .filter(|parsed| {
-                        types.iter().any(|wanted| {
-                            *wanted == kind(parsed) && *wanted != "object" && *wanted != "array"
-                        })
-                    })
-            }
+            Value::String(text) => scalar(text).filter(|parsed| {
+                types.iter().any(|wanted| {
+                    *wanted == kind(parsed) && *wanted != "object" && *wanted != "array"
+                })
+            }),
             Value::Number(number) if types.contains(&"string") && !number.is_f64() => {
                 Some(Value::String(number.to_string()))
             }
             _ => None,
         };
         if converted.is_none() {
-            self.report(path, format!("is {}", article(actual)), describe(schema));
+            // Its spelling may have been another one.
+            let is_bare = matches!(value, Value::Number(_) | Value::Bool(_));
+            let in_quotes = if is_bare && types.contains(&"string") {
+                "; put it in quotes"
+            } else {
+                ""
+            };
+            let problem = format!("is {}{in_quotes}", article(actual));
+            self.report(path, problem, describe(schema));
         }
         converted
     }
@@ -389,6 +406,43 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[test]
+    fn a_bare_value_where_text_is_wanted_is_refused_with_quotes_and_words_for_yes_are_answers() {
+        let options = json!({"pixel_id": true, "source": {"type": "stdin"}, "flag": "no"});
+        let checked = check(&schema(), &options);
+        assert_eq!(checked.problems.len(), 1);
+        let shown = checked.problems[0].to_string();
+        assert!(
+            shown.starts_with("pixel_id: is a boolean; put it in quotes;"),
+            "{shown}"
+        );
+        assert_eq!(checked.options["flag"], false);
+        for (word, expected) in [("yes", true), ("On", true), ("OFF", false), ("true", true)] {
+            let options = json!({"pixel_id": word, "source": {"type": "stdin"}, "flag": word});
+            let checked = check(&schema(), &options);
+            assert_eq!(checked.problems, [], "{word}");
+            assert_eq!(checked.options["flag"], expected, "{word}");
+            assert_eq!(checked.options["pixel_id"], word);
+        }
+        let options = json!({"pixel_id": 1.5, "source": {"type": "stdin"}, "flag": "y"});
+        assert_eq!(check(&schema(), &options).problems.len(), 2);
+    }
+
+    #[test]
+    fn a_key_that_may_be_a_token_or_an_address_is_not_repeated() {
+        for key in [
+            &*"EAAB".repeat(12),
+            "mary@example.com",
+            "mary＠example.com",
+            "a\u{1b}[2J",
+        ] {
+            let options = json!({"pixel_id": "1", "source": {"type": "stdin"}, (key): 1});
+            let problems = check(&schema(), &options).problems;
+            assert_eq!(problems.len(), 1, "{key}");
+            assert!(!problems[0].to_string().contains(key), "{}", problems[0]);
+        }
+    }
+
     fn schema() -> Value {
         json!({
             "type": "object",
@@ -441,7 +495,7 @@ mod tests {
     fn every_problem_is_reported_at_once() {
         let found = problems(&json!({
             "pixelid": "12", "preset": "retial", "batch": { "max_events": 0 },
-            "names": ["", "b"], "flag": "yes", "source": { "type": "file" },
+            "names": ["", "b"], "flag": "perhaps", "source": { "type": "file" },
             "quote": { "max_event": 1 }, "full": "blok",
         }));
         assert_eq!(

@@ -2,6 +2,7 @@
 //! note does not.
 
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// How certain it is that a person did not mean what is written.
@@ -182,8 +183,25 @@ pub fn is_placeholder(text: &str) -> bool {
         || within("<", ">").is_some()
 }
 
-/// `path` with `key` below it: `batch.max_events`, `event_mappings["Order Completed"]`.
+/// Longest key that a place shows, in characters. A longer one may be a token at a wrong place.
+pub const MAX_SHOWN_KEY_CHARS: usize = 40;
+
+/// A name as problems show it. One that is longer than any usual name, or has the sign of an address, is not repeated, because it
+/// may be a token or an address at a wrong place.
+pub fn shown_name(name: &str) -> Cow<'_, str> {
+    let chars = name.chars().count();
+    if chars > MAX_SHOWN_KEY_CHARS {
+        return Cow::Owned(format!("(a name of {chars} characters)"));
+    }
+    if name.contains(['@', '＠']) || name.contains(char::is_control) {
+        return Cow::Borrowed("(a name that is not shown)");
+    }
+    Cow::Borrowed(name)
+}
+
+/// `path` with `key` below it: `batch.max_events`, `event_mappings["Order Completed"]`. A key is shown as [`shown_name`] shows it.
 pub fn join(path: &str, key: &str) -> String {
+    let key = &*shown_name(key);
     let plain = !key.is_empty()
         && key
             .bytes()

@@ -6,7 +6,7 @@
 //!
 //! Invariant: a problem names variables, never their values.
 
-use pipeline_core::options::{Problem, is_placeholder, join};
+use pipeline_core::options::{MAX_SHOWN_KEY_CHARS, Problem, is_placeholder, join};
 use serde_json::Value;
 use std::ffi::OsString;
 
@@ -16,6 +16,16 @@ pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
 /// Variables within the defaults of others, at most.
 const MAX_NESTING: usize = 8;
 
+/// The name of a variable as problems show it. A token that is typed between the braces has capitals and small letters, or is long.
+fn shown(name: &str) -> String {
+    let is_token = name.contains(|c: char| c.is_ascii_lowercase())
+        && name.contains(|c: char| c.is_ascii_uppercase());
+    if is_token || name.chars().count() > MAX_SHOWN_KEY_CHARS {
+        return "(a name that is not shown)".to_owned();
+    }
+    name.to_owned()
+}
+
 /// What became of the strings of a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Expanded {
@@ -23,6 +33,8 @@ pub(crate) struct Expanded {
     pub(crate) problems: Vec<Problem>,
     /// The places whose text needed a variable that is set and empty, with its name.
     pub(crate) empty: Vec<(String, String)>,
+    /// Notes on values of variables that are perhaps not meant.
+    pub(crate) notes: Vec<Problem>,
 }
 
 impl Expanded {
@@ -47,6 +59,12 @@ pub(crate) fn expand(value: &mut Value, environment: Environment<'_>) -> Expande
         expanded
             .empty
             .extend(empty.map(|name| (path.to_owned(), name)));
+        expanded.notes.extend(expansion.in_quotes.into_iter().map(|name| {
+            let problem = format!(
+                "uses the environment variable `{name}`, whose value begins and ends with a quote, which is sent as a part of it"
+            );
+            Problem::note(path, problem, "the value without quotes")
+        }));
         match result {
             Ok(text) => Some(Value::String(text)),
             Err((problem, expected)) => {
@@ -156,6 +174,8 @@ struct Expansion<'a> {
     environment: Environment<'a>,
     /// The variables that are set and empty, and were used as they are.
     empty: Vec<String>,
+    /// The variables whose values are in quotes, as an environment file of Docker leaves them.
+    in_quotes: Vec<String>,
 }
 
 impl<'a> Expansion<'a> {
@@ -163,6 +183,7 @@ impl<'a> Expansion<'a> {
         Self {
             environment,
             empty: Vec::new(),
+            in_quotes: Vec::new(),
         }
     }
 
@@ -208,7 +229,10 @@ impl<'a> Expansion<'a> {
         let (default, message) = (modifier.strip_prefix(":-"), modifier.strip_prefix(":?"));
         if !modifier.is_empty() && default.is_none() && message.is_none() {
             return Err((
-                format!("has something after the name `{name}` that is not understood"),
+                format!(
+                    "has something after the name `{}` that is not understood",
+                    shown(name)
+                ),
                 "`${VAR}`, `${VAR:-default}` or `${VAR:?message}`".to_owned(),
             ));
         }
@@ -220,19 +244,24 @@ impl<'a> Expansion<'a> {
             .map(OsString::into_string)
             .transpose();
         let set = set.map_err(|_| {
+            let name = shown(name);
             (
                 format!("uses the environment variable `{name}`, which is not UTF-8 text"),
                 format!("UTF-8 text in `{name}`"),
             )
         })?;
+        if set.as_deref().is_some_and(is_in_quotes) {
+            self.in_quotes.push(shown(name));
+        }
         match (set, default) {
             (Some(value), None) if value.is_empty() && message.is_none() => {
-                self.empty.push(name.to_owned());
+                self.empty.push(shown(name));
                 Ok(value)
             }
             (Some(value), _) if !value.is_empty() => Ok(value),
             (_, Some(default)) => self.text(default, depth + 1),
             (set, None) => {
+                let name = shown(name);
                 let state = if set.is_some() { "empty" } else { "not set" };
                 let why = message.filter(|message| !message.trim().is_empty());
                 let why = why.map_or_else(String::new, |why| format!(": {}", why.trim()));
@@ -243,6 +272,17 @@ impl<'a> Expansion<'a> {
             }
         }
     }
+}
+
+/// Whether a value is in quotes of one kind.
+fn is_in_quotes(value: &str) -> bool {
+    let is_in = |quote: char| {
+        let inside = value
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote));
+        inside.is_some_and(|inside| !inside.is_empty() && !inside.contains(quote))
+    };
+    is_in('"') || is_in('\'')
 }
 
 /// Where the `}` is that ends the variable at whose name `inside` begins; variables in its default have their own.
@@ -351,6 +391,44 @@ mod tests {
         }
         let deep = format!("{}x{}", "${A:-".repeat(20), "}".repeat(20));
         assert!(expand_text(&deep).is_err());
+    }
+
+    #[test]
+    fn what_is_typed_as_a_variable_and_may_be_a_token_is_not_repeated() {
+        let long = "META_".repeat(10);
+        for token in ["EAABsbCS1iHgBAKZC", "eyJhbGciOiJIUzI1", &long] {
+            for text in ["${NAME}", "${NAME:?set it}", "${NAME!}", "${NAME:-${NAME}}"] {
+                let text = text.replace("NAME", token);
+                let (problem, expected) = expand_text(&text).expect_err("not set");
+                assert!(!problem.contains(token), "{problem}");
+                assert!(!expected.contains(token), "{expected}");
+            }
+        }
+        let (problem, _) = expand_text("${META_ACCESS_TOKEN}").expect_err("not set");
+        assert!(problem.contains("`META_ACCESS_TOKEN`"), "{problem}");
+    }
+
+    #[test]
+    fn quotes_around_the_value_of_a_variable_are_noted() {
+        let environment = |name: &str| match name {
+            "DOUBLE" => Some("\"abc\"".into()),
+            "SINGLE" => Some("'abc'".into()),
+            "INSIDE" => Some("a \"b\" c".into()),
+            "LONE" => Some("\"".into()),
+            "TWO" => Some("\"a\" or \"b\"".into()),
+            _ => None,
+        };
+        let mut value = json!({"a": "${DOUBLE}", "b": "x${SINGLE}", "c": "${INSIDE}${LONE}${TWO}"});
+        let expanded = expand(&mut value, &environment);
+        let places: Vec<_> = expanded.notes.iter().map(|note| &*note.path).collect();
+        assert_eq!(places, ["a", "b"]);
+        assert!(
+            expanded
+                .notes
+                .iter()
+                .all(|note| !note.is_error() && !note.to_string().contains("abc"))
+        );
+        assert_eq!(value["a"], "\"abc\"");
     }
 
     #[cfg(unix)]

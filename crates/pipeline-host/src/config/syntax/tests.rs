@@ -523,3 +523,48 @@ fn no_broken_text_is_a_panic_and_none_is_quoted() {
         }
     }
 }
+
+#[test]
+fn what_is_written_without_quotes_in_yaml_arrives_as_it_is_written() {
+    let text = "
+a: 0042
+b: 02139
+c: 12345678901234567890123
+d: 0o17
+e: 1_0
+f: no
+g: NO
+h: 0x1F
+i: [007, 0b11, On, y, 1_234_567]
+j: &x { zip: 01234, n: 7 }
+k: { <<: *x, m: 0123456789012345 }
+l: +5
+m: 1e3
+n: 18446744073709551615
+o: -3
+p: 2.50
+q: true
+r: ~
+s: 2026-01-15
+u: '0042'
+12: 3
+";
+    let value = Format::Yaml.read(text, Vec::new).expect("good YAML");
+    let expected = serde_json::json!({
+        "a": "0042", "b": "02139", "c": "12345678901234567890123", "d": "0o17", "e": "1_0", "f": "no", "g": "NO", "h": "0x1F",
+        "i": ["007", "0b11", "On", "y", "1_234_567"],
+        "j": { "zip": "01234", "n": 7 },
+        "k": { "zip": "01234", "n": 7, "m": "0123456789012345" },
+        "l": "+5", "m": 1e3, "n": u64::MAX, "o": -3, "p": 2.5, "q": true, "r": null, "s": "2026-01-15",
+        "u": "0042", "12": 3,
+    });
+    assert_eq!(value, expected);
+    for number in [".inf", "-.inf", "1e999", ".nan"] {
+        let fault = Format::Yaml.read(&format!("a: {number}\n"), Vec::new);
+        let fault = fault.expect_err(number);
+        assert_eq!(
+            fault.problem, "a number is infinite or too large",
+            "{number}"
+        );
+    }
+}

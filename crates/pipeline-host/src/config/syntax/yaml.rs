@@ -2,14 +2,99 @@
 
 use super::scan::{self, Open};
 use super::{Format, Mistake, first_of_line, line_at, start_of_line};
-use serde_json::Value;
+use serde::Deserialize as _;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
 use serde_saphyr::Error;
+use std::fmt;
 
 const QUOTES: &str = "quotes around the whole text";
 const INDENTATION: &str = "the same indentation as the keys that belong together";
 
+/// Reads a text. A value without quotes is a number or an answer only in the forms that JSON has; what YAML 1.1 takes for one besides
+/// (`0042`, `1_0`, `0o17`, `no`), and a number with more digits than one can hold, is text, spelled as it is written.
 pub(super) fn read(text: &str) -> Result<Value, Error> {
-    serde_saphyr::from_str(text)
+    let mut value = serde_saphyr::from_str_with_options(text, options())?;
+    if has_numbers(&value) {
+        serde_saphyr::with_deserializer_from_str_with_options(text, options(), |reader| {
+            Spelling(&mut value).deserialize(reader)
+        })?;
+    }
+    Ok(value)
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+    }
+}
+
+fn has_numbers(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => true,
+        Value::Array(items) => items.iter().any(has_numbers),
+        Value::Object(map) => map.values().any(has_numbers),
+        _ => false,
+    }
+}
+
+/// A second look at a text, which gives those numbers of the value their spelling back that are not spelled as JSON spells them.
+struct Spelling<'v>(&'v mut Value);
+
+impl<'de> DeserializeSeed<'de> for Spelling<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        match self.0 {
+            Value::Number(number) => {
+                let spelling = String::deserialize(reader)?;
+                if !is_exact(&spelling, number) {
+                    *self.0 = Value::String(spelling);
+                }
+                Ok(())
+            }
+            Value::Array(_) => reader.deserialize_seq(self),
+            Value::Object(_) => reader.deserialize_map(self),
+            _ => IgnoredAny::deserialize(reader).map(|_| ()),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Spelling<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what was there at the first look")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        for item in self.0.as_array_mut().into_iter().flatten() {
+            list.next_element_seed(Spelling(item))?;
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match self.0.get_mut(&key) {
+                Some(value) => map.next_value_seed(Spelling(value))?,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a number is spelled as in JSON, and has no more digits than a number holds.
+fn is_exact(spelling: &str, number: &Number) -> bool {
+    let is_whole = spelling
+        .trim_start_matches('-')
+        .bytes()
+        .all(|b| b.is_ascii_digit());
+    serde_json::from_str::<Number>(spelling).is_ok() && !(is_whole && number.is_f64())
 }
 
 /// The mistake for which a text was refused.
@@ -56,6 +141,10 @@ fn of_structure(text: &str, at: usize) -> Mistake {
         Some('{' | '[') => {
             let problem = "a list or a table is where a key or a text has to be";
             Mistake::new(at, problem, "quotes around text that begins with a bracket")
+        }
+        Some('0'..='9' | '.' | '-' | '+') => {
+            let problem = "a number is infinite or too large";
+            Mistake::new(at, problem, "quotes around what is no number")
         }
         _ => Mistake::new(
             at,
