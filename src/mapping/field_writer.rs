@@ -35,46 +35,15 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         if let Some(raw) = &field.constant {
             return self.configured(field, raw, Origin::Constant);
         }
-        let mark = self.out.len();
         let mut given = Given::Absent;
         for slot in &field.slots {
             let Some(raw) = self.get(*slot) else {
                 continue;
             };
-            let origin = Origin::Slot(*slot);
-            if self.may_be_of_a_person(field, *slot) {
-                self.omitted(field, origin, Omitted::PerhapsAPerson);
-                given = Given::Unreadable;
-                continue;
-            }
-            if let Some(key) = field.key_at(*slot) {
-                match self.at_private_key(field, key, raw, origin) {
-                    Kept::Hashed => return Given::Read((), origin),
-                    Kept::Omitted => {
-                        given = Given::Unreadable;
-                        continue;
-                    }
-                    Kept::AsUsual => {}
-                }
-            }
-            self.key(field);
-            if value::can_copy(field.kind, raw) {
-                self.append(raw);
-                self.sent(field, origin, rule(field.kind));
-                return Given::Read((), origin);
-            }
-            match self.append_value(field.kind, raw) {
-                Ok(rule) => {
-                    self.sent(field, origin, rule);
-                    return Given::Read((), origin);
-                }
-                Err(why) => {
-                    self.out.truncate(mark);
-                    self.omitted(field, origin, why);
-                    if !why.counts_as_absent() {
-                        given = Given::Unreadable;
-                    }
-                }
+            match self.plain_value(field, *slot, raw) {
+                Ok(()) => return Given::Read((), Origin::Slot(*slot)),
+                Err(why) if why.counts_as_absent() => {}
+                Err(_) => given = Given::Unreadable,
             }
         }
         if let Some(raw) = &field.default
@@ -86,6 +55,48 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             self.absent(field);
         }
         given
+    }
+
+    /// Writes a value that was found; after an error, nothing of it is left.
+    #[inline]
+    fn plain_value(&mut self, field: &FieldPlan, slot: Slot, raw: &str) -> Result<(), Omitted> {
+        let origin = Origin::Slot(slot);
+        if self.may_be_of_a_person(field, slot) {
+            self.omitted(field, origin, Omitted::PerhapsAPerson);
+            return Err(Omitted::PerhapsAPerson);
+        }
+        if let Some(key) = field.key_at(slot) {
+            match self.at_private_key(field, key, raw, origin) {
+                Kept::Hashed => return Ok(()),
+                Kept::Omitted(why) => return Err(why),
+                Kept::AsUsual => {}
+            }
+        }
+        if !value::can_copy(field.kind, raw) {
+            return self.converted(field, origin, raw);
+        }
+        self.key(field);
+        self.append(raw);
+        self.sent(field, origin, rule(field.kind));
+        Ok(())
+    }
+
+    /// Writes a value that does not have the form of its kind yet; after an error, nothing of it is left.
+    #[inline(never)]
+    fn converted(&mut self, field: &FieldPlan, origin: Origin, raw: &str) -> Result<(), Omitted> {
+        let mark = self.out.len();
+        self.key(field);
+        match self.append_value(field.kind, raw) {
+            Ok(rule) => {
+                self.sent(field, origin, rule);
+                Ok(())
+            }
+            Err(why) => {
+                self.out.truncate(mark);
+                self.omitted(field, origin, why);
+                Err(why)
+            }
+        }
     }
 
     /// Appends a value in the form of its kind.
@@ -100,18 +111,9 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
 
     /// Writes a value of the configuration.
     pub(super) fn configured(&mut self, field: &FieldPlan, raw: &str, origin: Origin) -> Given<()> {
-        let mark = self.out.len();
-        self.key(field);
-        match self.append_value(field.kind, raw) {
-            Ok(rule) => {
-                self.sent(field, origin, rule);
-                Given::Read((), origin)
-            }
-            Err(why) => {
-                self.out.truncate(mark);
-                self.omitted(field, origin, why);
-                Given::Unreadable
-            }
+        match self.converted(field, origin, raw) {
+            Ok(()) => Given::Read((), origin),
+            Err(_) => Given::Unreadable,
         }
     }
 
@@ -135,7 +137,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             self.out.truncate(mark);
         }
         self.omitted(field, origin, why);
-        Kept::Omitted
+        Kept::Omitted(why)
     }
 
     /// Whether an item's name could be a person's, because a person's traits are beside it.
@@ -157,5 +159,5 @@ enum Kept {
     AsUsual,
     /// It is an id, and its hash is written.
     Hashed,
-    Omitted,
+    Omitted(Omitted),
 }
