@@ -85,14 +85,33 @@ pub(crate) fn is_usual(text: &str, of: Use) -> bool {
     if names::may_be_token(bytes) {
         return false;
     }
-    match of {
-        Use::Words => {
-            !text.split(' ').any(|word| may_be_base64(word.as_bytes())) && !has_many_digits(bytes)
-        }
-        Use::Id => !may_be_base64(bytes) && !numbers::is_grouped_as_in_north_america(bytes),
-        Use::ItemId | Use::Browser => !may_be_base64(bytes),
-        Use::Url => !may_be_base64(bytes) && !has_many_digits(bytes),
+    let may_hold_phone = match of {
+        Use::Words | Use::Url => has_many_digits(bytes),
+        Use::Id => numbers::is_grouped_as_in_north_america(bytes),
+        Use::ItemId | Use::Browser => false,
+    };
+    !may_hold_phone && !may_hold_base64(bytes)
+}
+
+/// Whether a text, or a part of it, can be Base64.
+#[inline]
+fn may_hold_base64(bytes: &[u8]) -> bool {
+    if byte_search::has(bytes, |byte| !is_of_base64(byte)) {
+        let mut parts = bytes.split(|byte| !is_of_base64(*byte));
+        return parts.any(may_be_base64);
     }
+    may_be_base64(bytes)
+}
+
+/// Whether a byte is a digit of Base64 in one of its two alphabets.
+#[inline]
+fn is_of_base64(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 26)
+        | (byte.wrapping_sub(b'0') < 10)
+        | (byte == b'+')
+        | (byte == b'/')
+        | (byte == b'-')
+        | (byte == b'_')
 }
 
 #[inline]
@@ -100,13 +119,14 @@ pub(crate) fn has_many_digits(bytes: &[u8]) -> bool {
     bytes.len() >= MANY_DIGITS && bytes.iter().filter(|b| b.is_ascii_digit()).count() >= MANY_DIGITS
 }
 
-/// Whether a text can be the Base64 of ASCII: the first of four characters holds the first six bits of a byte, which are below 32 in
-/// ASCII and above 7 in what can be seen.
+/// Whether a text can be the Base64 of ASCII with full-width signs in it: the first of four characters holds the first six bits of a
+/// byte, which are below 32 in ASCII and above 7 in what can be seen, and few others in the three bytes of such a sign.
 #[inline]
 fn may_be_base64(bytes: &[u8]) -> bool {
     /// Characters of the shortest address, `a@b.co`.
     const MIN: usize = 8;
-    let is_first = |b: &u8| matches!(b, b'I'..=b'Z' | b'a'..=b'f');
+    let is_first =
+        |b: &u8| matches!(b, b'I'..=b'Z' | b'a'..=b'f' | b'i' | b'o' | b'q' | b'u' | b'v' | b'7');
     bytes.len() >= MIN && bytes.iter().step_by(4).all(is_first)
 }
 
@@ -142,9 +162,7 @@ fn in_layer(text: &str, of: Use, nesting: usize) -> Option<Private> {
         return Some(Private::Email);
     }
     if numbers::holds_phone(text, of)
-        || (of == Use::Url
-            && text.contains('+')
-            && numbers::holds_phone(&text.replace('+', " "), of))
+        || (of == Use::Url && text.contains('+') && numbers::holds_phone(&spaced(text), of))
     {
         return Some(Private::Phone);
     }
@@ -154,8 +172,7 @@ fn in_layer(text: &str, of: Use, nesting: usize) -> Option<Private> {
     if nesting == MAX_NESTING {
         return None;
     }
-    let is_of_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_');
-    let words = text.split(|c| !is_of_base64(c));
+    let words = text.split(|c: char| !u8::try_from(c).is_ok_and(is_of_base64));
     let words = words.flat_map(|word| {
         let parts = word.split('/').filter(move |part| part.len() < word.len());
         std::iter::once(word).chain(parts)
@@ -166,6 +183,17 @@ fn in_layer(text: &str, of: Use, nesting: usize) -> Option<Private> {
             let inside = layers::from_base64(word)?;
             look(&inside, Use::Words, nesting + 1)
         })
+}
+
+/// A part of a query with its spaces, which are pluses there. A plus in front of everything else is that of a phone number.
+fn spaced(text: &str) -> String {
+    let mut before = None;
+    let plain = text.chars().map(|c| {
+        let is_space = c == '+' && before.is_some_and(char::is_alphanumeric);
+        before = Some(c);
+        if is_space { ' ' } else { c }
+    });
+    plain.collect()
 }
 
 /// Whether a text contains an e-mail address.

@@ -31,6 +31,8 @@ const IN_WORDS: &[(&str, Private)] = &[
     ("mary\\x40example.com", Private::Email),
     ("bWFyeUBleGFtcGxlLmNvbQ==", Private::Email),
     ("bWFyeUBleGFtcGxlLmNvbQ", Private::Email),
+    ("bWFyee+8oGV4YW1wbGUuY29t", Private::Email),
+    ("bWFyee-8oGV4YW1wbGUuY29t", Private::Email),
     ("of bWFyeUBleGFtcGxlLmNvbQ%3D%3D", Private::Email),
     ("YldGeWVVQmxlR0Z0Y0d4bExtTnZiUT09", Private::Email),
     ("+4915112345678", Private::Phone),

@@ -11,6 +11,7 @@ mod generated;
 mod identity;
 mod options;
 mod presets;
+mod private_text;
 mod property;
 mod reference;
 mod registry;

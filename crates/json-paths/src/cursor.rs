@@ -146,7 +146,7 @@ impl<'p, 'm> Cursor<'p, 'm> {
         end: Scanner<'a>,
     ) -> Result<Scanner<'a>, Broken> {
         let span = self.span(start, end);
-        self.set::<E>(node, start, span)?;
+        self.set::<E>(node, span);
         if node.is_special {
             if let Some(twin) = node.twin {
                 let deviation = if E == EXACT {
@@ -172,23 +172,14 @@ impl<'p, 'm> Cursor<'p, 'm> {
     /// Stores a value in the cell of its node.
     #[expect(clippy::inline_always, reason = "as above")]
     #[inline(always)]
-    pub(crate) fn set<const E: IsExact>(
-        &mut self,
-        node: &Node,
-        start: Scanner<'_>,
-        span: Span,
-    ) -> Result<(), Broken> {
+    pub(crate) fn set<const E: IsExact>(&mut self, node: &Node, span: Span) {
         if let Some(cell) = node.cell {
             if E == EXACT {
                 self.row.set(cell, span);
             } else {
                 self.row.set_deviating(cell, span, self.deviation);
             }
-        } else if E == EXACT && matches!(start.byte(), b'-' | b'0'..=b'9') && !node.is_end {
-            let number = start.rest().get(..span.len()).unwrap_or_default();
-            return is_finite(number).then_some(()).ok_or(Broken);
         }
-        Ok(())
     }
 
     /// Notes what takes more than a cell: the same value for other spellings of its key, and a value that is not a list.
@@ -221,7 +212,7 @@ impl<'p, 'm> Cursor<'p, 'm> {
         if matches!(start.byte(), b'{' | b'[') && !node.is_end {
             self.inside::<DEVIATING>(start, at)?;
         }
-        self.set::<DEVIATING>(node, start, span)?;
+        self.set::<DEVIATING>(node, span);
         self.note_for_list(node, start);
         Ok(())
     }
@@ -380,10 +371,4 @@ fn elements<'a>(
         Some(row) => Cursor::of_element(row, paths, length).value::<EXACT>(item, 0),
         None => item.value(),
     })
-}
-
-/// Whether a double can hold this number.
-fn is_finite(number: &[u8]) -> bool {
-    let digits = std::str::from_utf8(number).unwrap_or_default();
-    digits.parse().is_ok_and(f64::is_finite)
 }

@@ -5,8 +5,8 @@
 //! paths. Neither depth nor the size of numbers matters for that, because values are kept as raw text. Each text that is
 //! read here is counted.
 //!
-//! Invariant: what is still rejected is what the walk rejects on purpose: a key that is not valid text, or a number that
-//! no double can hold, in an object or list through which a path leads.
+//! Invariant: what is still rejected is what the walk rejects on purpose: a key that is not valid text, in an object through which a
+//! path leads.
 
 use crate::cursor::{Cursor, DEVIATING, EXACT, walk};
 use crate::deviation::Deviation;
@@ -107,10 +107,11 @@ impl Cursor<'_, '_> {
         let span = self.span(start, end);
         self.note_for_list(node, start);
         if self.deviation == Deviation::NONE {
-            self.set::<EXACT>(node, start, span)
+            self.set::<EXACT>(node, span);
         } else {
-            self.set::<DEVIATING>(node, start, span)
+            self.set::<DEVIATING>(node, span);
         }
+        Ok(())
     }
 
     fn raw_list<'a>(

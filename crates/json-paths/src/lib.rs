@@ -46,9 +46,8 @@
 //!
 //! * Text that is not JSON (RFC 8259) is an error, and so is JSON that is not an object. A value of an unexpected kind is
 //!   not an error: nothing is found at paths that lead through it.
-//! * Two kinds of valid JSON are rejected on purpose, in objects and lists through which a path leads: a key whose escapes
-//!   are not valid Unicode, and a number beyond the range of a double. Such a number is accepted at a key that is spelled
-//!   differently than in the paths.
+//! * One kind of valid JSON is rejected on purpose, in objects through which a path leads: a key whose escapes are not valid
+//!   Unicode. A number beyond the range of a double is a value like any other.
 //! * What is found in a text does not depend on the texts that were read before it, and what is found at a path not on the
 //!   other paths.
 //! * Of several keys that are equal, or deviate from the path in the same steps, the last one counts. What was found inside

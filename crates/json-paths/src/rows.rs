@@ -43,12 +43,6 @@ impl Span {
         }
     }
 
-    /// Its bytes, of a span that was just made.
-    #[inline]
-    pub(crate) fn len(self) -> usize {
-        (self.end - self.start) as usize
-    }
-
     /// The value in its text.
     #[inline]
     pub(crate) fn of(self, text: &str) -> Option<&str> {

@@ -8,7 +8,7 @@ use super::id::{identifier, known};
 use super::json;
 use crate::json_text;
 use crate::omitted::Omitted;
-use crate::private_text::Use;
+use crate::private_text::{self, Use};
 use json_paths::MAX_ELEMENTS;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -57,7 +57,13 @@ fn append_from_text(text: &str, out: &mut Vec<u8>, tried: &mut Tried) {
         }
         return;
     }
-    let parts = text.split([',', ';']).map(str::trim);
+    let parts = || text.split([',', ';']).map(str::trim);
+    // The separator is inside an encoding: `&#43;4915112345678`.
+    let is_private = |text: &str| private_text::found(text, Use::ItemId).is_some();
+    if is_private(text) && !parts().any(is_private) {
+        return append(known(text.into()), out, tried);
+    }
+    let parts = parts();
     for part in parts.filter(|part| !part.is_empty()).take(MAX_ELEMENTS) {
         append(known(part.into()), out, tried);
     }
