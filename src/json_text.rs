@@ -6,7 +6,6 @@
 use crate::byte_search;
 use crate::omitted::Omitted;
 use crate::payload::MAX_TEXT_BYTES;
-use crate::private_text;
 use crate::whole_number::{self, Writer};
 use json_paths::MAX_ELEMENTS;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
@@ -33,17 +32,6 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
         text if text.is_empty() => Err(Omitted::Blank),
         text => Ok(text),
     }
-}
-
-/// Whether a value is text without surrounding white space, escapes, control characters, and bytes that occur in what must not leave
-/// ([`private_text::needs_a_look`]). A quick test: it may say no to text that is all of this, never yes to other text.
-#[inline]
-pub(crate) fn is_plain(raw: &str) -> bool {
-    let needs_a_look = |byte| may_hide_a_control(byte) | private_text::needs_a_look(byte);
-    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-    inner.is_some_and(byte_search::has_nothing_around)
-        && raw.len() <= MAX_TEXT_BYTES
-        && !byte_search::has(raw, needs_a_look)
 }
 
 /// Text exactly as the sender wrote it: for values that have rules of their own, and for Meta's ids, which one character more

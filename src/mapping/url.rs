@@ -7,7 +7,7 @@
 use crate::byte_search;
 use crate::json_text;
 use crate::omitted::Omitted;
-use crate::private_text::{self, Use, is_personal_in_url};
+use crate::private_text::{self, Scan, Use, is_personal_in_url};
 use std::borrow::Cow;
 
 /// The URL without user information, personal query parameters, and a fragment that is more than an anchor.
@@ -40,21 +40,18 @@ fn has_space(text: &str) -> bool {
 
 /// Whether nothing has to be removed, which is so for most URLs.
 fn is_clean(rest: &str) -> bool {
+    let scan = Scan::of(rest);
     let needs_a_look = |byte| private_text::needs_a_look(byte) | (byte == b'#') | (byte == b';');
-    if byte_search::has(rest, needs_a_look) && !is_harmless(rest) {
+    if byte_search::has(rest, needs_a_look) && !is_harmless(rest, scan) {
         return false;
     }
-    let (path, query) = byte_search::split_once(rest, b'?').unwrap_or((rest, ""));
+    let (_, query) = byte_search::split_once(rest, b'?').unwrap_or((rest, ""));
     let mut pairs = query.trim_start_matches('?').split('&');
-    private_text::is_usual(rest, Use::Url)
-        && path
-            .split('/')
-            .all(|step| private_text::is_usual(step, Use::Url))
+    scan.has_usual_parts(rest, Use::Url)
         && pairs.all(|pair| match byte_search::split_once(pair, b'=') {
             Some((name, value)) => {
                 // A URL inside the URL has names of its own.
                 !byte_search::has(value, |byte| (byte == b'=') | (byte == b'?'))
-                    && private_text::is_usual(value, Use::Url)
                     && !is_personal_in_url(name)
             }
             None => !is_personal_in_url(pair),
@@ -63,7 +60,7 @@ fn is_clean(rest: &str) -> bool {
 
 /// Whether the signs of a URL are only those that most URLs have: ampersands between parameters, pluses and escapes for spaces and
 /// punctuation, and few digits.
-fn is_harmless(rest: &str) -> bool {
+fn is_harmless(rest: &str, scan: Scan) -> bool {
     let bytes = rest.as_bytes();
     let has_others = byte_search::has(rest, |byte| {
         let is_usual = (byte == b'&') | (byte == b'%') | (byte == b'+');
@@ -80,7 +77,7 @@ fn is_harmless(rest: &str) -> bool {
             is_spaced = true;
             is_harmless_escape(escape)
         });
-    are_harmless && !(is_spaced && private_text::has_many_digits(bytes))
+    are_harmless && !(is_spaced && scan.has_many_digits())
 }
 
 /// Whether an escape is one of punctuation that has no part in an address, a phone number, a name or a further encoding, or of a letter

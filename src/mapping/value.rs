@@ -22,12 +22,13 @@ pub(super) use time::{Moment, moment};
 pub(crate) use time::{time_zone, time_zone_names};
 
 use super::{json, url};
+use crate::byte_search;
 use crate::identity;
 use crate::json_text;
 use crate::omitted::Omitted;
-use crate::payload::Kind;
 use crate::payload::rule::{HASHED_ID, rule};
-use crate::private_text::{self, Use};
+use crate::payload::{Kind, MAX_TEXT_BYTES};
+use crate::private_text::{self, Scan, Use};
 use json_paths::MAX_ELEMENTS;
 use std::borrow::Cow;
 
@@ -49,8 +50,14 @@ pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
 /// Whether a value is plain text that contains nothing that must not leave.
 #[inline]
 fn is_usual(raw: &str, of: Use) -> bool {
-    let inner = || raw.get(1..raw.len().saturating_sub(1));
-    json_text::is_plain(raw) && inner().is_some_and(|text| private_text::is_usual(text, of))
+    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    inner.is_some_and(|text| {
+        let scan = Scan::of(text);
+        byte_search::has_nothing_around(text)
+            && raw.len() <= MAX_TEXT_BYTES
+            && !scan.may_hide_a_control()
+            && scan.is_usual(text, of)
+    })
 }
 
 /// Appends a value in the form of its kind. Returns the rule that was applied.
