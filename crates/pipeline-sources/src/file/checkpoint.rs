@@ -24,15 +24,23 @@ const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// How far one file has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Where it was; it may have been renamed since.
+    /// Where it really was, links resolved; it may have been renamed since. Older checkpoints hold the path as it was named.
     #[serde(serialize_with = "as_text")]
     pub(super) path: PathBuf,
     pub(super) device: u64,
     pub(super) inode: u64,
     /// Its first bytes, because an inode is used again when a file is gone.
     pub(super) start: Fingerprint,
+    /// Bytes of a plain file that were there and had not been read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) unread: u64,
     #[serde(flatten)]
     pub(super) mark: Mark,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// The files by a number that is valid during one run, in the order in which they were found.
@@ -192,6 +200,7 @@ mod tests {
             device: 1,
             inode,
             start: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}"),
+            unread: inode - 7,
             mark: Mark {
                 offset: 29,
                 line: 1,

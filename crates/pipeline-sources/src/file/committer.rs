@@ -186,6 +186,7 @@ mod tests {
             device: 1,
             inode: 2,
             start: Fingerprint::default(),
+            unread: 0,
             mark: Mark {
                 line,
                 ..Mark::default()

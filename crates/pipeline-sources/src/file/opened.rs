@@ -70,16 +70,24 @@ impl Stat {
             && (self.device == entry.device || entry.start.is_long())
     }
 
-    pub(super) fn entry(&self, path: &Path, start: Fingerprint, mark: Mark) -> Entry {
+    /// What the checkpoint keeps of a file that is really at `place`.
+    pub(super) fn entry(&self, place: &Path, start: Fingerprint, mark: Mark) -> Entry {
         Entry {
-            // Without a current folder, the path as it is.
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            path: place.to_owned(),
             device: self.device,
             inode: self.inode,
             start,
+            unread: 0,
             mark,
         }
     }
+}
+
+/// Where a path really leads: links resolved, as far as that is possible.
+pub(super) fn real_place(path: &Path) -> PathBuf {
+    let place = path.canonicalize().or_else(|_| std::path::absolute(path));
+    // Without a current folder, the path as it is.
+    place.unwrap_or_else(|_| path.to_owned())
 }
 
 /// A file that was found, and what the system says about it.
@@ -168,6 +176,11 @@ impl Opened {
 
     pub(super) fn stat(&self) -> io::Result<Stat> {
         Ok(Stat::new(&self.file.metadata()?))
+    }
+
+    /// Whether its bytes are those of the file, so that its length tells what is unread.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.is_gzip
     }
 
     /// Whether more can be read through the same handle after the file has grown; reads its start again.

@@ -5,7 +5,7 @@
 use super::checkpoint::{Change, Entries, Entry, MAX_FILES};
 use super::opened::{Found, Opened, Stat};
 use super::pattern::{Located, Patterns};
-use super::recall::{Recalled, Resumed, folder, is_copy, recall, siblings};
+use super::recall::{Recalled, Resumed, folders, is_copy, recall, siblings};
 use super::time_shift::shift_ms;
 use super::tracked::Tracked;
 use crate::thread::{self, Stopped};
@@ -161,18 +161,29 @@ impl<'a> Reading<'a> {
     /// Forgets files that are gone, and adds those that were found.
     fn track_all(&mut self, resumed: Vec<Resumed>, gone: Entries) -> Result<(), Stopped> {
         for (id, entry) in gone {
-            let (source, path) = (&self.output.source, entry.path.display());
-            if Stat::of(&entry.path).is_ok_and(|stat| stat.may_be(&entry)) {
-                tracing::info!(%source, "`{path}` was truncated; it is read from its start");
-            } else {
-                tracing::debug!(%source, "`{path}` as it was known is gone");
-            }
+            self.log_gone(&entry);
             self.forget(id)?;
         }
         for file in resumed {
             self.track(file.found, file.known, file.is_configured)?;
         }
         Ok(())
+    }
+
+    /// Tells that a file is not there any more as it was known: at WARN if something of it may not have been read.
+    fn log_gone(&self, entry: &Entry) {
+        let (source, path, line) = (&self.output.source, entry.path.display(), entry.mark.line);
+        let now = Stat::of(&entry.path);
+        if now.as_ref().is_ok_and(|stat| stat.may_be(entry)) {
+            tracing::info!(%source, "`{path}` was truncated; it is read from its start");
+        } else if entry.unread > 0 {
+            let bytes = entry.unread;
+            tracing::warn!(%source, "`{path}` as it was known is gone, and so are at least {bytes} bytes behind line {line} that had not been read");
+        } else if self.settings.follow && now.is_ok() {
+            tracing::warn!(%source, "`{path}` is another file now, and the one that was known is gone; what was written to it behind line {line} has not been read");
+        } else {
+            tracing::debug!(%source, "`{path}` as it was known is gone");
+        }
     }
 
     /// Reads every file to its end. A file that cannot be read does not affect the others.
@@ -367,7 +378,7 @@ impl<'a> Reading<'a> {
                 continue;
             }
             match tracked.get(&id) {
-                Some(index) => self.tracked[*index].found.path = found.path,
+                Some(index) => self.tracked[*index].is_found_at(found.path),
                 None => new.push(found),
             }
         }
@@ -408,7 +419,7 @@ impl<'a> Reading<'a> {
     /// If a file was copied and truncated, reads the rest from the copy in its folder.
     fn track_copy(&mut self, file: &Tracked) -> Result<(), Stopped> {
         let entry = file.entry();
-        let copy = folder(&entry)
+        let copy = folders(&entry)
             .into_iter()
             .flat_map(siblings)
             .find(|found| !self.ids.contains(&found.stat.id()) && is_copy(found, &entry));
@@ -561,6 +572,7 @@ mod tests {
             device: 1,
             inode: 1,
             start: Fingerprint::of_start(b"x"),
+            unread: 0,
             mark: Mark::default(),
         };
         let entries = Entries::from([(7, away)]);

@@ -3,13 +3,13 @@
 //! Invariant: the place only moves past lines that have been queued for the intake.
 
 use super::checkpoint::{Change, Entry};
-use super::opened::{Found, Opened, Stat};
+use super::opened::{Found, Opened, Stat, real_place};
 use super::recall::siblings;
 use super::time_shift::shift_events;
 use crate::mark::{Fingerprint, Mark};
 use crate::thread::{self, Stopped};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,8 @@ use std::time::Instant;
 pub(super) struct Tracked {
     pub(super) id: u64,
     pub(super) found: Found,
+    /// Where it really was when it was found there, links resolved.
+    place: PathBuf,
     /// Whether the source's `path` names it. If not, it is a renamed or copied file that the source has not read to the end.
     pub(super) is_configured: bool,
     pub(super) label: Arc<str>,
@@ -41,6 +43,7 @@ impl Tracked {
             .unwrap_or_default();
         Self {
             id,
+            place: real_place(&found.path),
             found,
             is_configured: true,
             label,
@@ -60,8 +63,21 @@ impl Tracked {
     }
 
     pub(super) fn entry(&self) -> Entry {
-        let path = self.path();
-        self.found.stat.entry(path, self.start, self.mark)
+        let entry = self.found.stat.entry(&self.place, self.start, self.mark);
+        let is_plain = self.opened.as_ref().is_some_and(Opened::is_plain);
+        let unread = self.found.stat.length.saturating_sub(self.mark.end());
+        Entry {
+            unread: if is_plain { unread } else { 0 },
+            ..entry
+        }
+    }
+
+    /// Takes note of the path under which it was found again.
+    pub(super) fn is_found_at(&mut self, path: PathBuf) {
+        if path != self.found.path {
+            self.place = real_place(&path);
+            self.found.path = path;
+        }
     }
 
     /// What changes in the checkpoint; nothing for a pipe or device, which cannot be read twice.
@@ -146,16 +162,22 @@ impl Tracked {
         Stat::of(self.path()).is_ok_and(|stat| stat.id() == self.found.stat.id())
     }
 
-    /// Looks for it under another name in its folder.
+    /// Looks for it under another name in the folder where it really was, and in the folder of its path.
     pub(super) fn relocate(&mut self) -> bool {
-        let folder = self.path().parent().map(Path::to_owned);
+        let mut folders: Vec<_> = [&*self.place, self.path()]
+            .into_iter()
+            .filter_map(Path::parent)
+            .map(Path::to_owned)
+            .collect();
+        folders.dedup();
         let id = self.found.stat.id();
-        let found = folder
+        let found = folders
             .into_iter()
             .flat_map(siblings)
             .find(|found| found.stat.id() == id);
         let is_found = found.is_some();
         if let Some(found) = found {
+            self.place = real_place(&found.path);
             self.found = found;
         }
         is_found
