@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here can be read as text; of what a file says only lengths and 32-bit checksums are kept.
 
+use crate::framing::Surroundings;
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
@@ -55,14 +56,17 @@ impl Fingerprint {
 /// A place in a file: everything before it has been read. Counts plain bytes, also in a compressed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// Where the next line starts.
+    /// Where reading resumes: in front of a value, or of what is between values.
     pub(crate) offset: u64,
     /// Lines before it.
     pub(crate) line: u64,
-    /// Bytes of a last line that had no end yet when it was read. If the line has grown since, it is read again, whole.
+    /// Bytes behind it that were read, and had no end yet. If the file has grown since, they are read again.
     pub(crate) open_bytes: u64,
     /// The bytes before the place.
     pub(crate) last: Fingerprint,
+    /// What else matters there, unless it is the start of a line.
+    #[serde(default, skip_serializing_if = "Surroundings::is_line_start")]
+    pub(crate) around: Surroundings,
 }
 
 impl Mark {

@@ -192,6 +192,7 @@ fn create(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::Surroundings;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn entries() -> Entries {
@@ -206,6 +207,7 @@ mod tests {
                 line: 1,
                 open_bytes: 0,
                 last: Fingerprint::of_end(b"{\"email\":\"jane@example.com\"}", b"\n"),
+                around: Surroundings::default(),
             },
         };
         (0..2).map(|id| (id, entry(id + 7))).collect()

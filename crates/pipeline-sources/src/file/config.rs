@@ -142,8 +142,8 @@ impl SourceConfig for FileConfig {
     /// Files that cannot be read.
     fn check(&self) -> Vec<Problem> {
         let unreadable = self.patterns.expand().into_iter().filter_map(|found| {
-            let opened = found.and_then(|path| match opened::open(&path) {
-                Ok(_) => Ok(()),
+            let opened = found.and_then(|path| match opened::check(&path) {
+                Ok(()) => Ok(()),
                 Err(error) => Err((path, error)),
             });
             // What is followed may come later.

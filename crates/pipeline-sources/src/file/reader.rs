@@ -352,7 +352,7 @@ impl<'a> Reading<'a> {
     /// Ends a file that has been deleted: its last line will not be completed any more.
     fn finish(&mut self, file: &mut Tracked) -> Result<(), Stopped> {
         if let Some(opened) = &mut file.opened {
-            opened.lines.stop_waiting();
+            opened.values.stop_waiting();
             let (_, read) = file.read_batch(self.output, self.shift_ms)?;
             if let Err(error) = read {
                 let (source, path) = (&self.output.source, file.path().display());

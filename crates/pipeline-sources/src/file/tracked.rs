@@ -132,8 +132,8 @@ impl Tracked {
         let Some(opened) = &mut self.opened else {
             return Ok((false, Ok(false)));
         };
-        let (inputs, more) = output.cut(&mut opened.lines, &self.label);
-        self.mark = opened.lines.mark();
+        let (inputs, more) = output.cut(&mut opened.values, &self.label);
+        self.mark = opened.values.mark();
         self.start = opened.start;
         let any = !inputs.is_empty();
         if any && let Some(line) = self.resumed_after.take() {
