@@ -134,8 +134,9 @@ const WRONG_COMMA: &str = "a comma is missing, or one too many";
 #[derive(Debug)]
 pub(crate) struct Values<R> {
     input: Window<R>,
-    /// Bytes that the last answer covered.
+    /// Bytes that the last answer covered, and whether these are one whole line.
     answered: usize,
+    is_line: bool,
     around: Surroundings,
     reread: Reread,
     /// The end of the stream may not be the last.
@@ -147,6 +148,11 @@ pub(crate) struct Values<R> {
     open: Option<Mark>,
     /// White space that was seen at the end of the stream and is not consumed.
     tail: usize,
+    /// Whether there were objects, and other values.
+    has_objects: bool,
+    has_others: bool,
+    /// Whether a list was told to be broken; once is enough.
+    told_list: bool,
     /// The value that was cut last is complete, though the stream ended behind it.
     is_closed: bool,
 }
@@ -164,12 +170,16 @@ impl<R: Read> Values<R> {
         Self {
             input: Window::new(stream, before, place, around.in_line),
             answered: 0,
+            is_line: false,
             around,
             reread: Reread::default(),
             waits: false,
             resumed: Some(mark),
             open: None,
             tail: 0,
+            has_objects: false,
+            has_others: false,
+            told_list: false,
             is_closed: false,
         }
     }
@@ -185,6 +195,16 @@ impl<R: Read> Values<R> {
         self.waits = false;
     }
 
+    /// Whether there were values, and none that begins like an object.
+    pub(crate) fn has_no_object(&self) -> bool {
+        self.has_others && !self.has_objects
+    }
+
+    /// Whether a list that is broken is the first; then it is worth telling.
+    pub(crate) fn is_first_broken_list(&mut self) -> bool {
+        !std::mem::replace(&mut self.told_list, true)
+    }
+
     /// Whether the next bytes are there without waiting.
     pub(crate) fn has_more_at_hand(&self) -> bool {
         self.input.has_at_hand(self.answered)
@@ -192,7 +212,7 @@ impl<R: Read> Values<R> {
 
     /// The place behind the value that was read last.
     pub(crate) fn mark(&mut self) -> Mark {
-        self.input.consume(std::mem::take(&mut self.answered));
+        self.settle();
         if let Some(mark) = self.resumed {
             return mark;
         }
@@ -202,6 +222,16 @@ impl<R: Read> Values<R> {
             open_bytes: end - start.offset,
             last: self.input.last(self.tail),
             ..start
+        }
+    }
+
+    /// Moves behind what was answered last.
+    fn settle(&mut self) {
+        let answered = std::mem::take(&mut self.answered);
+        if std::mem::take(&mut self.is_line) {
+            self.input.consume_line(answered);
+        } else {
+            self.input.consume(answered);
         }
     }
 
@@ -227,7 +257,7 @@ impl<R: Read> Values<R> {
     ///
     /// Those of the stream.
     pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Found<'_>)>> {
-        self.input.consume(std::mem::take(&mut self.answered));
+        self.settle();
         if self.waits {
             self.input.look_again();
         }
@@ -252,14 +282,23 @@ impl<R: Read> Values<R> {
                 break (line, cut);
             }
             // It only lacked its end when it was read.
-            self.input.consume(std::mem::take(&mut self.answered));
+            self.settle();
             known = 0;
         };
         Ok(Some((
             line,
             match cut {
-                Cut::Value { from, to, .. } => Found::Value(self.input.bytes(from, to)),
-                Cut::TooLong { .. } => Found::TooLong,
+                Cut::Value { from, to, .. } => {
+                    let value = self.input.bytes(from, to);
+                    let is_object = begins_object(value);
+                    self.has_objects |= is_object;
+                    self.has_others |= !is_object;
+                    Found::Value(value)
+                }
+                Cut::TooLong { .. } => {
+                    self.has_others = true;
+                    Found::TooLong
+                }
                 Cut::BrokenList(why) => Found::BrokenList(why),
             },
         )))
@@ -303,6 +342,7 @@ impl<R: Read> Values<R> {
     fn cut(&mut self) -> io::Result<Option<(u64, Cut)>> {
         loop {
             if let Some(cut) = self.whole_line() {
+                self.is_line = true;
                 return Ok(Some((self.input.line(), cut)));
             }
             let (blank, byte) = self.blank()?;
@@ -597,7 +637,9 @@ impl<R: Read> Values<R> {
     /// A value that ends with its line. The whole line as it is, if there is nothing else on it.
     fn line(&self, start: usize, end: usize) -> Cut {
         let line = self.input.bytes(0, end);
-        let is_whole = self.input.is_at_line_start() && self.around.list.is_none();
+        let is_alone = self.input.is_at_line_start() && self.around.list.is_none();
+        // A byte order mark is no part of it.
+        let is_whole = is_alone && self.input.bytes(0, start).is_ascii();
         if !is_whole || line.contains(&b'\n') {
             return self.piece(start, end);
         }
@@ -666,6 +708,12 @@ impl<R: Read> Values<R> {
         self.around.lost = None;
         Ok(true)
     }
+}
+
+/// Whether a value begins like an object.
+fn begins_object(value: &[u8]) -> bool {
+    let is_nothing = |byte: &&u8| is_blank(**byte) || b"\xef\xbb\xbf".contains(byte);
+    value.iter().find(|byte| !is_nothing(byte)) == Some(&b'{')
 }
 
 /// Whether a byte is white space within a line.

@@ -117,6 +117,9 @@ impl<P> Output<P> {
                 }
                 Found::TooLong => None,
                 Found::BrokenList(why) => {
+                    if !values.is_first_broken_list() {
+                        continue;
+                    }
                     tracing::warn!(source = %label, "the list that begins in line {line} is not JSON as a whole: {why}; its elements are read");
                     continue;
                 }

@@ -34,6 +34,9 @@ pub(super) struct Entry {
     /// Bytes of a plain file that were there and had not been read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) unread: u64,
+    /// Its length when it was told that a part of it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<u64>,
     #[serde(flatten)]
     pub(super) mark: Mark,
 }
@@ -202,11 +205,12 @@ mod tests {
             inode,
             start: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}"),
             unread: inode - 7,
+            told: (inode == 7).then_some(30),
             mark: Mark {
                 offset: 29,
                 line: 1,
                 open_bytes: 0,
-                last: Fingerprint::of_end(b"{\"email\":\"jane@example.com\"}", b"\n"),
+                last: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}\n"),
                 around: Surroundings::default(),
             },
         };

@@ -187,6 +187,7 @@ mod tests {
             inode: 2,
             start: Fingerprint::default(),
             unread: 0,
+            told: None,
             mark: Mark {
                 line,
                 ..Mark::default()

@@ -73,6 +73,7 @@ impl Stat {
             inode: self.inode,
             start,
             unread: 0,
+            told: None,
             mark,
         }
     }
@@ -129,7 +130,7 @@ pub(super) struct Opened {
     packing: Packing,
     behind: Behind,
     /// Whether it was opened at its start.
-    pub(super) is_whole: bool,
+    is_whole: bool,
 }
 
 impl Opened {
@@ -187,6 +188,11 @@ impl Opened {
         self
     }
 
+    /// What is there is all that will come.
+    pub(super) fn stop_waiting(&mut self) {
+        self.values.stop_waiting();
+    }
+
     pub(super) fn stat(&self) -> io::Result<Stat> {
         Ok(Stat::new(&self.file.metadata()?))
     }
@@ -199,6 +205,11 @@ impl Opened {
     /// Whether there is something behind its packed content that is neither padding nor packed.
     pub(super) fn has_more_behind(&self) -> bool {
         self.behind.is_found()
+    }
+
+    /// Whether all of it was read, something is there, and nothing of it begins like an event.
+    pub(super) fn is_rubbish(&self) -> bool {
+        self.is_whole && self.values.has_no_object()
     }
 
     /// Whether more can be read through the same handle after the file has grown; reads its start again.

@@ -30,6 +30,10 @@ pub(super) struct Tracked {
     /// When a file that could not be read is tried again.
     pub(super) retry_at: Option<Instant>,
     pub(super) is_gone: bool,
+    /// Whether it was told that nothing of it is an event.
+    pub(super) is_known_rubbish: bool,
+    /// Its length when it was told that a part of it cannot be read.
+    told: Option<u64>,
     /// The line after which it resumes, until that has been logged.
     resumed_after: Option<u64>,
     sent: Option<Entry>,
@@ -53,6 +57,8 @@ impl Tracked {
             read_at: None,
             retry_at: None,
             is_gone: false,
+            is_known_rubbish: false,
+            told: known.as_ref().and_then(|entry| entry.told),
             resumed_after: (mark.end() > 0).then_some(mark.line),
             sent: known,
         }
@@ -68,6 +74,7 @@ impl Tracked {
         let unread = self.found.stat.length.saturating_sub(self.mark.end());
         Entry {
             unread: if is_plain { unread } else { 0 },
+            told: self.told,
             ..entry
         }
     }
@@ -160,6 +167,12 @@ impl Tracked {
     /// Whether its path still leads to it.
     pub(super) fn is_at_path(&self) -> bool {
         Stat::of(self.path()).is_ok_and(|stat| stat.id() == self.found.stat.id())
+    }
+
+    /// Whether it was told before, of the file as it is, that a part of it cannot be read. From now on it was.
+    pub(super) fn was_told(&mut self) -> bool {
+        let length = Some(self.found.stat.length);
+        std::mem::replace(&mut self.told, length) == length
     }
 
     /// Looks for it under another name in the folder where it really was, and in the folder of its path.

@@ -66,13 +66,13 @@ fn a_line_that_is_one_value_is_handed_over_as_it_is() {
         "{\"a\":1}}",
         "}{",
         "{\"unended",
-        "\u{feff}{}",
         "{]",
     ] {
         let text = format!("\n \n{line}\r\n{{}}\n");
         assert_eq!(got(&text), [value(3, line), value(4, "{}")], "{line}");
     }
     assert_eq!(got("\u{feff}{}"), [value(1, "{}")]);
+    assert_eq!(got("7\n\u{feff} \u{feff}{}\n").pop(), Some(value(2, "{}")));
     assert_eq!(got("{}\r"), [value(1, "{}")]);
 }
 

@@ -183,10 +183,10 @@ impl<R: Read> Window<R> {
         self.place += bytes as u64;
     }
 
-    /// Moves the head behind a line of this length and its line feed.
+    /// Moves the head behind a line of this length, its line feed included.
     pub(super) fn consume_line(&mut self, bytes: usize) {
-        self.head += bytes + 1;
-        self.place += bytes as u64 + 1;
+        self.head += bytes;
+        self.place += bytes as u64;
         self.line += 1;
         self.is_at_line_start = true;
     }

@@ -1,5 +1,7 @@
 //! Restarts of a `file` source: nothing is lost, and nothing that is safe is read again; whatever happens to the files.
 
+mod contents;
+
 use crate::destination::{Case, Step, ids, lines, until};
 use crate::process::{Process, event};
 use graph_sandbox::{Fault, Sandbox, SandboxOptions};
