@@ -38,6 +38,7 @@ mod reference;
 mod request;
 mod response;
 mod sink;
+mod small_file;
 mod token;
 mod validate;
 mod way;

@@ -2,6 +2,7 @@
 
 use pipeline_core::RegistryError;
 use pipeline_core::options::Problem;
+use pipeline_core::shown;
 use pipeline_host::config::ConfigError;
 use pipeline_host::dead_letter::DeadLetterError;
 use pipeline_host::replay::ReplayError;
@@ -86,10 +87,14 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         Failure::Config(_) | Failure::Notes(_) => CONFIGURATION,
         _ => FAILED,
     };
-    let mut text = format!("error: {failure}\n");
+    // An error about the command line has several lines, which are our own.
+    let mut text = match failure {
+        Failure::Usage(usage) => format!("error: {usage}\n"),
+        failure => format!("error: {}\n", shown(&failure.to_string())),
+    };
     for problem in failure.problems() {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {problem}");
+        let _ = writeln!(text, "  {}", shown(&problem.to_string()));
     }
     // When standard error is gone, the exit code still says it.
     let _ = io::stderr().lock().write_all(text.as_bytes());

@@ -161,8 +161,8 @@ impl Store {
         tracing::error!(
             "the checkpoint `{}` is damaged and has been set aside as `{}`: everything is read from the start, and events \
              that were delivered before are sent again under the same ids",
-            self.path.display(),
-            aside.display()
+            pipeline_core::shown(&self.path),
+            pipeline_core::shown(&aside)
         );
         Ok(Entries::new())
     }

@@ -125,7 +125,7 @@ impl SourceConfig for FileConfig {
             let opened = Store::open(&cx.data_dir, &cx.name)
                 .and_then(|store| store.load().map(|entries| (store, entries)));
             let (store, entries) = opened.map_err(|error| {
-                let (name, path) = (&cx.name, path.display());
+                let (name, path) = (&cx.name, pipeline_core::shown(&path));
                 BuildError::new(format!("source `{name}`: the checkpoint `{path}` {error}"))
             })?;
             reader = reader.resuming(path, entries.clone());
@@ -153,7 +153,7 @@ impl SourceConfig for FileConfig {
         });
         unreadable
             .map(|(path, error)| {
-                let problem = format!("`{}` cannot be read: {error}", path.display());
+                let problem = format!("`{}` cannot be read: {error}", pipeline_core::shown(&path));
                 Problem::new("path", problem, "a file that exists and can be read")
             })
             .collect()

@@ -135,7 +135,7 @@ impl<'a> Reading<'a> {
             match look(located) {
                 Ok(file) => found.push(file),
                 Err((path, error)) if settings.follow => {
-                    let (source, path) = (&output.source, path.display());
+                    let (source, path) = (&output.source, pipeline_core::shown(&path));
                     tracing::warn!(%source, "`{path}` cannot be read yet: {error}; it is read as soon as it can be");
                 }
                 Err((path, error)) => output.report(file_error(output, &path, &error))?,
@@ -187,7 +187,11 @@ impl<'a> Reading<'a> {
 
     /// Tells that a file is not there any more as it was known: at WARN if something of it may not have been read.
     fn log_gone(&self, entry: &Entry) {
-        let (source, path, line) = (&self.output.source, entry.path.display(), entry.mark.line);
+        let (source, path, line) = (
+            &self.output.source,
+            pipeline_core::shown(&entry.path),
+            entry.mark.line,
+        );
         let now = Stat::of(&entry.path);
         if now.as_ref().is_ok_and(|stat| stat.may_be(entry)) {
             tracing::info!(%source, "`{path}` was truncated; it is read from its start");
@@ -212,7 +216,7 @@ impl<'a> Reading<'a> {
             }
         }
         if let Some(path) = self.checkpoint.filter(|_| is_resumed && !self.read_any) {
-            let (source, path) = (&self.output.source, path.display());
+            let (source, path) = (&self.output.source, pipeline_core::shown(&path));
             tracing::info!(%source, "nothing new since the last run; to read everything again, set `checkpoint: false` or remove `{path}`");
         }
         Ok(())
@@ -225,7 +229,7 @@ impl<'a> Reading<'a> {
             .as_ref()
             .is_some_and(|opened| !opened.is_plain());
         if is_damaged && file.was_told() {
-            let (source, path) = (&self.output.source, file.path().display());
+            let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
             tracing::info!(%source, "the rest of `{path}` cannot be read, as in an earlier run: {error}");
             return Ok(());
         }
@@ -238,7 +242,7 @@ impl<'a> Reading<'a> {
     fn remark(&self, file: &mut Tracked) -> Result<(), Stopped> {
         let has_more = file.opened.as_ref().is_some_and(Opened::has_more_behind);
         if has_more && !file.was_told() {
-            let (source, path) = (&self.output.source, file.path().display());
+            let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
             tracing::warn!(%source, "`{path}` has other bytes behind its compressed content; they are not read");
             self.send_change(file)?;
         }
@@ -282,7 +286,7 @@ impl<'a> Reading<'a> {
         match file.open(follows) {
             Ok(true) => Ok(Ok(())),
             Ok(false) => {
-                let (source, path) = (&self.output.source, file.path().display());
+                let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::info!(%source, "`{path}` was truncated; it is read from its start");
                 self.track_copy(file)?;
                 file.restart();
@@ -330,7 +334,7 @@ impl<'a> Reading<'a> {
         let turned = self.try_turn(file)?;
         turned.or_else(|error| {
             if file.retry_at.is_none() {
-                let (source, path) = (&self.output.source, file.path().display());
+                let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::warn!(%source, "`{path}` cannot be read: {error}; trying again");
             }
             file.opened = None;
@@ -400,7 +404,7 @@ impl<'a> Reading<'a> {
     fn warn_of_rubbish(&self, file: &mut Tracked) {
         let is_rubbish = file.opened.as_ref().is_some_and(Opened::is_rubbish);
         if is_rubbish && !std::mem::replace(&mut file.is_known_rubbish, true) {
-            let (source, path) = (&self.output.source, file.path().display());
+            let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
             tracing::warn!(%source, "nothing of `{path}` can be read so far: {NO_OBJECT}");
         }
     }
@@ -411,7 +415,7 @@ impl<'a> Reading<'a> {
             opened.stop_waiting();
             let (_, read) = file.read_batch(self.output, self.shift_ms)?;
             if let Err(error) = read {
-                let (source, path) = (&self.output.source, file.path().display());
+                let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::warn!(%source, "the last line of `{path}` cannot be read: {error}");
             }
         }
@@ -509,7 +513,7 @@ impl<'a> Reading<'a> {
                 // Another file has come between the look and the opening; it is found by itself.
                 Ok(_) => continue,
                 Err(error) => {
-                    let (source, path) = (&self.output.source, path.display());
+                    let (source, path) = (&self.output.source, pipeline_core::shown(&path));
                     tracing::warn!(%source, "`{path}` is gone and cannot be read: {error}");
                     continue;
                 }
@@ -567,7 +571,7 @@ impl<'a> Reading<'a> {
         }
         let label: Arc<str> = if self.has_several {
             let name = found.path.file_name().unwrap_or_default();
-            format!("{} {}", self.output.source, name.to_string_lossy()).into()
+            format!("{} {}", self.output.source, pipeline_core::shown(name)).into()
         } else {
             self.output.source.as_str().into()
         };
@@ -623,7 +627,7 @@ fn look(located: Located<PathBuf>) -> Located<Found> {
 }
 
 fn file_error(output: &Output, path: &Path, error: &io::Error) -> SourceError {
-    let (source, path) = (&output.source, path.display());
+    let (source, path) = (&output.source, pipeline_core::shown(path));
     SourceError::new(format!(
         "source `{source}`: `{path}` cannot be read: {error}"
     ))

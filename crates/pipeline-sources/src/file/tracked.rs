@@ -144,7 +144,7 @@ impl Tracked {
         self.start = opened.start;
         let any = !inputs.is_empty();
         if any && let Some(line) = self.resumed_after.take() {
-            let (source, path) = (&output.source, self.found.path.display());
+            let (source, path) = (&output.source, pipeline_core::shown(&self.found.path));
             tracing::info!(%source, "resuming `{path}` after line {line}");
         }
         let change = self.change();
