@@ -65,7 +65,6 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Whether nothing but the place matters.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     pub(crate) fn is_line_start(&self) -> bool {
         *self == Self::default()
     }
@@ -130,6 +129,14 @@ enum Cut {
 const NO_END: &str = "its end is missing";
 const WRONG_COMMA: &str = "a comma is missing, or one too many";
 
+/// What a stream consisted of so far.
+#[derive(Debug, Default)]
+struct Seen {
+    objects: bool,
+    others: bool,
+    broken_list: bool,
+}
+
 /// Cuts a stream into values.
 #[derive(Debug)]
 pub(crate) struct Values<R> {
@@ -148,11 +155,7 @@ pub(crate) struct Values<R> {
     open: Option<Mark>,
     /// White space that was seen at the end of the stream and is not consumed.
     tail: usize,
-    /// Whether there were objects, and other values.
-    has_objects: bool,
-    has_others: bool,
-    /// Whether a list was told to be broken; once is enough.
-    told_list: bool,
+    seen: Seen,
     /// The value that was cut last is complete, though the stream ended behind it.
     is_closed: bool,
 }
@@ -177,9 +180,7 @@ impl<R: Read> Values<R> {
             resumed: Some(mark),
             open: None,
             tail: 0,
-            has_objects: false,
-            has_others: false,
-            told_list: false,
+            seen: Seen::default(),
             is_closed: false,
         }
     }
@@ -197,12 +198,12 @@ impl<R: Read> Values<R> {
 
     /// Whether there were values, and none that begins like an object.
     pub(crate) fn has_no_object(&self) -> bool {
-        self.has_others && !self.has_objects
+        self.seen.others && !self.seen.objects
     }
 
     /// Whether a list that is broken is the first; then it is worth telling.
     pub(crate) fn is_first_broken_list(&mut self) -> bool {
-        !std::mem::replace(&mut self.told_list, true)
+        !std::mem::replace(&mut self.seen.broken_list, true)
     }
 
     /// Whether the next bytes are there without waiting.
@@ -261,13 +262,10 @@ impl<R: Read> Values<R> {
         if self.waits {
             self.input.look_again();
         }
-        let mut known = match self.resumed {
-            Some(mark) if mark.open_bytes > 0 => match self.is_grown(mark)? {
-                true => mark.open_bytes,
-                false => return Ok(None),
-            },
-            _ => 0,
-        };
+        let mut known = self.resumed.map_or(0, |mark| mark.open_bytes);
+        if known > 0 && !self.is_longer_than(known)? {
+            return Ok(None);
+        }
         let (line, cut) = loop {
             let place = self.input.place();
             let next = self.next_cut()?;
@@ -291,12 +289,12 @@ impl<R: Read> Values<R> {
                 Cut::Value { from, to, .. } => {
                     let value = self.input.bytes(from, to);
                     let is_object = begins_object(value);
-                    self.has_objects |= is_object;
-                    self.has_others |= !is_object;
+                    self.seen.objects |= is_object;
+                    self.seen.others |= !is_object;
                     Found::Value(value)
                 }
                 Cut::TooLong { .. } => {
-                    self.has_others = true;
+                    self.seen.others = true;
                     Found::TooLong
                 }
                 Cut::BrokenList(why) => Found::BrokenList(why),
@@ -304,9 +302,9 @@ impl<R: Read> Values<R> {
         )))
     }
 
-    /// Whether the stream has more than what was read behind the offset of this mark.
-    fn is_grown(&mut self, mark: Mark) -> io::Result<bool> {
-        let known = usize::try_from(mark.open_bytes).unwrap_or(usize::MAX);
+    /// Whether there is more behind the head than so many bytes.
+    fn is_longer_than(&mut self, known: u64) -> io::Result<bool> {
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
         Ok(self.input.byte(known)?.is_some())
     }
 

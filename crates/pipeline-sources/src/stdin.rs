@@ -1,4 +1,4 @@
-//! The source `stdin`: one JSON event a line from standard input.
+//! The source `stdin`: JSON events from standard input.
 //!
 //! Invariant: what was read cannot be read again, so no receipt is followed; what cannot be delivered becomes a dead letter.
 
@@ -17,12 +17,12 @@ use std::sync::Arc;
 inventory::submit! {
     Component::<dyn SourceConfig>::source::<StdinOptions>(
         "stdin",
-        "Reads one JSON event a line (NDJSON) from standard input, then ends.",
+        "Reads JSON events from standard input, one a line (NDJSON) or framed in another way, then ends.",
     )
     .version(env!("CARGO_PKG_VERSION"))
 }
 
-/// Reads one JSON event a line (NDJSON) from standard input, then ends.
+/// Reads JSON events from standard input, one a line (NDJSON) or framed in another way, then ends.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StdinOptions {}

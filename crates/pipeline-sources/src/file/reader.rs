@@ -524,8 +524,8 @@ impl<'a> Reading<'a> {
                 opened.waiting()
             };
             self.track(Found { path, stat }, None, false)?;
-            let last = self.tracked.last_mut();
-            if let Some(file) = last.filter(|file| file.found.stat.id() == stat.id()) {
+            let tracked = self.tracked.last_mut();
+            if let Some(file) = tracked.filter(|file| file.found.stat.id() == stat.id()) {
                 file.start = opened.start;
                 file.opened = Some(opened);
             }

@@ -213,11 +213,7 @@ impl<R: Read> Window<R> {
             self.consume(skipped);
             match self.kind(0)? {
                 Kind::End => return Ok(false),
-                Kind::LineFeed => {
-                    self.consume(1);
-                    return Ok(true);
-                }
-                Kind::ReturnBeforeValue => {
+                Kind::LineFeed | Kind::ReturnBeforeValue => {
                     self.consume(1);
                     return Ok(true);
                 }
