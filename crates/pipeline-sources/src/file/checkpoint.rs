@@ -9,8 +9,11 @@
 use crate::mark::{Fingerprint, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +28,7 @@ const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// Where it really was, links resolved; it may have been renamed since. Older checkpoints hold the path as it was named.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub(super) path: PathBuf,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -93,8 +96,33 @@ struct Document<F> {
     files: F,
 }
 
+/// In front of the bytes of a path that is not UTF-8, in hexadecimal. Whole paths begin otherwise.
+const BYTES: &str = "bytes:";
+
 fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
+    if let Some(text) = path.to_str() {
+        return serializer.serialize_str(text);
+    }
+    let mut text = BYTES.to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    serializer.serialize_str(&text)
+}
+
+fn from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let bytes = text.strip_prefix(BYTES).and_then(|hexadecimal| {
+        let pairs = hexadecimal.as_bytes().chunks(2);
+        let digits = pairs.map(|pair| std::str::from_utf8(pair).ok());
+        let bytes = digits.map(|digits| u8::from_str_radix(digits?, 16).ok());
+        bytes.collect::<Option<Vec<_>>>()
+    });
+    Ok(match bytes {
+        Some(bytes) => OsString::from_vec(bytes).into(),
+        None => text.into(),
+    })
 }
 
 /// The checkpoint file of one source, held by this process alone.
@@ -200,7 +228,10 @@ mod tests {
 
     fn entries() -> Entries {
         let entry = |inode| Entry {
-            path: PathBuf::from(format!("/logs/{inode}.ndjson")),
+            path: match inode {
+                7 => PathBuf::from("/logs/app.ndjson"),
+                _ => OsString::from_vec(b"/logs/caf\xe9".to_vec()).into(),
+            },
             device: 1,
             inode,
             start: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}"),

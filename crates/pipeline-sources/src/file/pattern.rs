@@ -135,10 +135,17 @@ impl Search {
         };
         self.folders_left = left;
         let listed = std::fs::read_dir(folder).and_then(|listed| {
-            let listed = listed.take(MAX_MATCHES).map(|entry| Ok(entry?.file_name()));
+            let listed = listed.take(MAX_MATCHES + 1);
+            let listed = listed.map(|entry| Ok(entry?.file_name()));
             listed.collect::<io::Result<Vec<_>>>()
         });
         match listed {
+            Ok(names) if names.len() > MAX_MATCHES => {
+                let text = format!("there are more than {MAX_MATCHES} files in it");
+                let error = io::Error::new(io::ErrorKind::InvalidInput, text);
+                self.found.push(Err((folder.to_owned(), error)));
+                names
+            }
             Ok(names) => names,
             Err(error) => {
                 let is_missing = matches!(

@@ -199,7 +199,7 @@ impl<'a> Reading<'a> {
             let bytes = entry.unread;
             tracing::warn!(%source, "`{path}` as it was known is gone, and so are at least {bytes} bytes behind line {line} that had not been read");
         } else if self.settings.follow && now.is_ok() {
-            tracing::warn!(%source, "`{path}` is another file now, and the one that was known is gone; what was written to it behind line {line} has not been read");
+            tracing::warn!(%source, "`{path}` is another file now, and the one that was known is gone; anything that was written to it behind line {line} has not been read");
         } else {
             tracing::debug!(%source, "`{path}` as it was known is gone");
         }
@@ -467,6 +467,10 @@ impl<'a> Reading<'a> {
     /// Whether a new file starts like one that is followed. If a rotation is copying that one, it will be truncated in a
     /// moment, and then reading resumes in the new file.
     fn may_be_copy(&mut self, found: &Found) -> bool {
+        // Opening a pipe might block.
+        if !found.stat.is_regular {
+            return false;
+        }
         let Ok(head) = found.head() else {
             return false;
         };

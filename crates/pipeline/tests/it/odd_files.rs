@@ -155,3 +155,26 @@ fn an_unknown_level_of_the_log_is_told() {
         assert!(output.status.success());
     }
 }
+
+#[test]
+fn a_known_file_that_is_gone_with_unread_bytes_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = |unread: u64| {
+        let file = json!({"path": folder.path().join("app.log"), "device": 1, "inode": 1,
+            "start": {"bytes": 4, "crc32": 7}, "unread": unread,
+            "offset": 20, "line": 2, "open_bytes": 0, "last": {"bytes": 4, "crc32": 7}});
+        json!({"version": 1, "files": [file]}).to_string()
+    };
+    let checkpoints = folder.path().join("data/checkpoints");
+    std::fs::create_dir_all(&checkpoints).unwrap();
+    std::fs::write(folder.path().join("app.log"), "\n").unwrap();
+    let source = json!({"type": "file", "path": "*.log"});
+    let file = configured(folder.path(), &source, &json!({}));
+    for (unread, is_told) in [(30, true), (0, false)] {
+        std::fs::write(checkpoints.join("events.json"), kept(unread)).unwrap();
+        let output = pipeline(&["run", &file], &[]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let is_warned = said.contains("WARN") && said.contains("30 bytes behind line 2");
+        assert_eq!(is_warned, is_told, "{said}");
+    }
+}
