@@ -77,6 +77,12 @@ fn notes(count: usize) -> String {
     }
 }
 
+/// A text whose lines are our own, each shown without what controls a terminal.
+pub(crate) fn shown_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(|line| shown(line).to_string()).collect();
+    lines.join("\n")
+}
+
 /// Says why a command failed; its exit code.
 pub(crate) fn report(failure: &Failure) -> ExitCode {
     let code = match failure {
@@ -87,10 +93,15 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         Failure::Config(_) | Failure::Notes(_) => CONFIGURATION,
         _ => FAILED,
     };
-    // An error about the command line has several lines, which are our own.
-    let mut text = match failure {
-        Failure::Usage(usage) => format!("error: {usage}\n"),
-        failure => format!("error: {}\n", shown(&failure.to_string())),
+    let shows_lines = matches!(
+        failure,
+        Failure::Usage(_) | Failure::Config(ConfigError::Syntax { .. })
+    );
+    let said = failure.to_string();
+    let mut text = if shows_lines {
+        format!("error: {}\n", shown_lines(&said))
+    } else {
+        format!("error: {}\n", shown(&said))
     };
     for problem in failure.problems() {
         // Writing to a string cannot fail.

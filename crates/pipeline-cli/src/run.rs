@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::extension::Companion;
-use crate::failure::{FAILED, Failure, problems};
+use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending, print_line};
 use crate::progress;
 use crate::signals::Signals;
@@ -260,7 +260,7 @@ fn log_notes<'a>(notes: impl IntoIterator<Item = &'a Problem>) {
 fn refused(error: &dyn std::error::Error) {
     tracing::error!(
         "the new configuration is not used, and the pipeline continues with the old one: {}",
-        shown(&error.to_string())
+        shown_lines(&error.to_string())
     );
 }
 
