@@ -16,6 +16,7 @@
 
 mod list;
 mod shape;
+pub(crate) mod surroundings;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -23,9 +24,9 @@ mod window;
 use crate::line::MAX_LINE_BYTES;
 use crate::mark::Mark;
 use list::{List, Part};
-use serde::{Deserialize, Serialize};
 use shape::{Progress, Shape};
 use std::io::{self, Read};
+use surroundings::{Lost, Surroundings};
 use window::Window;
 
 /// Longest value, in bytes.
@@ -45,41 +46,6 @@ pub(crate) enum Found<'b> {
     TooLong,
     /// A list whose elements are read, but which is not JSON as a whole, and why.
     BrokenList(&'static str),
-}
-
-/// What matters at a place of a stream besides the place itself. The default is the start of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Surroundings {
-    /// Whether the place is within a line.
-    #[serde(default)]
-    in_line: bool,
-    /// White space in front of the current line.
-    #[serde(default)]
-    indent: usize,
-    /// The list that is being read, if its elements are the values.
-    #[serde(default)]
-    list: Option<List>,
-    #[serde(default)]
-    lost: Option<Lost>,
-}
-
-impl Surroundings {
-    /// Whether nothing but the place matters.
-    pub(crate) fn is_line_start(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// What is skipped of a value that has lost its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Lost {
-    /// The rest of its line.
-    Line,
-    /// The rest of its line, and then every line up to one that begins with a value and is indented no more than this.
-    Lines(usize),
-    /// The same, from the start of a line on.
-    FromLine(usize),
 }
 
 /// What is at a place, as far as values end there.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here can be read as text; of what a file says only lengths and 32-bit checksums are kept.
 
-use crate::framing::Surroundings;
+use crate::framing::surroundings::Surroundings;
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 

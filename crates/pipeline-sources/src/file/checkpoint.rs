@@ -223,7 +223,7 @@ fn create(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::Surroundings;
+    use crate::framing::surroundings::Surroundings;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn entries() -> Entries {
