@@ -4,7 +4,7 @@
 //! In: bytes. Out: one value after the other, with the line where it begins. The values themselves are not judged: what is
 //! not JSON is handed over as well, as it is, so that it is rejected by whoever reads it.
 //!
-//! NULs and byte order marks between values are nothing. A carriage return ends a line where a value ends, and in front of
+//! NULs and byte order marks between values are nothing; NULs at the end are looked at again when there is more. A carriage return ends a line where a value ends, and in front of
 //! `{` and `[`. A value has lost its end if the stream ends, if a line ends within a text, if brackets do not match, at two
 //! NULs (a hole that a truncation leaves), at a record separator, or if a line begins like a value where none may begin.
 //! Reading then resumes behind what ended it, or at the first line behind its start that is indented no more than its own and
@@ -119,6 +119,8 @@ pub(crate) struct Values<R> {
     /// In front of the first value that reached the end of the stream without its own end. If the stream grows, reading
     /// resumes there.
     open: Option<Mark>,
+    /// In front of the NULs at the head, as long as nothing else was found behind them.
+    before_nuls: Option<Mark>,
     /// White space that was seen at the end of the stream and is not consumed.
     tail: usize,
     seen: Seen,
@@ -145,6 +147,7 @@ impl<R: Read> Values<R> {
             waits: false,
             resumed: Some(mark),
             open: None,
+            before_nuls: None,
             tail: 0,
             seen: Seen::default(),
             is_closed: false,
@@ -183,13 +186,24 @@ impl<R: Read> Values<R> {
         if let Some(mark) = self.resumed {
             return mark;
         }
-        let end = self.input.place() + self.tail as u64;
-        let start = self.open.unwrap_or_else(|| self.head());
-        Mark {
-            open_bytes: end - start.offset,
+        // NULs at the end are read again: a writer that has reserved room for a file replaces them.
+        let end = self.before_nuls.unwrap_or_else(|| Mark {
+            offset: self.input.place() + self.tail as u64,
             last: self.input.last(self.tail),
+            ..self.head()
+        });
+        let start = self.open.or(self.before_nuls);
+        let start = start.unwrap_or_else(|| self.head());
+        Mark {
+            open_bytes: end.offset - start.offset,
+            last: end.last,
             ..start
         }
+    }
+
+    /// Whether what was read last may be replaced in its place.
+    pub(crate) fn ends_in_nul(&self) -> bool {
+        self.input.ends_in_nul()
     }
 
     /// Moves behind what was answered last.
@@ -402,7 +416,11 @@ impl<R: Read> Values<R> {
     fn blank(&mut self) -> io::Result<(usize, Option<u8>)> {
         let mut blank = 0;
         loop {
-            match self.input.byte(blank)? {
+            let byte = self.input.byte(blank)?;
+            if byte.is_some_and(|byte| byte != 0) {
+                self.before_nuls = None;
+            }
+            match byte {
                 Some(b'\r') if blank < MAX_VALUE_BYTES => {
                     if let Kind::Return | Kind::ReturnBeforeValue = self.input.kind(blank)? {
                         self.input.consume(blank + 1);
@@ -417,6 +435,11 @@ impl<R: Read> Values<R> {
                     blank = 0;
                 }
                 Some(0) => {
+                    let before = Mark {
+                        last: self.input.last(0),
+                        ..self.head()
+                    };
+                    self.before_nuls.get_or_insert(before);
                     self.input.skip_nuls(blank);
                     blank = 0;
                 }
@@ -489,7 +512,9 @@ impl<R: Read> Values<R> {
                     Kind::LineFeed | Kind::ReturnBeforeValue if shape.is_in_text() => {
                         return self.broken(start, at, next_value, outer);
                     }
-                    Kind::Hole => return self.broken(start, at, next_value, outer),
+                    Kind::Hole | Kind::End => {
+                        return self.broken(start, at, next_value, outer);
+                    }
                     Kind::LineFeed | Kind::ReturnBeforeValue => line_start = Some(at + 1),
                     Kind::Return if !shape.is_in_text() => line_start = Some(at + 1),
                     _ => {}

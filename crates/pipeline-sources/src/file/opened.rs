@@ -214,7 +214,7 @@ impl Opened {
 
     /// Whether more can be read through the same handle after the file has grown; reads its start again.
     pub(super) fn can_continue(&mut self) -> io::Result<bool> {
-        if !self.is_plain() {
+        if !self.is_plain() || self.values.ends_in_nul() {
             return Ok(false);
         }
         let head = head(&self.file, Packing::Plain)?;
@@ -244,7 +244,7 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The first plain bytes, as many as a fingerprint takes.
+/// The first plain bytes, as many as a fingerprint takes, without NULs at their end.
 fn head(file: &File, packing: Packing) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(FINGERPRINT_BYTES);
     if packing != Packing::Plain {
@@ -266,6 +266,9 @@ fn head(file: &File, packing: Packing) -> io::Result<Vec<u8>> {
         }
     }
     bytes.truncate(filled);
+    // NULs may be room that a writer has reserved.
+    let end = bytes.iter().rposition(|byte| *byte != 0);
+    bytes.truncate(end.map_or(0, |at| at + 1));
     Ok(bytes)
 }
 

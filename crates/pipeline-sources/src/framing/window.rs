@@ -3,7 +3,7 @@
 //! In: bytes. Out: any byte from the head on, as often as wanted. Invariant: memory holds what lies between the head and the
 //! farthest byte that was asked for, [`CHUNK_BYTES`] more, and of what was consumed only as much as a fingerprint takes.
 
-use super::{Kind, RECORD_SEPARATOR};
+use super::{Kind, MAX_VALUE_BYTES, RECORD_SEPARATOR};
 use crate::mark::{FINGERPRINT_BYTES, Fingerprint};
 use std::io::{self, Read};
 
@@ -121,7 +121,7 @@ impl<R: Read> Window<R> {
         Ok(match byte {
             b'\n' => Kind::LineFeed,
             RECORD_SEPARATOR => Kind::Separator,
-            0 if self.byte(offset + 1)? == Some(0) => Kind::Hole,
+            0 if self.byte(offset + 1)? == Some(0) => self.hole(offset)?,
             b'\r' => match self.byte(offset + 1)? {
                 Some(b'{' | b'[') => Kind::ReturnBeforeValue,
                 Some(b'\n') | None => Kind::Other(byte),
@@ -129,6 +129,23 @@ impl<R: Read> Window<R> {
             },
             byte => Kind::Other(byte),
         })
+    }
+
+    /// What the NULs at this offset are: those at the end of the stream are room that its writer will fill.
+    fn hole(&mut self, offset: usize) -> io::Result<Kind> {
+        for at in offset..offset + MAX_VALUE_BYTES {
+            match self.byte(at)? {
+                Some(0) => {}
+                Some(_) => return Ok(Kind::Hole),
+                None => return Ok(Kind::End),
+            }
+        }
+        Ok(Kind::Hole)
+    }
+
+    /// Whether the last byte that was read is a NUL, which a writer may replace.
+    pub(super) fn ends_in_nul(&self) -> bool {
+        self.buffer.last() == Some(&0)
     }
 
     /// The length of the line at the head without its line feed, if it is at hand.

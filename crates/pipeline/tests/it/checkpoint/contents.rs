@@ -160,3 +160,34 @@ async fn what_is_behind_packed_content_costs_nothing_and_a_cut_is_told_once() {
         assert_eq!([first, case.take_delivered()].concat(), ids(0..300));
     }
 }
+
+#[tokio::test]
+async fn room_that_a_writer_has_reserved_is_read_when_it_is_filled() {
+    let mut case = Case::reading(&json!("app.log"));
+    case.source["follow"] = json!(true);
+    case.write("app.log", vec![0; 4096]);
+    let write_at = |place: usize, text: &str| {
+        let mut file = std::fs::File::options()
+            .write(true)
+            .open(case.path("app.log"))
+            .unwrap();
+        file.seek(SeekFrom::Start(place as u64)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        place + text.len()
+    };
+    let running = case
+        .start(case.config(&json!({"batch": {"timeout_secs": 0}})))
+        .await;
+    let mut place = 0;
+    for id in 0..4 {
+        place = write_at(place, &text(id..id + 1));
+        place = write_at(place, "{\"id\"");
+        until_delivered(&case, 2 * id + 1).await;
+        place = write_at(place, &format!(":\"{}\"}}\n", 100 + id));
+        until_delivered(&case, 2 * id + 2).await;
+    }
+    running.stop_handle().drain();
+    assert!(running.finish().await.is_complete());
+    assert_eq!(case.take_delivered().len(), 8);
+    assert!(case.dead_letters().is_empty());
+}
