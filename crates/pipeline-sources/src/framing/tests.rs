@@ -443,7 +443,7 @@ proptest! {
             before = before.max(line);
         }
         prop_assert!(all <= bytes.len());
-        let kept = bytes.iter().rposition(|byte| !is_nothing(byte)).map_or(0, |at| at + 1);
+        let kept = bytes.iter().rposition(|byte| !is_nothing(*byte)).map_or(0, |at| at + 1);
         let end = values.mark().end();
         prop_assert!((kept as u64..=bytes.len() as u64).contains(&end), "{}", end);
     }
@@ -609,8 +609,8 @@ fn a_resumed_stream_starts_after_what_was_read() {
 }
 
 /// Whether a byte means nothing between values.
-fn is_nothing(byte: &u8) -> bool {
-    b"\0 \t\r\n\x0c\xef\xbb\xbf".contains(byte)
+fn is_nothing(byte: u8) -> bool {
+    b"\0 \t\r\n\x0c\xef\xbb\xbf".contains(&byte)
 }
 
 /// Pieces of which files consist, good and bad.
@@ -667,7 +667,7 @@ proptest! {
         for value in &whole {
             prop_assert!(rest.any(|found| found == value), "{:?} in {:?}", value, found);
         }
-        let kept = content.iter().rposition(|byte| !is_nothing(byte)).map_or(0, |at| at + 1);
+        let kept = content.iter().rposition(|byte| !is_nothing(*byte)).map_or(0, |at| at + 1);
         prop_assert!((kept as u64..=content.len() as u64).contains(&mark.end()), "{}", mark.end());
     }
 
