@@ -39,6 +39,7 @@ mod reference;
 mod request;
 mod response;
 mod sink;
+mod small_file;
 mod token;
 mod validate;
 mod way;

@@ -4,11 +4,13 @@
 //! share is in `schema/fields.json`: named groups of field mappings, and which groups each of Meta's standard events uses.
 
 use crate::field_mapping::FieldMappings;
+use crate::small_file;
 use pipeline_core::options::{self, Problem};
 use pipeline_core::{PresetDescription, PresetRow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -163,20 +165,24 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
     /// Longest preset file; a preset is a page or two of text.
     const MAX_PRESET_BYTES: u64 = 1024 * 1024;
     let one = |problem: String, expected: &str| vec![Problem::new("", problem, expected)];
-    let shown = file.display();
-    let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    if size > MAX_PRESET_BYTES {
+    let shown = pipeline_core::shown(file);
+    let unreadable = |error: std::io::Error| {
+        one(
+            format!("the preset file `{shown}` cannot be read ({error})"),
+            "a readable JSON file",
+        )
+    };
+    let mut text = String::new();
+    let read = small_file::open(file).and_then(|opened| {
+        let mut limited = opened.take(MAX_PRESET_BYTES + 1);
+        limited.read_to_string(&mut text)
+    });
+    if read.map_err(unreadable)? as u64 > MAX_PRESET_BYTES {
         return Err(one(
             format!("the preset file `{shown}` is larger than 1 MiB"),
             "a preset",
         ));
     }
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        one(
-            format!("the preset file `{shown}` cannot be read ({error})"),
-            "a readable JSON file",
-        )
-    })?;
     let value = options::from_json(&text).map_err(|error| {
         one(
             format!("the preset file `{shown}` is not valid JSON ({error})"),

@@ -6,10 +6,11 @@
 //! Invariant: the token is only in that header, which is marked as sensitive, and never in a text.
 
 use crate::response::Code;
+use crate::small_file;
 use pipeline_core::options::is_placeholder;
 use pipeline_core::{Reason, SensitiveString};
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -74,7 +75,7 @@ pub(crate) fn check(token: SensitiveString) -> Result<SensitiveString, TokenProb
 /// Reads a file that contains a token, and nothing else but white space around it.
 pub(crate) fn read(file: &Path) -> Result<SensitiveString, TokenProblem> {
     let mut bytes = Vec::new();
-    File::open(file)?
+    small_file::open(file)?
         .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)?;
     let is_whole = bytes.len() as u64 <= MAX_FILE_BYTES;
@@ -228,6 +229,7 @@ impl Stamp {
 mod tests {
     use super::*;
     use std::fs;
+    use std::fs::File;
 
     fn token(text: &str) -> SensitiveString {
         SensitiveString::from(text.to_owned())

@@ -3,12 +3,12 @@
 //!
 //! Invariant: what was given is used or reported, and never shown: a proxy's address can have a password.
 
+use crate::small_file;
 use pipeline_core::SensitiveString;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, NoProxy, Proxy, Url, redirect};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
@@ -221,7 +221,7 @@ pub(crate) fn identity(file: &Path) -> Result<Identity, FileProblem> {
 
 fn read(file: &Path) -> Result<Vec<u8>, FileProblem> {
     let mut bytes = Vec::new();
-    File::open(file)?
+    small_file::open(file)?
         .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {

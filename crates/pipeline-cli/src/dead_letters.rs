@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use crate::failure::{FAILED, Failure};
-use crate::output::print;
+use crate::output::{print, print_ending};
 use crate::run::{readable, stop_on_signals};
 use crate::signals::Signals;
 use clap::{Args, Subcommand};
@@ -212,13 +212,13 @@ impl Replay {
                 "\n{untouched} letters stay as they were: another reason, or no payload to send"
             );
         }
-        print(&text)?;
         let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;
-        Ok(if ending.sinks.iter().all(delivered) {
+        let code = if ending.sinks.iter().all(delivered) {
             ExitCode::SUCCESS
         } else {
             ExitCode::from(FAILED)
-        })
+        };
+        print_ending(&text, code)
     }
 }
 
@@ -264,7 +264,8 @@ impl Purge {
             let purged = letters.purge(&filter)?;
             let (deleted, kept) = (purged.deleted, purged.kept);
             // Said sink by sink: what is deleted is deleted, whatever happens with the next one.
-            print(&format!("{name}: {deleted} deleted, {kept} kept\n"))?;
+            let text = format!("{name}: {deleted} deleted, {kept} kept\n");
+            print_ending(&text, ExitCode::SUCCESS)?;
             if purged.left_to_replay {
                 tracing::warn!(sink = %name, "what a replay is sending was left to it");
             }

@@ -2,6 +2,7 @@
 
 use pipeline_core::RegistryError;
 use pipeline_core::options::Problem;
+use pipeline_core::shown;
 use pipeline_host::config::ConfigError;
 use pipeline_host::dead_letter::DeadLetterError;
 use pipeline_host::replay::ReplayError;
@@ -76,6 +77,12 @@ fn notes(count: usize) -> String {
     }
 }
 
+/// A text whose lines are our own, each shown without what controls a terminal.
+pub(crate) fn shown_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(|line| shown(line).to_string()).collect();
+    lines.join("\n")
+}
+
 /// Says why a command failed; its exit code.
 pub(crate) fn report(failure: &Failure) -> ExitCode {
     let code = match failure {
@@ -86,10 +93,19 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         Failure::Config(_) | Failure::Notes(_) => CONFIGURATION,
         _ => FAILED,
     };
-    let mut text = format!("error: {failure}\n");
+    let shows_lines = matches!(
+        failure,
+        Failure::Usage(_) | Failure::Config(ConfigError::Syntax { .. })
+    );
+    let said = failure.to_string();
+    let mut text = if shows_lines {
+        format!("error: {}\n", shown_lines(&said))
+    } else {
+        format!("error: {}\n", shown(&said))
+    };
     for problem in failure.problems() {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {problem}");
+        let _ = writeln!(text, "  {}", shown(&problem.to_string()));
     }
     // When standard error is gone, the exit code still says it.
     let _ = io::stderr().lock().write_all(text.as_bytes());

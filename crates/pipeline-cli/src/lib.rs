@@ -35,6 +35,8 @@ pub use signals::Signals;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 /// How long threads that still read may keep the process at its end.
@@ -96,6 +98,11 @@ enum Command {
 
 /// Runs the command that the process was started with. `extensions` are the commands and sections that the program adds.
 pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
+    // First of all: a signal that comes while the rest is made ready must find its handler.
+    let (runtime, hangup) = match start_runtime() {
+        Ok(started) => started,
+        Err(error) => return report(&Failure::Io(error)),
+    };
     let mut command = Arguments::command();
     for extension in extensions {
         command = command.subcommands(extension.command());
@@ -109,23 +116,21 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
         }
     };
     let level: Option<LevelFilter> = matches.get_one("log_level").copied();
-    let from_environment = std::env::var("PIPELINE_LOG")
-        .ok()
-        .and_then(|level| level.parse().ok());
+    let from_environment = std::env::var_os("PIPELINE_LOG").filter(|level| !level.is_empty());
+    let from_environment = from_environment.map(|level| level.to_str()?.parse().ok());
+    let chosen = level.or(from_environment.flatten());
     tracing_subscriber::fmt()
-        .with_max_level(level.or(from_environment).unwrap_or(LevelFilter::INFO))
+        .with_max_level(chosen.unwrap_or(LevelFilter::INFO))
         .with_target(false)
         .with_writer(|| output::Above)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return report(&Failure::Io(error)),
-    };
-    let result = runtime.block_on(execute(&matches, extensions));
+    if level.is_none() && from_environment == Some(None) {
+        tracing::warn!(
+            "the environment variable `PIPELINE_LOG` is not a level and is ignored; expected off, error, warn, info, debug or trace"
+        );
+    }
+    let result = runtime.block_on(execute(&matches, extensions, hangup));
     runtime.shutdown_timeout(EXIT_GRACE);
     match result {
         Ok(code) => code,
@@ -133,9 +138,22 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
     }
 }
 
+/// Starts the runtime; and for `run`, listens for SIGHUP, which reloads. It ends every other command, as usual.
+fn start_runtime() -> io::Result<(Runtime, Option<Signal>)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let context = runtime.enter();
+    let is_run = std::env::args_os().any(|argument| argument == "run");
+    let hangup = is_run.then(|| signal(SignalKind::hangup())).transpose()?;
+    drop(context);
+    Ok((runtime, hangup))
+}
+
 async fn execute(
     matches: &clap::ArgMatches,
     extensions: &[&dyn Extension],
+    hangup: Option<Signal>,
 ) -> Result<ExitCode, Failure> {
     if let Some((name, matches)) = matches.subcommand() {
         let extension = extensions.iter().find(|extension| {
@@ -151,7 +169,10 @@ async fn execute(
     let registry = Registry::linked()?;
     let cx = Context::new(&registry, extensions);
     match arguments.command {
-        Command::Run(arguments) => run::run(&arguments, &cx).await,
+        Command::Run(arguments) => {
+            let hangup = hangup.map_or_else(|| signal(SignalKind::hangup()), Ok)?;
+            run::run(&arguments, &cx, hangup).await
+        }
         Command::Validate(arguments) => validate::run(&arguments, &cx),
         Command::List => list::run(&registry),
         Command::Schema(arguments) => schema::run(&arguments, &cx),

@@ -24,6 +24,15 @@ pub fn print(text: &str) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes a result to standard output, and answers with the exit code of what was done before: it is the same when the reader
+/// has gone away.
+pub(crate) fn print_ending(text: &str, code: ExitCode) -> Result<ExitCode, Failure> {
+    match print(text) {
+        Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(code),
+        printed => printed.map(|_| code),
+    }
+}
+
 /// Writes a line for people to standard error. When it is closed, the pipeline continues.
 pub fn print_line(text: &str) {
     let _ = Above.write_all(format!("{text}\n").as_bytes());

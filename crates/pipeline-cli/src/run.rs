@@ -2,22 +2,24 @@
 
 use crate::context::Context;
 use crate::extension::Companion;
-use crate::failure::{FAILED, Failure, problems};
-use crate::output::{self, print, print_line};
+use crate::failure::{FAILED, Failure, problems, shown_lines};
+use crate::output::{self, print_ending, print_line};
 use crate::progress;
 use crate::signals::Signals;
 use clap::ValueEnum;
 use pipeline_core::options::Problem;
+use pipeline_core::shown;
 use pipeline_host::config::ConfigError;
 use pipeline_host::telemetry::Telemetry;
 use pipeline_host::topology::{self, Reloader};
 use pipeline_host::{Pipeline, StartOptions, StopHandle, report};
 use std::convert::Infallible;
 use std::io::{self, IsTerminal as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::time::interval;
 
 /// How often the files of the configuration are looked at.
@@ -48,9 +50,14 @@ enum When {
     Never,
 }
 
-pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
+/// Runs a pipeline. `hangup` has been listened to since the process started.
+pub(crate) async fn run(
+    arguments: &Arguments,
+    cx: &Context<'_>,
+    hangup: Signal,
+) -> Result<ExitCode, Failure> {
     // Before anything says that it runs: a signal from then on must find its handler.
-    let (signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
+    let signals = Signals::new()?;
     let pipeline = cx.load(&arguments.file)?;
     let unwritable = pipeline.check_data_dir();
     if !unwritable.is_empty() {
@@ -102,12 +109,12 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         table.push_str(&companion.describe());
         companion.stop().await;
     }
-    print(&table)?;
-    Ok(if ending.is_complete() {
+    let code = if ending.is_complete() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
-    })
+    };
+    print_ending(&table, code)
 }
 
 /// Starts what the sections of the program ask for.
@@ -212,36 +219,54 @@ impl Reloading<'_> {
     }
 
     /// The files that the options come from, with what tells a change.
-    fn files(&self) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+    fn files(&self) -> Vec<(PathBuf, Option<FileState>)> {
         let mut files = self.files.clone();
         files.push(self.arguments.file.clone());
-        let state = |file: &Path| {
-            let metadata = file.metadata().ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
+        let files = files.into_iter();
         files
-            .into_iter()
-            .map(|file| (file.clone(), state(&file)))
+            .map(|file| (file.clone(), FileState::of(&file)))
             .collect()
+    }
+}
+
+/// What tells that a file has changed, or that a link leads to another one: two may be alike in size and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileState {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileState {
+    fn of(file: &Path) -> Option<Self> {
+        let metadata = file.metadata().ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
     }
 }
 
 /// Logs what is perhaps not meant.
 fn log_notes<'a>(notes: impl IntoIterator<Item = &'a Problem>) {
     for note in notes {
-        tracing::warn!("{note}");
+        tracing::warn!("{}", shown(&note.to_string()));
     }
 }
 
 fn refused(error: &dyn std::error::Error) {
     tracing::error!(
-        "the new configuration is not used, and the pipeline continues with the old one: {error}"
+        "the new configuration is not used, and the pipeline continues with the old one: {}",
+        shown_lines(&error.to_string())
     );
 }
 
 fn list_problems(error: &ConfigError) {
     for problem in problems(error) {
-        tracing::error!("{problem}");
+        tracing::error!("{}", shown(&problem.to_string()));
     }
 }
 
@@ -255,4 +280,34 @@ pub(crate) fn readable(path: &Path) -> PathBuf {
         .ok()
         .and_then(|folder| full.strip_prefix(folder).ok().map(Path::to_owned));
     below.unwrap_or(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_to_another_file_of_the_same_size_and_time_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let link = |to: &str| {
+            let _ = std::fs::remove_file(path("link"));
+            std::os::unix::fs::symlink(path(to), path("link")).unwrap();
+            FileState::of(&path("link"))
+        };
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        for name in ["a", "b"] {
+            std::fs::write(path(name), "1234").unwrap();
+            let file = std::fs::File::options()
+                .write(true)
+                .open(path(name))
+                .unwrap();
+            file.set_modified(time).unwrap();
+        }
+        let first = link("a");
+        assert!(first.is_some());
+        assert_eq!(link("a"), first);
+        assert_ne!(link("b"), first);
+        assert_eq!(link("missing"), None);
+    }
 }

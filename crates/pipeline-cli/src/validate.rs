@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::failure::{CONFIGURATION, Failure, problems};
-use crate::output::print;
+use crate::output::{print, print_ending};
 use clap::ValueEnum;
 use pipeline_core::options::Problem;
 use pipeline_host::Pipeline;
@@ -57,8 +57,7 @@ pub(crate) fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, F
         (Format::Json, Ok(findings)) => print(&format!("{}\n", object(&arguments.file, &findings))),
         (Format::Json, Err(failure)) => {
             let object = object_of_failure(&arguments.file, failure)?;
-            print(&format!("{object}\n"))?;
-            Ok(ExitCode::from(CONFIGURATION))
+            print_ending(&format!("{object}\n"), ExitCode::from(CONFIGURATION))
         }
     }
 }
@@ -98,7 +97,7 @@ fn text(findings: &Findings) -> String {
         let _ = writeln!(text, "{} ({}): ok", sink.name, sink.kind());
     }
     for note in &findings.notes {
-        let _ = writeln!(text, "{note}");
+        let _ = writeln!(text, "{}", pipeline_core::shown(&note.to_string()));
     }
     if !findings.unchecked.is_empty() {
         let places = findings.unchecked.join("`, `");
@@ -126,7 +125,7 @@ fn object(file: &Path, findings: &Findings) -> Value {
     let sinks = sinks.iter().map(|it| component(&it.name, it.kind()));
     json!({
         "ok": true,
-        "file": file.display().to_string(),
+        "file": pipeline_core::shown(file).to_string(),
         "problems": findings.notes.iter().map(entry).collect::<Vec<_>>(),
         "sources": sources.collect::<Vec<_>>(),
         "transforms": transforms.collect::<Vec<_>>(),
@@ -157,7 +156,7 @@ fn object_of_failure(file: &Path, failure: Failure) -> Result<Value, Failure> {
     };
     Ok(json!({
         "ok": false,
-        "file": file.display().to_string(),
+        "file": pipeline_core::shown(file).to_string(),
         "problems": problems,
         "sources": [],
         "transforms": [],

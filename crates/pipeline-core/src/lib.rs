@@ -128,6 +128,7 @@ mod receipt;
 mod record;
 mod registry;
 mod secret;
+mod shown;
 mod sink;
 mod source;
 mod source_error;
@@ -153,6 +154,7 @@ pub use registry::{
 };
 pub use schemars;
 pub use secret::SensitiveString;
+pub use shown::{Shown, shown};
 pub use sink::{
     BatchLimits, BuildError, Explained, HealthcheckError, MissingEvents, Sink, SinkConfig,
     SinkContext,

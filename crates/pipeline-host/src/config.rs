@@ -59,7 +59,7 @@ impl fmt::Debug for LoadContext<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("`{}`: {problem}", path.display())]
+    #[error("`{}`: {problem}", pipeline_core::shown(path))]
     Unreadable {
         /// The pipeline file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// The file is not in its format.
-    #[error("`{}`: {fault}", path.display())]
+    #[error("`{}`: {fault}", pipeline_core::shown(path))]
     Syntax {
         /// The pipeline file.
         path: PathBuf,

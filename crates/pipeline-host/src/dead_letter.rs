@@ -48,7 +48,8 @@ pub enum DeadLetterError {
     /// A person has to make room.
     #[error(
         "the dead letters of sink `{sink}` are full ({max_bytes} bytes); make room with `pipeline dead-letters replay` or \
-         `purge`, move `{}` away, or raise `dead_letters.max_bytes`; until then the sink waits", folder.display()
+         `purge`, move `{}` away, or raise `dead_letters.max_bytes`; until then the sink waits",
+        pipeline_core::shown(folder)
     )]
     Full {
         /// The sink.
@@ -67,7 +68,10 @@ pub enum DeadLetterError {
         sink: String,
     },
     /// A line is damaged: a crash cut it short, or a person changed it.
-    #[error("line {line} of `{}` is not a valid dead letter and was skipped", path.display())]
+    #[error(
+        "line {line} of `{}` is not a valid dead letter and was skipped",
+        pipeline_core::shown(path)
+    )]
     Line {
         /// The segment.
         path: PathBuf,
@@ -75,7 +79,10 @@ pub enum DeadLetterError {
         line: u64,
     },
     /// The disk refuses.
-    #[error("the dead letters in `{}` cannot be {action}: {error}", path.display())]
+    #[error(
+        "the dead letters in `{}` cannot be {action}: {error}",
+        pipeline_core::shown(path)
+    )]
     Io {
         /// What was to be done: `written`, `read`, `purged`.
         action: &'static str,

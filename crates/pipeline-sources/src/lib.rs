@@ -12,6 +12,7 @@
 //! looks like the end of its input.
 
 mod file;
+mod framing;
 mod http_server;
 mod line;
 mod mark;

@@ -2,7 +2,6 @@
 //!
 //! Invariant: a line longer than [`MAX_LINE_BYTES`] is never held in memory, and is reported in its place.
 
-use crate::mark::{Fingerprint, Mark};
 use pipeline_core::Reason;
 use std::io::{self, BufRead};
 
@@ -33,52 +32,19 @@ pub enum Line<'a> {
 pub struct LineReader<R> {
     reader: R,
     at_hand: bool,
-    waits: bool,
-    /// The line that is being read, and how many of its bytes have been taken from the reader.
     line: Vec<u8>,
-    taken: u64,
-    too_long: bool,
-    /// The line that was read last.
-    last: Vec<u8>,
     number: u64,
-    /// Where reading resumed; set until a line has been read.
-    resumed: Option<Mark>,
-    offset: u64,
-    open_bytes: u64,
 }
 
 impl<R: BufRead> LineReader<R> {
     /// Lines of this stream.
     pub fn new(reader: R) -> Self {
-        Self::resume(reader, Mark::default())
-    }
-
-    /// Lines of a stream that starts at the offset of `mark`.
-    pub(crate) fn resume(reader: R, mark: Mark) -> Self {
         Self {
             reader,
             at_hand: false,
-            waits: false,
             line: Vec::new(),
-            taken: 0,
-            too_long: false,
-            last: Vec::new(),
-            number: mark.line,
-            resumed: Some(mark),
-            offset: mark.offset,
-            open_bytes: 0,
+            number: 0,
         }
-    }
-
-    /// Returns a line only once its end has arrived; the end of the stream may not be the last.
-    pub(crate) fn waiting(mut self) -> Self {
-        self.waits = true;
-        self
-    }
-
-    /// The last line will not be continued.
-    pub(crate) fn stop_waiting(&mut self) {
-        self.waits = false;
     }
 
     /// Whether the next bytes are there without waiting.
@@ -91,61 +57,14 @@ impl<R: BufRead> LineReader<R> {
         self.number
     }
 
-    /// The place after the line that was read last.
-    pub(crate) fn mark(&self) -> Mark {
-        if let Some(mark) = self.resumed {
-            return mark;
-        }
-        let open = self.open_bytes > 0;
-        Mark {
-            offset: self.offset,
-            line: self.number - u64::from(open),
-            open_bytes: self.open_bytes,
-            last: Fingerprint::of_end(&self.last, if open { b"" } else { b"\n" }),
-        }
-    }
-
     /// The next line, or `None` at the end.
     ///
     /// # Errors
     ///
     /// Those of the stream.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
-        while let Some(ended) = self.read_line()? {
-            let known = self.resumed.map_or(0, |mark| mark.open_bytes);
-            let length = self.taken - u64::from(ended);
-            let with_return = ended && length == known + 1 && self.line.ends_with(b"\r");
-            let is_known = known > 0 && (length == known || with_return);
-            if is_known && !ended {
-                break;
-            }
-            self.resumed = None;
-            self.number += 1;
-            if ended {
-                self.offset += self.taken;
-            } else {
-                self.open_bytes = self.taken;
-            }
-            self.taken = 0;
-            std::mem::swap(&mut self.line, &mut self.last);
-            let too_long = std::mem::take(&mut self.too_long);
-            // An open line that only lacked its end has been read before.
-            if !is_known {
-                return Ok(Some(self.last_line(too_long)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Reads to the end of the next line and returns whether it had one; `None` if there is no line to return.
-    fn read_line(&mut self) -> io::Result<Option<bool>> {
-        // An open line is the last one.
-        if self.open_bytes > 0 {
-            return Ok(None);
-        }
-        if self.taken == 0 {
-            self.line.clear();
-        }
+        self.line.clear();
+        let (mut taken, mut too_long) = (false, false);
         loop {
             let available = match self.reader.fill_buf() {
                 Ok(available) => available,
@@ -154,27 +73,32 @@ impl<R: BufRead> LineReader<R> {
             };
             if available.is_empty() {
                 self.at_hand = false;
-                return Ok((self.taken > 0 && !self.waits).then_some(false));
+                if !taken {
+                    return Ok(None);
+                }
+                break;
             }
             let end = memchr::memchr(b'\n', available);
             let part = &available[..end.unwrap_or(available.len())];
-            if self.too_long || self.line.len() + part.len() > MAX_LINE_BYTES + 1 {
-                (self.too_long, self.line) = (true, Vec::new());
+            if too_long || self.line.len() + part.len() > MAX_LINE_BYTES + 1 {
+                (too_long, self.line) = (true, Vec::new());
             } else {
                 self.line.extend_from_slice(part);
             }
             let used = end.map_or(available.len(), |end| end + 1);
             self.at_hand = used < available.len();
             self.reader.consume(used);
-            self.taken += used as u64;
+            taken = true;
             if end.is_some() {
-                return Ok(Some(true));
+                break;
             }
         }
+        self.number += 1;
+        Ok(Some(self.last_line(too_long)))
     }
 
     fn last_line(&self, too_long: bool) -> Line<'_> {
-        let line = self.last.strip_suffix(b"\r").unwrap_or(&self.last);
+        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
         let line = match self.number {
             1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
             _ => line,
@@ -209,71 +133,6 @@ mod tests {
             found.push((reader.number, line));
         }
         found
-    }
-
-    /// The lines from a mark on, and the mark behind them.
-    fn resumed(text: &str, mark: Mark) -> (Vec<(u64, String)>, Mark) {
-        let start = usize::try_from(mark.offset).unwrap();
-        let mut reader = LineReader::resume(&text.as_bytes()[start..], mark);
-        let found = rest(&mut reader);
-        (found, reader.mark())
-    }
-
-    /// A text at first, what it has become, and what the second look finds.
-    type Growth = (&'static str, &'static str, &'static [(u64, &'static str)]);
-
-    #[test]
-    fn a_resumed_stream_starts_after_what_was_read() {
-        let cases: [Growth; 9] = [
-            ("a\nb\n", "a\nb\n", &[]),
-            (
-                "a\nb\n",
-                "a\nb\nc\n\nd",
-                &[(3, "c"), (4, "(empty)"), (5, "d")],
-            ),
-            ("\u{feff}a\r\n", "\u{feff}a\r\nb\r\n", &[(2, "b")]),
-            ("a\nb", "a\nb", &[]),
-            ("a\nb", "a\nb\n", &[]),
-            ("a\nb", "a\nb\r\n", &[]),
-            ("a\nb", "a\nb\nc", &[(3, "c")]),
-            ("a\nb", "a\nbc\nd", &[(2, "bc"), (3, "d")]),
-            ("", "a", &[(1, "a")]),
-        ];
-        for (first, then, expected) in cases {
-            let (_, mark) = resumed(first, Mark::default());
-            assert_eq!(mark.end(), first.len() as u64, "{first:?}");
-            let (found, mark) = resumed(then, mark);
-            let found: Vec<_> = found.iter().map(|(n, line)| (*n, &**line)).collect();
-            assert_eq!(found, expected, "{first:?} {then:?}");
-            assert_eq!(mark.end(), then.len() as u64, "{first:?} {then:?}");
-            let last_start = usize::try_from(mark.last_start()).unwrap();
-            let last = Fingerprint::of_end(&then.as_bytes()[last_start..], b"");
-            assert_eq!(mark.last, last, "{first:?} {then:?}");
-            assert_eq!(resumed(then, mark), (Vec::new(), mark), "{then:?}");
-        }
-    }
-
-    #[test]
-    fn a_reader_that_waits_returns_a_line_when_its_end_has_arrived() {
-        /// A stream that ends again and again.
-        struct Parts(Vec<&'static [u8]>, usize);
-        impl io::Read for Parts {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let part = self.0.get(self.1).copied().unwrap_or_default();
-                self.1 += 1;
-                buffer[..part.len()].copy_from_slice(part);
-                Ok(part.len())
-            }
-        }
-        let parts = Parts(vec![b"a\nb", b"", b"c", b"", b"\nd", b""], 0);
-        let mut reader = LineReader::new(BufReader::new(parts)).waiting();
-        assert_eq!(rest(&mut reader), [(1, "a".to_owned())]);
-        assert_eq!((reader.mark().offset, reader.mark().line), (2, 1));
-        assert_eq!(rest(&mut reader), []);
-        assert_eq!(rest(&mut reader), [(2, "bc".to_owned())]);
-        assert_eq!(reader.mark().last, Fingerprint::of_start(b"bc\n"));
-        reader.stop_waiting();
-        assert_eq!(rest(&mut reader), [(3, "d".to_owned())]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here can be read as text; of what a file says only lengths and 32-bit checksums are kept.
 
+use crate::framing::surroundings::Surroundings;
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
@@ -20,19 +21,13 @@ pub(crate) struct Fingerprint {
 impl Fingerprint {
     /// The fingerprint of the first bytes.
     pub(crate) fn of_start(bytes: &[u8]) -> Self {
-        Self::new(&bytes[..bytes.len().min(FINGERPRINT_BYTES)], b"")
-    }
-
-    /// The fingerprint of the last bytes of `bytes` and `end` together.
-    pub(crate) fn of_end(bytes: &[u8], end: &[u8]) -> Self {
-        let kept = bytes.len().min(FINGERPRINT_BYTES - end.len());
-        Self::new(&bytes[bytes.len() - kept..], end)
+        Self::new(&bytes[..bytes.len().min(FINGERPRINT_BYTES)])
     }
 
     /// Whether `head` starts with the bytes that this fingerprint was made of.
     pub(crate) fn is_start_of(self, head: &[u8]) -> bool {
         let covered = head.get(..usize::from(self.bytes));
-        covered.is_some_and(|covered| Self::new(covered, b"") == self)
+        covered.is_some_and(|covered| Self::new(covered) == self)
     }
 
     /// Whether it covers as much as it can.
@@ -40,13 +35,12 @@ impl Fingerprint {
         usize::from(self.bytes) == FINGERPRINT_BYTES
     }
 
-    fn new(bytes: &[u8], end: &[u8]) -> Self {
+    fn new(bytes: &[u8]) -> Self {
         let mut crc = Crc::new();
         crc.update(bytes);
-        crc.update(end);
         Self {
             // No more than `FINGERPRINT_BYTES`.
-            bytes: u16::try_from(bytes.len() + end.len()).unwrap_or(u16::MAX),
+            bytes: u16::try_from(bytes.len()).unwrap_or(u16::MAX),
             crc32: crc.sum(),
         }
     }
@@ -55,14 +49,17 @@ impl Fingerprint {
 /// A place in a file: everything before it has been read. Counts plain bytes, also in a compressed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// Where the next line starts.
+    /// Where reading resumes: in front of a value, or of what is between values.
     pub(crate) offset: u64,
     /// Lines before it.
     pub(crate) line: u64,
-    /// Bytes of a last line that had no end yet when it was read. If the line has grown since, it is read again, whole.
+    /// Bytes behind it that were read, and had no end yet. If the file has grown since, they are read again.
     pub(crate) open_bytes: u64,
     /// The bytes before the place.
     pub(crate) last: Fingerprint,
+    /// What else matters there, unless it is the start of a line.
+    #[serde(default, skip_serializing_if = "Surroundings::is_line_start")]
+    pub(crate) around: Surroundings,
 }
 
 impl Mark {
@@ -97,11 +94,9 @@ mod tests {
             let start = Fingerprint::of_start(made_of);
             assert_eq!(start.is_start_of(head), expected, "{made_of:?} {head:?}");
         }
-        let end = Fingerprint::of_end(&long, b"\n");
-        assert_eq!(usize::from(end.bytes), FINGERPRINT_BYTES);
         assert_eq!(
-            Fingerprint::of_end(b"ab", b"\n"),
-            Fingerprint::of_start(b"ab\n")
+            usize::from(Fingerprint::of_start(&long).bytes),
+            FINGERPRINT_BYTES
         );
     }
 }

@@ -1,8 +1,8 @@
-//! The source `stdin`: one JSON event a line from standard input.
+//! The source `stdin`: JSON events from standard input.
 //!
 //! Invariant: what was read cannot be read again, so no receipt is followed; what cannot be delivered becomes a dead letter.
 
-use crate::line::LineReader;
+use crate::framing::Values;
 use crate::thread::{self, Ended, Output};
 use pipeline_core::{
     BuildError, Clock, Component, Intake, Resource, Source, SourceConfig, SourceContext,
@@ -11,18 +11,18 @@ use pipeline_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::convert::Infallible;
-use std::io::{self, BufRead};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 inventory::submit! {
     Component::<dyn SourceConfig>::source::<StdinOptions>(
         "stdin",
-        "Reads one JSON event a line (NDJSON) from standard input, then ends.",
+        "Reads JSON events from standard input, one a line (NDJSON) or framed in another way, then ends.",
     )
     .version(env!("CARGO_PKG_VERSION"))
 }
 
-/// Reads one JSON event a line (NDJSON) from standard input, then ends.
+/// Reads JSON events from standard input, one a line (NDJSON) or framed in another way, then ends.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StdinOptions {}
@@ -54,11 +54,11 @@ impl Source for Stdin {
     }
 }
 
-fn read_all(input: impl BufRead, output: &Output<Infallible>) -> Result<(), Ended> {
-    let mut lines = LineReader::new(input);
+fn read_all(input: impl Read, output: &Output<Infallible>) -> Result<(), Ended> {
+    let mut values = Values::new(input);
     let label: Arc<str> = output.source.as_str().into();
     loop {
-        let (inputs, more) = output.cut(&mut lines, &label);
+        let (inputs, more) = output.cut(&mut values, &label);
         output.send(inputs, None)?;
         match more {
             Ok(true) => {}
@@ -78,7 +78,7 @@ mod tests {
     use crate::line::MAX_LINE_BYTES;
     use crate::test_intake::{StopHandle, TestIntake};
     use pipeline_core::ManualClock;
-    use std::io::{BufReader, Read};
+    use std::io::BufReader;
     use std::time::Duration;
 
     /// Runs the source on this input instead of standard input.

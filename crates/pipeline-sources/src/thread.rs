@@ -7,13 +7,14 @@
 //! Invariant: batches keep the order of the lines, and a batch with progress holds every event up to there that no batch
 //! before it held.
 
-use crate::line::{Line, LineReader, too_large};
+use crate::framing::{Found, Values};
+use crate::line::too_large;
 use bytes::Bytes;
 use pipeline_core::{
     AckLevel, AckStatus, Chunk, Clock, Event, Input, Intake, Origin, Receipt, SourceError, Stop,
 };
 use std::future::Future;
-use std::io::{self, BufRead};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -82,13 +83,13 @@ impl<P> Output<P> {
     }
 
     /// Cuts the next batch: its events, and whether there is more. What was read before an error is valid.
-    pub(crate) fn cut<R: BufRead>(
+    pub(crate) fn cut<R: io::Read>(
         &self,
-        lines: &mut LineReader<R>,
+        values: &mut Values<R>,
         label: &Arc<str>,
     ) -> (Vec<Input>, io::Result<bool>) {
-        // One allocation per batch; its lines share it.
-        let room = if lines.has_more_at_hand() {
+        // One allocation per batch; its events share it.
+        let room = if values.has_more_at_hand() {
             BATCH_BYTES
         } else {
             0
@@ -97,8 +98,8 @@ impl<P> Output<P> {
         let received_ms = self.clock.now_ms();
         let mut more = Ok(true);
         while found.len() < BATCH_LINES && text.len() < BATCH_BYTES {
-            let line = match lines.next_line() {
-                Ok(Some(line)) => line,
+            let (line, value) = match values.next() {
+                Ok(Some(found)) => found,
                 Ok(None) => {
                     more = Ok(false);
                     break;
@@ -109,17 +110,23 @@ impl<P> Output<P> {
                 }
             };
             let start = text.len();
-            let range = match line {
-                Line::Empty => continue,
-                Line::Whole(line) => {
-                    text.extend_from_slice(line);
+            let range = match value {
+                Found::Value(value) => {
+                    text.extend_from_slice(value);
                     Some(start..text.len())
                 }
-                Line::TooLong => None,
+                Found::TooLong => None,
+                Found::BrokenList(why) => {
+                    if !values.is_first_broken_list() {
+                        continue;
+                    }
+                    tracing::warn!(source = %label, "the list that begins in line {line} is not JSON as a whole: {why}; its elements are read");
+                    continue;
+                }
             };
-            found.push((lines.number(), range));
+            found.push((line, range));
             // A person who types, or a slow writer, must not wait for a batch to fill.
-            if !lines.has_more_at_hand() {
+            if !values.has_more_at_hand() {
                 break;
             }
         }

@@ -29,9 +29,13 @@ impl Pipeline {
                 continue;
             };
             let problem = if folder == wanted {
-                format!("`{}` cannot be written: {error}", folder.display())
+                format!(
+                    "`{}` cannot be written: {error}",
+                    pipeline_core::shown(&folder)
+                )
             } else {
-                let (wanted, folder) = (wanted.display(), folder.display());
+                let (wanted, folder) =
+                    (pipeline_core::shown(&wanted), pipeline_core::shown(&folder));
                 format!("`{wanted}` cannot be made, because `{folder}` cannot be written: {error}")
             };
             let expected = "a folder that this process can write to, for dead letters, checkpoints and disk buffers";

@@ -36,6 +36,11 @@ pub(super) fn read(path: &Path, known: impl FnOnce() -> Vec<String>) -> Result<V
 
 fn text(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    // A pipe that is never written to would block, and a device may never end.
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err("is a pipe, a socket or a device; expected a file".to_owned());
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_CONFIG_BYTES + 1)

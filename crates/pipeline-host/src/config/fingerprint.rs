@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// So much of a file is compared, in bytes.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A digest of options as written, and of the files that belong to them. Comparable within one process only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +20,7 @@ impl Fingerprint {
         options.to_string().hash(&mut hasher);
         for file in files {
             file.hash(&mut hasher);
-            std::fs::read(file).unwrap_or_default().hash(&mut hasher);
+            content(file).unwrap_or_default().hash(&mut hasher);
         }
         Self(hasher.finish())
     }
@@ -26,4 +30,14 @@ impl Fingerprint {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// The content of a regular file; nothing else is opened, because that may block.
+fn content(file: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    if std::fs::metadata(file)?.is_file() {
+        let opened = std::fs::File::open(file)?;
+        opened.take(MAX_FILE_BYTES).read_to_end(&mut content)?;
+    }
+    Ok(content)
 }

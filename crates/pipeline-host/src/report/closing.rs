@@ -21,7 +21,7 @@ pub fn closing(ending: &Ending) -> String {
     let letters = ending.sinks.iter().filter_map(|sink| {
         let path = ending.dead_letters.get(&sink.name)?;
         (sink.rejected_total() + sink.held - sink.kept > 0)
-            .then(|| [sink.name.clone(), path.display().to_string()])
+            .then(|| [sink.name.clone(), pipeline_core::shown(path).to_string()])
     });
     section(&mut text, "Dead letters:", letters.collect());
     let kept = ending

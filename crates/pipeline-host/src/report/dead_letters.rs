@@ -53,7 +53,7 @@ pub fn dead_letters(
     let letters = thousands(summary.letters);
     let title = format!(
         "{sink}: {letters} dead {noun} in {}, {percent_full} % full",
-        folder.display()
+        pipeline_core::shown(folder)
     );
     section(text, &plain(&title), lines);
 }

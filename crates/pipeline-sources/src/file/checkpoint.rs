@@ -9,8 +9,11 @@
 use crate::mark::{Fingerprint, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -24,15 +27,26 @@ const MAX_CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// How far one file has been read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Where it was; it may have been renamed since.
-    #[serde(serialize_with = "as_text")]
+    /// Where it really was, links resolved; it may have been renamed since. Older checkpoints hold the path as it was named.
+    #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     pub(super) path: PathBuf,
     pub(super) device: u64,
     pub(super) inode: u64,
     /// Its first bytes, because an inode is used again when a file is gone.
     pub(super) start: Fingerprint,
+    /// Bytes of a plain file that were there and had not been read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) unread: u64,
+    /// Its length when it was told that a part of it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<u64>,
     #[serde(flatten)]
     pub(super) mark: Mark,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// The files by a number that is valid during one run, in the order in which they were found.
@@ -82,8 +96,33 @@ struct Document<F> {
     files: F,
 }
 
+/// In front of the bytes of a path that is not UTF-8, in hexadecimal. Whole paths begin otherwise.
+const BYTES: &str = "bytes:";
+
 fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
+    if let Some(text) = path.to_str() {
+        return serializer.serialize_str(text);
+    }
+    let mut text = BYTES.to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    serializer.serialize_str(&text)
+}
+
+fn from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let bytes = text.strip_prefix(BYTES).and_then(|hexadecimal| {
+        let pairs = hexadecimal.as_bytes().chunks(2);
+        let digits = pairs.map(|pair| std::str::from_utf8(pair).ok());
+        let bytes = digits.map(|digits| u8::from_str_radix(digits?, 16).ok());
+        bytes.collect::<Option<Vec<_>>>()
+    });
+    Ok(match bytes {
+        Some(bytes) => OsString::from_vec(bytes).into(),
+        None => text.into(),
+    })
 }
 
 /// The checkpoint file of one source, held by this process alone.
@@ -150,8 +189,8 @@ impl Store {
         tracing::error!(
             "the checkpoint `{}` is damaged and has been set aside as `{}`: everything is read from the start, and events \
              that were delivered before are sent again under the same ids",
-            self.path.display(),
-            aside.display()
+            pipeline_core::shown(&self.path),
+            pipeline_core::shown(&aside)
         );
         Ok(Entries::new())
     }
@@ -184,19 +223,26 @@ fn create(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::surroundings::Surroundings;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn entries() -> Entries {
         let entry = |inode| Entry {
-            path: PathBuf::from(format!("/logs/{inode}.ndjson")),
+            path: match inode {
+                7 => PathBuf::from("/logs/app.ndjson"),
+                _ => OsString::from_vec(b"/logs/caf\xe9".to_vec()).into(),
+            },
             device: 1,
             inode,
             start: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}"),
+            unread: inode - 7,
+            told: (inode == 7).then_some(30),
             mark: Mark {
                 offset: 29,
                 line: 1,
                 open_bytes: 0,
-                last: Fingerprint::of_end(b"{\"email\":\"jane@example.com\"}", b"\n"),
+                last: Fingerprint::of_start(b"{\"email\":\"jane@example.com\"}\n"),
+                around: Surroundings::default(),
             },
         };
         (0..2).map(|id| (id, entry(id + 7))).collect()

@@ -131,7 +131,7 @@ impl Committer {
                 self.next_save = now + RETRY_PAUSE;
                 if now >= self.next_reminder {
                     self.next_reminder = now + REMINDER_PAUSE;
-                    let path = self.store.path().display();
+                    let path = pipeline_core::shown(self.store.path());
                     tracing::error!(source = %self.source, "the checkpoint `{path}` cannot be written: {error}; no event is lost, trying again");
                 }
             }
@@ -145,7 +145,7 @@ impl Committer {
         while self.changed {
             match self.save().await {
                 Err(error) if tries == LAST_TRIES => {
-                    let (source, path) = (&self.source, self.store.path().display());
+                    let (source, path) = (&self.source, pipeline_core::shown(self.store.path()));
                     let error = CheckpointError::Unsaved(error);
                     let text = format!("source `{source}`: the checkpoint `{path}` {error}");
                     return Err(SourceError::new(text));
@@ -186,6 +186,8 @@ mod tests {
             device: 1,
             inode: 2,
             start: Fingerprint::default(),
+            unread: 0,
+            told: None,
             mark: Mark {
                 line,
                 ..Mark::default()

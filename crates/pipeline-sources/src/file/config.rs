@@ -22,26 +22,26 @@ use std::path::PathBuf;
 inventory::submit! {
     Component::<dyn SourceConfig>::new(
         "file",
-        "Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends or waits for more.",
+        "Reads files of JSON events, one a line (NDJSON) or framed in another way, plain or compressed with gzip or zstd, then ends or waits for more.",
         || schemars::schema_for!(FileOptions),
         parse,
     )
     .version(env!("CARGO_PKG_VERSION"))
 }
 
-/// Reads files of one JSON event a line (NDJSON), plain or compressed with gzip, then ends or waits for more.
+/// Reads files of JSON events, one a line (NDJSON) or framed in another way, plain or compressed with gzip or zstd, then ends or waits for more.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileOptions {
-    /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Example: `events/*.ndjson`.
+    /// The file, or a list of files read one after the other, relative to the pipeline file. `*` and `?` match parts of names, `**` folders; what matches is read sorted by name. Events may be one a line, over several lines, one behind the other, the elements of a list, or each behind a record separator (RFC 7464), in UTF-8; what is broken costs itself. A file in another encoding or packing, or without any JSON object, is an error. Example: `events/*.ndjson`.
     path: OneOrMany,
     /// Whether all times are shifted so that the newest event of the files happens now, for demonstrations and replays of old files. An event's time is its top-level `timestamp`, else `originalTimestamp`, else `sentAt`: ISO 8601 (UTC without an offset), or a number of seconds or milliseconds; these, `receivedAt`, and the times inside cookie values are rewritten. An event without an id of its own gets another one in each run. Default: `false`.
     #[serde(default)]
     shift_times: bool,
-    /// Whether the next run resumes where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and advances once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within its folder, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
+    /// Whether the next run resumes where this one stopped: how far each file has been read is kept in `data_dir/checkpoints/<source>.json`, and advances once the lines up to there are delivered, filtered, in a disk buffer or in the dead letters. A file stays known when it is renamed within the folder where it really is, behind links, and is read from its start when it is truncated. Where files may be rotated more than once between two runs, name the rotated ones too: `app.log*`; none is read twice. Default: `true`, but `false` with `shift_times`, which reads everything each time.
     #[serde(default)]
     checkpoint: Option<bool>,
-    /// Whether the source follows its files after it has read everything: more lines and new files are read as they come, also after a rotation, and a last line waits for its end. Default: `false`.
+    /// Whether the source follows its files after it has read everything: more lines and new files are read as they come, also after a rotation, and a last event waits for what follows it. Default: `false`.
     #[serde(default)]
     follow: bool,
 }
@@ -125,7 +125,7 @@ impl SourceConfig for FileConfig {
             let opened = Store::open(&cx.data_dir, &cx.name)
                 .and_then(|store| store.load().map(|entries| (store, entries)));
             let (store, entries) = opened.map_err(|error| {
-                let (name, path) = (&cx.name, path.display());
+                let (name, path) = (&cx.name, pipeline_core::shown(&path));
                 BuildError::new(format!("source `{name}`: the checkpoint `{path}` {error}"))
             })?;
             reader = reader.resuming(path, entries.clone());
@@ -142,8 +142,8 @@ impl SourceConfig for FileConfig {
     /// Files that cannot be read.
     fn check(&self) -> Vec<Problem> {
         let unreadable = self.patterns.expand().into_iter().filter_map(|found| {
-            let opened = found.and_then(|path| match opened::open(&path) {
-                Ok(_) => Ok(()),
+            let opened = found.and_then(|path| match opened::check(&path) {
+                Ok(()) => Ok(()),
                 Err(error) => Err((path, error)),
             });
             // What is followed may come later.
@@ -153,7 +153,7 @@ impl SourceConfig for FileConfig {
         });
         unreadable
             .map(|(path, error)| {
-                let problem = format!("`{}` cannot be read: {error}", path.display());
+                let problem = format!("`{}` cannot be read: {error}", pipeline_core::shown(&path));
                 Problem::new("path", problem, "a file that exists and can be read")
             })
             .collect()

@@ -5,12 +5,14 @@
 use super::checkpoint::{Change, Entries, Entry, MAX_FILES};
 use super::opened::{Found, Opened, Stat};
 use super::pattern::{Located, Patterns};
-use super::recall::{Recalled, Resumed, folder, is_copy, recall, siblings};
+use super::recall::{Recalled, Resumed, folders, is_copy, recall, siblings};
 use super::time_shift::shift_ms;
 use super::tracked::Tracked;
+use crate::mark::{Fingerprint, Mark};
 use crate::thread::{self, Stopped};
 use pipeline_core::SourceError;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,8 +26,13 @@ const TURN_BATCHES: usize = 64;
 const MAX_OPEN_FILES: usize = 64;
 /// When a file that could not be read is tried again, unless it changes before.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// New files that may be copies, at most; each is kept open. Those beyond are read at once.
+const MAX_SUSPECTS: usize = 64;
 /// How long a new file that starts like a known one may be a copy that a rotation is making.
 const COPY_PAUSE: Duration = Duration::from_secs(5);
+
+/// What is said of a file none of whose lines begins like an event.
+const NO_OBJECT: &str = "no JSON object is in it; expected events as JSON objects in UTF-8";
 
 /// The thread's end of the queue.
 type Output = thread::Output<Change>;
@@ -104,8 +111,16 @@ struct Reading<'a> {
     read_any: bool,
     /// Whether it has been reported that there are too many files.
     reported_too_many: bool,
-    /// New files that may be copies, and since when they are known.
-    suspects: HashMap<(u64, u64), Instant>,
+    /// New files that may be copies.
+    suspects: HashMap<(u64, u64), Suspect>,
+}
+
+/// A new file that may be a copy of another.
+struct Suspect {
+    since: Instant,
+    path: PathBuf,
+    /// Kept open, so that it can be read when its name is gone.
+    file: File,
 }
 
 impl<'a> Reading<'a> {
@@ -120,7 +135,7 @@ impl<'a> Reading<'a> {
             match look(located) {
                 Ok(file) => found.push(file),
                 Err((path, error)) if settings.follow => {
-                    let (source, path) = (&output.source, path.display());
+                    let (source, path) = (&output.source, pipeline_core::shown(&path));
                     tracing::warn!(%source, "`{path}` cannot be read yet: {error}; it is read as soon as it can be");
                 }
                 Err((path, error)) => output.report(file_error(output, &path, &error))?,
@@ -161,12 +176,7 @@ impl<'a> Reading<'a> {
     /// Forgets files that are gone, and adds those that were found.
     fn track_all(&mut self, resumed: Vec<Resumed>, gone: Entries) -> Result<(), Stopped> {
         for (id, entry) in gone {
-            let (source, path) = (&self.output.source, entry.path.display());
-            if Stat::of(&entry.path).is_ok_and(|stat| stat.may_be(&entry)) {
-                tracing::info!(%source, "`{path}` was truncated; it is read from its start");
-            } else {
-                tracing::debug!(%source, "`{path}` as it was known is gone");
-            }
+            self.log_gone(&entry);
             self.forget(id)?;
         }
         for file in resumed {
@@ -175,20 +185,66 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// Tells that a file is not there any more as it was known: at WARN if something of it may not have been read.
+    fn log_gone(&self, entry: &Entry) {
+        let (source, path, line) = (
+            &self.output.source,
+            pipeline_core::shown(&entry.path),
+            entry.mark.line,
+        );
+        let now = Stat::of(&entry.path);
+        if now.as_ref().is_ok_and(|stat| stat.may_be(entry)) {
+            tracing::info!(%source, "`{path}` was truncated; it is read from its start");
+        } else if entry.unread > 0 {
+            let bytes = entry.unread;
+            tracing::warn!(%source, "`{path}` as it was known is gone, and so are at least {bytes} bytes behind line {line} that had not been read");
+        } else if self.settings.follow && now.is_ok() {
+            tracing::warn!(%source, "`{path}` is another file now, and the one that was known is gone; anything that was written to it behind line {line} has not been read");
+        } else {
+            tracing::debug!(%source, "`{path}` as it was known is gone");
+        }
+    }
+
     /// Reads every file to its end. A file that cannot be read does not affect the others.
     fn read_once(mut self) -> Result<(), Stopped> {
         let is_resumed = self.tracked.iter().any(|file| file.mark.end() > 0);
         while !self.tracked.is_empty() {
             for mut file in self.take_tracked() {
                 if let Err(error) = self.read_file(&mut file)? {
-                    let error = file_error(self.output, file.path(), &error);
-                    self.output.report(error)?;
+                    self.report(&mut file, &error)?;
                 }
             }
         }
         if let Some(path) = self.checkpoint.filter(|_| is_resumed && !self.read_any) {
-            let (source, path) = (&self.output.source, path.display());
+            let (source, path) = (&self.output.source, pipeline_core::shown(&path));
             tracing::info!(%source, "nothing new since the last run; to read everything again, set `checkpoint: false` or remove `{path}`");
+        }
+        Ok(())
+    }
+
+    /// Reports what cannot be read; of a packed file that ends too early or is damaged only once.
+    fn report(&self, file: &mut Tracked, error: &io::Error) -> Result<(), Stopped> {
+        let is_damaged = file
+            .opened
+            .as_ref()
+            .is_some_and(|opened| !opened.is_plain());
+        if is_damaged && file.was_told() {
+            let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
+            tracing::info!(%source, "the rest of `{path}` cannot be read, as in an earlier run: {error}");
+            return Ok(());
+        }
+        self.output
+            .report(file_error(self.output, file.path(), error))?;
+        self.send_change(file)
+    }
+
+    /// Says what is odd about a file that was read to its end.
+    fn remark(&self, file: &mut Tracked) -> Result<(), Stopped> {
+        let has_more = file.opened.as_ref().is_some_and(Opened::has_more_behind);
+        if has_more && !file.was_told() {
+            let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
+            tracing::warn!(%source, "`{path}` has other bytes behind its compressed content; they are not read");
+            self.send_change(file)?;
         }
         Ok(())
     }
@@ -216,7 +272,11 @@ impl<'a> Reading<'a> {
                 Err(error) => return Ok(Err(error)),
             }
         }
-        file.opened = None;
+        self.remark(file)?;
+        let opened = file.opened.take();
+        if opened.is_some_and(|opened| opened.is_rubbish()) {
+            return Ok(Err(io::Error::new(io::ErrorKind::InvalidData, NO_OBJECT)));
+        }
         Ok(Ok(()))
     }
 
@@ -226,7 +286,7 @@ impl<'a> Reading<'a> {
         match file.open(follows) {
             Ok(true) => Ok(Ok(())),
             Ok(false) => {
-                let (source, path) = (&self.output.source, file.path().display());
+                let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::info!(%source, "`{path}` was truncated; it is read from its start");
                 self.track_copy(file)?;
                 file.restart();
@@ -274,7 +334,7 @@ impl<'a> Reading<'a> {
         let turned = self.try_turn(file)?;
         turned.or_else(|error| {
             if file.retry_at.is_none() {
-                let (source, path) = (&self.output.source, file.path().display());
+                let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::warn!(%source, "`{path}` cannot be read: {error}; trying again");
             }
             file.opened = None;
@@ -329,6 +389,8 @@ impl<'a> Reading<'a> {
                 Ok(true) => {}
                 Ok(false) => {
                     (file.read_at, file.retry_at) = (Some(stat), None);
+                    self.remark(file)?;
+                    self.warn_of_rubbish(file);
                     return Ok(Ok(any));
                 }
                 Err(error) => return Ok(Err(error)),
@@ -338,13 +400,22 @@ impl<'a> Reading<'a> {
         Ok(Ok(true))
     }
 
+    /// Says once that nothing in a followed file is an event.
+    fn warn_of_rubbish(&self, file: &mut Tracked) {
+        let is_rubbish = file.opened.as_ref().is_some_and(Opened::is_rubbish);
+        if is_rubbish && !std::mem::replace(&mut file.is_known_rubbish, true) {
+            let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
+            tracing::warn!(%source, "nothing of `{path}` can be read so far: {NO_OBJECT}");
+        }
+    }
+
     /// Ends a file that has been deleted: its last line will not be completed any more.
     fn finish(&mut self, file: &mut Tracked) -> Result<(), Stopped> {
         if let Some(opened) = &mut file.opened {
-            opened.lines.stop_waiting();
+            opened.stop_waiting();
             let (_, read) = file.read_batch(self.output, self.shift_ms)?;
             if let Err(error) = read {
-                let (source, path) = (&self.output.source, file.path().display());
+                let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::warn!(%source, "the last line of `{path}` cannot be read: {error}");
             }
         }
@@ -360,6 +431,7 @@ impl<'a> Reading<'a> {
             .zip(&self.tracked)
             .map(|(index, file): (usize, _)| (file.found.stat.id(), index))
             .collect();
+        let tracked_ids: HashSet<_> = tracked.keys().copied().collect();
         let (mut ids, mut new) = (HashSet::new(), Vec::new());
         for found in found {
             let id = found.stat.id();
@@ -367,7 +439,7 @@ impl<'a> Reading<'a> {
                 continue;
             }
             match tracked.get(&id) {
-                Some(index) => self.tracked[*index].found.path = found.path,
+                Some(index) => self.tracked[*index].is_found_at(found.path),
                 None => new.push(found),
             }
         }
@@ -382,8 +454,9 @@ impl<'a> Reading<'a> {
                 self.away.insert(file.id, file.entry());
             }
         }
+        self.suspects.retain(|id, _| !tracked_ids.contains(id));
         self.tracked.retain(|file| !file.is_gone);
-        self.suspects.retain(|id, _| ids.contains(id));
+        self.read_lost_suspects(&ids)?;
         new.retain(|found| !self.may_be_copy(found));
         let tracked = self.tracked.iter().map(|file| file.found.stat.id());
         let recalled = recall(std::mem::take(&mut self.away), new, tracked.collect());
@@ -394,6 +467,10 @@ impl<'a> Reading<'a> {
     /// Whether a new file starts like one that is followed. If a rotation is copying that one, it will be truncated in a
     /// moment, and then reading resumes in the new file.
     fn may_be_copy(&mut self, found: &Found) -> bool {
+        // Opening a pipe might block.
+        if !found.stat.is_regular {
+            return false;
+        }
         let Ok(head) = found.head() else {
             return false;
         };
@@ -401,14 +478,69 @@ impl<'a> Reading<'a> {
         if !self.tracked.iter().any(is_like) {
             return false;
         }
-        let since = self.suspects.entry(found.stat.id());
-        since.or_insert_with(Instant::now).elapsed() < COPY_PAUSE
+        let id = found.stat.id();
+        if let Some(suspect) = self.suspects.get(&id) {
+            return suspect.since.elapsed() < COPY_PAUSE;
+        }
+        if self.suspects.len() >= MAX_SUSPECTS {
+            return false;
+        }
+        // If it cannot be opened, reading it reports the error.
+        let Ok(file) = File::open(&found.path) else {
+            return false;
+        };
+        let suspect = Suspect {
+            since: Instant::now(),
+            path: found.path.clone(),
+            file,
+        };
+        self.suspects.insert(id, suspect);
+        true
+    }
+
+    /// Reads files that have lost their names while they waited for being a copy or not: from their starts, because lines
+    /// that are read twice are better than lines that are lost.
+    fn read_lost_suspects(&mut self, ids: &HashSet<(u64, u64)>) -> Result<(), Stopped> {
+        let lost: Vec<_> = self
+            .suspects
+            .extract_if(|id, _| !ids.contains(id))
+            .collect();
+        for ((_, inode), suspect) in lost {
+            let path = suspect.path;
+            let opened = Opened::of(suspect.file, Fingerprint::default(), Mark::default());
+            let opened = opened.and_then(|opened| {
+                let stat = opened.as_ref().map(Opened::stat).transpose()?;
+                Ok(opened.zip(stat))
+            });
+            let (opened, stat) = match opened {
+                Ok(Some((opened, stat))) if stat.id().1 == inode => (opened, stat),
+                // Another file has come between the look and the opening; it is found by itself.
+                Ok(_) => continue,
+                Err(error) => {
+                    let (source, path) = (&self.output.source, pipeline_core::shown(&path));
+                    tracing::warn!(%source, "`{path}` is gone and cannot be read: {error}");
+                    continue;
+                }
+            };
+            let opened = if stat.is_deleted() {
+                opened
+            } else {
+                opened.waiting()
+            };
+            self.track(Found { path, stat }, None, false)?;
+            let tracked = self.tracked.last_mut();
+            if let Some(file) = tracked.filter(|file| file.found.stat.id() == stat.id()) {
+                file.start = opened.start;
+                file.opened = Some(opened);
+            }
+        }
+        Ok(())
     }
 
     /// If a file was copied and truncated, reads the rest from the copy in its folder.
     fn track_copy(&mut self, file: &Tracked) -> Result<(), Stopped> {
         let entry = file.entry();
-        let copy = folder(&entry)
+        let copy = folders(&entry)
             .into_iter()
             .flat_map(siblings)
             .find(|found| !self.ids.contains(&found.stat.id()) && is_copy(found, &entry));
@@ -443,7 +575,7 @@ impl<'a> Reading<'a> {
         }
         let label: Arc<str> = if self.has_several {
             let name = found.path.file_name().unwrap_or_default();
-            format!("{} {}", self.output.source, name.to_string_lossy()).into()
+            format!("{} {}", self.output.source, pipeline_core::shown(name)).into()
         } else {
             self.output.source.as_str().into()
         };
@@ -499,7 +631,7 @@ fn look(located: Located<PathBuf>) -> Located<Found> {
 }
 
 fn file_error(output: &Output, path: &Path, error: &io::Error) -> SourceError {
-    let (source, path) = (&output.source, path.display());
+    let (source, path) = (&output.source, pipeline_core::shown(path));
     SourceError::new(format!(
         "source `{source}`: `{path}` cannot be read: {error}"
     ))
@@ -508,7 +640,6 @@ fn file_error(output: &Output, path: &Path, error: &io::Error) -> SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mark::{Fingerprint, Mark};
     use pipeline_core::ManualClock;
     use tokio::sync::mpsc;
 
@@ -542,6 +673,98 @@ mod tests {
         (lines, forgotten, reports)
     }
 
+    /// A reader that follows `*.log`, and the batches that it queues.
+    fn following(folder: &Path) -> (FileReader, Output, mpsc::Receiver<thread::Read<Change>>) {
+        let patterns = Patterns {
+            written: vec!["*.log".into()],
+            base_dir: folder.to_owned(),
+        };
+        let (queue, batches) = mpsc::channel(1000);
+        let output = Output {
+            source: "events".to_owned(),
+            clock: Arc::new(ManualClock::at(0)),
+            queue,
+        };
+        (FileReader::new(patterns).following(true), output, batches)
+    }
+
+    /// One look at the files, and a turn for each.
+    fn look_and_read(reading: &mut Reading<'_>) {
+        reading.look_around().unwrap();
+        for _ in 0..2 {
+            let mut tracked = reading.take_tracked();
+            for file in &mut tracked {
+                reading.turn(file).unwrap();
+            }
+            tracked.retain(|file| !file.is_gone);
+            tracked.append(&mut reading.tracked);
+            reading.tracked = tracked;
+        }
+    }
+
+    fn events(batches: &mut mpsc::Receiver<thread::Read<Change>>) -> usize {
+        let mut events = 0;
+        while let Ok(read) = batches.try_recv() {
+            events += read.map_or(0, |batch| batch.inputs.len());
+        }
+        events
+    }
+
+    #[test]
+    fn files_that_begin_alike_and_live_only_for_a_moment_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: usize| folder.path().join(format!("{name:03}.log"));
+        let alike = |name: usize| {
+            let first = format!("{{\"same\":\"{}\"}}\n", "x".repeat(1500));
+            let others = (0..10).map(|line| format!("{{\"file\":{name},\"line\":{line}}}\n"));
+            // The last line has no end, and will never get one.
+            let text = first + &others.collect::<String>();
+            text.trim_end().to_owned()
+        };
+        let (reader, output, mut batches) = following(folder.path());
+        std::fs::write(path(0), alike(0) + "\n").unwrap();
+        let mut reading = Reading::start(reader, &output).unwrap();
+        look_and_read(&mut reading);
+        assert_eq!(events(&mut batches), 11);
+        // More than are kept open.
+        for name in 1..120 {
+            std::fs::write(path(name), alike(name)).unwrap();
+        }
+        look_and_read(&mut reading);
+        assert_eq!(reading.suspects.len(), MAX_SUSPECTS, "they may be copies");
+        std::fs::rename(path(1), folder.path().join("moved")).unwrap();
+        let mut more = std::fs::OpenOptions::new();
+        let mut more = more.append(true).open(folder.path().join("moved")).unwrap();
+        io::Write::write_all(&mut more, b"\n").unwrap();
+        for name in 2..120 {
+            std::fs::remove_file(path(name)).unwrap();
+        }
+        look_and_read(&mut reading);
+        assert_eq!(events(&mut batches), 119 * 11);
+        assert!(reading.suspects.is_empty());
+        look_and_read(&mut reading);
+        assert_eq!(events(&mut batches), 0);
+    }
+
+    #[test]
+    fn a_copy_whose_file_is_truncated_is_read_where_that_one_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (reader, output, mut batches) = following(folder.path());
+        std::fs::write(path("a.log"), "{\"a\":1}\n{\"a\":2}\n").unwrap();
+        let mut reading = Reading::start(reader, &output).unwrap();
+        look_and_read(&mut reading);
+        assert_eq!(events(&mut batches), 2);
+        std::fs::write(path("b.log"), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n").unwrap();
+        look_and_read(&mut reading);
+        assert_eq!(events(&mut batches), 0);
+        std::fs::write(path("a.log"), "{\"b\":1}\n").unwrap();
+        look_and_read(&mut reading);
+        std::fs::remove_file(path("b.log")).unwrap();
+        look_and_read(&mut reading);
+        assert_eq!(events(&mut batches), 2);
+    }
+
     #[test]
     fn no_more_files_are_read_than_can_be_remembered() {
         let folder = tempfile::tempdir().unwrap();
@@ -561,6 +784,8 @@ mod tests {
             device: 1,
             inode: 1,
             start: Fingerprint::of_start(b"x"),
+            unread: 0,
+            told: None,
             mark: Mark::default(),
         };
         let entries = Entries::from([(7, away)]);

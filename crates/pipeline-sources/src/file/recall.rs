@@ -3,7 +3,7 @@
 //! Invariant: a file resumes from a checkpoint only if it holds what the checkpoint says has been read.
 
 use super::checkpoint::{Entries, Entry};
-use super::opened::Found;
+use super::opened::{Found, real_place};
 use crate::mark::Fingerprint;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, 
     pool.extend(found);
     let configured = pool.files.len();
     let missing = pool.claim(entries, Pool::same);
-    let folders: HashSet<_> = missing.values().filter_map(folder).collect();
+    let folders: HashSet<_> = missing.values().flat_map(folders).collect();
     pool.extend(folders.into_iter().flat_map(siblings));
     let missing = pool.claim(missing, Pool::same);
     if !missing.is_empty() {
@@ -53,8 +53,9 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, 
         let known = pool.claims.remove(&index);
         let is_configured = index < configured;
         let was_there = known.as_ref().is_none_or(|(_, entry)| {
-            let now = std::path::absolute(&found.path);
-            now.is_ok_and(|now| now == entry.path)
+            let is_named_so = |now: PathBuf| now == entry.path;
+            std::path::absolute(&found.path).is_ok_and(is_named_so)
+                || is_named_so(real_place(&found.path))
         });
         let resumed = Resumed {
             found,
@@ -74,8 +75,10 @@ pub(super) fn recall(entries: Entries, found: Vec<Found>, others: HashSet<(u64, 
 
 /// Whether there is anything in the folder where a file was.
 pub(super) fn has_files(entry: &Entry) -> bool {
-    let listed = folder(entry).and_then(|folder| std::fs::read_dir(folder).ok());
-    listed.is_some_and(|mut listed| listed.any(|listed| listed.is_ok()))
+    let listed = folders(entry)
+        .into_iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok());
+    listed.flatten().any(|listed| listed.is_ok())
 }
 
 /// The regular files beside a file, as far as their metadata can be read.
@@ -89,9 +92,14 @@ pub(super) fn siblings(folder: PathBuf) -> Vec<Found> {
     found.filter(|found| found.stat.is_regular).collect()
 }
 
-/// The folder in which a file was.
-pub(super) fn folder(entry: &Entry) -> Option<PathBuf> {
-    entry.path.parent().map(Path::to_owned)
+/// The folders in which a file was: by its path, and where that leads now, if it is a link.
+pub(super) fn folders(entry: &Entry) -> Vec<PathBuf> {
+    let mut places = vec![entry.path.clone(), real_place(&entry.path)];
+    places.dedup();
+    let folders = places.iter().filter_map(|place| place.parent());
+    let mut folders: Vec<_> = folders.map(Path::to_owned).collect();
+    folders.dedup();
+    folders
 }
 
 /// Whether a file holds all that was read of another, and so is a copy of it.

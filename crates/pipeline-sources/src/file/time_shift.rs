@@ -7,7 +7,7 @@
 
 use super::cookie_time;
 use super::opened::open;
-use crate::line::{Line, LineReader};
+use crate::framing::{Found, Values};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -36,9 +36,9 @@ pub(super) fn shift_ms<'a>(paths: impl Iterator<Item = &'a Path>, now_ms: i64) -
     let mut newest = None;
     for path in paths {
         let Ok(reader) = open(path) else { continue };
-        let mut lines = LineReader::new(reader);
-        while let Ok(Some(line)) = lines.next_line() {
-            if let Line::Whole(bytes) = line {
+        let mut values = Values::new(reader);
+        while let Ok(Some((_, found))) = values.next() {
+            if let Found::Value(bytes) = found {
                 newest = newest.max(time_ms(bytes));
             }
         }

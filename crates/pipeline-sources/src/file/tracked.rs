@@ -3,13 +3,13 @@
 //! Invariant: the place only moves past lines that have been queued for the intake.
 
 use super::checkpoint::{Change, Entry};
-use super::opened::{Found, Opened, Stat};
+use super::opened::{Found, Opened, Stat, real_place};
 use super::recall::siblings;
 use super::time_shift::shift_events;
 use crate::mark::{Fingerprint, Mark};
 use crate::thread::{self, Stopped};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,8 @@ use std::time::Instant;
 pub(super) struct Tracked {
     pub(super) id: u64,
     pub(super) found: Found,
+    /// Where it really was when it was found there, links resolved.
+    place: PathBuf,
     /// Whether the source's `path` names it. If not, it is a renamed or copied file that the source has not read to the end.
     pub(super) is_configured: bool,
     pub(super) label: Arc<str>,
@@ -28,6 +30,10 @@ pub(super) struct Tracked {
     /// When a file that could not be read is tried again.
     pub(super) retry_at: Option<Instant>,
     pub(super) is_gone: bool,
+    /// Whether it was told that nothing of it is an event.
+    pub(super) is_known_rubbish: bool,
+    /// Its length when it was told that a part of it cannot be read.
+    told: Option<u64>,
     /// The line after which it resumes, until that has been logged.
     resumed_after: Option<u64>,
     sent: Option<Entry>,
@@ -41,6 +47,7 @@ impl Tracked {
             .unwrap_or_default();
         Self {
             id,
+            place: real_place(&found.path),
             found,
             is_configured: true,
             label,
@@ -50,6 +57,8 @@ impl Tracked {
             read_at: None,
             retry_at: None,
             is_gone: false,
+            is_known_rubbish: false,
+            told: known.as_ref().and_then(|entry| entry.told),
             resumed_after: (mark.end() > 0).then_some(mark.line),
             sent: known,
         }
@@ -60,8 +69,22 @@ impl Tracked {
     }
 
     pub(super) fn entry(&self) -> Entry {
-        let path = self.path();
-        self.found.stat.entry(path, self.start, self.mark)
+        let entry = self.found.stat.entry(&self.place, self.start, self.mark);
+        let is_plain = self.opened.as_ref().is_some_and(Opened::is_plain);
+        let unread = self.found.stat.length.saturating_sub(self.mark.end());
+        Entry {
+            unread: if is_plain { unread } else { 0 },
+            told: self.told,
+            ..entry
+        }
+    }
+
+    /// Takes note of the path under which it was found again.
+    pub(super) fn is_found_at(&mut self, path: PathBuf) {
+        if path != self.found.path {
+            self.place = real_place(&path);
+            self.found.path = path;
+        }
     }
 
     /// What changes in the checkpoint; nothing for a pipe or device, which cannot be read twice.
@@ -116,12 +139,12 @@ impl Tracked {
         let Some(opened) = &mut self.opened else {
             return Ok((false, Ok(false)));
         };
-        let (inputs, more) = output.cut(&mut opened.lines, &self.label);
-        self.mark = opened.lines.mark();
+        let (inputs, more) = output.cut(&mut opened.values, &self.label);
+        self.mark = opened.values.mark();
         self.start = opened.start;
         let any = !inputs.is_empty();
         if any && let Some(line) = self.resumed_after.take() {
-            let (source, path) = (&output.source, self.found.path.display());
+            let (source, path) = (&output.source, pipeline_core::shown(&self.found.path));
             tracing::info!(%source, "resuming `{path}` after line {line}");
         }
         let change = self.change();
@@ -146,16 +169,28 @@ impl Tracked {
         Stat::of(self.path()).is_ok_and(|stat| stat.id() == self.found.stat.id())
     }
 
-    /// Looks for it under another name in its folder.
+    /// Whether it was told before, of the file as it is, that a part of it cannot be read. From now on it was.
+    pub(super) fn was_told(&mut self) -> bool {
+        let length = Some(self.found.stat.length);
+        std::mem::replace(&mut self.told, length) == length
+    }
+
+    /// Looks for it under another name in the folder where it really was, and in the folder of its path.
     pub(super) fn relocate(&mut self) -> bool {
-        let folder = self.path().parent().map(Path::to_owned);
+        let mut folders: Vec<_> = [&*self.place, self.path()]
+            .into_iter()
+            .filter_map(Path::parent)
+            .map(Path::to_owned)
+            .collect();
+        folders.dedup();
         let id = self.found.stat.id();
-        let found = folder
+        let found = folders
             .into_iter()
             .flat_map(siblings)
             .find(|found| found.stat.id() == id);
         let is_found = found.is_some();
         if let Some(found) = found {
+            self.place = real_place(&found.path);
             self.found = found;
         }
         is_found

@@ -1,5 +1,7 @@
 //! Restarts of a `file` source: nothing is lost, and nothing that is safe is read again; whatever happens to the files.
 
+mod contents;
+
 use crate::destination::{Case, Step, ids, lines, until};
 use crate::process::{Process, event};
 use graph_sandbox::{Fault, Sandbox, SandboxOptions};
@@ -52,6 +54,10 @@ impl Case {
 
     fn remove(&self, name: &str) {
         std::fs::remove_file(self.path(name)).unwrap();
+    }
+
+    fn link(&self, link: &str, to: &str) {
+        std::os::unix::fs::symlink(to, self.path(link)).unwrap();
     }
 
     fn compress(&self, from: &str, to: &str) {
@@ -219,6 +225,95 @@ async fn the_next_run_reads_what_is_new_whatever_happened_to_the_files() {
         assert_eq!(case.delivers().await, ids(expected), "{what}");
         assert_eq!(case.delivers().await, ids(0..0), "{what}, a third run");
     }
+}
+
+/// How a log is reached through links (link and where it leads), and what happens while the pipeline is down.
+type Linked = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    fn(&Case),
+);
+
+const LINKED: [Linked; 5] = [
+    (
+        "renamed where it really is",
+        &[("containers/app.log", "../pods/0.log")],
+        |case| case.rename("pods/0.log", "pods/0.log.20261126"),
+    ),
+    (
+        "compressed where it really is",
+        &[("containers/app.log", "../pods/0.log")],
+        |case| case.compress("pods/0.log", "pods/0.log.1.gz"),
+    ),
+    (
+        "renamed behind a second link",
+        &[
+            ("containers/app.log", "../links/0.log"),
+            ("links/0.log", "../pods/0.log"),
+        ],
+        |case| case.rename("pods/0.log", "pods/0.log.1"),
+    ),
+    (
+        "the link leads to another file",
+        &[("containers/app.log", "../pods/0.log")],
+        |case| {
+            case.remove("containers/app.log");
+            case.link("containers/app.log", "../pods/1.log");
+        },
+    ),
+    (
+        "the folder is a link that leads elsewhere",
+        &[("containers", "pods"), ("pods/app.log", "0.log")],
+        |case| {
+            case.remove("containers");
+            std::fs::create_dir(case.path("containers")).unwrap();
+            case.rename("pods/0.log", "pods/old.log");
+            case.link("containers/app.log", "../pods/0.log");
+        },
+    ),
+];
+
+#[tokio::test]
+async fn a_log_that_is_reached_through_links_is_read_on_where_it_really_is() {
+    for (what, links, happens) in LINKED {
+        let case = Case::reading(&json!("containers/*.log"));
+        for folder in ["containers", "links", "pods"] {
+            if links.iter().all(|(link, _)| *link != folder) {
+                std::fs::create_dir(case.path(folder)).unwrap();
+            }
+        }
+        for (link, to) in links {
+            case.link(link, to);
+        }
+        case.write("pods/0.log", text(0..5));
+        assert_eq!(case.delivers().await, ids(0..5), "{what}");
+        case.append("pods/0.log", text(5..9));
+        happens(&case);
+        case.write("containers/app.log", text(9..12));
+        assert_eq!(case.delivers().await, ids(5..12), "{what}");
+        assert_eq!(case.delivers().await, ids(0..0), "{what}, a third run");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_names_a_link_is_still_understood() {
+    let case = Case::reading(&json!("containers/app.log"));
+    for folder in ["containers", "pods"] {
+        std::fs::create_dir(case.path(folder)).unwrap();
+    }
+    case.link("containers/app.log", "../pods/0.log");
+    case.write("pods/0.log", text(0..5));
+    assert_eq!(case.delivers().await, ids(0..5));
+    let mut kept = case.kept();
+    // As it was written before links were resolved.
+    kept["files"][0]["path"] = json!(case.path("containers/app.log"));
+    std::fs::write(case.checkpoint(), kept.to_string()).unwrap();
+    assert_eq!(case.delivers().await, ids(0..0));
+    std::fs::write(case.checkpoint(), kept.to_string()).unwrap();
+    case.append("pods/0.log", text(5..9));
+    case.rename("pods/0.log", "pods/0.log.1");
+    case.write("pods/0.log", text(9..12));
+    assert_eq!(case.delivers().await, ids(5..12));
 }
 
 #[tokio::test]

@@ -23,7 +23,10 @@ pub enum DiskBufferError {
     #[error("the disk buffer in `{}` is in use by another process; stop that one, or use another `data_dir`", .0.display())]
     InUse(PathBuf),
     /// A later version of this program made it.
-    #[error("the disk buffer in `{}` has format {found}, and this version knows formats up to {FORMAT_VERSION}; run the version that wrote it until the buffer is empty, or move the folder away and keep it: it has {bytes} bytes of events", folder.display())]
+    #[error(
+        "the disk buffer in `{}` has format {found}, and this version knows formats up to {FORMAT_VERSION}; run the version that wrote it until the buffer is empty, or move the folder away and keep it: it has {bytes} bytes of events",
+        pipeline_core::shown(folder)
+    )]
     Newer {
         /// The buffer's folder.
         folder: PathBuf,
@@ -33,7 +36,10 @@ pub enum DiskBufferError {
         bytes: u64,
     },
     /// The file is something else, or damaged beyond reading.
-    #[error("the disk buffer in `{}` cannot be read: {problem}; move the folder away to start with an empty buffer, and keep it: it has {content}", folder.display())]
+    #[error(
+        "the disk buffer in `{}` cannot be read: {problem}; move the folder away to start with an empty buffer, and keep it: it has {content}",
+        pipeline_core::shown(folder)
+    )]
     Unreadable {
         /// The buffer's folder.
         folder: PathBuf,
@@ -43,7 +49,10 @@ pub enum DiskBufferError {
         content: String,
     },
     /// Something outside of the buffer keeps it from being opened; its content is as it was.
-    #[error("the disk buffer in `{}` cannot be opened: {cause}; what is in it is not lost", folder.display())]
+    #[error(
+        "the disk buffer in `{}` cannot be opened: {cause}; what is in it is not lost",
+        pipeline_core::shown(folder)
+    )]
     Closed {
         /// The buffer's folder.
         folder: PathBuf,

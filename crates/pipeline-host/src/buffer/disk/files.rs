@@ -165,7 +165,7 @@ impl Files {
         if self.is_missing {
             notices.push(format!(
                 "the disk buffer in `{}` was in use before, and its database is gone or empty: events that waited in it are lost, unless `{DATABASE}` is brought back from elsewhere; it starts empty",
-                self.folder.display()
+                pipeline_core::shown(&self.folder)
             ));
         }
         #[cfg(target_os = "linux")]
@@ -221,7 +221,7 @@ fn open_folders(folder: &Path) -> Vec<String> {
     let own = folder;
     let notice = |folder: &Path| {
         let found = folder.metadata().ok()?;
-        let shown = folder.display();
+        let shown = pipeline_core::shown(folder);
         if found.uid() != user && found.uid() != 0 {
             return Some(format!(
                 "the folder `{shown}` belongs to another user (id {}), who can read and replace the disk buffer; give it to the user of this process",

@@ -410,7 +410,7 @@ fn keep_log(files: &Files, reserve: &mut Reserve, unused: Unused) -> Option<Stri
     Some(match kept {
         Ok(path) => format!(
             "{bytes} bytes of the disk buffer's log are damaged and cannot be used; events that were acknowledged may be lost with them; the log was copied to `{}`",
-            path.display()
+            pipeline_core::shown(&path)
         ),
         Err(error) => format!(
             "{bytes} bytes of the disk buffer's log are damaged and cannot be used; events that were acknowledged may be lost with them; the log could not be copied: {error}"
