@@ -151,14 +151,10 @@ fn open_for_variables(schema: &mut Value) {
         .iter_mut()
         .filter(|(key, _)| !is_data.contains(&key.as_str()));
     others.for_each(|(_, inner)| open_for_variables(inner));
-    if let Some(known) = map
-        .remove("examples")
-        .filter(|_| map.get("type") == Some(&json!("string")))
-    {
-        map.insert(
-            "anyOf".to_owned(),
-            json!([{ "enum": known }, { "type": "string" }]),
-        );
+    if let Some(known) = map.remove("examples") {
+        let any = map.remove("type").unwrap_or_else(|| "string".into());
+        let forms = json!([{ "enum": known }, { "type": any }]);
+        map.insert("anyOf".to_owned(), forms);
         return;
     }
     let texts =
