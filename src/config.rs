@@ -16,6 +16,7 @@ use crate::mapping::value::{time_zone, time_zone_names};
 use crate::payload::action_source::ActionSource;
 use crate::preset::{self, Preset};
 use crate::token;
+use crate::validate;
 use crate::way::{self, Way};
 use jiff::tz::TimeZone;
 use options::{ExternalId, LimitedDataUse, Options, PresetChoice, UnmappedEvents};
@@ -50,7 +51,23 @@ pub(crate) struct Settings {
 
 /// The JSON Schema of the options.
 pub(crate) fn schema() -> Schema {
-    schemars::schema_for!(Options)
+    let mut schema = schemars::schema_for!(Options);
+    // Any name is good; editors complete Meta's own.
+    let names = preset::FIELDS.standard_events.keys();
+    let names: Vec<_> = names.cloned().chain(validate::messaging_events()).collect();
+    let places = [
+        "/$defs/EventMapping/anyOf/0",
+        "/$defs/EventTable/properties/event_name",
+    ];
+    for place in places {
+        if let Some(name) = schema
+            .pointer_mut(place)
+            .and_then(|name| name.as_object_mut())
+        {
+            name.insert("examples".to_owned(), serde_json::json!(names));
+        }
+    }
+    schema
 }
 
 /// Reads options.

@@ -1,8 +1,10 @@
 //! Field mappings as people write them, in presets and in pipeline files.
 
-use schemars::JsonSchema;
+use crate::payload::rule::rule;
+use crate::payload::{Kind, PARAMETERS};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Parameters by name (`user_data.em`, `custom_data.value`, `event_id`), each with where its value comes from; `null`
@@ -19,6 +21,29 @@ pub(crate) enum FieldMapping {
     Paths(Vec<String>),
     /// A table, for everything beyond paths.
     Table(Box<FieldTable>),
+}
+
+/// The schema of field mappings: every parameter of Meta's with what it takes, so that editors complete their names, and custom
+/// parameters.
+pub(crate) fn mappings_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mapping = generator.subschema_for::<Option<FieldMapping>>();
+    let mut names = Map::new();
+    for parameter in PARAMETERS {
+        let mut schema = mapping.clone();
+        if parameter.kind != Kind::Source {
+            schema.insert("description".to_owned(), rule(parameter.kind).into());
+        }
+        names.insert(parameter.name.to_owned(), schema.into());
+    }
+    json_schema!({
+        "type": "object",
+        "properties": names,
+        "additionalProperties": mapping,
+        "propertyNames": { "anyOf": [
+            { "enum": PARAMETERS.iter().map(|parameter| parameter.name).collect::<Vec<_>>() },
+            { "pattern": "^custom_data\\.[^.\\[\\]]+$" },
+        ]},
+    })
 }
 
 /// A field mapping in full.
@@ -122,6 +147,7 @@ pub(crate) struct EventTable {
     /// Meta's event name (default: the preset's). Example: `Purchase`.
     pub(crate) event_name: Option<String>,
     /// Field mappings for this event only; they override all others.
+    #[schemars(schema_with = "mappings_schema")]
     pub(crate) field_mappings: FieldMappings,
 }
 

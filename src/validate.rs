@@ -114,6 +114,15 @@ const MESSAGING_EVENTS: &[&str] = &[
     "ReviewProvided",
 ];
 
+/// The names of events that are of conversations only.
+pub(crate) fn messaging_events() -> impl Iterator<Item = String> {
+    let of_websites = ["Purchase", "InitiateCheckout", "AddToCart", "ViewContent"];
+    let names = MESSAGING_EVENTS
+        .iter()
+        .filter(move |name| !of_websites.contains(name));
+    names.map(|name| (*name).to_owned())
+}
+
 /// The identifiers that a conversation needs: all those of one of its channel's sets. For WhatsApp that is the id of the
 /// business account, or of the page in older setups.
 static CONVERSATIONS: LazyLock<[(MessagingChannel, Identifiers); 4]> = LazyLock::new(|| {

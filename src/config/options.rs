@@ -3,7 +3,7 @@
 //! The doc comments of [`Options`] are the manual: the JSON Schema, and every form that is drawn from it, quotes them.
 
 use crate::consent::{ConsentCategory, ConsentOptions};
-use crate::field_mapping::{EventMapping, FieldMappings};
+use crate::field_mapping::{self, EventMapping, FieldMappings};
 use crate::integrations;
 use crate::payload::action_source::ActionSource;
 use crate::preset;
@@ -22,13 +22,14 @@ pub(super) struct Options {
     /// How events are mapped to Meta's: the name of a preset, or `{ file: PATH }` for a preset of your own. Example: `retail`.
     pub(super) preset: PresetChoice,
     /// The pixel (or dataset) that receives the events: its id in digits, as Events Manager shows it. Example: `"1234567890123456"`.
-    #[schemars(length(min = 1, max = 24))]
+    #[schemars(length(min = 1, max = 24), extend("pattern" = "^[0-9]+$"))]
     pub(super) pixel_id: String,
     /// The access token for the Conversions API, usually from an environment variable (no default; give this or `access_token_file`). Example: `"${META_ACCESS_TOKEN}"`.
     pub(super) access_token: SensitiveString,
     /// A file that contains only the access token; when it changes, the new token is used without a restart (no default; give this or `access_token`). Example: `/run/secrets/meta`.
     pub(super) access_token_file: Option<PathBuf>,
     /// The version of the Graph API (default: `v25.0`). Example: `v26.0`.
+    #[schemars(extend("pattern" = "^v[0-9]+\\.[0-9]+$"))]
     pub(super) api_version: String,
     /// Where events took place that do not say so themselves; where this is `website` or `app`, the event's channel, page, library or device decide between these two (default: `website`). Example: `physical_store`.
     #[schemars(schema_with = "action_source_schema")]
@@ -47,8 +48,10 @@ pub(super) struct Options {
     /// Event mappings that override the preset's, by event name: Meta's name, a table, or `null` to drop the event (default: none). Example: `{ Quote Requested: Lead }`.
     pub(super) event_mappings: BTreeMap<String, Option<EventMapping>>,
     /// Field mappings that override the preset's, by Meta parameter: a path, a list of paths, a table, or `null` to drop the parameter (default: none). Example: `{ custom_data.order_id: properties.cart_id }`.
+    #[schemars(schema_with = "field_mapping::mappings_schema")]
     pub(super) field_mappings: FieldMappings,
     /// The ISO 4217 currency of amounts without a currency (no default). Example: `EUR`.
+    #[schemars(extend("pattern" = "^[A-Za-z]{3}$"))]
     pub(super) default_currency: Option<String>,
     /// The country of national phone numbers in events without a country, ISO 3166-1 alpha-2 (no default). Example: `DE`.
     pub(super) default_country: Option<String>,
@@ -112,6 +115,8 @@ impl Default for Options {
 /// others; the schema must not show those defaults.
 fn require(schema: &mut Schema) {
     const REQUIRED: [&str; 2] = ["preset", "pixel_id"];
+    /// One of these, and not the other. The check of options itself says so in its own words.
+    const TOKENS: [&str; 2] = ["access_token", "access_token_file"];
     for name in REQUIRED {
         if let Some(property) = schema.pointer_mut(&format!("/properties/{name}"))
             && let Some(property) = property.as_object_mut()
@@ -120,6 +125,11 @@ fn require(schema: &mut Schema) {
         }
     }
     schema.insert("required".to_owned(), serde_json::json!(REQUIRED));
+    let one_token = TOKENS.map(|name| serde_json::json!({ "required": [name] }));
+    schema.insert(
+        "allOf".to_owned(),
+        serde_json::json!([{ "oneOf": one_token }]),
+    );
 }
 
 /// The name of a preset, or a file with one.

@@ -68,7 +68,7 @@ struct Data {
 #[derive(Debug)]
 struct Names {
     /// Sorted, each with what it says.
-    names: Vec<(Box<str>, u8)>,
+    known: Vec<(Box<str>, u8)>,
     prefixes: Vec<Box<str>>,
     tokens: Vec<(Box<str>, usize)>,
     /// A bit for the first byte of each token.
@@ -120,7 +120,7 @@ impl From<Data> for Names {
             .iter()
             .fold(0, |bits, prefix| bits | bit(prefix));
         Self {
-            names,
+            known: names,
             prefixes: data.prefixes,
             tokens: data.tokens,
             first_bytes,
@@ -134,9 +134,9 @@ impl Names {
     fn says(&self, name: &str) -> u8 {
         let known = |name: &str| {
             let place = self
-                .names
+                .known
                 .binary_search_by(|(known, _)| (**known).cmp(name));
-            place.map_or(0, |place| self.names[place].1)
+            place.map_or(0, |place| self.known[place].1)
         };
         let behind_prefix = || {
             let first = name.bytes().next().unwrap_or_default();
@@ -241,10 +241,10 @@ mod tests {
     #[test]
     fn every_name_is_comparable_and_listed_once() {
         let mut memory = [0; MAX_NAME_BYTES];
-        for pair in NAMES.names.windows(2) {
+        for pair in NAMES.known.windows(2) {
             assert!(pair[0].0 < pair[1].0, "{}", pair[1].0);
         }
-        let names = NAMES.names.iter().map(|(name, _)| name);
+        let names = NAMES.known.iter().map(|(name, _)| name);
         for name in names.chain(&NAMES.prefixes) {
             assert_eq!(comparable(name, &mut memory), Some(&**name));
         }

@@ -163,7 +163,7 @@ impl Run {
         self.is_north_american(digits, of)
             || (self.group_count >= 2
                 && matches!(of, Use::Words | Use::Url)
-                && (self.is_dialed_abroad(digits) || self.is_dialed_at_home(digits)))
+                && (is_dialed_abroad(digits) || self.is_dialed_at_home(digits)))
     }
 
     /// Whether the first groups behind a plus are a number, whatever digits follow them.
@@ -186,14 +186,6 @@ impl Run {
             _ => return false,
         };
         (self.brackets || of != Use::ItemId) && identity::is_phone_of("us", national)
-    }
-
-    /// `0049 151 12345678`.
-    fn is_dialed_abroad(&self, digits: &str) -> bool {
-        let number = digits.strip_prefix("00");
-        number.is_some_and(|number| {
-            number.len() >= 9 && is_international(&format!("+{number}"), None)
-        })
     }
 
     /// `0151 12345678`, `0151/123 456 78`, `06 12 34 56 78`, `(020) 7946 0018`: a zero, an area code, and groups with a space or a slash
@@ -226,6 +218,12 @@ fn is_international(text: &str, before: Option<char>) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let is_sum = before.is_some_and(|c| c.is_ascii_digit());
     digits >= 8 && !is_sum && identity::is_international_phone(text)
+}
+
+/// `0049 151 12345678`.
+fn is_dialed_abroad(digits: &str) -> bool {
+    let number = digits.strip_prefix("00");
+    number.is_some_and(|number| number.len() >= 9 && is_international(&format!("+{number}"), None))
 }
 
 /// Whether the word in front of a number says that it is one to call.

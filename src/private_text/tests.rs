@@ -263,6 +263,7 @@ const WORDS: &[&str] = &[
 ];
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figure is for people")]
 fn plausible_ids_and_words_are_hardly_ever_taken_for_private() {
     const EACH: usize = 400;
     const UUID_LIKE: &str = "ffffffff";
@@ -274,7 +275,7 @@ fn plausible_ids_and_words_are_hardly_ever_taken_for_private() {
     for (pattern, of) in ids.chain(WORDS.iter().map(|pattern| (pattern, Use::Words))) {
         for _ in 0..EACH {
             let text = if pattern.contains(UUID_LIKE) {
-                numbers.fill(&pattern.replace(|c| matches!(c, 'a' | 'A'), "f"))
+                numbers.fill(&pattern.replace(['a', 'A'], "f"))
             } else {
                 numbers.fill(pattern)
             };

@@ -7,7 +7,26 @@ use pipeline_core::{Registry, Resource};
 use pipeline_host::Pipeline;
 use pipeline_host::config::schema::ProgramSection;
 use pipeline_host::config::{self, ConfigError, LoadContext, Unbound};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The pipeline file that a command is about, behind the command or behind `--config`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PipelineFile {
+    /// The pipeline file (.yaml, .yml, .toml or .json)
+    #[arg(required_unless_present = "config")]
+    file: Option<PathBuf>,
+    /// The same, as `map` and `dead-letters` take it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl PipelineFile {
+    /// Where it is. The command line was refused where neither is given.
+    pub(crate) fn path(&self) -> &Path {
+        let path = self.file.as_deref().or(self.config.as_deref());
+        path.unwrap_or(Path::new(""))
+    }
+}
 
 /// What every command works with.
 pub(crate) struct Context<'a> {

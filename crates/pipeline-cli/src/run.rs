@@ -1,6 +1,6 @@
 //! `pipeline run FILE`: runs a pipeline, shows its progress, and ends with the closing table.
 
-use crate::context::Context;
+use crate::context::{Context, PipelineFile};
 use crate::extension::Companion;
 use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending, print_line};
@@ -29,8 +29,8 @@ const REMAINING_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The pipeline file (.yaml, .yml, .toml or .json)
-    file: PathBuf,
+    #[command(flatten)]
+    file: PipelineFile,
     /// When to show progress on standard error, once a second
     #[arg(long, value_enum, default_value = "auto")]
     progress: When,
@@ -58,7 +58,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     // Before anything says that it runs: a signal from then on must find its handler.
     let signals = Signals::new()?;
-    let pipeline = cx.load(&arguments.file)?;
+    let pipeline = cx.load(arguments.file.path())?;
     let unwritable = pipeline.check_data_dir();
     if !unwritable.is_empty() {
         return Err(ConfigError::Invalid(unwritable).into());
@@ -191,7 +191,7 @@ impl Reloading<'_> {
     }
 
     async fn reload(&mut self) {
-        let pipeline = match self.cx.load(&self.arguments.file) {
+        let pipeline = match self.cx.load(self.arguments.file.path()) {
             Ok(pipeline) => pipeline,
             Err(failure) => {
                 refused(&failure);
@@ -221,7 +221,7 @@ impl Reloading<'_> {
     /// The files that the options come from, with what tells a change.
     fn files(&self) -> Vec<(PathBuf, Option<FileState>)> {
         let mut files = self.files.clone();
-        files.push(self.arguments.file.clone());
+        files.push(self.arguments.file.path().to_owned());
         let files = files.into_iter();
         files
             .map(|file| (file.clone(), FileState::of(&file)))

@@ -1,6 +1,6 @@
 //! `pipeline validate FILE`: every problem of a pipeline file, or that it has none; and notes on what is perhaps not meant.
 
-use crate::context::Context;
+use crate::context::{Context, PipelineFile};
 use crate::failure::{CONFIGURATION, Failure, problems};
 use crate::output::{print, print_ending};
 use clap::ValueEnum;
@@ -9,13 +9,13 @@ use pipeline_host::Pipeline;
 use pipeline_host::config::ConfigError;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The pipeline file (.yaml, .yml, .toml or .json)
-    file: PathBuf,
+    #[command(flatten)]
+    file: PipelineFile,
     /// Check only what can be checked without the environment: neither variables nor files and folders are looked at
     #[arg(long)]
     no_environment: bool,
@@ -54,9 +54,11 @@ pub(crate) fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, F
     };
     match (arguments.format, result) {
         (Format::Text, result) => print(&text(&result?)),
-        (Format::Json, Ok(findings)) => print(&format!("{}\n", object(&arguments.file, &findings))),
+        (Format::Json, Ok(findings)) => {
+            print(&format!("{}\n", object(arguments.file.path(), &findings)))
+        }
         (Format::Json, Err(failure)) => {
-            let object = object_of_failure(&arguments.file, failure)?;
+            let object = object_of_failure(arguments.file.path(), failure)?;
             print_ending(&format!("{object}\n"), ExitCode::from(CONFIGURATION))
         }
     }
@@ -64,14 +66,14 @@ pub(crate) fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, F
 
 fn check(arguments: &Arguments, cx: &Context<'_>) -> Result<Findings, Failure> {
     if arguments.no_environment {
-        let unbound = cx.load_without_environment(&arguments.file)?;
+        let unbound = cx.load_without_environment(arguments.file.path())?;
         return Ok(Findings {
             pipeline: unbound.pipeline,
             notes: unbound.notes,
             unchecked: unbound.unchecked,
         });
     }
-    let pipeline = cx.load(&arguments.file)?;
+    let pipeline = cx.load(arguments.file.path())?;
     let notes = pipeline.notices();
     let mut problems = pipeline.check_machine();
     if !problems.is_empty() {

@@ -319,7 +319,11 @@ impl<'s> Checker<'s> {
         for (key, value) in map {
             let at = join(path, key);
             let known: Option<&'s Value> = schema["properties"].get(key);
+            let is_private =
+                || key.starts_with("x-") && schema["patternProperties"].get("^x-").is_some();
             let found = match (known, schema.get("additionalProperties")) {
+                // Read by nobody but the anchors that refer to it.
+                (None, _) if is_private() => None,
                 (Some(property), _) => self.value(property, value, &at),
                 (None, Some(Value::Bool(false))) => {
                     self.unknown_key(key, properties, &at);

@@ -93,9 +93,18 @@ pub(crate) fn notes(raw: &Value) -> Vec<Problem> {
     notes
 }
 
-/// Whether a text names a variable in a notation that is not ours: as a whole in any usual one, or as `$NAME` within it.
+/// Whether a text is a variable in a notation that is not ours: `%NAME%`, `{{ name }}`, `<name>`.
 fn names_a_variable(text: &str) -> bool {
-    if !text.starts_with("$$") && !text.starts_with("${") && is_placeholder(text) {
+    !text.starts_with('$') && is_placeholder(text)
+}
+
+/// Whether a text has a `$NAME`, which a shell would fill in.
+fn has_bare_variable(text: &str) -> bool {
+    if !text.starts_with("$$")
+        && !text.starts_with("${")
+        && text.starts_with('$')
+        && is_placeholder(text)
+    {
         return true;
     }
     let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
@@ -188,6 +197,15 @@ impl<'a> Expansion<'a> {
     }
 
     fn text(&mut self, text: &str, depth: usize) -> Result<String, Failure> {
+        if depth == 0 && has_bare_variable(text) {
+            let problem = if is_placeholder(text) {
+                "is a variable that is not filled in"
+            } else {
+                "holds a variable that is not filled in"
+            };
+            let expected = "`${NAME}` for an environment variable, or `$$` for one `$`";
+            return Err((problem.to_owned(), expected.to_owned()));
+        }
         let mut expanded = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(dollar) = rest.find('$') {
@@ -453,17 +471,20 @@ mod tests {
     }
 
     #[test]
-    fn text_that_looks_like_a_variable_is_noted_and_a_dollar_sign_alone_is_not() {
-        for text in [
-            "$TOKEN",
-            "$token",
-            "%TOKEN%",
-            "https://$HOST/x",
-            "a-$A_B",
-            "{{ x }}",
-            "<pixel>",
-        ] {
-            assert!(names_a_variable(text), "{text}");
+    fn a_variable_without_braces_is_refused_and_a_dollar_sign_alone_is_not() {
+        for text in ["$TOKEN", "$token", "https://$HOST/x", "a-$A_B"] {
+            let (problem, _) = expand_text(text).expect_err(text);
+            assert!(
+                problem.ends_with("a variable that is not filled in"),
+                "{problem}"
+            );
+            assert!(expand_text(&text.replace('$', "$$")).is_ok(), "{text}");
+        }
+        for text in ["%TOKEN%", "{{ x }}", "<pixel>"] {
+            assert!(
+                names_a_variable(text) && expand_text(text).is_ok(),
+                "{text}"
+            );
         }
         for text in [
             "${TOKEN}",
@@ -478,9 +499,10 @@ mod tests {
             "100 %",
             "$A",
         ] {
-            assert_eq!(names_a_variable(text), text == "$A", "{text}");
+            assert!(!names_a_variable(text), "{text}");
+            assert_eq!(has_bare_variable(text), text == "$A", "{text}");
         }
-        let notes = notes(&json!({"a": ["x", "$NAME"]}));
+        let notes = notes(&json!({"a": ["x", "{{ NAME }}"]}));
         assert_eq!(notes.len(), 1);
         assert!(
             notes[0]

@@ -21,6 +21,8 @@ pub struct ProgramSection {
 /// The schema of what the host itself reads from a pipeline file; components are left open.
 pub(crate) fn host(sections: &[ProgramSection]) -> Value {
     let mut schema = schemars::schema_for!(PipelineOptions).to_value();
+    // For what several components share by anchors.
+    schema["patternProperties"] = json!({ "^x-": true });
     for section in sections {
         let mut inner = section.schema.clone();
         for (key, definition) in object(&mut inner, "$defs") {
@@ -54,7 +56,19 @@ pub(crate) fn host_keys<H: JsonSchema>() -> Vec<String> {
 
 /// The schema of a sink of this type: the host's options and the plugin's.
 pub fn sink(component: &Component<dyn pipeline_core::SinkConfig>) -> Value {
-    self::component::<SinkOptions, _>(component)
+    let mut schema = self::component::<SinkOptions, _>(component);
+    let most = component.max_batch();
+    // No batch is larger than its destination takes.
+    let limits = [
+        ("max_events", most.max_events),
+        ("max_bytes", most.max_bytes),
+    ];
+    for (key, most) in limits {
+        if most < usize::MAX {
+            schema["properties"]["batch"]["properties"][key]["maximum"] = most.into();
+        }
+    }
+    schema
 }
 
 /// The schema of a source of this type: the host's options and the plugin's.
@@ -97,6 +111,9 @@ pub(crate) fn component<H: JsonSchema, C: ?Sized>(component: &Component<C>) -> V
                 .cloned(),
         );
     }
+    if let Some(all) = plugin.get("allOf") {
+        schema["allOf"] = all.clone();
+    }
     // An open plugin schema stays open; a closed one closes the whole.
     if plugin["additionalProperties"] != json!(false)
         && let Some(map) = schema.as_object_mut()
@@ -115,7 +132,68 @@ pub fn pipeline(registry: &Registry, sections: &[ProgramSection]) -> Value {
     branches(&mut root, "sources", sources);
     branches(&mut root, "transforms", transforms);
     branches(&mut root, "sinks", sinks);
+    open_for_variables(&mut root);
     root
+}
+
+/// Lets every number, answer, word and text of a form be a text with a variable instead, and every text of digits a number: files are
+/// checked with their variables filled in, and editors see them before.
+fn open_for_variables(schema: &mut Value) {
+    const VARIABLE: &str = r"\$\{";
+    let Some(map) = schema.as_object_mut() else {
+        if let Some(items) = schema.as_array_mut() {
+            items.iter_mut().for_each(open_for_variables);
+        }
+        return;
+    };
+    let is_data = ["const", "default", "examples", "required", "propertyNames"];
+    let others = map
+        .iter_mut()
+        .filter(|(key, _)| !is_data.contains(&key.as_str()));
+    others.for_each(|(_, inner)| open_for_variables(inner));
+    if let Some(known) = map.remove("examples") {
+        let any = map.remove("type").unwrap_or_else(|| "string".into());
+        let forms = json!([{ "enum": known }, { "type": any }]);
+        map.insert("anyOf".to_owned(), forms);
+        return;
+    }
+    let texts =
+        |map: &Map<String, Value>, key: &str| map.get(key).and_then(Value::as_array).cloned();
+    if let Some(words) = texts(map, "enum").filter(|words| words.iter().all(Value::is_string)) {
+        map.remove("type");
+        map.remove("enum");
+        let variable = json!({ "type": "string", "pattern": VARIABLE });
+        map.insert("anyOf".to_owned(), json!([{ "enum": words }, variable]));
+        return;
+    }
+    let mut types: Vec<Value> = match map.get("type") {
+        Some(Value::Array(types)) => types.clone(),
+        Some(one) => vec![one.clone()],
+        None => return,
+    };
+    let has = |types: &[Value], name: &str| types.iter().any(|known| known == name);
+    if ["integer", "number", "boolean"]
+        .iter()
+        .any(|name| has(&types, name))
+    {
+        types.push("string".into());
+        map.insert("pattern".to_owned(), VARIABLE.into());
+    } else if has(&types, "string") {
+        // The value of a variable can be shorter or longer than its name.
+        map.remove("maxLength");
+        let Some(pattern) = map.get("pattern").and_then(Value::as_str) else {
+            return;
+        };
+        if pattern.starts_with("^[0-9]") {
+            types.push("integer".into());
+        }
+        let pattern = format!("{pattern}|{VARIABLE}");
+        map.insert("pattern".to_owned(), pattern.into());
+    } else {
+        return;
+    }
+    types.dedup();
+    map.insert("type".to_owned(), Value::Array(types));
 }
 
 /// Lets the entries of a section be any of these.

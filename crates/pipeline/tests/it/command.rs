@@ -74,6 +74,23 @@ async fn every_problem_is_reported_at_once_sorted_by_place() {
 }
 
 #[test]
+fn the_pipeline_file_may_be_named_by_an_option_as_well() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/quickstart.yaml"
+    );
+    let validate = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        let command = command.arg("validate").arg("--no-environment");
+        command.args(arguments).output().unwrap().status.code()
+    };
+    assert_eq!(validate(&["--config", file]), Some(0));
+    assert_eq!(validate(&[file]), Some(0));
+    assert_eq!(validate(&[]), Some(64));
+    assert_eq!(validate(&[file, "--config", file]), Some(64));
+}
+
+#[test]
 fn a_wrong_file_ends_with_78_and_says_where() {
     let (code, said) = validate(
         "a.yaml",

@@ -286,9 +286,9 @@ fn a_variable_that_is_not_filled_in_is_told() {
         );
     }
     let data = format!("data_dir: ./$HOSTNAME\n{GOOD}");
-    noted(&data, "data_dir", "expected `${NAME}`");
+    refused(&data, "data_dir", "expected `${NAME}`");
     let shop = with("field_mappings: { custom_data.shop: { value: $SHOP } }");
-    noted(
+    refused(
         &shop,
         "sinks.meta.field_mappings[\"custom_data.shop\"].value",
         "is not filled in",
@@ -301,6 +301,68 @@ fn a_variable_that_is_not_filled_in_is_told() {
         &[("T", "ab$CD${X}$$e")],
     );
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
+fn ids_and_codes_without_quotes_are_what_is_written() {
+    let pixel = |text: &str| replaced("\"1234567890123456\"", text);
+    for text in ["0o17", "1_234_567", "0x1F"] {
+        refused(
+            &pixel(text),
+            "sinks.meta.pixel_id",
+            "has characters other than digits",
+        );
+    }
+    for text in [
+        "0123456789012345",
+        "123456789012345678901234",
+        "1234567890123456",
+    ] {
+        let output = validate("p.yaml", &pixel(text), &[], &[]);
+        assert_eq!(output.status.code(), Some(0), "{text}: {}", said(&output));
+    }
+    for good in [
+        "default_country: NO",
+        "generate_fbp: no",
+        "generate_fbp: \"off\"",
+    ] {
+        let output = validate("p.yaml", &with(good), &[], &[]);
+        assert_eq!(output.status.code(), Some(0), "{good}: {}", said(&output));
+    }
+    refused(
+        &with("api_version: 25.0"),
+        "sinks.meta.api_version",
+        "put it in quotes",
+    );
+}
+
+#[test]
+fn keys_for_anchors_are_allowed_at_the_top_only() {
+    let shared = format!("x-shared: &shared {{ timeout_secs: 5 }}\n{GOOD}    <<: *shared\n");
+    let output = validate("p.yaml", &shared, &["--deny-notes"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    refused(
+        &with("x-note: 1"),
+        "sinks.meta.x-note",
+        "is not a known option",
+    );
+    let near = format!("xshared: 1\n{GOOD}");
+    refused(&near, "xshared", "is not a known option");
+}
+
+#[test]
+fn what_may_be_a_token_at_a_wrong_place_is_not_repeated() {
+    let token = "EAABsbCS1iHgBAKZCq2xZB0ZAexample0ZBqZAfexample0abcdef";
+    for content in [
+        with(&format!("{token}: 1")),
+        with(&format!("event_mappings: {{ {token}: [5] }}")),
+        replaced(TOKEN, &format!("\"${{{token}}}\"")),
+        format!("{token}: 1\n{GOOD}"),
+    ] {
+        let output = validate("p.yaml", &content, &[], &[]);
+        assert_eq!(output.status.code(), Some(78), "{content}");
+        assert!(!said(&output).contains(token), "{}", said(&output));
+    }
 }
 
 #[test]
