@@ -4,21 +4,17 @@
 
 use crate::dead_letter::Letter;
 use crate::wording::thousands;
+use pipeline_core::Pace;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// The shortest time between two lines.
-const PAUSE: Duration = Duration::from_secs(60);
 
 /// What the log has not been told yet.
 #[derive(Debug, Default)]
 pub(crate) struct LetterLog {
     /// By reason; codes come from a closed set.
     untold: BTreeMap<&'static str, Untold>,
-    /// When the last line was written.
-    last: Option<Instant>,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -57,12 +53,11 @@ impl LetterLog {
 
     /// A line, where there is something to tell and the last line was written long enough ago.
     pub(crate) fn look(&mut self, now: Instant) -> Option<Line> {
-        let last = self.last;
-        if last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+        if !self.pace.is_due(now.into_std()) {
             return None;
         }
         let line = self.end()?;
-        self.last = Some(now);
+        self.pace.told(now.into_std());
         Some(line)
     }
 
@@ -102,6 +97,7 @@ mod tests {
     use pipeline_core::{Origin, Reason};
     use proptest::prelude::*;
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn letter(code: &'static str, line: u64) -> Letter {
         Letter {
@@ -156,12 +152,12 @@ mod tests {
                 let letters = letters(&codes.collect::<Vec<_>>());
                 written += letters.len() as u64;
                 if let Some(line) = log.add(&letters, now) {
-                    prop_assert!(last.is_none_or(|last| now - last >= PAUSE));
+                    prop_assert!(last.is_none_or(|last| now - last >= Pace::PAUSE));
                     last = Some(now);
                     told += line.letters;
                     prop_assert_eq!(told, written);
                 } else {
-                    let waits = last.is_some_and(|last| now - last < PAUSE);
+                    let waits = last.is_some_and(|last| now - last < Pace::PAUSE);
                     prop_assert!(told == written || waits);
                 }
             }
