@@ -52,6 +52,23 @@ impl Done {
         self.bytes += queued.record.size_bytes();
         self.slots.extend(queued.meta.slot);
     }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+        self.slots.extend(other.slots);
+    }
+
+    /// Whether the records are on disk as well.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
+    /// Only the room in memory: what is on disk is not done.
+    pub(crate) fn only_in_memory(mut self) -> Self {
+        self.slots.clear();
+        self
+    }
 }
 
 impl Buffer {

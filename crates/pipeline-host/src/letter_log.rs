@@ -15,6 +15,8 @@ pub(crate) struct LetterLog {
     /// By reason; codes come from a closed set.
     untold: BTreeMap<&'static str, Untold>,
     pace: Pace,
+    /// Letters among them that were not kept.
+    unkept: usize,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,11 @@ impl LetterLog {
         self.look(now)
     }
 
+    /// Takes note that letters of those that are added next were not kept.
+    pub(crate) fn leave_out(&mut self, letters: usize) {
+        self.unkept += letters;
+    }
+
     /// A line, where there is something to tell and the last line was written long enough ago.
     pub(crate) fn look(&mut self, now: Instant) -> Option<Line> {
         if !self.pace.is_due(now.into_std()) {
@@ -83,6 +90,14 @@ impl LetterLog {
         let sentence = others.fold(told, |told, (code, untold)| {
             format!("{told}, {code} {}", thousands(untold.letters))
         });
+        let unkept = std::mem::take(&mut self.unkept);
+        let sentence = match unkept {
+            0 => sentence,
+            _ => format!(
+                "{sentence}; {} of them have no payload and were only counted, because such letters have filled their part of the dead letters: look at them, and `purge` them",
+                thousands(unkept as u64)
+            ),
+        };
         Some(Line {
             letters,
             reason,
@@ -108,6 +123,7 @@ mod tests {
             record: None,
             label: None,
             history: Arc::default(),
+            trace: None,
         }
     }
 
@@ -137,6 +153,20 @@ mod tests {
             "3 events became dead letters: weak_identity 2 (a sentence; the first: events line 19), too_old 1"
         );
         assert_eq!(told(&[], 1_000), None);
+    }
+
+    #[test]
+    fn letters_that_are_not_kept_are_told_with_the_others_and_once() {
+        let (mut log, start) = (LetterLog::default(), Instant::now());
+        log.leave_out(2);
+        let line = log.add(&letters(&[("no_id", 1), ("no_id", 2), ("no_id", 3)]), start);
+        let told = line.unwrap().sentence;
+        assert!(
+            told.contains("; 2 of them have no payload and were only counted"),
+            "{told}"
+        );
+        log.add(&letters(&[("no_id", 4)]), start);
+        assert!(!log.end().unwrap().sentence.contains("only counted"));
     }
 
     proptest! {

@@ -27,6 +27,7 @@ mod event_counts;
 mod handle;
 mod intake;
 mod letter_log;
+mod letterbox;
 mod missing;
 pub mod replay;
 pub mod report;

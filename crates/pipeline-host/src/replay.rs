@@ -126,7 +126,7 @@ impl Replaying {
     pub async fn run(mut self) -> Result<Replayed, ReplayError> {
         let worker = self.worker.start(&self.failures);
         let input = self.input;
-        let mut untouched = 0;
+        let mut untouched = input.dead_letters.count_plain()?;
         for segment in self.replay.segments() {
             if input.stop.now() != Phase::Run {
                 break;

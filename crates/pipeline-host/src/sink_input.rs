@@ -6,9 +6,10 @@ use crate::ack::Ack;
 use crate::batch::{BatchLimit, Queued, RecordMeta};
 use crate::buffer::{Buffer, DiskBuffer, QueueLimit};
 use crate::config::option::RetryOptions;
-use crate::dead_letter::{DeadLetters, Letter, Past};
+use crate::dead_letter::{DeadLetters, Letter, Past, Trace};
 use crate::event_counts::{EventBatch, Fate};
 use crate::letter_log::{self, LetterLog};
+use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
 use crate::runtime::{StartOptions, watching};
 use crate::stop::StopSignal;
@@ -24,8 +25,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long to wait before a dead letter that could not be written is tried again.
-const DEAD_LETTER_RETRY: Duration = Duration::from_secs(5);
+/// How long the disk may take for letters once the pipeline has to end.
+pub(crate) const LETTERS_AT_END: Duration = Duration::from_secs(2);
 
 /// What is between the sources and one sink.
 pub(crate) struct SinkInput {
@@ -34,6 +35,7 @@ pub(crate) struct SinkInput {
     /// Notified when the sink's options change.
     pub(crate) changed: Notify,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) letterbox: Letterbox,
     pub(crate) telemetry: Arc<SinkTelemetry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
@@ -62,6 +64,8 @@ pub(crate) struct SinkSettings {
 pub(crate) struct Encoding {
     pub(crate) records: Vec<Queued>,
     pub(crate) letters: Vec<Letter>,
+    /// The sentence of the first letter of each reason, of those that were taken out.
+    rejected: BTreeMap<&'static str, Cow<'static, str>>,
     /// Filtered events by reason, with the sentence of the first.
     pub(crate) filtered: BTreeMap<&'static str, (u64, Cow<'static, str>)>,
     /// Events by name, and what the sink made of them.
@@ -92,6 +96,19 @@ impl Encoding {
             .sum()
     }
 
+    /// Takes out the letters whose event can be sent again, and those that are notes only.
+    pub(crate) fn take_letters(&mut self) -> [Vec<Letter>; 2] {
+        let letters = std::mem::take(&mut self.letters);
+        for letter in &letters {
+            let first = self.rejected.entry(letter.reason.code);
+            first.or_insert_with(|| letter.reason.detail.clone());
+        }
+        let (whole, plain) = letters
+            .into_iter()
+            .partition(|letter| letter.record.is_some());
+        [whole, plain]
+    }
+
     fn reject(&mut self, reason: Reason, origin: Origin, first_ms: i64) -> EncodeOutcome {
         self.reject_letter(Letter {
             reason,
@@ -101,6 +118,7 @@ impl Encoding {
             record: None,
             label: None,
             history: Arc::default(),
+            trace: None,
         })
     }
 
@@ -136,12 +154,7 @@ impl Encoding {
     /// The sentence of the first event of this reason.
     fn detail(&self, code: &'static str) -> Option<Cow<'static, str>> {
         let filtered = self.filtered.get(code).map(|(_, detail)| detail);
-        let rejected = || {
-            let mut letters = self.letters.iter();
-            let letter = letters.find(|letter| letter.reason.code == code);
-            letter.map(|letter| &letter.reason.detail)
-        };
-        filtered.or_else(rejected).cloned()
+        filtered.or_else(|| self.rejected.get(code)).cloned()
     }
 }
 
@@ -175,12 +188,16 @@ impl SinkInput {
         stop: StopSignal,
     ) -> Self {
         let found = buffer.disk().map(DiskBuffer::found);
+        let telemetry = Arc::new(SinkTelemetry::new(name, found));
+        let dead_letters = Arc::new(dead_letters);
+        let (file, clock) = (Arc::clone(&dead_letters), Arc::clone(&options.clock));
         Self {
             name: name.to_owned(),
             buffer,
             changed: Notify::new(),
-            dead_letters: Arc::new(dead_letters),
-            telemetry: Arc::new(SinkTelemetry::new(name, found)),
+            dead_letters,
+            letterbox: Letterbox::new(name, file, clock, Arc::clone(&telemetry)),
+            telemetry,
             clock: Arc::clone(&options.clock),
             observers: options.observers.clone(),
             stop,
@@ -250,6 +267,7 @@ impl SinkInput {
                         record: rejection.record.map(|record| *record),
                         label: rejection.label,
                         history: Arc::clone(&history),
+                        trace: Some(trace(event)),
                     }),
                     _ => {
                         let detail = "the sink answered in a way that this host does not know";
@@ -281,17 +299,30 @@ impl SinkInput {
         encoded
     }
 
-    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the dead letters. Says
-    /// whether the letters are there; for the records their acknowledgement speaks.
-    pub(crate) async fn accept(&self, encoding: Encoding) -> bool {
-        let (records, letters) = self.count(encoding);
-        let kept = self.reject(letters).await;
+    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the letterbox. Each of them
+    /// holds clones of `ack`.
+    pub(crate) async fn accept(&self, mut encoding: Encoding, ack: &Ack) {
+        let [whole, plain] = encoding.take_letters();
+        let records = self.count(encoding);
+        self.keep_plain(plain, self.end()).await;
+        if !whole.is_empty() {
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                () = self.letterbox.has_room() => {}
+                () = stop.deadline() => {}
+            }
+            self.post(Group {
+                letters: whole,
+                acks: vec![ack.clone()],
+                ..Group::default()
+            })
+            .await;
+        }
         if self.current().drops_newest {
             self.push_or_drop(records);
         } else {
             self.push(records).await;
         }
-        kept
     }
 
     /// Puts into the buffer what fits now, and drops the rest.
@@ -323,7 +354,7 @@ impl SinkInput {
     }
 
     /// Counts what came in, and hands over what has to go somewhere.
-    pub(crate) fn count(&self, encoding: Encoding) -> (Vec<Queued>, Vec<Letter>) {
+    pub(crate) fn count(&self, encoding: Encoding) -> Vec<Queued> {
         SinkTelemetry::add(&self.telemetry.received, encoding.outcomes.len());
         let filtered = encoding.filtered.iter();
         self.telemetry
@@ -336,27 +367,111 @@ impl SinkInput {
             .watch
             .add(&encoding.events, detail, Instant::now());
         self.warn(warning);
-        (encoding.records, encoding.letters)
+        encoding.records
     }
 
-    /// Writes rejected events to the dead letters, and counts them. Says whether they are there: they are not when the
-    /// pipeline had to end first.
-    pub(crate) async fn reject(&self, letters: Vec<Letter>) -> bool {
-        if letters.is_empty() {
-            return true;
+    /// Leaves letters to be written. Never waits for the disk, unless the pipeline has ended already.
+    pub(crate) async fn post(&self, group: Group) {
+        // What is on disk as well need not fill memory: the next run finds it there.
+        if group.done.is_on_disk() && self.letterbox.is_full() {
+            self.buffer.finish(&group.done.only_in_memory());
+            return;
         }
-        let Some(letters) = self.write(letters).await else {
-            return false;
-        };
-        self.telemetry.reject(&letters);
-        let line = self.log().letters.add(&letters, Instant::now());
+        if let Err(group) = self.letterbox.post(group)
+            && let Err(group) = self.write_group(group).await
+        {
+            self.give_up(group);
+        }
+    }
+
+    /// Writes what is in the letterbox until it is closed and empty, or the pipeline must end.
+    pub(crate) async fn keep_letters(self: Arc<Self>) {
+        let mut stop = self.stop.clone();
+        loop {
+            match self.letterbox.work() {
+                Work::Write(group) => {
+                    let Err(group) = self.write_group(group).await else {
+                        self.letterbox.has_left();
+                        continue;
+                    };
+                    self.letterbox.put_back(group);
+                    tokio::select! {
+                        biased;
+                        () = stop.deadline() => break,
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
+                }
+                Work::Wait => self.letterbox.changed().await,
+                Work::End => break,
+            }
+        }
+        self.letterbox.close();
+        for group in self.letterbox.take_all() {
+            self.give_up(group);
+        }
+    }
+
+    /// Writes letters, counts them and tells who waits for them; gives them back if the disk does not take them.
+    async fn write_group(&self, mut group: Group) -> Result<(), Group> {
+        let letters = Arc::new(std::mem::take(&mut group.letters));
+        if !self.letterbox.append(&letters, self.end()).await {
+            group.letters = Arc::unwrap_or_clone(letters);
+            return Err(group);
+        }
+        self.count_letters(&letters, 0);
+        group.acks.into_iter().for_each(Ack::done);
+        self.buffer.finish(&group.done);
+        Ok(())
+    }
+
+    /// Letters that are not written: they stay on disk, or are read again, or are lost. All of them stay counted as held.
+    fn give_up(&self, group: Group) {
+        let is_awaited = group.acks.iter().any(Ack::is_awaited);
+        if is_awaited && !group.done.is_on_disk() {
+            SinkTelemetry::add(&self.telemetry.given_up, group.letters.len());
+        }
+    }
+
+    /// Writes letters that a client waits for; says whether they are on the disk by then.
+    pub(crate) async fn write_in_time(
+        &self,
+        letters: &Arc<Vec<Letter>>,
+        deadline: Instant,
+    ) -> bool {
+        let limit = tokio::time::sleep_until(deadline);
+        self.letterbox.append(letters, limit).await
+    }
+
+    /// Writes letters without a payload, as far as there is room for such, and counts them all.
+    pub(crate) async fn keep_plain(&self, letters: Vec<Letter>, limit: impl Future<Output = ()>) {
+        let letters = Arc::new(letters);
+        let unkept = self.letterbox.append_plain(&letters, limit).await;
+        self.count_letters(&letters, unkept);
+    }
+
+    /// Counts letters, of which some are not kept, and tells the log and whoever watches.
+    pub(crate) fn count_letters(&self, letters: &[Letter], unkept: usize) {
+        if letters.is_empty() {
+            return;
+        }
+        self.telemetry.reject(letters);
+        self.telemetry.leave_out(unkept);
+        let mut log = self.log();
+        log.letters.leave_out(unkept);
+        let line = log.letters.add(letters, Instant::now());
+        drop(log);
         self.tell_of_letters(line);
-        for letter in letters.iter() {
+        for letter in letters {
             for observer in watching(&self.observers) {
                 observer.rejected(&self.name, &letter.origin, &letter.reason);
             }
         }
-        true
+    }
+
+    /// Waits until the pipeline must end, and a little longer, so that one attempt to write is always made.
+    async fn end(&self) {
+        self.stop.clone().deadline().await;
+        tokio::time::sleep(LETTERS_AT_END).await;
     }
 
     /// Ends what is left: what its source would send again is given up; the rest goes to the dead letters. All of it
@@ -378,6 +493,7 @@ impl SinkInput {
             record: Some(queued.record),
             label: None,
             history: queued.meta.history,
+            trace: None,
         });
         self.write(letters.collect()).await;
     }
@@ -440,26 +556,22 @@ impl SinkInput {
     }
 
     /// Writes letters, again and again until the disk takes them or the pipeline must end.
-    async fn write(&self, letters: Vec<Letter>) -> Option<Arc<Vec<Letter>>> {
+    async fn write(&self, letters: Vec<Letter>) {
         let letters = Arc::new(letters);
-        if letters.is_empty() {
-            return Some(letters);
-        }
-        loop {
-            let (file, batch) = (Arc::clone(&self.dead_letters), Arc::clone(&letters));
-            let now_ms = self.clock.now_ms();
-            let written = tokio::task::spawn_blocking(move || file.append(&batch, now_ms)).await;
-            let problem = match written {
-                Ok(Ok(())) => return Some(letters),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the writer of dead letters failed".to_owned(),
-            };
-            tracing::error!(sink = %self.name, events = letters.len(), "{problem}");
+        while !self.letterbox.append(&letters, self.end()).await {
             let mut stop = self.stop.clone();
             tokio::select! {
-                () = tokio::time::sleep(DEAD_LETTER_RETRY) => {}
-                () = stop.deadline() => return None,
+                biased;
+                () = stop.deadline() => return,
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
         }
     }
+}
+
+/// What a letter says of an event that did not become a record.
+#[cold]
+fn trace(event: &Event) -> Box<Trace> {
+    let client = event.meta().and_then(|meta| meta.peer);
+    Box::new(Trace::of(event.raw(), client))
 }

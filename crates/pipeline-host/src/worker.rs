@@ -3,7 +3,6 @@
 //! Invariant: a record that was taken is delivered, rejected, put back, or queued at the end, also when the sink panics
 //! or answers with the wrong number of outcomes.
 
-use crate::ack::Ack;
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Queued, RecordMeta};
 use crate::buffer::Done;
@@ -11,6 +10,7 @@ use crate::concurrency::Concurrency;
 use crate::config::option::{RetryOptions, seconds};
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, Fate};
+use crate::letterbox::Group;
 use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
 use crate::stop::Phase;
@@ -103,11 +103,15 @@ impl Worker {
         let input = Arc::clone(&self.input);
         let task = format!("the worker of sink `{}`", input.name);
         let (_, worker) = failures.spawn(task.clone(), self.run());
+        let letters = format!("the letters of sink `{}`", input.name);
+        let (_, letters) = failures.spawn(letters, Arc::clone(&input).keep_letters());
         let (_, ended) = failures.spawn(task, async move {
             if worker.ended().await.is_none() {
                 let left = input.buffer.abandon();
                 input.hold(left).await;
             }
+            input.letterbox.close();
+            letters.ended().await;
         });
         ended
     }
@@ -297,13 +301,15 @@ impl Worker {
         self.reject(rejected).await;
     }
 
+    /// Leaves letters to be written, however long the disk takes.
     async fn reject(&self, rejected: Vec<(Queued, Reason)>) {
-        let mut acks = Vec::with_capacity(rejected.len());
-        let mut letters = Vec::with_capacity(rejected.len());
-        let mut done = Done::default();
+        if rejected.is_empty() {
+            return;
+        }
+        let mut group = Group::default();
         for (queued, reason) in rejected {
-            done.add(&queued);
-            letters.push(Letter {
+            group.done.add(&queued);
+            group.letters.push(Letter {
                 reason,
                 origin: queued.meta.origin,
                 attempts: queued.meta.attempts,
@@ -311,14 +317,11 @@ impl Worker {
                 record: Some(queued.record),
                 label: None,
                 history: queued.meta.history,
+                trace: None,
             });
-            acks.push(queued.meta.ack);
+            group.acks.push(queued.meta.ack);
         }
-        // What is not there when the pipeline has to end stays on disk, or is read again.
-        if self.input.reject(letters).await {
-            acks.into_iter().for_each(Ack::done);
-            self.input.buffer.finish(&done);
-        }
+        self.input.post(group).await;
     }
 
     fn pause(&mut self, after: Option<Duration>, reason: &Reason) {

@@ -14,6 +14,7 @@ fn letter() -> Letter {
         record: None,
         label: None,
         history: [].into(),
+        trace: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod builder;
 mod failure;
+mod full_letters;
 mod handle;
 mod intake;
 mod missing;

@@ -180,7 +180,7 @@ async fn dead_letters_of_the_version_before_are_listed_shown_and_replayed() {
 
     let replayed = says(&["replay"]).await;
     assert!(
-        replayed.contains("1 letters stay as they were"),
+        replayed.contains("1 letter stays as it was"),
         "{replayed}"
     );
     assert_eq!(left.ids(), set(&["refused 1", "refused 2", "refused 3"]));
