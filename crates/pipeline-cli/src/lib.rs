@@ -15,6 +15,7 @@ mod dead_letters;
 mod extension;
 mod failure;
 mod list;
+mod log_queue;
 mod map;
 mod output;
 mod presets;
@@ -24,7 +25,7 @@ mod schema;
 mod signals;
 mod validate;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use context::Context;
 pub use extension::{Companion, Extension, ProgramSection};
 pub use failure::Failure;
@@ -70,8 +71,20 @@ struct Arguments {
     /// What the log shows: off, error, warn, info, debug or trace [default: $PIPELINE_LOG, else info]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<LevelFilter>,
+    /// How the lines of the log are written: `text` for people, `json` for programs (one object a line) [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, with `timestamp`, `level`, `message` and the fields beside them.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,12 +125,11 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
     let from_environment = std::env::var("PIPELINE_LOG")
         .ok()
         .and_then(|level| level.parse().ok());
-    tracing_subscriber::fmt()
-        .with_max_level(level.or(from_environment).unwrap_or(LevelFilter::INFO))
-        .with_target(false)
-        .with_writer(|| output::Above)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
+    output::start();
+    log_to_queue(
+        level.or(from_environment).unwrap_or(LevelFilter::INFO),
+        matches.get_one("log_format").copied(),
+    );
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -127,9 +139,25 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
     };
     let result = runtime.block_on(execute(&matches, extensions));
     runtime.shutdown_timeout(EXIT_GRACE);
-    match result {
+    let code = match result {
         Ok(code) => code,
         Err(failure) => report(&failure),
+    };
+    output::flush();
+    code
+}
+
+/// Lets the log go to the queue of standard error.
+fn log_to_queue(level: LevelFilter, format: Option<LogFormat>) {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(|| output::Above);
+    if format == Some(LogFormat::Json) {
+        log.json().flatten_event(true).init();
+    } else {
+        let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+        log.with_ansi(is_terminal).init();
     }
 }
 

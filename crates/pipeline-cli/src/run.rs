@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::extension::Companion;
 use crate::failure::{FAILED, Failure, problems};
-use crate::output::{self, print, print_line};
+use crate::output::{self, print};
 use crate::progress;
 use crate::signals::Signals;
 use clap::ValueEnum;
@@ -130,21 +130,21 @@ async fn start_companions(
 /// Stops a pipeline at the first signal, and ends it at the second. Says meanwhile what is left.
 pub(crate) async fn stop_on_signals(mut signals: Signals, stop: StopHandle, telemetry: Telemetry) {
     signals.next().await;
-    print_line(
+    tracing::info!(
         "stopping: no more is read, requests on their way finish, memory buffers drain, disk buffers stay; a second \
          signal quits at once",
     );
     let mut ticks = interval(REMAINING_PAUSE);
     ticks.tick().await;
-    print_line(&report::remaining(&telemetry.snapshot()));
+    tracing::info!("{}", report::remaining(&telemetry.snapshot()));
     stop.drain();
     loop {
         tokio::select! {
             () = signals.next() => break,
-            _ = ticks.tick() => print_line(&report::remaining(&telemetry.snapshot())),
+            _ = ticks.tick() => tracing::info!("{}", report::remaining(&telemetry.snapshot())),
         }
     }
-    print_line(
+    tracing::info!(
         "quitting: what is on disk stays, what a source can read again is read again, the rest goes to the dead letters",
     );
     stop.quit();

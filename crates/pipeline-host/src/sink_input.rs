@@ -12,7 +12,7 @@ use crate::letter_log::{self, LetterLog};
 use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
 use crate::runtime::{StartOptions, watching};
-use crate::stop::StopSignal;
+use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
 use pipeline_core::{
     Chunk, Clock, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
@@ -25,8 +25,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long the disk may take for letters once the pipeline has to end.
-pub(crate) const LETTERS_AT_END: Duration = Duration::from_secs(2);
+/// How long a disk buffer may take to close when the pipeline stops. What it has not written by then was not acknowledged.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is between the sources and one sink.
 pub(crate) struct SinkInput {
@@ -267,7 +267,7 @@ impl SinkInput {
                         record: rejection.record.map(|record| *record),
                         label: rejection.label,
                         history: Arc::clone(&history),
-                        trace: Some(trace(event)),
+                        trace: Some(Box::new(trace(event))),
                     }),
                     _ => {
                         let detail = "the sink answered in a way that this host does not know";
@@ -380,7 +380,7 @@ impl SinkInput {
         if let Err(group) = self.letterbox.post(group)
             && let Err(group) = self.write_group(group).await
         {
-            self.give_up(group);
+            self.give_up(&group);
         }
     }
 
@@ -395,9 +395,12 @@ impl SinkInput {
                         continue;
                     };
                     self.letterbox.put_back(group);
+                    let (mut stopping, runs) = (stop.clone(), stop.now() == Phase::Run);
                     tokio::select! {
                         biased;
                         () = stop.deadline() => break,
+                        // At once, so that what can be written then is.
+                        () = stopping.stopped(), if runs => {}
                         () = tokio::time::sleep(RETRY_PAUSE) => {}
                     }
                 }
@@ -407,7 +410,7 @@ impl SinkInput {
         }
         self.letterbox.close();
         for group in self.letterbox.take_all() {
-            self.give_up(group);
+            self.give_up(&group);
         }
     }
 
@@ -425,7 +428,7 @@ impl SinkInput {
     }
 
     /// Letters that are not written: they stay on disk, or are read again, or are lost. All of them stay counted as held.
-    fn give_up(&self, group: Group) {
+    fn give_up(&self, group: &Group) {
         let is_awaited = group.acks.iter().any(Ack::is_awaited);
         if is_awaited && !group.done.is_on_disk() {
             SinkTelemetry::add(&self.telemetry.given_up, group.letters.len());
@@ -471,7 +474,11 @@ impl SinkInput {
     /// Waits until the pipeline must end, and a little longer, so that one attempt to write is always made.
     async fn end(&self) {
         self.stop.clone().deadline().await;
-        tokio::time::sleep(LETTERS_AT_END).await;
+        let limit = match self.stop.now() {
+            Phase::Quit => LETTERS_LIMIT_OF_QUIT,
+            _ => LETTERS_LIMIT,
+        };
+        tokio::time::sleep(limit).await;
     }
 
     /// Ends what is left: what its source would send again is given up; the rest goes to the dead letters. All of it
@@ -549,9 +556,20 @@ impl SinkInput {
         let input = Arc::clone(&self);
         let closed =
             tokio::task::spawn_blocking(move || input.buffer.disk().map(DiskBuffer::close));
-        // What the disk did not take in time.
-        if let Ok(Some(refused)) = closed.await {
-            self.hold(refused).await;
+        let mut stop = self.stop.clone();
+        let limit = async {
+            stop.stopped().await;
+            tokio::time::sleep(CLOSE_LIMIT).await;
+        };
+        tokio::select! {
+            biased;
+            closed = closed => {
+                // What the disk did not take in time.
+                if let Ok(Some(refused)) = closed {
+                    self.hold(refused).await;
+                }
+            }
+            () = limit => tracing::error!(sink = %self.name, "the disk buffer did not close in time; what was acknowledged is on disk"),
         }
     }
 
@@ -571,7 +589,7 @@ impl SinkInput {
 
 /// What a letter says of an event that did not become a record.
 #[cold]
-fn trace(event: &Event) -> Box<Trace> {
+fn trace(event: &Event) -> Trace {
     let client = event.meta().and_then(|meta| meta.peer);
-    Box::new(Trace::of(event.raw(), client))
+    Trace::of(event.raw(), client)
 }

@@ -35,6 +35,10 @@ const REMINDER_PAUSE: Duration = Duration::from_secs(60);
 /// own and may make many requests for one batch; without any, one that never answers would hold its place for ever.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// How long requests that are on their way may take once the pipeline stops, where the buffer is on disk: what they carry is sent
+/// again by the next run, under the same ids.
+const ON_DISK_STOP_LIMIT: Duration = Duration::from_secs(2);
+
 type Probe = Result<(), HealthcheckError>;
 
 /// Delivers what is in one buffer.
@@ -50,6 +54,8 @@ pub(crate) struct Worker {
     probe: JoinSet<Probe>,
     probe_backoff: Backoff,
     next_look: Instant,
+    /// Requests are given up then, because their records are on disk.
+    give_up_at: Option<Instant>,
 }
 
 /// A time without delivery.
@@ -94,6 +100,7 @@ impl Worker {
             probe: JoinSet::new(),
             probe_backoff: Backoff::new(INITIAL_PROBE_PAUSE, MAX_PROBE_PAUSE, seed),
             next_look: Instant::now() + LOOK_PAUSE,
+            give_up_at: None,
         }
     }
 
@@ -151,8 +158,13 @@ impl Worker {
         // What is on disk need not be sent now, and draining into a blocked destination is useless.
         let sends_no_more =
             stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
-        if nothing_left || (sends_no_more && self.deliveries.is_empty()) {
+        if nothing_left || (self.deliveries.is_empty() && (sends_no_more || self.waits_too_long()))
+        {
             return Step::End;
+        }
+        if stopping && self.input.buffer.disk().is_some() {
+            self.give_up_at
+                .get_or_insert_with(|| Instant::now() + ON_DISK_STOP_LIMIT);
         }
         // After a failure one batch goes ahead alone, to see whether the way is clear.
         let at_once = if self.backoff.is_failing() {
@@ -175,6 +187,7 @@ impl Worker {
         tokio::select! {
             biased;
             () = end.deadline() => Step::End,
+            () = at(self.give_up_at) => Step::End,
             () = stop.stopped(), if !stopping => Step::Look,
             () = changed => Step::Changed,
             Some(done) = self.deliveries.join_next_with_id() => Step::Settle(done),
@@ -187,6 +200,14 @@ impl Worker {
             () = sleep_until(self.next_look) => Step::TellLog,
             batch = self.input.buffer.next_batch(), if may_send && !drained => batch.map_or(Step::Look, Step::Send),
         }
+    }
+
+    /// Whether the pipeline stops before the next attempt: what is left may be written down now.
+    fn waits_too_long(&self) -> bool {
+        let Phase::Drain(end) = self.input.stop.now() else {
+            return false;
+        };
+        self.paused_until.is_some_and(|until| until >= end)
     }
 
     async fn send(&mut self, batch: Batch) {

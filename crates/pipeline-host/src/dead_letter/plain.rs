@@ -142,7 +142,7 @@ impl DeadLetters {
     pub(crate) fn count_plain(&self) -> Result<usize, DeadLetterError> {
         let file = self.folder.plain();
         let file = file.map_err(|error| self.failed("read", error))?;
-        Ok(file.map_or(0, |file| file.letters().filter(Result::is_ok).count()))
+        Ok(file.map_or(0, |file| file.letters().flatten().count()))
     }
 }
 
