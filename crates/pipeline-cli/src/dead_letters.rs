@@ -215,7 +215,10 @@ impl Replay {
                 )
             };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "\n{letters}: another reason, or no payload to send");
+            let _ = writeln!(
+                text,
+                "\n{letters}: another reason, no payload to send, or made for another account than the sink has now"
+            );
         }
         print(&text)?;
         let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;

@@ -15,7 +15,8 @@ use crate::runtime::{StartOptions, watching};
 use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
 use pipeline_core::{
-    Chunk, Clock, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
+    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection,
+    Sink,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +26,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// Sinks of other partitions that still deliver what was made for them, after as many reloads. What is left of one that is
+/// forgotten waits, and is never sent to another partition.
+const MAX_EARLIER_SINKS: usize = 8;
 /// How long a disk buffer may take to close when the pipeline stops. What it has not written by then was not acknowledged.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -42,6 +46,35 @@ pub(crate) struct SinkInput {
     pub(crate) stop: StopSignal,
     log: Mutex<Log>,
     current: Mutex<Arc<SinkSettings>>,
+    /// What a reload has replaced.
+    earlier: Mutex<Earlier>,
+}
+
+/// Earlier sinks of a running input.
+#[derive(Default)]
+struct Earlier {
+    /// Those of other partitions, the latest last: what was made for them is delivered through them.
+    sinks: VecDeque<Arc<dyn Sink>>,
+    /// The last one, which may still be encoding.
+    last: Option<Arc<dyn Sink>>,
+    /// What those before it have said of their events.
+    coverage: Option<Coverage>,
+}
+
+impl Earlier {
+    fn add(&mut self, sink: Arc<dyn Sink>) {
+        if let Some(before) = self.last.replace(sink) {
+            self.coverage = joined(self.coverage.take(), before.coverage());
+        }
+    }
+}
+
+/// The coverage of two parts of a run.
+fn joined(first: Option<Coverage>, later: Option<Coverage>) -> Option<Coverage> {
+    match (first, later) {
+        (Some(first), Some(later)) => Some(first.and_later(later)),
+        (first, later) => first.or(later),
+    }
 }
 
 /// What the log of a sink has been told, and what it has to be told.
@@ -203,7 +236,30 @@ impl SinkInput {
             stop,
             log: Mutex::default(),
             current: Mutex::new(Arc::new(settings)),
+            earlier: Mutex::default(),
         }
+    }
+
+    /// The sink that delivers records of this partition: never one of another.
+    pub(crate) fn sink_for(&self, partition: &str) -> Option<Arc<dyn Sink>> {
+        let fits = |sink: &Arc<dyn Sink>| {
+            // Letters of early versions say nothing of their partition.
+            partition.is_empty() || sink.partition().is_none_or(|own| *own == *partition)
+        };
+        let current = Arc::clone(&self.current().sink);
+        if fits(&current) {
+            return Some(current);
+        }
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.sinks.iter().rev().find(|sink| fits(sink)).cloned()
+    }
+
+    /// What every sink of this run says of its events.
+    pub(crate) fn coverage(&self) -> Option<Coverage> {
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = earlier.last.as_ref().and_then(Sink::coverage);
+        let before = joined(earlier.coverage.clone(), last);
+        joined(before, self.current().sink.coverage())
     }
 
     /// The sink as it is configured now.
@@ -213,7 +269,19 @@ impl SinkInput {
 
     /// Changes the options. Records that wait stay as they are.
     pub(crate) fn change(&self, settings: SinkSettings, limit: QueueLimit, batch: BatchLimit) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        let partition = settings.sink.partition();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(settings));
+        drop(current);
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.sink.partition() != partition {
+            earlier.sinks.push_back(Arc::clone(&before.sink));
+            if earlier.sinks.len() > MAX_EARLIER_SINKS {
+                earlier.sinks.pop_front();
+            }
+        }
+        earlier.add(Arc::clone(&before.sink));
+        drop(earlier);
         self.buffer.set_limits(limit, batch);
         self.changed.notify_one();
     }

@@ -215,8 +215,18 @@ impl Worker {
         if batch.records.is_empty() {
             return;
         }
+        let partition = batch
+            .records
+            .first()
+            .map(|record| Arc::clone(&record.partition));
+        let Some(sink) = self.input.sink_for(&partition.unwrap_or_default()) else {
+            self.input.buffer.put_back(batch.into_queued().collect());
+            let detail = "events wait that were made for another account than the sink has now, and are never sent to another; start with the old one until they are delivered";
+            self.block(Reason::new("other_partition", detail));
+            return;
+        };
         let batch = Arc::new(batch);
-        let (sink, records) = (Arc::clone(&self.input.current().sink), Arc::clone(&batch));
+        let records = Arc::clone(&batch);
         let task = self.deliveries.spawn(async move {
             let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
             delivery

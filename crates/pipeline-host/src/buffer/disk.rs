@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use store::{Found, Gap, Store};
+use store::{Found, Gap, Inventory, Store};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use writer::{Append, Command, Writer};
@@ -95,6 +95,8 @@ pub(crate) struct DiskBuffer {
     found: u64,
     /// The number of the first chunk that is new.
     first: u64,
+    /// The partition of the oldest record that was there when it was opened.
+    oldest_partition: Option<Arc<str>>,
 }
 
 /// What the writer's thread shares with everybody else.
@@ -219,6 +221,7 @@ impl DiskBuffer {
             room: Notify::new(),
             arrived: Notify::new(),
         });
+        let oldest_partition = oldest_partition(&store, &inventory);
         let (commands, receiver) = mpsc::channel();
         let writer = Writer::new(store, options.folder, Arc::clone(&shared), receiver);
         let thread = std::thread::Builder::new().name("disk-buffer".to_owned());
@@ -239,7 +242,13 @@ impl DiskBuffer {
             writer: Mutex::new(Some(thread)),
             found: inventory.events,
             first: inventory.next,
+            oldest_partition,
         })
+    }
+
+    /// The partition of the oldest record that was there when it was opened, where it can be read.
+    pub(crate) fn oldest_partition(&self) -> Option<Arc<str>> {
+        self.oldest_partition.clone()
     }
 
     /// Records that were there when it was opened.
@@ -618,6 +627,30 @@ impl State {
             self.touched.insert(slot.chunk);
         }
     }
+}
+
+/// The partition of the oldest record that can be read, where there are records.
+fn oldest_partition(store: &Store, inventory: &Inventory) -> Option<Arc<str>> {
+    if inventory.events == 0 {
+        return None;
+    }
+    let found = store
+        .read_after(0, inventory.next.saturating_sub(1))
+        .ok()??;
+    let records = chunk::decode(found.id, &found.data).ok()?;
+    let marks = found
+        .marks
+        .and_then(|marks| postcard::from_bytes::<Vec<u32>>(&marks).ok());
+    let is_done = |index: usize| {
+        marks
+            .as_ref()
+            .is_some_and(|marks| marks.get(index) == Some(&DONE))
+    };
+    let oldest = records
+        .into_iter()
+        .enumerate()
+        .find(|(index, _)| !is_done(*index))?;
+    Some(oldest.1.record.partition)
 }
 
 /// What the log of a buffer of that size has when it is brought into the file.

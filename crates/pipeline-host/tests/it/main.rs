@@ -11,4 +11,5 @@ mod missing;
 mod model;
 mod observer;
 mod part;
+mod partition;
 mod reload;
