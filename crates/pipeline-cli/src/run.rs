@@ -60,7 +60,10 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     log_notes(&noted);
     let companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
-    let running = topology::start(pipeline, StartOptions::default()).await?;
+    let mut options = StartOptions::default();
+    options.checks_destinations = true;
+    tell_start(&arguments.file, &pipeline);
+    let running = topology::start(pipeline, options).await?;
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
     let reloading = Reloading {
@@ -108,6 +111,33 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+/// Tells the log what is started.
+fn tell_start(file: &Path, pipeline: &Pipeline) {
+    let sources = pipeline
+        .sources
+        .iter()
+        .map(|source| format!("{} ({})", source.name, source.kind));
+    let transforms = pipeline
+        .transforms
+        .iter()
+        .map(|it| format!("{} ({})", it.name, it.kind));
+    let sinks = pipeline
+        .sinks
+        .iter()
+        .map(|sink| format!("{} ({})", sink.name, sink.kind()));
+    let all = |names: Vec<String>| names.join(", ");
+    let version = env!("CARGO_PKG_VERSION");
+    let file = file.display().to_string();
+    tracing::info!(
+        version,
+        file,
+        sources = all(sources.collect()),
+        transforms = all(transforms.collect()),
+        sinks = all(sinks.collect()),
+        "starting"
+    );
 }
 
 /// Starts what the sections of the program ask for.

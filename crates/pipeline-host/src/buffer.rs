@@ -160,6 +160,19 @@ impl Buffer {
         }
     }
 
+    /// How full it is, in percent.
+    pub(crate) fn percent(&self) -> u64 {
+        match self {
+            Self::Memory(queue) => queue.percent(),
+            Self::Disk(disk) => disk.percent(),
+        }
+    }
+
+    /// When the oldest event that waits to be sent was first seen, in milliseconds since the Unix epoch.
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        self.queue().oldest_ms()
+    }
+
     /// Whether every input has ended and nothing is left to be sent.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue().is_drained()

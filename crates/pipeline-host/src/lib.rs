@@ -29,6 +29,7 @@ mod intake;
 mod letter_log;
 mod letterbox;
 mod missing;
+mod pulse;
 pub mod replay;
 pub mod report;
 mod runtime;

@@ -11,9 +11,11 @@ use crate::event_counts::{EventBatch, Fate};
 use crate::letter_log::{self, LetterLog};
 use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
+use crate::pulse::{Pulse, age_of};
 use crate::runtime::{StartOptions, watching};
 use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
+use crate::wording::thousands;
 use pipeline_core::{
     Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection,
     Sink,
@@ -26,6 +28,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// How long a destination may take for the health check at the start.
+const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 /// Sinks of other partitions that still deliver what was made for them, after as many reloads. What is left of one that is
 /// forgotten waits, and is never sent to another partition.
 const MAX_EARLIER_SINKS: usize = 8;
@@ -82,6 +86,7 @@ fn joined(first: Option<Coverage>, later: Option<Coverage>) -> Option<Coverage> 
 struct Log {
     watch: Watch,
     letters: LetterLog,
+    pulse: Pulse,
 }
 
 /// What can change about a sink while it runs.
@@ -435,6 +440,7 @@ impl SinkInput {
             .watch
             .add(&encoding.events, detail, Instant::now());
         self.warn(warning);
+        self.look_at_buffer();
         encoding.records
     }
 
@@ -576,11 +582,68 @@ impl SinkInput {
     /// Tells the log what it has to be told by now. To be called once a minute.
     pub(crate) fn tell_log(&self) {
         let now = Instant::now();
+        let (snapshot, percent) = (self.telemetry.snapshot(), self.buffer.percent());
+        let oldest = self.buffer.oldest_ms();
+        let age = oldest.map(|first_ms| self.clock.now_ms().saturating_sub(first_ms));
         let mut log = self.log();
         let (warning, line) = (log.watch.look(now), log.letters.look(now));
+        let pulse = log.pulse.line(&snapshot, percent, age);
         drop(log);
         self.warn(warning);
         self.tell_of_letters(line);
+        if let Some(line) = pulse {
+            tracing::info!(sink = %self.name, "{line}");
+        }
+        self.look_at_buffer();
+    }
+
+    /// Tells the log when the buffer fills, and when that is over.
+    fn look_at_buffer(&self) {
+        let percent = self.buffer.percent();
+        let told = self.log().pulse.level(percent, Instant::now());
+        match told {
+            Some((line, true)) => tracing::warn!(sink = %self.name, "{line}"),
+            Some((line, false)) => tracing::info!(sink = %self.name, "{line}"),
+            None => {}
+        }
+    }
+
+    /// A request found no room.
+    pub(crate) fn refuse(&self) {
+        let told = self.log().pulse.refuse(Instant::now());
+        if let Some(line) = told {
+            tracing::warn!(sink = %self.name, "{line}");
+        }
+    }
+
+    /// Tells the log what an earlier run has left.
+    pub(crate) fn tell_backlog(&self) {
+        let Some(disk) = self.buffer.disk().filter(|disk| disk.found() > 0) else {
+            return;
+        };
+        let (events, percent) = (thousands(disk.found()), self.buffer.percent());
+        let now_ms = self.clock.now_ms();
+        let age = disk
+            .oldest_ms()
+            .map(|first_ms| age_of(now_ms.saturating_sub(first_ms)));
+        let oldest = age.map_or_else(String::new, |age| format!(", oldest {age}"));
+        tracing::info!(sink = %self.name, "waiting in the disk buffer since an earlier run: {events}{oldest}, buffer {percent} %");
+    }
+
+    /// Tells the log when the destination does not answer as it should.
+    pub(crate) async fn check_destination(&self) {
+        let sink = Arc::clone(&self.current().sink);
+        let checked = tokio::time::timeout(HEALTH_LIMIT, sink.healthcheck()).await;
+        let (sink, kept) = (&self.name, "events are kept until it does");
+        match checked {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%sink, "the destination does not pass its health check: {error}; {kept}")
+            }
+            Err(_) => {
+                tracing::warn!(%sink, "the destination has not answered the health check; {kept}")
+            }
+        }
     }
 
     /// Tells the log what is left to tell: no more events come.

@@ -95,8 +95,8 @@ pub(crate) struct DiskBuffer {
     found: u64,
     /// The number of the first chunk that is new.
     first: u64,
-    /// The partition of the oldest record that was there when it was opened.
-    oldest_partition: Option<Arc<str>>,
+    /// The oldest record that was there when it was opened.
+    oldest: Option<Queued>,
 }
 
 /// What the writer's thread shares with everybody else.
@@ -221,7 +221,7 @@ impl DiskBuffer {
             room: Notify::new(),
             arrived: Notify::new(),
         });
-        let oldest_partition = oldest_partition(&store, &inventory);
+        let oldest = oldest(&store, &inventory);
         let (commands, receiver) = mpsc::channel();
         let writer = Writer::new(store, options.folder, Arc::clone(&shared), receiver);
         let thread = std::thread::Builder::new().name("disk-buffer".to_owned());
@@ -242,13 +242,26 @@ impl DiskBuffer {
             writer: Mutex::new(Some(thread)),
             found: inventory.events,
             first: inventory.next,
-            oldest_partition,
+            oldest,
         })
+    }
+
+    /// How full it is, in percent.
+    pub(crate) fn percent(&self) -> u64 {
+        let state = self.shared.lock();
+        (state.used + state.pending).saturating_mul(100) / state.max_bytes.max(1)
+    }
+
+    /// When the oldest event that was there when it was opened was first seen, in milliseconds since the Unix epoch.
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        self.oldest.as_ref().map(|oldest| oldest.meta.first_ms)
     }
 
     /// The partition of the oldest record that was there when it was opened, where it can be read.
     pub(crate) fn oldest_partition(&self) -> Option<Arc<str>> {
-        self.oldest_partition.clone()
+        self.oldest
+            .as_ref()
+            .map(|oldest| Arc::clone(&oldest.record.partition))
     }
 
     /// Records that were there when it was opened.
@@ -629,8 +642,8 @@ impl State {
     }
 }
 
-/// The partition of the oldest record that can be read, where there are records.
-fn oldest_partition(store: &Store, inventory: &Inventory) -> Option<Arc<str>> {
+/// The oldest record that can be read, where there are records. Without its payload, which would keep its chunk in memory.
+fn oldest(store: &Store, inventory: &Inventory) -> Option<Queued> {
     if inventory.events == 0 {
         return None;
     }
@@ -650,7 +663,9 @@ fn oldest_partition(store: &Store, inventory: &Inventory) -> Option<Arc<str>> {
         .into_iter()
         .enumerate()
         .find(|(index, _)| !is_done(*index))?;
-    Some(oldest.1.record.partition)
+    let mut oldest = oldest.1;
+    oldest.record.payload = bytes::Bytes::new();
+    Some(oldest)
 }
 
 /// What the log of a buffer of that size has when it is brought into the file.

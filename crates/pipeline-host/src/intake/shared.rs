@@ -156,9 +156,11 @@ impl Shared {
             } else {
                 let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
                 let room = sink.buffer.reserve(events, bytes, deadline).await;
-                Some(room.ok_or(if self.refuses_offers() {
-                    Refused::Failed
-                } else {
+                Some(room.ok_or_else(|| {
+                    if self.refuses_offers() {
+                        return Refused::Failed;
+                    }
+                    sink.refuse();
                     Refused::Full
                 })?)
             });

@@ -285,6 +285,12 @@ impl Supervisor {
             self.telemetry.add(Arc::clone(&input.telemetry));
             let folder = input.dead_letters.path().to_owned();
             self.dead_letters.insert(plan.name.clone(), folder);
+            input.tell_backlog();
+            if self.options.checks_destinations {
+                let input = Arc::clone(&input);
+                // Aborted with the runtime where it takes longer than the run.
+                tokio::spawn(async move { input.check_destination().await });
+            }
             let seed = self.random.u64(..);
             let sink = RunningSink::start(plan, input, stop, seed, &self.failures);
             self.sinks.push(sink);
