@@ -10,6 +10,7 @@
 //! One file a command. Invariant: results go to standard output, everything said about them to standard error, and a reader
 //! that goes away early (a broken pipe) is not an error.
 
+mod buffer;
 mod context;
 mod dead_letters;
 mod extension;
@@ -105,6 +106,7 @@ enum Command {
     /// sequence. A value that is broken costs itself; reading resumes at the next line that begins with `{`.
     Map(map::Arguments),
     DeadLetters(dead_letters::Arguments),
+    Buffer(buffer::Arguments),
 }
 
 /// Runs the command that the process was started with. `extensions` are the commands and sections that the program adds.
@@ -185,6 +187,7 @@ async fn execute(
         Command::Schema(arguments) => schema::run(&arguments, &cx),
         Command::Presets(arguments) => presets::run(&arguments, &registry),
         Command::Map(arguments) => map::run(&arguments, &cx).await,
+        Command::Buffer(arguments) => buffer::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments, &cx).await,
     }
 }

@@ -58,6 +58,7 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     }
     let noted = pipeline.notices();
     log_notes(&noted);
+    log_notes(&pipeline.leftovers());
     let companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
     let mut options = StartOptions::default();

@@ -6,7 +6,9 @@ mod disk;
 mod queue;
 
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
-pub use disk::{Cause, DiskBufferError, MIN_DISK_BYTES};
+pub use disk::{
+    BufferCheck, Cause, DiskBufferError, MIN_DISK_BYTES, Salvaged, check, count, salvage,
+};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub(crate) use queue::{Queue, QueueLimit};
 use std::collections::VecDeque;

@@ -26,6 +26,7 @@ pub mod dead_letter;
 mod event_counts;
 mod handle;
 mod intake;
+mod leftovers;
 mod letter_log;
 mod letterbox;
 mod missing;

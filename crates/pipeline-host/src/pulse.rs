@@ -126,8 +126,8 @@ fn many(count: u64, one: &str, several: &str) -> String {
     format!("{} {words}", thousands(count))
 }
 
-/// An age as people say it.
-pub(crate) fn age_of(ms: i64) -> String {
+/// An age in milliseconds as people say it: `12 min`.
+pub fn age_of(ms: i64) -> String {
     let secs = ms.max(0) / 1_000;
     match secs {
         0..=119 => format!("{secs} s"),

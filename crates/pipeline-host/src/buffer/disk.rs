@@ -15,7 +15,9 @@ mod error;
 mod files;
 mod format;
 mod log;
+mod pages;
 mod reserve;
+mod salvage;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
 pub use error::{Cause, DiskBufferError};
+pub use salvage::{BufferCheck, Salvaged, check, count, salvage};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
