@@ -22,6 +22,7 @@ mod outage;
 mod process;
 mod reload;
 mod schema;
+mod silence;
 mod soak;
 mod stopping;
 mod tally;
