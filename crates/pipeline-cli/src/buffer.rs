@@ -63,16 +63,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let found = buffer::check(&folder).map_err(|error| Failure::Run(error.to_string()))?;
         let mut text = told(&name, &found);
         if salvages && !found.is_whole() {
-            let salvaged =
+            let result =
                 buffer::salvage(&folder).map_err(|error| Failure::Run(error.to_string()))?;
-            let events = thousands(salvaged.found.events);
-            let aside = readable(&salvaged.aside);
+            let events = thousands(result.found.events);
+            let aside = readable(&result.aside);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  salvaged      {events} events");
-            let lost = salvaged
+            let lost = result
                 .found
                 .expected
-                .map(|expected| expected.saturating_sub(salvaged.found.events));
+                .map(|expected| expected.saturating_sub(result.found.events));
             let lost = lost.map_or_else(|| "not known".to_owned(), thousands);
             let _ = writeln!(text, "  lost          {lost}");
             let _ = writeln!(text, "  set aside     {}", aside.display());

@@ -38,7 +38,7 @@ impl Pipeline {
                 plain(&name)
             );
             let expected = "a sink of that name with `buffer: { type: disk }`, to deliver them; or move the folder away";
-            notes.push(note(&self.data_dir, "buffer", &name, problem, expected));
+            notes.push(note(&self.data_dir, "buffer", &name, &problem, expected));
         }
         for name in folders(&self.data_dir.join("dead_letters")) {
             if self.sinks.iter().any(|sink| sink.name == name) {
@@ -56,7 +56,7 @@ impl Pipeline {
                     &self.data_dir,
                     "dead_letters",
                     &name,
-                    problem,
+                    &problem,
                     expected,
                 ));
             }
@@ -65,7 +65,7 @@ impl Pipeline {
     }
 }
 
-fn note(data_dir: &Path, kind: &str, name: &str, problem: String, expected: &str) -> Problem {
+fn note(data_dir: &Path, kind: &str, name: &str, problem: &str, expected: &str) -> Problem {
     let shown = data_dir.join(kind).join(name);
     Problem::note(
         "data_dir",

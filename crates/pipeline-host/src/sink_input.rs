@@ -634,16 +634,12 @@ impl SinkInput {
     pub(crate) async fn check_destination(&self) {
         let sink = Arc::clone(&self.current().sink);
         let checked = tokio::time::timeout(HEALTH_LIMIT, sink.healthcheck()).await;
-        let (sink, kept) = (&self.name, "events are kept until it does");
-        match checked {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%sink, "the destination does not pass its health check: {error}; {kept}")
-            }
-            Err(_) => {
-                tracing::warn!(%sink, "the destination has not answered the health check; {kept}")
-            }
-        }
+        let problem = match checked {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("does not pass its health check: {error}"),
+            Err(_) => "has not answered the health check".to_owned(),
+        };
+        tracing::warn!(sink = %self.name, "the destination {problem}; events are kept until it does");
     }
 
     /// Tells the log what is left to tell: no more events come.

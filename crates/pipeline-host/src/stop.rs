@@ -65,7 +65,7 @@ impl StopHandle {
 
 /// How much of a shutdown limit is for draining.
 fn draining(limit: Duration) -> Duration {
-    limit - LETTERS_AT_END.min(limit / LETTERS_PART)
+    limit.saturating_sub(LETTERS_AT_END.min(limit / LETTERS_PART))
 }
 
 /// Waits for a pipeline to stop, or for a part of it.

@@ -17,11 +17,12 @@ use std::path::Path;
 const MAX_CHUNK_BYTES: usize = 64 * 1024 * 1024;
 /// Pages of a log that are looked at.
 const MAX_LOG_PAGES: usize = 1_000_000;
-const PAGE: usize = PAGE_BYTES as usize;
+const PAGE: usize = 16 * 1024;
+const _: () = assert!(PAGE as u64 == PAGE_BYTES);
 const LEAF_OF_TABLE: u8 = 0x0d;
 const FILE_HEADER: usize = 100;
-const LOG_HEADER: u64 = 32;
-const FRAME_HEADER: u64 = 24;
+const LOG_HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
 
 /// The pages of a database: those of its log are newer than those of the file.
 pub(super) struct Pages {
@@ -59,21 +60,21 @@ impl Pages {
         let Some(log) = &mut self.log else {
             return Ok(());
         };
-        let mut header = [0; LOG_HEADER as usize];
+        let mut header = [0; LOG_HEADER];
         if log.read_exact(&mut header).is_err() {
             return Ok(());
         }
-        let mut at = LOG_HEADER;
-        let mut frame = [0; FRAME_HEADER as usize];
+        let mut at = LOG_HEADER as u64;
+        let mut frame = [0; FRAME_HEADER];
         for _ in 0..MAX_LOG_PAGES {
             log.seek(SeekFrom::Start(at))?;
             if log.read_exact(&mut frame).is_err() || frame[8..16] != header[16..24] {
                 break;
             }
             let page = number(&frame, 0);
-            self.in_log.insert(page, at + FRAME_HEADER);
+            self.in_log.insert(page, at + FRAME_HEADER as u64);
             self.count = self.count.max(page);
-            at += FRAME_HEADER + PAGE_BYTES;
+            at += FRAME_HEADER as u64 + PAGE_BYTES;
         }
         Ok(())
     }
