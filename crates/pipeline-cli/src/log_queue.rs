@@ -211,7 +211,7 @@ mod tests {
         let (read, lines) = channel();
         let (tell, dropped) = channel();
         queue.start(Reader { allowed, read }, move |count| {
-            tell.send(count).unwrap()
+            tell.send(count).unwrap();
         });
         (queue, allow, lines, dropped)
     }
