@@ -26,6 +26,12 @@ const MAX_APPENDED: usize = 1_000;
 /// How long to wait before letters that could not be written are tried again.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long letters without a payload may take.
+const PLAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How long no more of them are tried once there is no room.
+const PLAIN_PAUSE: Duration = Duration::from_millis(100);
+const SLOW: &str = "the disk has not taken the dead letters in time";
+
 /// Events that became letters together, and what waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -211,7 +217,7 @@ impl Letterbox {
         let written = tokio::select! {
             biased;
             written = append => written,
-            () = limit => Err("the disk has not taken the dead letters in time".to_owned()),
+            () = limit => Err(SLOW.to_owned()),
         };
         self.note(written)
     }
@@ -244,19 +250,19 @@ impl Letterbox {
         let kept = tokio::select! {
             biased;
             kept = append => kept,
-            () = limit => Ok(0),
+            () = limit => Err(SLOW.to_owned()),
+            () = tokio::time::sleep(PLAIN_LIMIT) => Err(SLOW.to_owned()),
         };
-        let kept = match kept {
-            Ok(kept) => kept,
+        let (kept, pause) = match kept {
+            // Another client may have room, but not in every request of a flood.
+            Ok(0) => (0, PLAIN_PAUSE),
+            Ok(kept) => return letters.len() - kept,
             Err(problem) => {
                 self.note(Err(problem));
-                0
+                (0, RETRY_PAUSE)
             }
         };
-        if kept == 0 {
-            // Another client may have room, but not in every request of a flood.
-            self.lock().plain_from = Some(now + Duration::from_millis(100));
-        }
+        self.lock().plain_from = Some(now + pause);
         letters.len() - kept
     }
 

@@ -298,11 +298,16 @@ fn lock_file(folder: &Path) -> io::Result<File> {
     options.open(folder.join(LOCK))
 }
 
-/// Files that only their owner can read.
+/// Files that only their owner can read. A link in the place of one is refused: its target belongs to somebody else.
 pub(super) fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+        #[cfg(target_os = "linux")]
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
     options
 }
 
