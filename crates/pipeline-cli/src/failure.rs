@@ -1,6 +1,6 @@
 //! Why a command failed, and the exit code that follows from it.
 
-use crate::output::print_line;
+use crate::log_queue::{Item, STDERR};
 use pipeline_core::RegistryError;
 use pipeline_core::options::Problem;
 use pipeline_host::config::ConfigError;
@@ -93,6 +93,6 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         let _ = writeln!(text, "  {problem}");
     }
     // When standard error is gone, the exit code still says it.
-    print_line(text.trim_end());
+    STDERR.put(Item::Lines(text.into_bytes()));
     ExitCode::from(code)
 }

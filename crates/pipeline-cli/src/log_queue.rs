@@ -17,6 +17,9 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Goes to the start of the terminal's line and empties it.
 const CLEAR: &str = "\r\x1b[K";
 
+/// What goes to standard error.
+pub(crate) static STDERR: LogQueue = LogQueue::new();
+
 /// Text on its way to standard error.
 #[derive(Debug)]
 pub(crate) enum Item {

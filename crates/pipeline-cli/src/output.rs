@@ -4,7 +4,7 @@
 //! standard error.
 
 use crate::failure::Failure;
-use crate::log_queue::{Item, LogQueue};
+use crate::log_queue::{Item, STDERR};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,11 +12,9 @@ use std::time::Duration;
 /// How long lines that are not written yet may keep the process at its end.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-static QUEUE: LogQueue = LogQueue::new();
-
 /// Starts the thread that writes to standard error.
 pub(crate) fn start() {
-    QUEUE.start(io::stderr(), |lines| {
+    STDERR.start(io::stderr(), |lines| {
         tracing::warn!(
             lines,
             "lines of the log were dropped, because standard error was not read"
@@ -26,7 +24,7 @@ pub(crate) fn start() {
 
 /// Writes what is left to standard error, as far as somebody reads it.
 pub(crate) fn flush() {
-    QUEUE.flush(FLUSH_LIMIT);
+    STDERR.flush(FLUSH_LIMIT);
 }
 
 /// Writes a result to standard output.
@@ -45,17 +43,17 @@ pub fn print(text: &str) -> Result<ExitCode, Failure> {
 
 /// Writes a line for people to standard error. When it is closed, the pipeline continues.
 pub fn print_line(text: &str) {
-    QUEUE.put(Item::Lines(format!("{text}\n").into_bytes()));
+    STDERR.put(Item::Lines(format!("{text}\n").into_bytes()));
 }
 
 /// Shows a line of progress in the place of the last.
 pub(crate) fn show_progress(line: String) {
-    QUEUE.put(Item::Progress(line));
+    STDERR.put(Item::Progress(line));
 }
 
 /// Takes the line of progress away.
 pub(crate) fn clear() {
-    QUEUE.put(Item::Clear);
+    STDERR.put(Item::Clear);
     // What follows may go to standard output.
     flush();
 }
@@ -66,7 +64,7 @@ pub(crate) struct Above;
 
 impl Write for Above {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        QUEUE.put(Item::Lines(text.to_vec()));
+        STDERR.put(Item::Lines(text.to_vec()));
         Ok(text.len())
     }
 

@@ -20,11 +20,12 @@ mod replay;
 mod rewrite;
 mod segment;
 mod summary;
+mod trace;
 
 pub(crate) use letter::Letter;
 pub use letter::{MAX_HISTORY, Past, StoredLetter};
-pub use plain::{MAX_SHAPE_BYTES, PLAIN_SHARE};
-pub(crate) use plain::{Shares, Trace};
+pub use plain::PLAIN_SHARE;
+pub(crate) use plain::Shares;
 pub use purge::{Filter, Purged};
 pub use reader::{Letters, MAX_LETTER_BYTES};
 pub use replay::Replay;
@@ -33,6 +34,8 @@ use segment::{Access, Folder};
 use std::io;
 use std::path::{Path, PathBuf};
 pub use summary::{Group, GroupKey, MAX_GROUPS, Summary};
+pub use trace::MAX_SHAPE_BYTES;
+pub(crate) use trace::Trace;
 
 /// Bytes after which a segment is followed by another.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;

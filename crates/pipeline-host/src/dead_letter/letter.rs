@@ -6,7 +6,7 @@
 //! Invariant: a line ends with its newline, has no other, and its payload is byte for byte what the destination would
 //! have seen, also after it was read.
 
-use super::plain::Trace;
+use super::trace::Trace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
