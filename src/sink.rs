@@ -115,6 +115,10 @@ impl Sink for MetaConversions {
         self.delivery.deliver(batch).await
     }
 
+    fn partition(&self) -> Option<Arc<str>> {
+        Some(self.settings.pixel_id.as_str().into())
+    }
+
     async fn healthcheck(&self) -> Result<(), HealthcheckError> {
         self.delivery.healthcheck().await
     }

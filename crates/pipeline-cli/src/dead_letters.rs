@@ -206,10 +206,18 @@ impl Replay {
         }
         let mut text = report::closing(&ending);
         if untouched > 0 {
+            let letters = if untouched == 1 {
+                "1 letter stays as it was".to_owned()
+            } else {
+                format!(
+                    "{} letters stay as they were",
+                    report::thousands(untouched as u64)
+                )
+            };
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "\n{untouched} letters stay as they were: another reason, or no payload to send"
+                "\n{letters}: another reason, no payload to send, or made for another account than the sink has now"
             );
         }
         let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;

@@ -1,5 +1,6 @@
 //! Why a command failed, and the exit code that follows from it.
 
+use crate::log_queue::{Item, STDERR};
 use pipeline_core::RegistryError;
 use pipeline_core::options::Problem;
 use pipeline_core::shown;
@@ -8,7 +9,7 @@ use pipeline_host::dead_letter::DeadLetterError;
 use pipeline_host::replay::ReplayError;
 use pipeline_host::topology::StartError;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 /// The run could not be made, or something is still held.
@@ -108,6 +109,6 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
         let _ = writeln!(text, "  {}", shown(&problem.to_string()));
     }
     // When standard error is gone, the exit code still says it.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    STDERR.put(Item::Lines(text.into_bytes()));
     ExitCode::from(code)
 }

@@ -10,11 +10,13 @@
 //! One file a command. Invariant: results go to standard output, everything said about them to standard error, and a reader
 //! that goes away early (a broken pipe) is not an error.
 
+mod buffer;
 mod context;
 mod dead_letters;
 mod extension;
 mod failure;
 mod list;
+mod log_queue;
 mod map;
 mod output;
 mod presets;
@@ -24,7 +26,7 @@ mod schema;
 mod signals;
 mod validate;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use context::Context;
 pub use extension::{Companion, Extension, ProgramSection};
 pub use failure::Failure;
@@ -72,8 +74,20 @@ struct Arguments {
     /// What the log shows: off, error, warn, info, debug or trace [default: $PIPELINE_LOG, else info]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<LevelFilter>,
+    /// How the lines of the log are written: `text` for people, `json` for programs (one object a line) [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
+}
+
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, with `timestamp`, `level`, `message` and the fields beside them.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +108,7 @@ enum Command {
     /// sequence. A value that is broken costs itself; reading resumes at the next line that begins with `{`.
     Map(map::Arguments),
     DeadLetters(dead_letters::Arguments),
+    Buffer(buffer::Arguments),
 }
 
 /// Runs the command that the process was started with. `extensions` are the commands and sections that the program adds.
@@ -119,12 +134,11 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
     let from_environment = std::env::var_os("PIPELINE_LOG").filter(|level| !level.is_empty());
     let from_environment = from_environment.map(|level| level.to_str()?.parse().ok());
     let chosen = level.or(from_environment.flatten());
-    tracing_subscriber::fmt()
-        .with_max_level(chosen.unwrap_or(LevelFilter::INFO))
-        .with_target(false)
-        .with_writer(|| output::Above)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .init();
+    output::start();
+    log_to_queue(
+        chosen.unwrap_or(LevelFilter::INFO),
+        matches.get_one("log_format").copied(),
+    );
     if level.is_none() && from_environment == Some(None) {
         tracing::warn!(
             "the environment variable `PIPELINE_LOG` is not a level and is ignored; expected off, error, warn, info, debug or trace"
@@ -132,9 +146,25 @@ pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
     }
     let result = runtime.block_on(execute(&matches, extensions, hangup));
     runtime.shutdown_timeout(EXIT_GRACE);
-    match result {
+    let code = match result {
         Ok(code) => code,
         Err(failure) => report(&failure),
+    };
+    output::flush();
+    code
+}
+
+/// Lets the log go to the queue of standard error.
+fn log_to_queue(level: LevelFilter, format: Option<LogFormat>) {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(|| output::Above);
+    if format == Some(LogFormat::Json) {
+        log.json().flatten_event(true).init();
+    } else {
+        let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+        log.with_ansi(is_terminal).init();
     }
 }
 
@@ -178,6 +208,7 @@ async fn execute(
         Command::Schema(arguments) => schema::run(&arguments, &cx),
         Command::Presets(arguments) => presets::run(&arguments, &registry),
         Command::Map(arguments) => map::run(&arguments, &cx).await,
+        Command::Buffer(arguments) => buffer::run(&arguments),
         Command::DeadLetters(arguments) => dead_letters::run(&arguments, &cx).await,
     }
 }

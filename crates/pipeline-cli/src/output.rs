@@ -1,16 +1,31 @@
 //! Text on standard output and standard error, and the line of progress that stays below it.
 //!
-//! Invariant: whatever else is written goes above the line of progress, never into it.
+//! Invariant: whatever else is written goes above the line of progress, never into it, and nothing waits for whoever reads
+//! standard error.
 
 use crate::failure::Failure;
+use crate::log_queue::{Item, STDERR};
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// Whether the last line of the terminal is one of progress.
-pub(crate) static SHOWN: AtomicBool = AtomicBool::new(false);
-/// Goes to the start of the terminal's line and empties it.
-pub(crate) const CLEAR: &str = "\r\x1b[K";
+/// How long lines that are not written yet may keep the process at its end.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Starts the thread that writes to standard error.
+pub(crate) fn start() {
+    STDERR.start(io::stderr(), |lines| {
+        tracing::warn!(
+            lines,
+            "lines of the log were dropped, because standard error was not read"
+        );
+    });
+}
+
+/// Writes what is left to standard error, as far as somebody reads it.
+pub(crate) fn flush() {
+    STDERR.flush(FLUSH_LIMIT);
+}
 
 /// Writes a result to standard output.
 ///
@@ -18,6 +33,8 @@ pub(crate) const CLEAR: &str = "\r\x1b[K";
 ///
 /// When standard output cannot be written.
 pub fn print(text: &str) -> Result<ExitCode, Failure> {
+    // What was said before is to be read before.
+    flush();
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;
@@ -35,30 +52,32 @@ pub(crate) fn print_ending(text: &str, code: ExitCode) -> Result<ExitCode, Failu
 
 /// Writes a line for people to standard error. When it is closed, the pipeline continues.
 pub fn print_line(text: &str) {
-    let _ = Above.write_all(format!("{text}\n").as_bytes());
+    STDERR.put(Item::Lines(format!("{text}\n").into_bytes()));
+}
+
+/// Shows a line of progress in the place of the last.
+pub(crate) fn show_progress(line: String) {
+    STDERR.put(Item::Progress(line));
 }
 
 /// Takes the line of progress away.
 pub(crate) fn clear() {
-    let _ = Above.write(b"");
+    STDERR.put(Item::Clear);
+    // What follows may go to standard output.
+    flush();
 }
 
-/// Standard error, above the line of progress.
+/// Standard error, above the line of progress. Each write is a whole line of the log.
 #[derive(Debug)]
 pub(crate) struct Above;
 
 impl Write for Above {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        // The lock keeps a new line of progress from coming in between.
-        let mut stderr = io::stderr().lock();
-        if SHOWN.swap(false, Ordering::AcqRel) {
-            stderr.write_all(CLEAR.as_bytes())?;
-        }
-        stderr.write_all(text)?;
+        STDERR.put(Item::Lines(text.to_vec()));
         Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! The line of progress: on a terminal it is refreshed in place and cut at the right edge; elsewhere each second is a line of
 //! its own.
 
-use crate::output::{CLEAR, SHOWN, print_line};
+use crate::output::{print_line, show_progress};
 use pipeline_host::report;
 use pipeline_host::telemetry::Telemetry;
-use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::Ordering;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -28,9 +27,7 @@ pub(super) async fn show(telemetry: Telemetry) {
         if in_place {
             let columns = terminal_size::terminal_size_of(io::stderr());
             let width = columns.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0));
-            let mut stderr = io::stderr().lock();
-            SHOWN.store(true, Ordering::Release);
-            let _ = write!(stderr, "{CLEAR}{}", cut(&line, width));
+            show_progress(cut(&line, width));
         } else {
             print_line(&line);
         }

@@ -3,7 +3,7 @@
 use crate::context::{Context, PipelineFile};
 use crate::extension::Companion;
 use crate::failure::{FAILED, Failure, problems, shown_lines};
-use crate::output::{self, print_ending, print_line};
+use crate::output::{self, print_ending};
 use crate::progress;
 use crate::signals::Signals;
 use clap::ValueEnum;
@@ -65,9 +65,13 @@ pub(crate) async fn run(
     }
     let noted = pipeline.notices();
     log_notes(&noted);
+    log_notes(&pipeline.leftovers());
     let companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
-    let running = topology::start(pipeline, StartOptions::default()).await?;
+    let mut options = StartOptions::default();
+    options.checks_destinations = true;
+    tell_start(arguments.file.path(), &pipeline);
+    let running = topology::start(pipeline, options).await?;
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
     let reloading = Reloading {
@@ -117,6 +121,33 @@ pub(crate) async fn run(
     print_ending(&table, code)
 }
 
+/// Tells the log what is started.
+fn tell_start(file: &Path, pipeline: &Pipeline) {
+    let sources = pipeline
+        .sources
+        .iter()
+        .map(|source| format!("{} ({})", source.name, source.kind));
+    let transforms = pipeline
+        .transforms
+        .iter()
+        .map(|it| format!("{} ({})", it.name, it.kind));
+    let sinks = pipeline
+        .sinks
+        .iter()
+        .map(|sink| format!("{} ({})", sink.name, sink.kind()));
+    let all = |names: Vec<String>| names.join(", ");
+    let version = env!("CARGO_PKG_VERSION");
+    let file = pipeline_core::shown(file).to_string();
+    tracing::info!(
+        version,
+        file,
+        sources = all(sources.collect()),
+        transforms = all(transforms.collect()),
+        sinks = all(sinks.collect()),
+        "starting"
+    );
+}
+
 /// Starts what the sections of the program ask for.
 async fn start_companions(
     pipeline: &Pipeline,
@@ -137,21 +168,21 @@ async fn start_companions(
 /// Stops a pipeline at the first signal, and ends it at the second. Says meanwhile what is left.
 pub(crate) async fn stop_on_signals(mut signals: Signals, stop: StopHandle, telemetry: Telemetry) {
     signals.next().await;
-    print_line(
+    tracing::info!(
         "stopping: no more is read, requests on their way finish, memory buffers drain, disk buffers stay; a second \
          signal quits at once",
     );
     let mut ticks = interval(REMAINING_PAUSE);
     ticks.tick().await;
-    print_line(&report::remaining(&telemetry.snapshot()));
+    tracing::info!("{}", report::remaining(&telemetry.snapshot()));
     stop.drain();
     loop {
         tokio::select! {
             () = signals.next() => break,
-            _ = ticks.tick() => print_line(&report::remaining(&telemetry.snapshot())),
+            _ = ticks.tick() => tracing::info!("{}", report::remaining(&telemetry.snapshot())),
         }
     }
-    print_line(
+    tracing::info!(
         "quitting: what is on disk stays, what a source can read again is read again, the rest goes to the dead letters",
     );
     stop.quit();

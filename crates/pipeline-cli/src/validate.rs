@@ -74,7 +74,8 @@ fn check(arguments: &Arguments, cx: &Context<'_>) -> Result<Findings, Failure> {
         });
     }
     let pipeline = cx.load(arguments.file.path())?;
-    let notes = pipeline.notices();
+    let mut notes = pipeline.notices();
+    notes.extend(pipeline.leftovers());
     let mut problems = pipeline.check_machine();
     if !problems.is_empty() {
         problems.extend(notes);

@@ -122,6 +122,36 @@ impl Coverage {
         self
     }
 
+    /// This coverage with that of events that came later, of the same sink with other options. Advice is that of the part with
+    /// more events.
+    #[must_use]
+    pub fn and_later(mut self, later: Self) -> Self {
+        let (about, hints, notes) = if later.events >= self.events {
+            (later.about, later.hints, later.notes)
+        } else {
+            (self.about, self.hints, self.notes)
+        };
+        (self.about, self.hints, self.notes) = (about, hints, notes);
+        self.events += later.events;
+        add_rows(&mut self.rows, later.rows);
+        for group in later.groups {
+            match self
+                .groups
+                .iter_mut()
+                .find(|known| known.name == group.name)
+            {
+                Some(known) => {
+                    known.events += group.events;
+                    add_rows(&mut known.rows, group.rows);
+                }
+                None => self.groups.push(group),
+            }
+        }
+        self.groups
+            .sort_by_key(|group| std::cmp::Reverse(group.events));
+        self
+    }
+
     /// The same coverage with advice on what would raise it.
     #[must_use]
     pub fn with_hints(mut self, hints: Vec<String>) -> Self {
@@ -134,6 +164,20 @@ impl Coverage {
     pub fn with_notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
         self
+    }
+}
+
+/// Adds rows to those of the same names.
+fn add_rows(rows: &mut Vec<CoverageRow>, later: Vec<CoverageRow>) {
+    for row in later {
+        let Some(known) = rows.iter_mut().find(|known| known.name == row.name) else {
+            rows.push(row);
+            continue;
+        };
+        known.events += row.events;
+        if let (Some(base), Some(more)) = (&mut known.base, &row.base) {
+            base.events += more.events;
+        }
     }
 }
 
@@ -155,6 +199,27 @@ mod tests {
         assert_eq!(of(u64::MAX, u64::MAX), Some(1_000));
         assert_eq!(of(0, 5), Some(0));
         assert_eq!(of(0, 0), None);
+    }
+
+    #[test]
+    fn what_came_later_is_added_by_name() {
+        let of = |about: &str, events, em, group: &str| {
+            let rows = vec![CoverageRow::new("em", em, "").measured_against(events, "all")];
+            Coverage::new(about, events, rows.clone())
+                .with_groups(vec![CoverageGroup::new(group, events, rows)])
+                .with_hints(vec![about.to_owned()])
+        };
+        let both = of("first", 10, 4, "Lead").and_later(of("second", 30, 5, "Lead"));
+        assert_eq!(
+            (both.events, both.rows[0].events, both.about.as_str()),
+            (40, 9, "second")
+        );
+        assert_eq!(both.rows[0].permille(1_000), Some(225));
+        assert_eq!((both.groups.len(), both.groups[0].events), (1, 40));
+        let all = both.and_later(of("third", 50, 0, "Purchase"));
+        let names: Vec<_> = all.groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!((all.events, names), (90, vec!["Purchase", "Lead"]));
+        assert_eq!(all.hints, ["third"]);
     }
 
     #[test]

@@ -75,6 +75,12 @@ pub enum Refused {
     /// A buffer stayed full.
     #[error("the buffer is full; try again later")]
     Full,
+    /// The chunk has events that would become dead letters, and these are full or cannot be written. The host's log says how to
+    /// make room.
+    #[error(
+        "an event of the request would become a dead letter, and no more can be written now; try again later"
+    )]
+    NoLetters,
     /// The host cannot take events any more.
     #[error("the pipeline has failed and takes no events; its log says why")]
     Failed,

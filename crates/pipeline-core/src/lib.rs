@@ -124,6 +124,7 @@ mod observe;
 pub mod options;
 mod origin;
 mod outcome;
+mod pace;
 mod receipt;
 mod record;
 mod registry;
@@ -147,6 +148,7 @@ pub use inventory;
 pub use observe::{Observer, Settlement};
 pub use origin::{Origin, Place};
 pub use outcome::{Encoded, Filtered, Outcome, Reason, Rejection};
+pub use pace::Pace;
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;
 pub use registry::{

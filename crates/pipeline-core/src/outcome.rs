@@ -12,7 +12,8 @@ use std::time::Duration;
 ///
 /// A host uses codes of its own, which a plugin must not give another meaning: `internal` (a plugin failed), `too_large` (a
 /// line or a body), `buffer_full` (dropped by `drop_newest`), `expired` (too old after waiting), `retries_exhausted` (the
-/// retry budget is spent), `held_at_shutdown`, `damaged` (a disk buffer lost it), `dropped` (a transform made no event of
+/// retry budget is spent), `held_at_shutdown`, `other_partition` (what waits is for
+/// another account than the sink has now), `damaged` (a disk buffer lost it), `dropped` (a transform made no event of
 /// it). A plugin uses `dropped_by_config` for events that its user asked it to drop: the host does not warn of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

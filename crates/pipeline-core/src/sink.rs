@@ -77,6 +77,12 @@ pub trait Sink: Send + Sync {
     /// there is another attempt is the host's business.
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome>;
 
+    /// The partition of the records that it delivers, where it delivers those of one only, such as one account. A host never
+    /// hands it a record of another one: records that wait in a buffer may have been made for another account.
+    fn partition(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Asks whether a delivery could succeed now. Never sends an event.
     ///
     /// # Errors
@@ -141,6 +147,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
         (**self).deliver(batch).await
+    }
+
+    fn partition(&self) -> Option<Arc<str>> {
+        (**self).partition()
     }
 
     async fn healthcheck(&self) -> Result<(), HealthcheckError> {

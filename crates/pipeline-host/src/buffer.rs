@@ -6,7 +6,9 @@ mod disk;
 mod queue;
 
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
-pub use disk::{Cause, DiskBufferError, MIN_DISK_BYTES};
+pub use disk::{
+    BufferCheck, Cause, DiskBufferError, MIN_DISK_BYTES, Salvaged, check, count, salvage,
+};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub(crate) use queue::{Queue, QueueLimit};
 use std::collections::VecDeque;
@@ -51,6 +53,23 @@ impl Done {
         self.events += 1;
         self.bytes += queued.record.size_bytes();
         self.slots.extend(queued.meta.slot);
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+        self.slots.extend(other.slots);
+    }
+
+    /// Whether the records are on disk as well.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
+    /// Only the room in memory: what is on disk is not done.
+    pub(crate) fn only_in_memory(mut self) -> Self {
+        self.slots.clear();
+        self
     }
 }
 
@@ -141,6 +160,19 @@ impl Buffer {
             Self::Memory(queue) => queue.end_input(),
             Self::Disk(disk) => disk.end_input(),
         }
+    }
+
+    /// How full it is, in percent.
+    pub(crate) fn percent(&self) -> u64 {
+        match self {
+            Self::Memory(queue) => queue.percent(),
+            Self::Disk(disk) => disk.percent(),
+        }
+    }
+
+    /// When the oldest event that waits to be sent was first seen, in milliseconds since the Unix epoch.
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        self.queue().oldest_ms()
     }
 
     /// Whether every input has ended and nothing is left to be sent.

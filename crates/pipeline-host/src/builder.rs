@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long buffers may drain unless the program says otherwise.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(60);
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
 /// A pipeline in the making. Made by [`Pipeline::builder`].
 #[derive(Debug)]

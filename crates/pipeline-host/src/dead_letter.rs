@@ -2,7 +2,8 @@
 //!
 //! In: rejected events with their reasons. Out: numbered segments in a folder of the sink,
 //! `data_dir/dead_letters/<sink>/00000001.ndjson`, bounded in bytes. When they are full, or cannot be written,
-//! `DeadLetters::append` fails and the caller waits: losing letters silently is not an option.
+//! `DeadLetters::append` fails, and the `letterbox` keeps them for later: losing letters silently is not an option. What has no
+//! payload goes to a file of its own, `without_payload.ndjson`, which has a small part of the room.
 //!
 //! A running pipeline and the commands of `pipeline dead-letters` may work on one folder at the same time: whoever
 //! changes it holds the lock of the folder. [`DeadLetters::letters`] reads letters back, [`DeadLetters::purge`] deletes
@@ -12,15 +13,19 @@
 //! is never written, only the payload that the destination would have seen.
 
 mod letter;
+mod plain;
 mod purge;
 mod reader;
 mod replay;
 mod rewrite;
 mod segment;
 mod summary;
+mod trace;
 
 pub(crate) use letter::Letter;
 pub use letter::{MAX_HISTORY, Past, StoredLetter};
+pub use plain::PLAIN_SHARE;
+pub(crate) use plain::Shares;
 pub use purge::{Filter, Purged};
 pub use reader::{Letters, MAX_LETTER_BYTES};
 pub use replay::Replay;
@@ -29,6 +34,8 @@ use segment::{Access, Folder};
 use std::io;
 use std::path::{Path, PathBuf};
 pub use summary::{Group, GroupKey, MAX_GROUPS, Summary};
+pub use trace::MAX_SHAPE_BYTES;
+pub(crate) use trace::Trace;
 
 /// Bytes after which a segment is followed by another.
 pub const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -48,7 +55,7 @@ pub enum DeadLetterError {
     /// A person has to make room.
     #[error(
         "the dead letters of sink `{sink}` are full ({max_bytes} bytes); make room with `pipeline dead-letters replay` or \
-         `purge`, move `{}` away, or raise `dead_letters.max_bytes`; until then the sink waits",
+         `purge`, move `{}` away, or raise `dead_letters.max_bytes`; until then events that became letters wait",
         pipeline_core::shown(folder)
     )]
     Full {
@@ -125,7 +132,7 @@ impl DeadLetters {
         let written = self.folder.create().and_then(|()| {
             let _lock = self.folder.lock(Access::Change)?;
             let segments = self.folder.segments()?;
-            let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+            let bytes = self.bytes()?;
             if bytes > 0 && bytes + lines.len() as u64 > self.max_bytes {
                 return Ok(false);
             }

@@ -98,7 +98,8 @@ impl Intake for SourceIntake {
         };
         let prepared = prepared.map_err(|_| Refused::Failed)?;
         let verdicts = prepared.verdicts(inputs);
-        self.shared.accept_all(prepared, ack, deadline).await?;
+        let shared = Arc::clone(&self.shared);
+        shared.accept_all(prepared, ack, deadline).await?;
         Ok(Accepted::new(receipt, verdicts))
     }
 

@@ -4,21 +4,19 @@
 
 use crate::dead_letter::Letter;
 use crate::wording::thousands;
+use pipeline_core::Pace;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// The shortest time between two lines.
-const PAUSE: Duration = Duration::from_secs(60);
 
 /// What the log has not been told yet.
 #[derive(Debug, Default)]
 pub(crate) struct LetterLog {
     /// By reason; codes come from a closed set.
     untold: BTreeMap<&'static str, Untold>,
-    /// When the last line was written.
-    last: Option<Instant>,
+    pace: Pace,
+    /// Letters among them that were not kept.
+    unkept: usize,
 }
 
 #[derive(Debug)]
@@ -55,14 +53,18 @@ impl LetterLog {
         self.look(now)
     }
 
+    /// Takes note that letters of those that are added next were not kept.
+    pub(crate) fn leave_out(&mut self, letters: usize) {
+        self.unkept += letters;
+    }
+
     /// A line, where there is something to tell and the last line was written long enough ago.
     pub(crate) fn look(&mut self, now: Instant) -> Option<Line> {
-        let last = self.last;
-        if last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+        if !self.pace.is_due(now.into_std()) {
             return None;
         }
         let line = self.end()?;
-        self.last = Some(now);
+        self.pace.told(now.into_std());
         Some(line)
     }
 
@@ -88,6 +90,14 @@ impl LetterLog {
         let sentence = others.fold(told, |told, (code, untold)| {
             format!("{told}, {code} {}", thousands(untold.letters))
         });
+        let unkept = std::mem::take(&mut self.unkept);
+        let sentence = match unkept {
+            0 => sentence,
+            _ => format!(
+                "{sentence}; {} of them have no payload and were only counted, because such letters have filled their part of the dead letters: look at them, and `purge` them",
+                thousands(unkept as u64)
+            ),
+        };
         Some(Line {
             letters,
             reason,
@@ -102,6 +112,7 @@ mod tests {
     use pipeline_core::{Origin, Reason};
     use proptest::prelude::*;
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn letter(code: &'static str, line: u64) -> Letter {
         Letter {
@@ -112,6 +123,7 @@ mod tests {
             record: None,
             label: None,
             history: Arc::default(),
+            trace: None,
         }
     }
 
@@ -143,6 +155,20 @@ mod tests {
         assert_eq!(told(&[], 1_000), None);
     }
 
+    #[test]
+    fn letters_that_are_not_kept_are_told_with_the_others_and_once() {
+        let (mut log, start) = (LetterLog::default(), Instant::now());
+        log.leave_out(2);
+        let line = log.add(&letters(&[("no_id", 1), ("no_id", 2), ("no_id", 3)]), start);
+        let told = line.unwrap().sentence;
+        assert!(
+            told.contains("; 2 of them have no payload and were only counted"),
+            "{told}"
+        );
+        log.add(&letters(&[("no_id", 4)]), start);
+        assert!(!log.end().unwrap().sentence.contains("only counted"));
+    }
+
     proptest! {
         #[test]
         fn every_letter_is_in_one_line_and_lines_are_a_minute_apart(
@@ -156,12 +182,12 @@ mod tests {
                 let letters = letters(&codes.collect::<Vec<_>>());
                 written += letters.len() as u64;
                 if let Some(line) = log.add(&letters, now) {
-                    prop_assert!(last.is_none_or(|last| now - last >= PAUSE));
+                    prop_assert!(last.is_none_or(|last| now - last >= Pace::PAUSE));
                     last = Some(now);
                     told += line.letters;
                     prop_assert_eq!(told, written);
                 } else {
-                    let waits = last.is_some_and(|last| now - last < PAUSE);
+                    let waits = last.is_some_and(|last| now - last < Pace::PAUSE);
                     prop_assert!(told == written || waits);
                 }
             }

@@ -126,7 +126,7 @@ impl Replaying {
     pub async fn run(mut self) -> Result<Replayed, ReplayError> {
         let worker = self.worker.start(&self.failures);
         let input = self.input;
-        let mut untouched = 0;
+        let mut untouched = input.dead_letters.count_plain()?;
         for segment in self.replay.segments() {
             if input.stop.now() != Phase::Run {
                 break;
@@ -134,7 +134,7 @@ impl Replaying {
             let (fit, mut back): (Vec<_>, Vec<_>) = read(segment.clone())
                 .await?
                 .into_iter()
-                .partition(|letter| letter.record.is_some() && self.filter.fits(letter));
+                .partition(|letter| self.filter.fits(letter) && is_for(letter, &input));
             untouched += back.len();
             for mut sent in send(&input, fit).await {
                 if sent.receipt.settled().await == AckStatus::GivenUp {
@@ -164,6 +164,12 @@ impl fmt::Debug for Replaying {
             .field("sink", &self.input.name)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a letter can be sent: it has a payload, which was made for what the sink has now.
+fn is_for(letter: &StoredLetter, input: &SinkInput) -> bool {
+    let record = letter.record.as_ref();
+    record.is_some_and(|record| input.sink_for(&record.partition).is_some())
 }
 
 /// The letters of a segment. An invalid line is skipped; it stays on the disk.

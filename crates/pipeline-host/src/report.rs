@@ -9,6 +9,7 @@ mod grid;
 pub use crate::event_counts::{
     ARROW, EventBatch, EventCounts, Fate, Fates, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES,
 };
+pub use crate::pulse::age_of as age;
 use crate::telemetry::{SinkSnapshot, SinkState};
 pub use crate::wording::thousands;
 pub use closing::closing;

@@ -19,6 +19,8 @@ pub struct StartOptions {
     pub room_limit: Duration,
     /// What watches the events.
     pub observers: Vec<Arc<dyn Observer>>,
+    /// Whether each new sink is asked for its health once, and the log told where that fails.
+    pub checks_destinations: bool,
 }
 
 impl Default for StartOptions {
@@ -28,6 +30,7 @@ impl Default for StartOptions {
             seed: fastrand::u64(..),
             room_limit: SourceContext::ROOM_LIMIT,
             observers: Vec::new(),
+            checks_destinations: false,
         }
     }
 }

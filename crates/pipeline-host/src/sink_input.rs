@@ -6,15 +6,19 @@ use crate::ack::Ack;
 use crate::batch::{BatchLimit, Queued, RecordMeta};
 use crate::buffer::{Buffer, DiskBuffer, QueueLimit};
 use crate::config::option::RetryOptions;
-use crate::dead_letter::{DeadLetters, Letter, Past};
+use crate::dead_letter::{DeadLetters, Letter, Past, Trace};
 use crate::event_counts::{EventBatch, Fate};
 use crate::letter_log::{self, LetterLog};
+use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
+use crate::pulse::{Pulse, age_of};
 use crate::runtime::{StartOptions, watching};
-use crate::stop::StopSignal;
+use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
+use crate::wording::thousands;
 use pipeline_core::{
-    Chunk, Clock, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
+    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection,
+    Sink,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -24,8 +28,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long to wait before a dead letter that could not be written is tried again.
-const DEAD_LETTER_RETRY: Duration = Duration::from_secs(5);
+/// How long a destination may take for the health check at the start.
+const HEALTH_LIMIT: Duration = Duration::from_secs(30);
+/// Sinks of other partitions that still deliver what was made for them, after as many reloads. What is left of one that is
+/// forgotten waits, and is never sent to another partition.
+const MAX_EARLIER_SINKS: usize = 8;
+/// How long a disk buffer may take to close when the pipeline stops. What it has not written by then was not acknowledged.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is between the sources and one sink.
 pub(crate) struct SinkInput {
@@ -34,12 +43,42 @@ pub(crate) struct SinkInput {
     /// Notified when the sink's options change.
     pub(crate) changed: Notify,
     pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) letterbox: Letterbox,
     pub(crate) telemetry: Arc<SinkTelemetry>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) stop: StopSignal,
     log: Mutex<Log>,
     current: Mutex<Arc<SinkSettings>>,
+    /// What a reload has replaced.
+    earlier: Mutex<Earlier>,
+}
+
+/// Earlier sinks of a running input.
+#[derive(Default)]
+struct Earlier {
+    /// Those of other partitions, the latest last: what was made for them is delivered through them.
+    sinks: VecDeque<Arc<dyn Sink>>,
+    /// The last one, which may still be encoding.
+    last: Option<Arc<dyn Sink>>,
+    /// What those before it have said of their events.
+    coverage: Option<Coverage>,
+}
+
+impl Earlier {
+    fn add(&mut self, sink: Arc<dyn Sink>) {
+        if let Some(before) = self.last.replace(sink) {
+            self.coverage = joined(self.coverage.take(), before.coverage());
+        }
+    }
+}
+
+/// The coverage of two parts of a run.
+fn joined(first: Option<Coverage>, later: Option<Coverage>) -> Option<Coverage> {
+    match (first, later) {
+        (Some(first), Some(later)) => Some(first.and_later(later)),
+        (first, later) => first.or(later),
+    }
 }
 
 /// What the log of a sink has been told, and what it has to be told.
@@ -47,6 +86,7 @@ pub(crate) struct SinkInput {
 struct Log {
     watch: Watch,
     letters: LetterLog,
+    pulse: Pulse,
 }
 
 /// What can change about a sink while it runs.
@@ -62,6 +102,8 @@ pub(crate) struct SinkSettings {
 pub(crate) struct Encoding {
     pub(crate) records: Vec<Queued>,
     pub(crate) letters: Vec<Letter>,
+    /// The sentence of the first letter of each reason, of those that were taken out.
+    rejected: BTreeMap<&'static str, Cow<'static, str>>,
     /// Filtered events by reason, with the sentence of the first.
     pub(crate) filtered: BTreeMap<&'static str, (u64, Cow<'static, str>)>,
     /// Events by name, and what the sink made of them.
@@ -92,6 +134,19 @@ impl Encoding {
             .sum()
     }
 
+    /// Takes out the letters whose event can be sent again, and those that are notes only.
+    pub(crate) fn take_letters(&mut self) -> [Vec<Letter>; 2] {
+        let letters = std::mem::take(&mut self.letters);
+        for letter in &letters {
+            let first = self.rejected.entry(letter.reason.code);
+            first.or_insert_with(|| letter.reason.detail.clone());
+        }
+        let (whole, plain) = letters
+            .into_iter()
+            .partition(|letter| letter.record.is_some());
+        [whole, plain]
+    }
+
     fn reject(&mut self, reason: Reason, origin: Origin, first_ms: i64) -> EncodeOutcome {
         self.reject_letter(Letter {
             reason,
@@ -101,6 +156,7 @@ impl Encoding {
             record: None,
             label: None,
             history: Arc::default(),
+            trace: None,
         })
     }
 
@@ -136,12 +192,7 @@ impl Encoding {
     /// The sentence of the first event of this reason.
     fn detail(&self, code: &'static str) -> Option<Cow<'static, str>> {
         let filtered = self.filtered.get(code).map(|(_, detail)| detail);
-        let rejected = || {
-            let mut letters = self.letters.iter();
-            let letter = letters.find(|letter| letter.reason.code == code);
-            letter.map(|letter| &letter.reason.detail)
-        };
-        filtered.or_else(rejected).cloned()
+        filtered.or_else(|| self.rejected.get(code)).cloned()
     }
 }
 
@@ -175,18 +226,45 @@ impl SinkInput {
         stop: StopSignal,
     ) -> Self {
         let found = buffer.disk().map(DiskBuffer::found);
+        let telemetry = Arc::new(SinkTelemetry::new(name, found));
+        let dead_letters = Arc::new(dead_letters);
+        let (file, clock) = (Arc::clone(&dead_letters), Arc::clone(&options.clock));
         Self {
             name: name.to_owned(),
             buffer,
             changed: Notify::new(),
-            dead_letters: Arc::new(dead_letters),
-            telemetry: Arc::new(SinkTelemetry::new(name, found)),
+            dead_letters,
+            letterbox: Letterbox::new(name, file, clock, Arc::clone(&telemetry)),
+            telemetry,
             clock: Arc::clone(&options.clock),
             observers: options.observers.clone(),
             stop,
             log: Mutex::default(),
             current: Mutex::new(Arc::new(settings)),
+            earlier: Mutex::default(),
         }
+    }
+
+    /// The sink that delivers records of this partition: never one of another.
+    pub(crate) fn sink_for(&self, partition: &str) -> Option<Arc<dyn Sink>> {
+        let fits = |sink: &Arc<dyn Sink>| {
+            // Letters of early versions say nothing of their partition.
+            partition.is_empty() || sink.partition().is_none_or(|own| *own == *partition)
+        };
+        let current = Arc::clone(&self.current().sink);
+        if fits(&current) {
+            return Some(current);
+        }
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.sinks.iter().rev().find(|sink| fits(sink)).cloned()
+    }
+
+    /// What every sink of this run says of its events.
+    pub(crate) fn coverage(&self) -> Option<Coverage> {
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = earlier.last.as_ref().and_then(Sink::coverage);
+        let before = joined(earlier.coverage.clone(), last);
+        joined(before, self.current().sink.coverage())
     }
 
     /// The sink as it is configured now.
@@ -196,7 +274,19 @@ impl SinkInput {
 
     /// Changes the options. Records that wait stay as they are.
     pub(crate) fn change(&self, settings: SinkSettings, limit: QueueLimit, batch: BatchLimit) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        let partition = settings.sink.partition();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(settings));
+        drop(current);
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.sink.partition() != partition {
+            earlier.sinks.push_back(Arc::clone(&before.sink));
+            if earlier.sinks.len() > MAX_EARLIER_SINKS {
+                earlier.sinks.pop_front();
+            }
+        }
+        earlier.add(Arc::clone(&before.sink));
+        drop(earlier);
         self.buffer.set_limits(limit, batch);
         self.changed.notify_one();
     }
@@ -250,6 +340,7 @@ impl SinkInput {
                         record: rejection.record.map(|record| *record),
                         label: rejection.label,
                         history: Arc::clone(&history),
+                        trace: Some(Box::new(trace(event))),
                     }),
                     _ => {
                         let detail = "the sink answered in a way that this host does not know";
@@ -281,17 +372,30 @@ impl SinkInput {
         encoded
     }
 
-    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the dead letters. Says
-    /// whether the letters are there; for the records their acknowledgement speaks.
-    pub(crate) async fn accept(&self, encoding: Encoding) -> bool {
-        let (records, letters) = self.count(encoding);
-        let kept = self.reject(letters).await;
+    /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the letterbox. Each of them
+    /// holds clones of `ack`.
+    pub(crate) async fn accept(&self, mut encoding: Encoding, ack: &Ack) {
+        let [whole, plain] = encoding.take_letters();
+        let records = self.count(encoding);
+        self.keep_plain(plain, self.end()).await;
+        if !whole.is_empty() {
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                () = self.letterbox.has_room() => {}
+                () = stop.deadline() => {}
+            }
+            self.post(Group {
+                letters: whole,
+                acks: vec![ack.clone()],
+                ..Group::default()
+            })
+            .await;
+        }
         if self.current().drops_newest {
             self.push_or_drop(records);
         } else {
             self.push(records).await;
         }
-        kept
     }
 
     /// Puts into the buffer what fits now, and drops the rest.
@@ -323,7 +427,7 @@ impl SinkInput {
     }
 
     /// Counts what came in, and hands over what has to go somewhere.
-    pub(crate) fn count(&self, encoding: Encoding) -> (Vec<Queued>, Vec<Letter>) {
+    pub(crate) fn count(&self, encoding: Encoding) -> Vec<Queued> {
         SinkTelemetry::add(&self.telemetry.received, encoding.outcomes.len());
         let filtered = encoding.filtered.iter();
         self.telemetry
@@ -336,27 +440,119 @@ impl SinkInput {
             .watch
             .add(&encoding.events, detail, Instant::now());
         self.warn(warning);
-        (encoding.records, encoding.letters)
+        self.look_at_buffer();
+        encoding.records
     }
 
-    /// Writes rejected events to the dead letters, and counts them. Says whether they are there: they are not when the
-    /// pipeline had to end first.
-    pub(crate) async fn reject(&self, letters: Vec<Letter>) -> bool {
-        if letters.is_empty() {
-            return true;
+    /// Leaves letters to be written. Never waits for the disk, unless the pipeline has ended already.
+    pub(crate) async fn post(&self, group: Group) {
+        // What is on disk as well need not fill memory: the next run finds it there.
+        if group.done.is_on_disk() && self.letterbox.is_full() {
+            self.buffer.finish(&group.done.only_in_memory());
+            return;
         }
-        let Some(letters) = self.write(letters).await else {
-            return false;
-        };
-        self.telemetry.reject(&letters);
-        let line = self.log().letters.add(&letters, Instant::now());
+        if let Err(group) = self.letterbox.post(group)
+            && let Err(group) = self.write_group(group).await
+        {
+            self.give_up(&group);
+        }
+    }
+
+    /// Writes what is in the letterbox until it is closed and empty, or the pipeline must end.
+    pub(crate) async fn keep_letters(self: Arc<Self>) {
+        let mut stop = self.stop.clone();
+        loop {
+            match self.letterbox.work() {
+                Work::Write(group) => {
+                    let Err(group) = self.write_group(group).await else {
+                        self.letterbox.has_left();
+                        continue;
+                    };
+                    self.letterbox.put_back(group);
+                    let (mut stopping, runs) = (stop.clone(), stop.now() == Phase::Run);
+                    tokio::select! {
+                        biased;
+                        () = stop.deadline() => break,
+                        // At once, so that what can be written then is.
+                        () = stopping.stopped(), if runs => {}
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
+                }
+                Work::Wait => self.letterbox.changed().await,
+                Work::End => break,
+            }
+        }
+        self.letterbox.close();
+        for group in self.letterbox.take_all() {
+            self.give_up(&group);
+        }
+    }
+
+    /// Writes letters, counts them and tells who waits for them; gives them back if the disk does not take them.
+    async fn write_group(&self, mut group: Group) -> Result<(), Group> {
+        let letters = Arc::new(std::mem::take(&mut group.letters));
+        if !self.letterbox.append(&letters, self.end()).await {
+            group.letters = Arc::unwrap_or_clone(letters);
+            return Err(group);
+        }
+        self.count_letters(&letters, 0);
+        group.acks.into_iter().for_each(Ack::done);
+        self.buffer.finish(&group.done);
+        Ok(())
+    }
+
+    /// Letters that are not written: they stay on disk, or are read again, or are lost. All of them stay counted as held.
+    fn give_up(&self, group: &Group) {
+        let is_awaited = group.acks.iter().any(Ack::is_awaited);
+        if is_awaited && !group.done.is_on_disk() {
+            SinkTelemetry::add(&self.telemetry.given_up, group.letters.len());
+        }
+    }
+
+    /// Writes letters that a client waits for; says whether they are on the disk by then.
+    pub(crate) async fn write_in_time(
+        &self,
+        letters: &Arc<Vec<Letter>>,
+        deadline: Instant,
+    ) -> bool {
+        let limit = tokio::time::sleep_until(deadline);
+        self.letterbox.append(letters, limit).await
+    }
+
+    /// Writes letters without a payload, as far as there is room for such, and counts them all.
+    pub(crate) async fn keep_plain(&self, letters: Vec<Letter>, limit: impl Future<Output = ()>) {
+        let letters = Arc::new(letters);
+        let unkept = self.letterbox.append_plain(&letters, limit).await;
+        self.count_letters(&letters, unkept);
+    }
+
+    /// Counts letters, of which some are not kept, and tells the log and whoever watches.
+    pub(crate) fn count_letters(&self, letters: &[Letter], unkept: usize) {
+        if letters.is_empty() {
+            return;
+        }
+        self.telemetry.reject(letters);
+        self.telemetry.leave_out(unkept);
+        let mut log = self.log();
+        log.letters.leave_out(unkept);
+        let line = log.letters.add(letters, Instant::now());
+        drop(log);
         self.tell_of_letters(line);
-        for letter in letters.iter() {
+        for letter in letters {
             for observer in watching(&self.observers) {
                 observer.rejected(&self.name, &letter.origin, &letter.reason);
             }
         }
-        true
+    }
+
+    /// Waits until the pipeline must end, and a little longer, so that one attempt to write is always made.
+    async fn end(&self) {
+        self.stop.clone().deadline().await;
+        let limit = match self.stop.now() {
+            Phase::Quit => LETTERS_LIMIT_OF_QUIT,
+            _ => LETTERS_LIMIT,
+        };
+        tokio::time::sleep(limit).await;
     }
 
     /// Ends what is left: what its source would send again is given up; the rest goes to the dead letters. All of it
@@ -378,6 +574,7 @@ impl SinkInput {
             record: Some(queued.record),
             label: None,
             history: queued.meta.history,
+            trace: None,
         });
         self.write(letters.collect()).await;
     }
@@ -385,11 +582,64 @@ impl SinkInput {
     /// Tells the log what it has to be told by now. To be called once a minute.
     pub(crate) fn tell_log(&self) {
         let now = Instant::now();
+        let (snapshot, percent) = (self.telemetry.snapshot(), self.buffer.percent());
+        let oldest = self.buffer.oldest_ms();
+        let age = oldest.map(|first_ms| self.clock.now_ms().saturating_sub(first_ms));
         let mut log = self.log();
         let (warning, line) = (log.watch.look(now), log.letters.look(now));
+        let pulse = log.pulse.line(&snapshot, percent, age);
         drop(log);
         self.warn(warning);
         self.tell_of_letters(line);
+        if let Some(line) = pulse {
+            tracing::info!(sink = %self.name, "{line}");
+        }
+        self.look_at_buffer();
+    }
+
+    /// Tells the log when the buffer fills, and when that is over.
+    fn look_at_buffer(&self) {
+        let percent = self.buffer.percent();
+        let told = self.log().pulse.level(percent, Instant::now());
+        match told {
+            Some((line, true)) => tracing::warn!(sink = %self.name, "{line}"),
+            Some((line, false)) => tracing::info!(sink = %self.name, "{line}"),
+            None => {}
+        }
+    }
+
+    /// A request found no room.
+    pub(crate) fn refuse(&self) {
+        let told = self.log().pulse.refuse(Instant::now());
+        if let Some(line) = told {
+            tracing::warn!(sink = %self.name, "{line}");
+        }
+    }
+
+    /// Tells the log what an earlier run has left.
+    pub(crate) fn tell_backlog(&self) {
+        let Some(disk) = self.buffer.disk().filter(|disk| disk.found() > 0) else {
+            return;
+        };
+        let (events, percent) = (thousands(disk.found()), self.buffer.percent());
+        let now_ms = self.clock.now_ms();
+        let age = disk
+            .oldest_ms()
+            .map(|first_ms| age_of(now_ms.saturating_sub(first_ms)));
+        let oldest = age.map_or_else(String::new, |age| format!(", oldest {age}"));
+        tracing::info!(sink = %self.name, "waiting in the disk buffer since an earlier run: {events}{oldest}, buffer {percent} %");
+    }
+
+    /// Tells the log when the destination does not answer as it should.
+    pub(crate) async fn check_destination(&self) {
+        let sink = Arc::clone(&self.current().sink);
+        let checked = tokio::time::timeout(HEALTH_LIMIT, sink.healthcheck()).await;
+        let problem = match checked {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("does not pass its health check: {error}"),
+            Err(_) => "has not answered the health check".to_owned(),
+        };
+        tracing::warn!(sink = %self.name, "the destination {problem}; events are kept until it does");
     }
 
     /// Tells the log what is left to tell: no more events come.
@@ -433,33 +683,40 @@ impl SinkInput {
         let input = Arc::clone(&self);
         let closed =
             tokio::task::spawn_blocking(move || input.buffer.disk().map(DiskBuffer::close));
-        // What the disk did not take in time.
-        if let Ok(Some(refused)) = closed.await {
-            self.hold(refused).await;
+        let mut stop = self.stop.clone();
+        let limit = async {
+            stop.stopped().await;
+            tokio::time::sleep(CLOSE_LIMIT).await;
+        };
+        tokio::select! {
+            biased;
+            closed = closed => {
+                // What the disk did not take in time.
+                if let Ok(Some(refused)) = closed {
+                    self.hold(refused).await;
+                }
+            }
+            () = limit => tracing::error!(sink = %self.name, "the disk buffer did not close in time; what was acknowledged is on disk"),
         }
     }
 
     /// Writes letters, again and again until the disk takes them or the pipeline must end.
-    async fn write(&self, letters: Vec<Letter>) -> Option<Arc<Vec<Letter>>> {
+    async fn write(&self, letters: Vec<Letter>) {
         let letters = Arc::new(letters);
-        if letters.is_empty() {
-            return Some(letters);
-        }
-        loop {
-            let (file, batch) = (Arc::clone(&self.dead_letters), Arc::clone(&letters));
-            let now_ms = self.clock.now_ms();
-            let written = tokio::task::spawn_blocking(move || file.append(&batch, now_ms)).await;
-            let problem = match written {
-                Ok(Ok(())) => return Some(letters),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the writer of dead letters failed".to_owned(),
-            };
-            tracing::error!(sink = %self.name, events = letters.len(), "{problem}");
+        while !self.letterbox.append(&letters, self.end()).await {
             let mut stop = self.stop.clone();
             tokio::select! {
-                () = tokio::time::sleep(DEAD_LETTER_RETRY) => {}
-                () = stop.deadline() => return None,
+                biased;
+                () = stop.deadline() => return,
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
         }
     }
+}
+
+/// What a letter says of an event that did not become a record.
+#[cold]
+fn trace(event: &Event) -> Trace {
+    let client = event.meta().and_then(|meta| meta.peer);
+    Trace::of(event.raw(), client)
 }

@@ -6,6 +6,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// The part of a shutdown limit, at its end, in which what would be lost with the process is written down; it may be shorter.
+pub(crate) const LETTERS_AT_END: Duration = Duration::from_secs(2);
+/// How long a slow disk may take for that: what is on its way there is better waited for than lost.
+pub(crate) const LETTERS_LIMIT: Duration = Duration::from_secs(4);
+/// The same where a person has told it to quit, who can see how far it is.
+pub(crate) const LETTERS_LIMIT_OF_QUIT: Duration = Duration::from_secs(15);
+/// [`LETTERS_AT_END`] as a part of a short limit: one in so many.
+const LETTERS_PART: u32 = 4;
+
 /// How far a shutdown has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -35,9 +44,10 @@ impl StopHandle {
         (Self { sender, limit }, signal)
     }
 
-    /// Stops the sources, and gives the buffers until the shutdown limit to drain.
+    /// Stops the sources, and gives the buffers until shortly before the shutdown limit to drain. The rest is for writing down
+    /// what is left.
     pub fn drain(&self) {
-        let until = Instant::now() + self.limit;
+        let until = Instant::now() + draining(self.limit);
         self.sender.send_if_modified(|phase| {
             let first = *phase == Phase::Run;
             if first {
@@ -51,6 +61,11 @@ impl StopHandle {
     pub fn quit(&self) {
         self.sender.send_replace(Phase::Quit);
     }
+}
+
+/// How much of a shutdown limit is for draining.
+fn draining(limit: Duration) -> Duration {
+    limit.saturating_sub(LETTERS_AT_END.min(limit / LETTERS_PART))
 }
 
 /// Waits for a pipeline to stop, or for a part of it.
@@ -158,10 +173,11 @@ mod tests {
         first.stopped().await;
         assert_eq!(second.now(), Phase::Run);
         first.deadline().await;
-        assert_eq!(start.elapsed().as_secs(), 5);
+        // The last quarter, and no more than two seconds, is for letters.
+        assert_eq!(start.elapsed().as_millis(), 3_750);
         whole.drain();
         second.deadline().await;
-        assert_eq!(start.elapsed().as_secs(), 65);
+        assert_eq!(start.elapsed().as_millis(), 3_750 + 58_000);
     }
 
     #[tokio::test(start_paused = true)]

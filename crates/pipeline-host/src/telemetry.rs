@@ -42,6 +42,9 @@ pub(crate) struct SinkTelemetry {
     filtered: Mutex<BTreeMap<&'static str, u64>>,
     rejected: Mutex<BTreeMap<&'static str, Rejections>>,
     dropped: AtomicU64,
+    unkept: AtomicU64,
+    waiting_letters: AtomicU64,
+    letter_problem: Mutex<Option<String>>,
     events: Mutex<EventCounts>,
     state: Mutex<SinkState>,
 }
@@ -104,6 +107,13 @@ pub struct SinkSnapshot {
     pub held: u64,
     /// Events among those held that are safe when the process ends: they are on disk, or their source reads them again.
     pub kept: u64,
+    /// Events among those rejected that have no payload and were only counted, because the part of the dead letters that is
+    /// for these is full.
+    pub unkept: u64,
+    /// Events among those held that were refused and wait for room in the dead letters.
+    pub waiting_letters: u64,
+    /// What keeps dead letters from being written.
+    pub letter_problem: Option<String>,
     /// What the sink is doing.
     pub state: SinkState,
 }
@@ -136,6 +146,9 @@ impl SinkTelemetry {
             filtered: Mutex::default(),
             rejected: Mutex::default(),
             dropped: AtomicU64::new(0),
+            unkept: AtomicU64::new(0),
+            waiting_letters: AtomicU64::new(0),
+            letter_problem: Mutex::default(),
             events: Mutex::default(),
             state: Mutex::new(SinkState::Sending),
         }
@@ -233,6 +246,21 @@ impl SinkTelemetry {
         lock(&self.events).add(None, Fate::Rejected(reason.code), events);
     }
 
+    /// Counts letters without a payload that are not kept.
+    pub(crate) fn leave_out(&self, letters: usize) {
+        Self::add(&self.unkept, letters);
+    }
+
+    /// So many letters wait for the disk now.
+    pub(crate) fn set_waiting_letters(&self, letters: usize) {
+        self.waiting_letters
+            .store(letters as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_letter_problem(&self, problem: Option<String>) {
+        *lock(&self.letter_problem) = problem;
+    }
+
     pub(crate) fn set_state(&self, state: SinkState) {
         *lock(&self.state) = state;
     }
@@ -248,6 +276,9 @@ impl SinkTelemetry {
             rejected: lock(&self.rejected).clone(),
             dropped: read(&self.dropped),
             events: lock(&self.events).clone(),
+            unkept: read(&self.unkept),
+            waiting_letters: read(&self.waiting_letters),
+            letter_problem: lock(&self.letter_problem).clone(),
             state: lock(&self.state).clone(),
             is_on_disk: self.on_disk.is_some(),
             resumed: self.on_disk.unwrap_or(0),

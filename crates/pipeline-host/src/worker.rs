@@ -3,7 +3,6 @@
 //! Invariant: a record that was taken is delivered, rejected, put back, or queued at the end, also when the sink panics
 //! or answers with the wrong number of outcomes.
 
-use crate::ack::Ack;
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Queued, RecordMeta};
 use crate::buffer::Done;
@@ -11,6 +10,7 @@ use crate::concurrency::Concurrency;
 use crate::config::option::{RetryOptions, seconds};
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, Fate};
+use crate::letterbox::Group;
 use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
 use crate::stop::Phase;
@@ -35,6 +35,10 @@ const REMINDER_PAUSE: Duration = Duration::from_secs(60);
 /// own and may make many requests for one batch; without any, one that never answers would hold its place for ever.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// How long requests that are on their way may take once the pipeline stops, where the buffer is on disk: what they carry is sent
+/// again by the next run, under the same ids.
+const ON_DISK_STOP_LIMIT: Duration = Duration::from_secs(2);
+
 type Probe = Result<(), HealthcheckError>;
 
 /// Delivers what is in one buffer.
@@ -50,6 +54,8 @@ pub(crate) struct Worker {
     probe: JoinSet<Probe>,
     probe_backoff: Backoff,
     next_look: Instant,
+    /// Requests are given up then, because their records are on disk.
+    give_up_at: Option<Instant>,
 }
 
 /// A time without delivery.
@@ -94,6 +100,7 @@ impl Worker {
             probe: JoinSet::new(),
             probe_backoff: Backoff::new(INITIAL_PROBE_PAUSE, MAX_PROBE_PAUSE, seed),
             next_look: Instant::now() + LOOK_PAUSE,
+            give_up_at: None,
         }
     }
 
@@ -103,11 +110,15 @@ impl Worker {
         let input = Arc::clone(&self.input);
         let task = format!("the worker of sink `{}`", input.name);
         let (_, worker) = failures.spawn(task.clone(), self.run());
+        let letters = format!("the letters of sink `{}`", input.name);
+        let (_, letters) = failures.spawn(letters, Arc::clone(&input).keep_letters());
         let (_, ended) = failures.spawn(task, async move {
             if worker.ended().await.is_none() {
                 let left = input.buffer.abandon();
                 input.hold(left).await;
             }
+            input.letterbox.close();
+            letters.ended().await;
         });
         ended
     }
@@ -147,8 +158,13 @@ impl Worker {
         // What is on disk need not be sent now, and draining into a blocked destination is useless.
         let sends_no_more =
             stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
-        if nothing_left || (sends_no_more && self.deliveries.is_empty()) {
+        if nothing_left || (self.deliveries.is_empty() && (sends_no_more || self.waits_too_long()))
+        {
             return Step::End;
+        }
+        if stopping && self.input.buffer.disk().is_some() {
+            self.give_up_at
+                .get_or_insert_with(|| Instant::now() + ON_DISK_STOP_LIMIT);
         }
         // After a failure one batch goes ahead alone, to see whether the way is clear.
         let at_once = if self.backoff.is_failing() {
@@ -171,6 +187,7 @@ impl Worker {
         tokio::select! {
             biased;
             () = end.deadline() => Step::End,
+            () = at(self.give_up_at) => Step::End,
             () = stop.stopped(), if !stopping => Step::Look,
             () = changed => Step::Changed,
             Some(done) = self.deliveries.join_next_with_id() => Step::Settle(done),
@@ -185,13 +202,31 @@ impl Worker {
         }
     }
 
+    /// Whether the pipeline stops before the next attempt: what is left may be written down now.
+    fn waits_too_long(&self) -> bool {
+        let Phase::Drain(end) = self.input.stop.now() else {
+            return false;
+        };
+        self.paused_until.is_some_and(|until| until >= end)
+    }
+
     async fn send(&mut self, batch: Batch) {
         let batch = self.without_expired(batch).await;
         if batch.records.is_empty() {
             return;
         }
+        let partition = batch
+            .records
+            .first()
+            .map(|record| Arc::clone(&record.partition));
+        let Some(sink) = self.input.sink_for(&partition.unwrap_or_default()) else {
+            self.input.buffer.put_back(batch.into_queued().collect());
+            let detail = "events wait that were made for another account than the sink has now, and are never sent to another; start with the old one until they are delivered";
+            self.block(Reason::new("other_partition", detail));
+            return;
+        };
         let batch = Arc::new(batch);
-        let (sink, records) = (Arc::clone(&self.input.current().sink), Arc::clone(&batch));
+        let records = Arc::clone(&batch);
         let task = self.deliveries.spawn(async move {
             let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
             delivery
@@ -297,13 +332,15 @@ impl Worker {
         self.reject(rejected).await;
     }
 
+    /// Leaves letters to be written, however long the disk takes.
     async fn reject(&self, rejected: Vec<(Queued, Reason)>) {
-        let mut acks = Vec::with_capacity(rejected.len());
-        let mut letters = Vec::with_capacity(rejected.len());
-        let mut done = Done::default();
+        if rejected.is_empty() {
+            return;
+        }
+        let mut group = Group::default();
         for (queued, reason) in rejected {
-            done.add(&queued);
-            letters.push(Letter {
+            group.done.add(&queued);
+            group.letters.push(Letter {
                 reason,
                 origin: queued.meta.origin,
                 attempts: queued.meta.attempts,
@@ -311,14 +348,11 @@ impl Worker {
                 record: Some(queued.record),
                 label: None,
                 history: queued.meta.history,
+                trace: None,
             });
-            acks.push(queued.meta.ack);
+            group.acks.push(queued.meta.ack);
         }
-        // What is not there when the pipeline has to end stays on disk, or is read again.
-        if self.input.reject(letters).await {
-            acks.into_iter().for_each(Ack::done);
-            self.input.buffer.finish(&done);
-        }
+        self.input.post(group).await;
     }
 
     fn pause(&mut self, after: Option<Duration>, reason: &Reason) {

@@ -4,7 +4,7 @@
 
 use super::Report;
 use super::answer::{Answer, Fate as Became};
-use crate::output::{CLEAR, SHOWN, clear};
+use crate::output::{clear, show_progress};
 use pipeline_core::options::near_miss;
 use pipeline_core::{MissingEvents, Sink};
 use pipeline_host::report::{self, ARROW, EventCounts, Fate, NO_NAME, OTHER_NAMES};
@@ -12,7 +12,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Names that each table shows.
@@ -207,9 +206,7 @@ impl Progress {
         }
         self.last = Instant::now();
         let events = report::thousands(self.events);
-        SHOWN.store(true, Ordering::Release);
-        // What cannot be shown is not missed.
-        let _ = write!(io::stderr().lock(), "{CLEAR}{events} events");
+        show_progress(format!("{events} events"));
     }
 }
 

@@ -15,7 +15,9 @@ mod error;
 mod files;
 mod format;
 mod log;
+mod pages;
 mod reserve;
+mod salvage;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -26,12 +28,13 @@ use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
 use crate::stop::StopSignal;
 pub use error::{Cause, DiskBufferError};
+pub use salvage::{BufferCheck, Salvaged, check, count, salvage};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use store::{Found, Gap, Store};
+use store::{Found, Gap, Inventory, Store};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use writer::{Append, Command, Writer};
@@ -95,6 +98,8 @@ pub(crate) struct DiskBuffer {
     found: u64,
     /// The number of the first chunk that is new.
     first: u64,
+    /// The oldest record that was there when it was opened.
+    oldest: Option<Queued>,
 }
 
 /// What the writer's thread shares with everybody else.
@@ -219,6 +224,7 @@ impl DiskBuffer {
             room: Notify::new(),
             arrived: Notify::new(),
         });
+        let oldest = oldest(&store, &inventory);
         let (commands, receiver) = mpsc::channel();
         let writer = Writer::new(store, options.folder, Arc::clone(&shared), receiver);
         let thread = std::thread::Builder::new().name("disk-buffer".to_owned());
@@ -239,7 +245,26 @@ impl DiskBuffer {
             writer: Mutex::new(Some(thread)),
             found: inventory.events,
             first: inventory.next,
+            oldest,
         })
+    }
+
+    /// How full it is, in percent.
+    pub(crate) fn percent(&self) -> u64 {
+        let state = self.shared.lock();
+        (state.used + state.pending).saturating_mul(100) / state.max_bytes.max(1)
+    }
+
+    /// When the oldest event that was there when it was opened was first seen, in milliseconds since the Unix epoch.
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        self.oldest.as_ref().map(|oldest| oldest.meta.first_ms)
+    }
+
+    /// The partition of the oldest record that was there when it was opened, where it can be read.
+    pub(crate) fn oldest_partition(&self) -> Option<Arc<str>> {
+        self.oldest
+            .as_ref()
+            .map(|oldest| Arc::clone(&oldest.record.partition))
     }
 
     /// Records that were there when it was opened.
@@ -618,6 +643,32 @@ impl State {
             self.touched.insert(slot.chunk);
         }
     }
+}
+
+/// The oldest record that can be read, where there are records. Without its payload, which would keep its chunk in memory.
+fn oldest(store: &Store, inventory: &Inventory) -> Option<Queued> {
+    if inventory.events == 0 {
+        return None;
+    }
+    let found = store
+        .read_after(0, inventory.next.saturating_sub(1))
+        .ok()??;
+    let records = chunk::decode(found.id, &found.data).ok()?;
+    let marks = found
+        .marks
+        .and_then(|marks| postcard::from_bytes::<Vec<u32>>(&marks).ok());
+    let is_done = |index: usize| {
+        marks
+            .as_ref()
+            .is_some_and(|marks| marks.get(index) == Some(&DONE))
+    };
+    let oldest = records
+        .into_iter()
+        .enumerate()
+        .find(|(index, _)| !is_done(*index))?;
+    let mut oldest = oldest.1;
+    oldest.record.payload = bytes::Bytes::new();
+    Some(oldest)
 }
 
 /// What the log of a buffer of that size has when it is brought into the file.

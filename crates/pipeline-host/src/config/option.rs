@@ -23,6 +23,9 @@ pub const DEFAULT_BATCH_EVENTS: usize = 1000;
 /// Payload bytes of one batch at most, where neither the file nor the destination says otherwise.
 pub const DEFAULT_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long stopping may take unless told otherwise, in seconds: less than the ten that containers are given.
+pub const DEFAULT_SHUTDOWN_SECS: f64 = 8.0;
+
 /// A pipeline file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -181,7 +184,7 @@ pub struct RequestOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterOptions {
-    /// Bytes of one sink's dead letters at most; when they are full, the sink waits until a person makes room. Default: 268435456 (256 MiB). Example: 1073741824.
+    /// Bytes of one sink's dead letters at most, of which those without a payload may have 5 %. When they are full, events that become letters wait until a person makes room, and a request with such an event is answered with 503; all others are delivered. Default: 268435456 (256 MiB). Example: 1073741824.
     #[schemars(range(min = 1))]
     pub max_bytes: u64,
 }
@@ -190,7 +193,7 @@ pub struct DeadLetterOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShutdownOptions {
-    /// How long buffers may drain after SIGTERM or SIGINT, in seconds; a second signal quits at once. Default: 60.
+    /// How long stopping may take after SIGTERM or SIGINT, in seconds; a second signal quits at once. The last quarter of it, and no more than 2 seconds, is for writing down what memory buffers still hold; a platform that kills after 10 seconds leaves room for the default. Default: 8. Example: 25.
     #[schemars(range(min = 0.0, max = 86400.0))]
     pub limit_secs: f64,
 }
@@ -244,7 +247,9 @@ impl Default for DeadLetterOptions {
 
 impl Default for ShutdownOptions {
     fn default() -> Self {
-        Self { limit_secs: 60.0 }
+        Self {
+            limit_secs: DEFAULT_SHUTDOWN_SECS,
+        }
     }
 }
 

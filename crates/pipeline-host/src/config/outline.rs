@@ -8,7 +8,7 @@ use super::{ConfigError, Environment, file, interpolate, sink, sorted, typed};
 use crate::dead_letter::DeadLetters;
 use pipeline_core::options::{check, join};
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The keys of a sink that are read.
 const SINK_KEYS: [&str; 1] = ["dead_letters"];
@@ -59,6 +59,20 @@ pub fn load_dead_letters(
         Ok((name.clone(), letters))
     });
     sinks.collect()
+}
+
+/// Reads where the data of a pipeline is.
+///
+/// # Errors
+///
+/// As [`load_dead_letters`].
+pub fn load_data_dir(path: &Path, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
+    let sinks = load_dead_letters(path, environment)?;
+    // `data_dir/dead_letters/<sink>`; a file has at least one sink.
+    let folder = sinks
+        .first()
+        .and_then(|(_, letters)| letters.path().ancestors().nth(2));
+    Ok(folder.unwrap_or(Path::new("data")).to_owned())
 }
 
 /// The parts of a file that are read.

@@ -6,6 +6,7 @@
 //! Invariant: a line ends with its newline, has no other, and its payload is byte for byte what the destination would
 //! have seen, also after it was read.
 
+use super::trace::Trace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub(crate) struct Letter {
     pub(crate) label: Option<Arc<str>>,
     /// How it ended before it was replayed.
     pub(crate) history: Arc<[Past]>,
+    /// What is known of an event that did not become a record.
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// An earlier end of an event that was replayed.
@@ -101,6 +104,11 @@ struct Line<'a> {
     #[serde(borrow)]
     source: Cow<'a, str>,
     history: Vec<PastLine<'a>>,
+    /// The first bytes of an event that did not become a record, masked, and how many bytes it had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shape: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
     /// A payload that is not JSON.
@@ -150,6 +158,7 @@ impl Letter {
         lines: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
         let record = self.record.as_ref();
+        let trace = self.trace.as_deref().filter(|_| record.is_none());
         let now = iso(now_ms);
         let payload: Option<&RawValue> =
             record.and_then(|record| serde_json::from_slice(&record.payload).ok());
@@ -170,6 +179,8 @@ impl Letter {
             label: self.label().map(|label| (&**label).into()),
             source: self.origin.to_string().into(),
             history: latest(&self.history).iter().map(PastLine::of).collect(),
+            shape: trace.map(|trace| trace.shape.as_str().into()),
+            bytes: trace.map(|trace| trace.bytes),
             payload,
             payload_base64: record
                 .filter(|_| payload.is_none())
@@ -369,6 +380,7 @@ mod tests {
                 record: Some(Record::new(payload.to_vec(), "a")),
                 label: None,
                 history: Arc::default(),
+                trace: None,
             };
             let mut written = Vec::new();
             letter.write_line("out", 0, &mut written).unwrap();

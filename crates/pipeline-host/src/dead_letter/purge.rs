@@ -66,6 +66,7 @@ impl DeadLetters {
         let taken = self.folder.taken()?;
         purged.left_to_replay = no_replay.is_none() && !taken.is_empty();
         let mut segments = self.folder.segments()?;
+        segments.extend(self.folder.plain()?);
         if no_replay.is_some() {
             segments.extend(taken);
         }

@@ -32,10 +32,19 @@ impl DeadLetters {
     ///
     /// When the folder cannot be read.
     pub fn percent_full(&self) -> Result<u64, DeadLetterError> {
-        let segments = self.folder.segments();
-        let segments = segments.map_err(|error| self.failed("read", error))?;
-        let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let bytes = self.bytes().map_err(|error| self.failed("read", error))?;
         Ok(bytes.saturating_mul(100) / self.max_bytes.max(1))
+    }
+
+    /// Bytes of all letters but those that a replay has taken.
+    pub(super) fn bytes(&self) -> io::Result<u64> {
+        let segments = self.folder.segments()?;
+        let plain = self.folder.plain()?;
+        Ok(segments
+            .iter()
+            .chain(&plain)
+            .map(|segment| segment.bytes)
+            .sum())
     }
 
     fn all_segments(&self) -> io::Result<Vec<Segment>> {
@@ -46,6 +55,7 @@ impl DeadLetters {
         let _lock = self.folder.lock(Access::Look).ok();
         let mut segments = self.folder.taken()?;
         segments.extend(self.folder.segments()?);
+        segments.extend(self.folder.plain()?);
         Ok(segments)
     }
 }

@@ -17,6 +17,8 @@ const SEGMENT: &str = "ndjson";
 const LOCK: &str = "lock";
 /// The folder, below that of a sink, of the segments that a replay has taken.
 const REPLAYING: &str = "replaying";
+/// The file of the letters that have no payload.
+const PLAIN: &str = "without_payload.ndjson";
 /// Digits of a segment's number; a larger number has more.
 const NUMBER_DIGITS: usize = 8;
 
@@ -143,6 +145,25 @@ impl Folder {
         }
         segments.sort();
         Ok(segments)
+    }
+
+    /// Where the letters without a payload are.
+    pub(super) fn plain_path(&self) -> PathBuf {
+        self.path.join(PLAIN)
+    }
+
+    /// The letters without a payload, where there are some. They come after all others.
+    pub(super) fn plain(&self) -> io::Result<Option<Segment>> {
+        let path = self.plain_path();
+        match path.metadata() {
+            Ok(metadata) => Ok(Some(Segment {
+                number: u64::MAX,
+                path,
+                bytes: metadata.len(),
+            })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The segment that takes the next lines: the newest, or one after it.
@@ -277,11 +298,16 @@ fn lock_file(folder: &Path) -> io::Result<File> {
     options.open(folder.join(LOCK))
 }
 
-/// Files that only their owner can read.
+/// Files that only their owner can read. A link in the place of one is refused: its target belongs to somebody else.
 pub(super) fn owner_only() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+        #[cfg(target_os = "linux")]
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
     options
 }
 

@@ -14,6 +14,7 @@ fn letter() -> Letter {
         record: None,
         label: None,
         history: [].into(),
+        trace: None,
     }
 }
 
@@ -578,4 +579,31 @@ fn a_summary_groups_by_reason_and_code_and_is_bounded() {
     let summary = Summary::of(letters.letters().unwrap());
     assert_eq!(summary.groups.len(), MAX_GROUPS + 1);
     assert_eq!(summary.letters, 1_504);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_link_in_the_place_of_a_file_is_refused_and_its_target_is_untouched() {
+    for name in [
+        "00000001.ndjson",
+        "without_payload.ndjson",
+        "lock",
+        "rewriting",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let letters = letters(&folder, 1_000_000, 10_000);
+        let target = folder.path().join("target");
+        std::fs::write(&target, "mine").unwrap();
+        std::fs::create_dir_all(letters.path()).unwrap();
+        std::os::unix::fs::symlink(&target, letters.path().join(name)).unwrap();
+        let appended = letters.append(&[letter(), of("a", "b")], 0);
+        let plain = letters.append_plain(&[letter()], &mut Shares::default(), 0);
+        let purged = letters.purge(&Filter {
+            reason: Some("b".to_owned()),
+            before_ms: None,
+        });
+        let refused = [appended.is_err(), plain.is_err(), purged.is_err()];
+        assert!(refused.contains(&true), "{name}");
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine", "{name}");
+    }
 }

@@ -123,15 +123,31 @@ impl Shared {
         self.failures.report(failure);
     }
 
-    /// Finds room in every buffer first, and only then counts and keeps anything. From then on the chunk is taken whole, also
-    /// when the caller stops waiting: what has to be written for that belongs to a task of its own.
+    /// Takes a chunk whole, or not at all, also when the caller stops waiting: what has to be written for that belongs to a task
+    /// of its own.
     pub(super) async fn accept_all(
-        &self,
+        self: Arc<Self>,
         prepared: Prepared,
         ack: Ack,
         deadline: Instant,
     ) -> Result<(), Refused> {
-        let Prepared { routes, encodings } = prepared;
+        let encodings = &prepared.encodings;
+        if encodings.iter().all(|encoding| encoding.letters.is_empty()) {
+            return self.fill(prepared, ack, deadline).await;
+        }
+        let task = format!("the dead letters of source `{}`", self.name);
+        let failures = self.failures.clone();
+        let filling = async move { self.fill(prepared, ack, deadline).await };
+        let (_, filling) = failures.spawn(task, filling);
+        filling.ended().await.unwrap_or(Err(Refused::Failed))
+    }
+
+    /// Finds room in every buffer and for every letter first, and only then counts and keeps anything.
+    async fn fill(&self, prepared: Prepared, ack: Ack, deadline: Instant) -> Result<(), Refused> {
+        let Prepared {
+            routes,
+            mut encodings,
+        } = prepared;
         let mut rooms = Vec::with_capacity(encodings.len());
         for (sink, encoding) in routes.sinks().zip(&encodings) {
             let takes_what_fits = sink.current().drops_newest || encoding.records.is_empty();
@@ -140,61 +156,53 @@ impl Shared {
             } else {
                 let (events, bytes) = (encoding.records.len(), encoding.size_bytes());
                 let room = sink.buffer.reserve(events, bytes, deadline).await;
-                Some(room.ok_or(if self.refuses_offers() {
-                    Refused::Failed
-                } else {
+                Some(room.ok_or_else(|| {
+                    if self.refuses_offers() {
+                        return Refused::Failed;
+                    }
+                    sink.refuse();
                     Refused::Full
                 })?)
             });
         }
-        // No waiting from here on.
-        let mut left = Vec::new();
-        for ((sink, encoding), room) in routes.sinks().zip(encodings).zip(rooms) {
-            let (records, letters) = sink.count(encoding);
-            let refused = if let Some(room) = room {
-                room.fill(records).err().unwrap_or_default()
+        let mut letters = Vec::with_capacity(encodings.len());
+        for (sink, encoding) in routes.sinks().zip(&mut encodings) {
+            let [whole, plain] = encoding.take_letters();
+            let whole = Arc::new(whole);
+            if !sink.write_in_time(&whole, deadline).await {
+                return Err(Refused::NoLetters);
+            }
+            letters.push((whole, plain));
+        }
+        // No refusal from here on.
+        let sinks = routes.sinks().zip(encodings).zip(rooms).zip(letters);
+        for (((sink, encoding), room), (whole, plain)) in sinks {
+            let records = sink.count(encoding);
+            if let Some(room) = room {
+                // Only where the pipeline ends meanwhile.
+                let refused = room.fill(records).err().unwrap_or_default();
+                sink.hold(refused).await;
             } else {
                 sink.push_or_drop(records);
-                Vec::new()
-            };
-            if !(letters.is_empty() && refused.is_empty()) {
-                left.push((Arc::clone(sink), letters, refused));
+            }
+            sink.count_letters(&whole, 0);
+            if !plain.is_empty() {
+                sink.keep_plain(plain, tokio::time::sleep_until(deadline))
+                    .await;
             }
         }
-        if left.is_empty() {
-            ack.done();
-            return Ok(());
-        }
-        let writing = async move {
-            let mut kept = true;
-            for (sink, letters, refused) in left {
-                sink.hold(refused).await;
-                kept &= sink.reject(letters).await;
-            }
-            if kept {
-                ack.done();
-            }
-            // Until here the sinks do not end.
-            drop(routes);
-        };
-        let task = format!("the dead letters of source `{}`", self.name);
-        let (_, writing) = self.failures.spawn(task, writing);
-        writing.ended().await;
+        ack.done();
         Ok(())
     }
 }
 
 impl Prepared {
-    /// Hands encoded events on, waiting for room. Once it returns, what will not be sent is in the dead letters; what will
-    /// be sent holds clones of its own of `ack`.
+    /// Hands encoded events on, waiting for room. Records and letters hold clones of their own of `ack`.
     pub(super) async fn accept(self, ack: Ack) {
-        let mut kept = true;
         for (sink, encoding) in self.routes.sinks().zip(self.encodings) {
-            kept &= sink.accept(encoding).await;
+            sink.accept(encoding, &ack).await;
         }
-        if kept {
-            ack.done();
-        }
+        ack.done();
     }
 
     /// What became of each input of the source: the best of the answers of all sinks.

@@ -79,6 +79,9 @@ fn rows(sinks: &[SinkSnapshot]) -> Vec<Row> {
             sink.rejected.get(code).map(|first| first.count)
         })
     }));
+    if sinks.iter().any(|sink| sink.unkept > 0) {
+        rows.push(total("  only counted", &|sink| sink.unkept));
+    }
     if sinks.iter().any(|sink| sink.dropped > 0) {
         rows.push(total("dropped", &|sink| sink.dropped));
     }
@@ -98,6 +101,24 @@ fn rejected(text: &mut String, sinks: &[SinkSnapshot]) {
         })
     });
     section(text, "Rejected, the first of each reason:", lines.collect());
+    let problems = sinks.iter().filter_map(|sink| {
+        let problem = sink.letter_problem.clone()?;
+        Some([sink.name.clone(), problem])
+    });
+    section(
+        text,
+        "Dead letters that could not be written:",
+        problems.collect(),
+    );
+    let unkept = sinks.iter().filter(|sink| sink.unkept > 0).map(|sink| {
+        let events = thousands(sink.unkept);
+        [
+            sink.name.clone(),
+            events,
+            "without a payload, and their part of the dead letters is full".to_owned(),
+        ]
+    });
+    section(text, "Rejected and only counted:", unkept.collect());
 }
 
 #[cfg(test)]
@@ -180,6 +201,23 @@ Dead letters:
   shop  data/dead_letters/shop
 ";
         assert_eq!(closing(&ending(vec![shop(), hotel()])), expected);
+    }
+
+    #[test]
+    fn letters_that_were_not_written_and_events_that_were_only_counted_are_told() {
+        let sink = SinkSnapshot {
+            unkept: 6,
+            letter_problem: Some("the dead letters of sink `shop` are full".to_owned()),
+            ..shop()
+        };
+        let text = closing(&ending(vec![sink]));
+        for expected in [
+            "\n    only counted             6\n",
+            "\nRejected and only counted:\n  shop  6  without a payload, and their part of the dead letters is full\n",
+            "\nDead letters that could not be written:\n  shop  the dead letters of sink `shop` are full\n",
+        ] {
+            assert!(text.contains(expected), "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::config::{Pipeline, SinkPlan, SourcePlan, TransformPlan};
 use crate::intake::{Routes, TransformNode};
 use crate::sink_input::{SinkInput, SinkSettings};
 use crate::stop::StopHandle;
+use crate::telemetry::SinkState;
 use pipeline_core::{Kind, Sink, SinkContext, Source, SourceContext, Transform, TransformContext};
 use std::sync::{Arc, PoisonError};
 use tokio::time::timeout;
@@ -127,7 +128,8 @@ impl Supervisor {
             .filter(|plan| is_new(Kind::Sink, &plan.name))
         {
             let sink = self.make_sink(plan).await?;
-            if self.sinks.iter().any(|sink| sink.plan.name == plan.name) {
+            if let Some(running) = self.sinks.iter().find(|sink| sink.plan.name == plan.name) {
+                check_partition(running, &*sink)?;
                 prepared.changed.push((plan.clone(), sink));
                 continue;
             }
@@ -135,7 +137,7 @@ impl Supervisor {
             let (options, failures) = (&self.options, &self.failures);
             let input =
                 RunningSink::prepare(plan, sink, &new.data_dir, options, failures, signal).await;
-            let input = input.map_err(StartError::from)?;
+            let input = input?;
             prepared.added.push((plan.clone(), input, stop));
         }
         for change in of(changes, Kind::Source, |step| *step == Step::Add) {
@@ -283,6 +285,12 @@ impl Supervisor {
             self.telemetry.add(Arc::clone(&input.telemetry));
             let folder = input.dead_letters.path().to_owned();
             self.dead_letters.insert(plan.name.clone(), folder);
+            input.tell_backlog();
+            if self.options.checks_destinations {
+                let input = Arc::clone(&input);
+                // Aborted with the runtime where it takes longer than the run.
+                tokio::spawn(async move { input.check_destination().await });
+            }
             let seed = self.random.u64(..);
             let sink = RunningSink::start(plan, input, stop, seed, &self.failures);
             self.sinks.push(sink);
@@ -372,6 +380,23 @@ impl Supervisor {
         }
         routes
     }
+}
+
+/// Refuses another partition while what waits for the old one does not get through: it would wait for ever behind a
+/// configuration that no file has any more.
+fn check_partition(running: &RunningSink, new: &dyn Sink) -> Result<(), ReloadError> {
+    let (old, new) = (running.input.current().sink.partition(), new.partition());
+    let now = running.input.telemetry.snapshot();
+    if old == new || now.held == 0 || now.state == SinkState::Sending {
+        return Ok(());
+    }
+    let shown = |partition: Option<Arc<str>>| partition.as_deref().unwrap_or_default().to_owned();
+    Err(ReloadError::OtherPartition {
+        sink: running.plan.name.clone(),
+        events: now.held,
+        made_for: shown(old),
+        now: shown(new),
+    })
 }
 
 /// The changes of one kind of component with such a step.

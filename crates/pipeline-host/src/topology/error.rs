@@ -22,6 +22,21 @@ pub enum StartError {
     /// A disk buffer cannot be used.
     #[error(transparent)]
     Buffer(#[from] DiskBufferError),
+    /// What waits in a disk buffer was made for another partition, such as another account.
+    #[error(
+        "sink `{sink}`: {events} events wait in its disk buffer for `{made_for}`, and it sends to `{now}` now; what was made for \
+         one is never sent to another: run with `{made_for}` until they are delivered, or give the sink for `{now}` another name"
+    )]
+    OtherPartition {
+        /// The sink.
+        sink: String,
+        /// Events that wait.
+        events: u64,
+        /// The partition that they were made for.
+        made_for: String,
+        /// The partition of the sink.
+        now: String,
+    },
     /// The pipeline contradicts itself.
     #[error("{0}")]
     Refused(String),
@@ -53,6 +68,21 @@ pub enum ReloadError {
         sink: String,
         /// The options.
         options: Vec<String>,
+    },
+    /// What waits was made for another partition, such as another account, and does not get through now.
+    #[error(
+        "sink `{sink}`: {events} events wait for `{made_for}` and do not get through now; what was made for one is never sent to \
+         `{now}`: change it once they are delivered, or add a sink for `{now}` of another name and remove this one"
+    )]
+    OtherPartition {
+        /// The sink.
+        sink: String,
+        /// Events that wait.
+        events: u64,
+        /// The partition that they were made for.
+        made_for: String,
+        /// The partition that they would be sent to.
+        now: String,
     },
     /// A sink of this name was removed and still delivers.
     #[error(

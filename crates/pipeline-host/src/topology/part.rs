@@ -1,5 +1,6 @@
 //! One running source or sink, with the tasks that belong to it.
 
+use super::error::StartError;
 use crate::buffer::{Buffer, Cause, DiskBuffer, DiskBufferError, DiskOptions, Queue};
 use crate::config::{BufferPlan, SinkPlan, SourcePlan};
 use crate::dead_letter::DeadLetters;
@@ -108,8 +109,14 @@ impl RunningSink {
         options: &StartOptions,
         failures: &Failures,
         stop: StopSignal,
-    ) -> Result<Arc<SinkInput>, DiskBufferError> {
+    ) -> Result<Arc<SinkInput>, StartError> {
         let buffer = open_buffer(plan, data_dir, failures).await?;
+        if let Some(other) = other_partition(&plan.name, &buffer, &*sink) {
+            // Its writer has to let go of the lock first.
+            let close = move || buffer.disk().map(DiskBuffer::close);
+            let _ = tokio::task::spawn_blocking(close).await;
+            return Err(other);
+        }
         let max_letter_bytes = plan.options.dead_letters.max_bytes;
         let letters = DeadLetters::new(data_dir, &plan.name, max_letter_bytes);
         let settings = SinkSettings::of(plan, sink);
@@ -151,7 +158,7 @@ impl RunningSink {
     pub(super) async fn ended(mut self) -> Option<(String, Coverage)> {
         self.let_end();
         self.worker.ended().await;
-        let coverage = self.input.current().sink.coverage();
+        let coverage = self.input.coverage();
         let name = self.plan.name;
         Arc::clone(&self.input).close().await;
         drop(self.feeder);
@@ -168,6 +175,18 @@ impl SinkSettings {
             retry: plan.retry().clone(),
         }
     }
+}
+
+/// Why this sink must not have this buffer: what waits in it was made for another partition.
+fn other_partition(name: &str, buffer: &Buffer, sink: &dyn Sink) -> Option<StartError> {
+    let disk = buffer.disk()?;
+    let (made_for, now) = (disk.oldest_partition()?, sink.partition()?);
+    (!made_for.is_empty() && *made_for != *now).then(|| StartError::OtherPartition {
+        sink: name.to_owned(),
+        events: disk.found(),
+        made_for: made_for.to_string(),
+        now: now.to_string(),
+    })
 }
 
 /// Opens the buffer of a sink. One on disk blocks for a moment.

@@ -4,10 +4,12 @@
 
 mod builder;
 mod failure;
+mod full_letters;
 mod handle;
 mod intake;
 mod missing;
 mod model;
 mod observer;
 mod part;
+mod partition;
 mod reload;

@@ -2,21 +2,21 @@
 //!
 //! Invariant: every refused request is counted in exactly one line.
 
+use pipeline_core::Pace;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The shortest time between two lines.
-pub(super) const PAUSE: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Pace::PAUSE;
 
 /// What the log has not been told yet.
 #[derive(Debug, Default)]
 pub(super) struct RefusalLog {
     /// Requests by the code of their refusal; codes come from a closed set.
     untold: BTreeMap<&'static str, u64>,
-    /// When the last line was written.
-    last: Option<Instant>,
+    pace: Pace,
 }
 
 impl RefusalLog {
@@ -28,12 +28,11 @@ impl RefusalLog {
 
     /// A line, where there is something to tell and the last line was written long enough ago.
     pub(super) fn look(&mut self, now: Instant) -> Option<String> {
-        let last = self.last;
-        if last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+        if !self.pace.is_due(now.into_std()) {
             return None;
         }
         let line = self.end()?;
-        self.last = Some(now);
+        self.pace.told(now.into_std());
         Some(line)
     }
 

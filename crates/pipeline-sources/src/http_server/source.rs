@@ -190,6 +190,7 @@ impl Shared {
         let accepted = offered.map_err(|refused| {
             let code = match refused {
                 Refused::Full => "buffer_full",
+                Refused::NoLetters => "dead_letters_full",
                 _ => "failed",
             };
             Refusal::new(503, code, refused.to_string())

@@ -29,7 +29,7 @@ impl Bench {
             json!({
                 "type": "meta_conversions", "inputs": [input], "preset": "retail", "pixel_id": "1234567890123456",
                 "access_token": "${TOKEN_OF_THIS_TEST}", "endpoint": "http://127.0.0.1:9",
-                "dead_letters": {"max_bytes": 1_000_000},
+                "dead_letters": {"max_bytes": 100_000_000},
             })
         };
         let pipeline = json!({
@@ -153,7 +153,7 @@ fn they_are_shown_as_they_are() {
 fn a_damaged_line_is_said_and_skipped() {
     let bench = Bench::new();
     bench.leave(MIXED, 3);
-    let path = bench.segment("00000001.ndjson");
+    let path = bench.segment("without_payload.ndjson");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() - 20]).unwrap();
     for word in ["list", "show"] {

@@ -397,7 +397,7 @@ async fn a_replay_sends_dead_letters_again_and_what_fails_again_keeps_its_histor
     let (status, table, said) = Process::start(&replay).end().await;
     assert_eq!(status.code(), Some(0), "{table}{said}");
     assert!(row(&table, "delivered").ends_with(" 3"), "{table}");
-    assert!(table.contains("1 letters stay as they were"), "{table}");
+    assert!(table.contains("1 letter stays as it was"), "{table}");
     assert_eq!(bench.sandbox.unique().len(), 3);
     assert!(
         bench

@@ -179,10 +179,7 @@ async fn dead_letters_of_the_version_before_are_listed_shown_and_replayed() {
     assert_eq!(codes, ["100/2804003", "100/2804019", "100"]);
 
     let replayed = says(&["replay"]).await;
-    assert!(
-        replayed.contains("1 letters stay as they were"),
-        "{replayed}"
-    );
+    assert!(replayed.contains("1 letter stays as it was"), "{replayed}");
     assert_eq!(left.ids(), set(&["refused 1", "refused 2", "refused 3"]));
     let rest = dead_letters(left.folder.path(), "meta");
     assert_eq!(rest.lines().count(), 1, "{rest}");

@@ -126,6 +126,18 @@ impl Files {
         Ok(path)
     }
 
+    /// Puts the database of another folder in the place of this one, which is set aside with its log; where it is now.
+    pub(super) fn replace_database(&self, other: &Path) -> io::Result<PathBuf> {
+        let aside = self.aside(&self.database(), "db")?;
+        if self.log().exists() {
+            std::fs::rename(self.log(), aside.with_extension("db-wal"))?;
+        }
+        std::fs::rename(self.database(), &aside)?;
+        std::fs::rename(other.join(DATABASE), self.database())?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(aside)
+    }
+
     /// A new name for what is set aside.
     fn aside(&self, from: &Path, kind: &str) -> io::Result<PathBuf> {
         let names = std::fs::read_dir(&self.folder)?;

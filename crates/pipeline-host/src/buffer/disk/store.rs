@@ -164,6 +164,16 @@ impl Store {
         Ok((store, inventory))
     }
 
+    /// As [`open`](Self::open), for a person who looks at it.
+    pub(super) fn open_for_reading(folder: &Path) -> Result<(Self, Inventory), DiskBufferError> {
+        Self::open(folder, Sync::Commit, super::MIN_LOG_BYTES)
+    }
+
+    /// Closes the database and keeps the lock.
+    pub(super) fn into_files(self) -> Files {
+        self.files
+    }
+
     /// Brings the log into the file; the number of records that are not done, and the number of the next chunk.
     fn read_in(&mut self) -> Result<(u64, u64), DiskBufferError> {
         let counted =

@@ -863,3 +863,78 @@ async fn whatever_page_is_damaged_costs_only_what_is_in_it_and_is_counted() {
     }
     assert!(lost_some > 0, "{delivered_all} copies lost nothing");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_database_is_salvaged_whatever_page_is_gone_and_the_old_one_is_kept() {
+    const EVENTS: u64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    for number in 0..EVENTS {
+        rig.push(&[format!("{number}")], 20_000).await;
+    }
+    rig.close().await;
+    let whole = check(folder.path()).unwrap();
+    assert!(whole.is_whole(), "{whole:?}");
+    assert_eq!((whole.events, whole.expected), (EVENTS, Some(EVENTS)));
+    let database = std::fs::read(folder.path().join("records.db")).unwrap();
+    let page_bytes = usize::try_from(PAGE_BYTES).unwrap();
+    let pages = database.len() / page_bytes;
+    let mut lost_some = 0;
+    // The header, the map of pages, the roots of all tables, leaves and what overflows from them.
+    for page in (0..8).chain((8..pages).step_by(11)) {
+        let copied = copy(folder.path());
+        let mut bytes = database.clone();
+        bytes[page * page_bytes..(page + 1) * page_bytes].fill(0);
+        std::fs::write(copied.path().join("records.db"), &bytes).unwrap();
+        let salvaged = salvage(copied.path()).unwrap();
+        let found = salvaged.found.events;
+        assert_eq!(
+            std::fs::read(&salvaged.aside).unwrap(),
+            bytes,
+            "page {page}"
+        );
+        assert!(found > EVENTS / 2, "page {page}: {found}");
+        lost_some += u64::from(found < EVENTS);
+        let after = check(copied.path()).unwrap();
+        assert!(after.is_whole(), "page {page}: {after:?}");
+        assert_eq!(after.events, found);
+        assert_eq!(Rig::open(copied.path()).drain().await.len() as u64, found);
+    }
+    assert!(lost_some > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_log_has_is_salvaged_from_a_database_without_a_header() {
+    let folder = killed(9).await;
+    let database = folder.path().join("records.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    let end = bytes.len().min(100);
+    bytes[..end].fill(b'x');
+    std::fs::write(&database, bytes).unwrap();
+    let salvaged = salvage(folder.path()).unwrap();
+    assert_eq!(salvaged.found.events, 9, "{salvaged:?}");
+    assert_eq!(Rig::open(folder.path()).drain().await.len(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_done_are_not_salvaged_and_a_buffer_in_use_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    let ids: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    rig.push(&ids, 100).await;
+    let first = rig.next().await;
+    rig.finish(&first);
+    rig.rest().await;
+    assert!(matches!(
+        salvage(folder.path()),
+        Err(DiskBufferError::InUse(_))
+    ));
+    assert!(matches!(
+        check(folder.path()),
+        Err(DiskBufferError::InUse(_))
+    ));
+    rig.close().await;
+    let left = 20 - first.len() as u64;
+    assert_eq!(salvage(folder.path()).unwrap().found.events, left);
+    assert_eq!(Rig::open(folder.path()).drain().await.len() as u64, left);
+}

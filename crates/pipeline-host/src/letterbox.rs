@@ -1,0 +1,331 @@
+//! Letters of one sink on their way to the disk: written in the background, many at a time, and kept until the disk takes them.
+//!
+//! In: rejected events with what waits for them. Out: dead letters, counted and told. While they are full or cannot be written,
+//! the letters wait aside, and events that have nothing to do with them pass.
+//!
+//! Invariant: who waits for an event that became a letter is told only when the letter is on the disk; what waits in memory
+//! is bounded by [`MAX_WAITING_LETTERS`] and [`MAX_WAITING_BYTES`], and by the buffer for records that came out of it.
+
+use crate::ack::Ack;
+use crate::buffer::Done;
+use crate::dead_letter::{DeadLetters, Letter, Shares};
+use crate::telemetry::SinkTelemetry;
+use pipeline_core::{Clock, Pace};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+/// Letters that wait for the disk. Sources that send more wait, too; records on disk are left there for the next run.
+pub(crate) const MAX_WAITING_LETTERS: usize = 10_000;
+/// Bytes of the events in these letters, unless one is larger.
+pub(crate) const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// Letters after which one append takes no more.
+const MAX_APPENDED: usize = 1_000;
+/// How long to wait before letters that could not be written are tried again.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long letters without a payload may take.
+const PLAIN_LIMIT: Duration = Duration::from_secs(2);
+/// How long no more of them are tried once there is no room.
+const PLAIN_PAUSE: Duration = Duration::from_millis(100);
+const SLOW: &str = "the disk has not taken the dead letters in time";
+
+/// Events that became letters together, and what waits for them.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) letters: Vec<Letter>,
+    pub(crate) acks: Vec<Ack>,
+    /// Their places in the buffer, where they have some.
+    pub(crate) done: Done,
+}
+
+impl Group {
+    fn bytes(&self) -> usize {
+        let records = self
+            .letters
+            .iter()
+            .filter_map(|letter| letter.record.as_ref());
+        records.map(pipeline_core::Record::size_bytes).sum()
+    }
+}
+
+/// The letters of one sink.
+pub(crate) struct Letterbox {
+    sink: String,
+    file: Arc<DeadLetters>,
+    shares: Arc<Mutex<Shares>>,
+    clock: Arc<dyn Clock>,
+    telemetry: Arc<SinkTelemetry>,
+    /// Held by the one append that is under way, also when its caller has gone.
+    writing: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// Notified when letters arrive, and at the end.
+    changed: Notify,
+    /// Notified when letters have left.
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Group>,
+    letters: usize,
+    bytes: usize,
+    is_closed: bool,
+    /// What keeps letters from being written.
+    has_problem: bool,
+    pace: Pace,
+    /// Letters without a payload are not tried again before this time.
+    plain_from: Option<Instant>,
+}
+
+/// What there is to do.
+pub(crate) enum Work {
+    Write(Group),
+    Wait,
+    End,
+}
+
+impl Letterbox {
+    pub(crate) fn new(
+        sink: &str,
+        file: Arc<DeadLetters>,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<SinkTelemetry>,
+    ) -> Self {
+        Self {
+            sink: sink.to_owned(),
+            file,
+            shares: Arc::default(),
+            clock,
+            telemetry,
+            writing: Arc::new(Semaphore::new(1)),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    /// Puts letters in, however many wait. Gives them back once the letterbox is closed.
+    pub(crate) fn post(&self, group: Group) -> Result<(), Group> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(group);
+        }
+        state.add(group);
+        self.telemetry.set_waiting_letters(state.letters);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Whether so many wait that no more are to be put in.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.letters >= MAX_WAITING_LETTERS || state.bytes >= MAX_WAITING_BYTES
+    }
+
+    /// Waits until the letterbox is not full.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if !self.is_full() || self.lock().is_closed {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// The oldest letters, as many as are written at a time.
+    pub(crate) fn work(&self) -> Work {
+        let mut state = self.lock();
+        let Some(mut work) = state.take() else {
+            return if state.is_closed {
+                Work::End
+            } else {
+                Work::Wait
+            };
+        };
+        while let Some(next) = state.waiting.front() {
+            if work.letters.len() + next.letters.len() > MAX_APPENDED {
+                break;
+            }
+            if let Some(next) = state.take() {
+                work.letters.extend(next.letters);
+                work.acks.extend(next.acks);
+                work.done.extend(next.done);
+            }
+        }
+        Work::Write(work)
+    }
+
+    /// Waits until there may be more to do.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Puts letters back that could not be written.
+    pub(crate) fn put_back(&self, group: Group) {
+        let mut state = self.lock();
+        state.letters += group.letters.len();
+        state.bytes += group.bytes();
+        state.waiting.push_front(group);
+    }
+
+    /// Takes note that letters have left.
+    pub(crate) fn has_left(&self) {
+        self.telemetry.set_waiting_letters(self.lock().letters);
+        self.room.notify_waiters();
+    }
+
+    /// Takes no more letters.
+    pub(crate) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Takes out what is left.
+    pub(crate) fn take_all(&self) -> Vec<Group> {
+        let mut state = self.lock();
+        let groups = std::iter::from_fn(|| state.take()).collect();
+        self.telemetry.set_waiting_letters(0);
+        groups
+    }
+
+    /// Appends letters, once. Says whether they are on the disk; not if `limit` comes first, although they may still get there.
+    pub(crate) async fn append(
+        &self,
+        letters: &Arc<Vec<Letter>>,
+        limit: impl Future<Output = ()>,
+    ) -> bool {
+        if letters.is_empty() {
+            return true;
+        }
+        let (file, batch, now_ms) = (
+            Arc::clone(&self.file),
+            Arc::clone(letters),
+            self.clock.now_ms(),
+        );
+        let append = self.write(move || {
+            file.append(&batch, now_ms)
+                .map_err(|error| error.to_string())
+        });
+        let written = tokio::select! {
+            biased;
+            written = append => written,
+            () = limit => Err(SLOW.to_owned()),
+        };
+        self.note(written)
+    }
+
+    /// Appends letters without a payload, as many as their part of the room has place for; says how many are not kept. This is
+    /// done for people only, so it fails nothing.
+    pub(crate) async fn append_plain(
+        &self,
+        letters: &Arc<Vec<Letter>>,
+        limit: impl Future<Output = ()>,
+    ) -> usize {
+        let now = Instant::now();
+        if letters.is_empty() {
+            return 0;
+        }
+        if self.lock().plain_from.is_some_and(|from| now < from) {
+            return letters.len();
+        }
+        let (file, batch, now_ms) = (
+            Arc::clone(&self.file),
+            Arc::clone(letters),
+            self.clock.now_ms(),
+        );
+        let shares = Arc::clone(&self.shares);
+        let append = self.write(move || {
+            let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = file.append_plain(&batch, &mut shares, now_ms);
+            kept.map_err(|error| error.to_string())
+        });
+        let kept = tokio::select! {
+            biased;
+            kept = append => kept,
+            () = limit => Err(SLOW.to_owned()),
+            () = tokio::time::sleep(PLAIN_LIMIT) => Err(SLOW.to_owned()),
+        };
+        let (kept, pause) = match kept {
+            // Another client may have room, but not in every request of a flood.
+            Ok(0) => (0, PLAIN_PAUSE),
+            Ok(kept) => return letters.len() - kept,
+            Err(problem) => {
+                self.note(Err(problem));
+                (0, RETRY_PAUSE)
+            }
+        };
+        self.lock().plain_from = Some(now + pause);
+        letters.len() - kept
+    }
+
+    /// Runs one append at a time on a thread that may block.
+    async fn write<T: Send + 'static>(
+        &self,
+        append: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let failed = || "the writer of dead letters failed".to_owned();
+        let writing = Arc::clone(&self.writing).acquire_owned();
+        let permit = writing.await.map_err(|_| failed())?;
+        let written = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            append()
+        });
+        written.await.unwrap_or_else(|_| Err(failed()))
+    }
+
+    /// Takes note of how an append went, and tells the log: the first failure, then one a minute, and the end.
+    fn note(&self, written: Result<(), String>) -> bool {
+        let now = Instant::now().into_std();
+        let (waiting, sink) = (self.lock().letters, &self.sink);
+        let is_written = written.is_ok();
+        let mut state = self.lock();
+        let had_problem = std::mem::replace(&mut state.has_problem, !is_written);
+        let is_due = !is_written && state.pace.take(now);
+        if is_written && had_problem {
+            state.pace = Pace::default();
+        }
+        drop(state);
+        match written {
+            Ok(()) if had_problem => {
+                self.telemetry.set_letter_problem(None);
+                tracing::info!(%sink, "dead letters can be written again");
+            }
+            Ok(()) => {}
+            Err(problem) => {
+                if is_due {
+                    tracing::error!(%sink, waiting, "{problem}");
+                }
+                self.telemetry.set_letter_problem(Some(problem));
+            }
+        }
+        is_written
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, group: Group) {
+        self.letters += group.letters.len();
+        self.bytes += group.bytes();
+        self.waiting.push_back(group);
+    }
+
+    fn take(&mut self) -> Option<Group> {
+        let group = self.waiting.pop_front()?;
+        self.letters -= group.letters.len();
+        self.bytes -= group.bytes();
+        Some(group)
+    }
+}
