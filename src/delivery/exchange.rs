@@ -25,11 +25,14 @@ pub(super) async fn exchange(request: RequestBuilder, clock: &dyn Clock) -> Answ
         let now = clock.now_ms().div_euclid(1000);
         Ok(response::read(status, &headers, &body, now))
     };
-    read.await
-        .unwrap_or_else(|error: reqwest::Error| Answer::Retry {
-            after: None,
-            reason: failure::reason(&error),
-        })
+    read.await.unwrap_or_else(|error: reqwest::Error| {
+        let (after, reason) = (None, failure::reason(&error));
+        if failure::was_sent(&error) {
+            Answer::Failed { after, reason }
+        } else {
+            Answer::Retry { after, reason }
+        }
+    })
 }
 
 /// The first [`MAX_ANSWER_BYTES`] of the body. A longer body is cut off there, and no longer JSON.

@@ -88,6 +88,7 @@ fn told(outcome: &Outcome) -> (&'static str, &'static str, Option<Duration>) {
     match outcome {
         Outcome::Delivered => ("delivered", "", None),
         Outcome::Retry { after, reason } => ("retry", reason.code, *after),
+        Outcome::Failed { after, reason } => ("failed", reason.code, *after),
         Outcome::Rejected { reason } => ("rejected", reason.code, None),
         Outcome::Blocked { reason } => ("blocked", reason.code, None),
         other => panic!("unknown: {other:?}"),
@@ -98,6 +99,7 @@ fn detail(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Delivered => "",
         Outcome::Retry { reason, .. }
+        | Outcome::Failed { reason, .. }
         | Outcome::Rejected { reason }
         | Outcome::Blocked { reason } => &reason.detail,
         other => panic!("unknown: {other:?}"),
@@ -170,7 +172,7 @@ async fn one_bad_event_among_a_thousand_costs_no_other_though_meta_does_not_name
 }
 
 #[tokio::test]
-async fn a_bad_event_that_meta_names_costs_one_request_more() {
+async fn a_bad_event_that_meta_names_costs_two_requests_more() {
     let bench = Bench::start().await;
     let mut batch = records(&*bench.sink, 1000);
     let payload = String::from_utf8(batch[617].payload.to_vec()).expect("text");
@@ -186,7 +188,7 @@ async fn a_bad_event_that_meta_names_costs_one_request_more() {
     let summary = bench.sandbox.summary();
     assert_eq!(
         (summary.unique, summary.duplicates, summary.requests),
-        (999, 0, 2)
+        (999, 0, 3)
     );
 }
 
