@@ -28,6 +28,7 @@ mod handle;
 mod intake;
 mod letter_log;
 mod missing;
+mod narrowing;
 pub mod replay;
 pub mod report;
 mod runtime;

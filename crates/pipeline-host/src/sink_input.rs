@@ -233,6 +233,7 @@ impl SinkInput {
                         let meta = RecordMeta {
                             origin: event.origin().clone(),
                             attempts: 0,
+                            failures: 0,
                             since,
                             first_ms,
                             history: Arc::clone(&history),
@@ -372,8 +373,8 @@ impl SinkInput {
                 "held_at_shutdown",
                 "the pipeline stopped before the event was delivered",
             ),
+            attempts: queued.meta.sent(),
             origin: queued.meta.origin,
-            attempts: queued.meta.attempts,
             first_ms: queued.meta.first_ms,
             record: Some(queued.record),
             label: None,

@@ -10,4 +10,5 @@ mod missing;
 mod model;
 mod observer;
 mod part;
+mod poison;
 mod reload;
