@@ -53,7 +53,10 @@ mod rule;
 
 pub use batch::MAX_EVENTS_PER_REQUEST;
 pub use edge::{MAX_BODY_BYTES, MAX_EVENT_BYTES, MAX_REQUESTS_IN_FLIGHT};
-pub use fault::{Fault, InjectError, Injection, MAX_DELAY_MILLIS, MAX_PENDING_FAULTS};
+pub use fault::{
+    AnyAnswer, Fault, InjectError, Injection, MAX_ANSWER_BYTES, MAX_ANSWER_HEADERS,
+    MAX_DELAY_MILLIS, MAX_PENDING_FAULTS, Obstructed,
+};
 pub use ledger::{MAX_RECORDED_REQUESTS, MAX_REMEMBERED_IDS, RequestSummary, Summary};
 pub use options::{DEFAULT_MAX_KEPT_BYTES, NowMs, SandboxOptions};
 pub use rule::event::{MAX_AGE_SECS, MAX_AHEAD_SECS, MAX_STORE_AGE_SECS};
