@@ -29,7 +29,7 @@ mod spare_bodies;
 
 use crate::request::Target;
 use crate::response::{Answer, Code};
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Credentials};
 use crate::way::{Way, WayProblem};
 use attempt::{Attempt, retry};
 use blame::Memory;
@@ -38,7 +38,7 @@ use exchange::exchange;
 use parts::{Part, Role};
 use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
 use reqwest::Client;
-use reqwest::header::{self, HeaderValue};
+use reqwest::header;
 use size::Sizes;
 use spare_bodies::SpareBodies;
 use std::fmt;
@@ -155,11 +155,11 @@ impl Delivery {
 
     /// Sends until every event is decided, or something ends the attempt: then returns the outcome of the undecided events.
     async fn send_parts(&self, batch: &[Record], attempt: &mut Attempt<'_>) -> Option<Outcome> {
-        let bearer = self.token.header();
+        let credentials = self.token.credentials();
         let mut requests = 0;
         while requests < MAX_REQUESTS {
             let Some(part) = attempt.next() else {
-                if !attempt.on_the_way.wants_check() || !self.gets_through(&bearer).await {
+                if !attempt.on_the_way.wants_check() || !self.gets_through(&credentials).await {
                     return None;
                 }
                 requests += 1;
@@ -173,7 +173,7 @@ impl Delivery {
                 continue;
             }
             requests += 1;
-            let answer = self.send(&bearer, batch, &part.positions).await;
+            let answer = self.send(&credentials, batch, &part.positions).await;
             self.note_size(bytes, is_single, &answer);
             if let ControlFlow::Break(outcome) = attempt.learn(part, answer) {
                 return Some(outcome);
@@ -192,8 +192,8 @@ impl Delivery {
     }
 
     /// Whether a request without events gets through to Meta, whatever Meta answers.
-    async fn gets_through(&self, bearer: &HeaderValue) -> bool {
-        match self.check(bearer).await {
+    async fn gets_through(&self, credentials: &Credentials) -> bool {
+        match self.check(credentials).await {
             Answer::Received(_) | Answer::Invalid { .. } | Answer::Blocked(_) => true,
             Answer::Refused(refusal) => !refusal.is_on_the_way(),
             Answer::TooLarge(_) | Answer::Retry { .. } | Answer::Failed { .. } => false,
@@ -206,20 +206,23 @@ impl Delivery {
     }
 
     /// Asks for the pixel; sends no event.
-    async fn check(&self, bearer: &HeaderValue) -> Answer {
-        let request = self.client.get(self.target.healthcheck_url());
-        exchange(request.header(header::AUTHORIZATION, bearer), &*self.clock).await
+    async fn check(&self, credentials: &Credentials) -> Answer {
+        let url = self.target.healthcheck_url(credentials.proof.as_ref());
+        let request = self.client.get(url);
+        let request = request.header(header::AUTHORIZATION, &credentials.bearer);
+        exchange(request, &*self.clock).await
     }
 
-    async fn send(&self, bearer: &HeaderValue, batch: &[Record], part: &[usize]) -> Answer {
+    async fn send(&self, credentials: &Credentials, batch: &[Record], part: &[usize]) -> Answer {
         let records = part.iter().map(|&position| &batch[position]);
         let mut body = self.spare.take();
-        self.target.write_body(records, &mut body);
+        self.target
+            .write_body(records, credentials.proof.as_ref(), &mut body);
         let body = Bytes::from(body);
         let request = self.client.post(self.target.events_url());
         let answer = exchange(
             request
-                .header(header::AUTHORIZATION, bearer)
+                .header(header::AUTHORIZATION, &credentials.bearer)
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone()),
             &*self.clock,
@@ -231,8 +234,8 @@ impl Delivery {
 
     pub(crate) async fn healthcheck(&self) -> Result<(), HealthcheckError> {
         // A blocked sink waits for a new token, and this is called rarely enough to read the file each time.
-        let bearer = self.token.header_from_file();
-        let answer = match self.check(&bearer).await {
+        let credentials = self.token.credentials_from_files();
+        let answer = match self.check(&credentials).await {
             Answer::TooLarge(alone) => *alone,
             answer => answer,
         };

@@ -8,7 +8,7 @@ use crate::mapping::explanation::Explainer;
 use crate::match_coverage::{self, Tally};
 use crate::preset;
 use crate::request::Target;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -58,9 +58,18 @@ impl SinkConfig for MetaConversionsConfig {
             api_version: settings.api_version.clone(),
             pixel_id: settings.pixel_id.clone(),
             test_event_code: settings.test_event_code.clone(),
+            partner_agent: settings.partner_agent.clone(),
             timeout: settings.timeout,
         };
-        let token = AccessToken::new(&settings.access_token, settings.access_token_file.clone());
+        let token = Kept::new(
+            settings.access_token.clone(),
+            settings.access_token_file.clone(),
+        );
+        let app_secret = settings
+            .app_secret
+            .clone()
+            .map(|secret| Kept::new(secret, settings.app_secret_file.clone()));
+        let token = AccessToken::new(token, app_secret);
         let delivery = token
             .map_err(|_| DeliveryError::Token)
             .and_then(|token| Delivery::new(target, token, &settings.way, Arc::clone(&cx.clock)))

@@ -1,6 +1,7 @@
 //! Splitting a batch, against a real local HTTP server that refuses requests with events marked bad.
 
 use super::*;
+use crate::token::Kept;
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::any};
 use pipeline_core::{ManualClock, SensitiveString};
@@ -199,12 +200,14 @@ fn target(endpoint: String) -> Target {
         api_version: "v25.0".into(),
         pixel_id: "1".into(),
         test_event_code: None,
+        partner_agent: None,
         timeout: Duration::from_secs(10),
     }
 }
 
 fn token() -> AccessToken {
-    AccessToken::new(&SensitiveString::from("t".to_owned()), None).unwrap()
+    let token = SensitiveString::from("t".to_owned());
+    AccessToken::new(Kept::new(token, None), None).unwrap()
 }
 
 /// The most requests for splitting `events` events, per bad event: 2·log₂(n) + 1.

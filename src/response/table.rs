@@ -69,7 +69,7 @@ codes! {
     ApiVersionEnded = "api_version_ended", Blocked, "Meta has ended this API version, or this call in it; set `api_version` to a current one";
     AddressNotAllowed = "address_not_allowed", Blocked, "the access token's app does not allow calls from this machine's IP address; add the address to the app's server IP allowlist";
     AppInvalid = "app_invalid", Blocked, "Meta does not know the access token's app, or has disabled it; look at the app's dashboard, or use the token of another app";
-    AppSecretRequired = "app_secret_required", Blocked, "the access token's app requires a valid `appsecret_proof` with every call, which this sink does not send; turn `Require app secret` off in the app's settings, or use the token of another app";
+    AppSecretRequired = "app_secret_required", Blocked, "the access token's app requires a valid `appsecret_proof` with every call, see `app_secret`; or turn `Require app secret` off in the app's settings, or use the token of another app";
     AllRefused = "all_refused", Blocked, "Meta refuses every event; look up Meta's code, and check the app, the access token and `api_version`";
     WayBlocked = "way_blocked", Blocked, "something on the way to Meta refuses every request";
     RefusedInvalid = "refused_invalid", InvalidData, "Meta refused the event: a parameter is invalid";
