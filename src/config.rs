@@ -96,7 +96,7 @@ impl Options {
     /// Checks what a schema cannot express. Adds to `problems`; `None` only if there are errors among them.
     fn settle(self, cx: &ParseContext, problems: &mut Vec<Problem>) -> Option<Settings> {
         self.check_delivery(problems);
-        problems.extend(advice::notes(&self));
+        problems.extend(advice::notes(&self, cx.clock.now_ms()));
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };

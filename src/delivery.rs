@@ -24,6 +24,7 @@ mod exchange;
 mod failure;
 mod on_the_way;
 mod parts;
+mod signals;
 mod size;
 mod spare_bodies;
 
@@ -39,6 +40,7 @@ use parts::{Part, Role};
 use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
 use reqwest::Client;
 use reqwest::header;
+use signals::Signals;
 use size::Sizes;
 use spare_bodies::SpareBodies;
 use std::fmt;
@@ -63,6 +65,7 @@ pub(crate) struct Delivery {
     spare: SpareBodies,
     memory: Mutex<Memory>,
     sizes: Mutex<Sizes>,
+    signals: Mutex<Signals>,
     /// Health checks in a row that the token was not allowed to make.
     forbidden: AtomicU32,
     /// Whether delivery is tried without a health check that passed: then the first event of a batch is sent alone.
@@ -103,6 +106,7 @@ impl Delivery {
             spare: SpareBodies::default(),
             memory: Mutex::default(),
             sizes: Mutex::default(),
+            signals: Mutex::default(),
             forbidden: AtomicU32::new(0),
             is_on_trial: AtomicBool::new(false),
         })
@@ -124,7 +128,10 @@ impl Delivery {
             self.push(rest, batch, &mut attempt);
         }
         self.push(live, batch, &mut attempt);
-        let ended = self.send_parts(batch, &mut attempt).await;
+        let ended = match self.slow_down() {
+            Some(slow) => Some(slow),
+            None => self.send_parts(batch, &mut attempt).await,
+        };
         if !matches!(ended, Some(Outcome::Blocked { .. })) {
             self.is_on_trial.store(false, Ordering::Relaxed);
         }
@@ -182,6 +189,30 @@ impl Delivery {
         Some(retry(Code::ManyRefused.reason()))
     }
 
+    /// No code panics while it holds the lock, so that a poisoned lock still guards good signals.
+    fn signals(&self) -> MutexGuard<'_, Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The outcome of a batch that is not sent, because Meta would soon refuse it.
+    fn slow_down(&self) -> Option<Outcome> {
+        let after = Some(self.signals().pause(self.clock.now_ms())?);
+        let reason = Code::UsageHigh.reason();
+        Some(Outcome::Retry { after, reason })
+    }
+
+    /// What a person is to be told, of what Meta's headers say.
+    pub(crate) fn take_notices(&self) -> Vec<Reason> {
+        let warning = self.signals().take_warning(self.clock.now_ms());
+        warning.into_iter().collect()
+    }
+
+    /// What Meta's headers have warned of so far.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let signals = self.signals();
+        signals.warning().map(|warning| warning.detail.to_string())
+    }
+
     fn note_size(&self, bytes: usize, is_single: bool, answer: &Answer) {
         match answer {
             Answer::TooLarge(_) if is_single => self.sizes().forget(),
@@ -210,7 +241,7 @@ impl Delivery {
         let url = self.target.healthcheck_url(credentials.proof.as_ref());
         let request = self.client.get(url);
         let request = request.header(header::AUTHORIZATION, &credentials.bearer);
-        exchange(request, &*self.clock).await
+        exchange(request, &*self.clock, &self.signals).await
     }
 
     async fn send(&self, credentials: &Credentials, batch: &[Record], part: &[usize]) -> Answer {
@@ -226,6 +257,7 @@ impl Delivery {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone()),
             &*self.clock,
+            &self.signals,
         )
         .await;
         self.spare.keep(body);

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BatchLimits, BuildError, Clock, Component, Coverage, Encoded, Event, Explained,
-    HealthcheckError, MissingEvents, Outcome, ParseContext, Record, Sink, SinkConfig, SinkContext,
+    HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Sink, SinkConfig,
+    SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -139,7 +140,12 @@ impl Sink for MetaConversions {
         let fallback_reads = fallback_note(self.mapping().fallback_reads());
         let times = match_coverage::notes_about_times(&self.tally);
         let notes = fallback_reads.into_iter().chain(times);
+        let notes = notes.chain(self.delivery.warning());
         Some(coverage.with_notes(notes.collect()))
+    }
+
+    fn take_notices(&self) -> Vec<Reason> {
+        self.delivery.take_notices()
     }
 
     fn advise(&self, missing: &[MissingEvents]) -> Option<String> {

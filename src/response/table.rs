@@ -59,6 +59,8 @@ codes! {
     WayUnclear = "way_unclear", Transient, "something on the way to Meta refused the request, and it is not known yet whether that is because of one event";
     TooLarge = "request_too_large", Transient, "Meta asks for smaller requests; the events are sent again, fewer at a time";
     Throttled = "throttled", Throttle, "Meta limits the rate of calls; delivery resumes automatically";
+    UsageHigh = "usage_high", Throttle, "Meta's usage headers say that the rate limit is reached; sending slows down, so that Meta does not refuse events";
+    VersionWarning = "version_warning", Transient, "Meta warns about this `api_version`; set it to a current one";
     PolicyBlock = "policy_block", PolicyBlock, "Meta blocks this account temporarily for violating its policies; look at Account Quality";
     TokenExpired = "token_expired", Blocked, "the access token has expired; make a new one in Events Manager";
     TokenInvalid = "token_invalid", Blocked, "Meta does not accept the access token; make a new one in Events Manager";

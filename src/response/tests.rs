@@ -18,6 +18,8 @@ const WITHOUT_ANSWER: &[Code] = &[
     Code::WayUnclear,
     Code::WayBlocked,
     Code::Expired,
+    Code::UsageHigh,
+    Code::VersionWarning,
 ];
 
 /// Every fixture, by name.
@@ -155,6 +157,7 @@ fn reasons_are_made_of_the_closed_set_alone() {
         include_str!("../delivery/exchange.rs"),
         include_str!("../delivery/failure.rs"),
         include_str!("../delivery/on_the_way.rs"),
+        include_str!("../delivery/signals.rs"),
         include_str!("../delivery/size.rs"),
         include_str!("../response/way.rs"),
         include_str!("../response.rs"),

@@ -207,12 +207,13 @@ async fn a_fault_that_passes_is_retried() {
         (graph(500, 2, false), "server_error"),
         (graph(400, 100, true), "server_error"),
         (html(502), "server_error"),
-        (html(200), "unreadable_answer"),
-        (html(404), "unreadable_answer"),
+        (html(200), "way_unclear"),
+        (html(404), "way_unclear"),
+        (html(403), "way_unclear"),
     ];
     for (fault, code) in cases {
         let outcome = bench.meet(fault.clone()).await;
-        assert_eq!(told(&outcome), ("retry", code, None), "{fault:?}");
+        assert_eq!(told(&outcome), ("failed", code, None), "{fault:?}");
         assert!(!detail(&outcome).contains(TOKEN));
     }
 }
@@ -466,7 +467,7 @@ async fn a_block_midway_keeps_what_was_decided_and_holds_the_rest() {
 async fn an_answer_later_than_the_timeout_is_retried() {
     let bench = Bench::with(json!({ "timeout_secs": 1 })).await;
     let outcome = bench.meet(Fault::Delay { millis: 60_000 }).await;
-    assert_eq!(told(&outcome), ("retry", "timeout", None));
+    assert_eq!(told(&outcome), ("failed", "timeout", None));
 }
 
 #[tokio::test]
@@ -480,7 +481,7 @@ async fn a_broken_connection_is_retried_under_the_same_ids() {
         let outcome = bench.meet(fault.clone()).await;
         assert_eq!(
             told(&outcome),
-            ("retry", "connection_failed", None),
+            ("failed", "connection_failed", None),
             "{fault:?}"
         );
         assert!(
@@ -571,7 +572,7 @@ async fn a_redirect_is_not_followed() {
         let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
         let sink = sink_to(status, headers, String::new()).await;
         let outcomes = sink.deliver(&records(&*sink, 1)).await;
-        assert_eq!(told(&outcomes[0]), ("retry", "unreadable_answer", None));
+        assert_eq!(told(&outcomes[0]), ("failed", "way_unclear", None));
     }
     assert_eq!(bench.sandbox.summary().requests, 0);
 }
@@ -580,8 +581,8 @@ async fn a_redirect_is_not_followed() {
 async fn an_answer_beyond_the_bound_is_not_read_to_its_end() {
     for (status, bytes, told_of_it) in [
         (StatusCode::OK, 200 * 1024, "delivered"),
-        (StatusCode::OK, 300 * 1024, "retry"),
-        (StatusCode::BAD_REQUEST, 300 * 1024, "retry"),
+        (StatusCode::OK, 300 * 1024, "failed"),
+        (StatusCode::BAD_REQUEST, 300 * 1024, "failed"),
     ] {
         let body = json!({ "messages": ["x".repeat(bytes)], "events_received": 1 }).to_string();
         let sink = sink_to(status, HeaderMap::new(), body).await;
@@ -610,4 +611,54 @@ async fn a_count_that_is_missing_or_too_high_is_retried() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_secret_of_the_app_proves_every_call_and_is_read_again() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "another").expect("a file");
+    let sandbox = Sandbox::start(SandboxOptions {
+        now_ms: Some(Arc::new(|| NOW_MS)),
+        access_tokens: vec![TOKEN.to_owned()],
+        app_secret: Some(SECRET.to_owned()),
+        ..SandboxOptions::default()
+    });
+    let sandbox = sandbox.await.expect("a sandbox");
+    let sink = async |options: Value| {
+        let mut options = options;
+        options["endpoint"] = sandbox.url().into();
+        build(&options).await
+    };
+    let blocked = |outcome: &Outcome| told(outcome) == ("blocked", "app_secret_required", None);
+    let without = sink(json!({})).await;
+    let batch = records(&*without, 3);
+    let outcomes = without.deliver(&batch).await;
+    assert!(outcomes.iter().all(blocked), "{outcomes:?}");
+    assert!(detail(&outcomes[0]).contains("see `app_secret`"));
+    assert!(without.healthcheck().await.is_err());
+    let given = sink(json!({ "app_secret": SECRET })).await;
+    assert_eq!(delivered(&given.deliver(&batch).await), 3);
+    given.healthcheck().await.expect("a probe has its proof");
+    let from_file = sink(json!({ "app_secret_file": file.clone() })).await;
+    let outcomes = from_file.deliver(&batch).await;
+    assert!(outcomes.iter().all(blocked), "{outcomes:?}");
+    let text = detail(&outcomes[0]);
+    assert!(
+        text.contains("a proof was sent") && !text.contains("another"),
+        "{text}"
+    );
+    std::fs::write(&file, format!("{SECRET}\n")).expect("a file");
+    from_file.healthcheck().await.expect("the new secret");
+    assert_eq!(delivered(&from_file.deliver(&batch).await), 3);
+}
+
+#[tokio::test]
+async fn the_partner_travels_with_the_batch() {
+    let bench = Bench::with(json!({ "partner_agent": "acme_1_0" })).await;
+    let batch = records(&*bench.sink, 2);
+    assert_eq!(delivered(&bench.deliver(&batch).await), 2);
+    let request = &bench.sandbox.requests()[0];
+    assert_eq!(request.partner_agent.as_deref(), Some("acme_1_0"));
 }

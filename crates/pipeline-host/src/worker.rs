@@ -166,11 +166,21 @@ impl Worker {
                 Step::TellLog => {
                     self.next_look = Instant::now() + LOOK_PAUSE;
                     self.input.tell_log();
+                    self.tell_notices();
                 }
                 Step::Look => {}
             }
         }
+        self.tell_notices();
         self.hold().await;
+    }
+
+    /// Logs what the sink has to tell.
+    fn tell_notices(&self) {
+        let notices = self.input.current().sink.take_notices();
+        for notice in notices {
+            tracing::warn!(sink = %self.input.name, reason = notice.code, "{}", notice.detail);
+        }
     }
 
     async fn step(&mut self) -> Step {
