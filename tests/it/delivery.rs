@@ -618,7 +618,7 @@ async fn the_secret_of_the_app_proves_every_call_and_is_read_again() {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("secret");
-    std::fs::write(&file, "another").expect("a file");
+    std::fs::write(&file, "geheim").expect("a file");
     let sandbox = Sandbox::start(SandboxOptions {
         now_ms: Some(Arc::new(|| NOW_MS)),
         access_tokens: vec![TOKEN.to_owned()],
@@ -661,4 +661,46 @@ async fn the_partner_travels_with_the_batch() {
     assert_eq!(delivered(&bench.deliver(&batch).await), 2);
     let request = &bench.sandbox.requests()[0];
     assert_eq!(request.partner_agent.as_deref(), Some("acme_1_0"));
+}
+
+fn with_headers(name: &str, value: &str) -> Fault {
+    let headers = [(name.to_owned(), value.to_owned())].into();
+    Fault::Headers { headers }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_slows_sending_down_before_meta_refuses() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 4);
+    bench.inject(with_headers("x-app-usage", r#"{"call_count":100}"#), 1);
+    assert_eq!(delivered(&bench.deliver(&batch[..2]).await), 2);
+    for outcome in bench.deliver(&batch[2..]).await {
+        assert_eq!(
+            told(&outcome),
+            ("retry", "usage_high", Some(Duration::from_secs(30)))
+        );
+    }
+    assert_eq!(bench.sandbox.summary().requests, 1, "nothing was sent");
+    let bench = Bench::start().await;
+    bench.inject(with_headers("x-app-usage", r#"{"call_count":99}"#), 2);
+    assert_eq!(delivered(&bench.deliver(&batch[..2]).await), 2);
+    assert_eq!(delivered(&bench.deliver(&batch[2..]).await), 2);
+}
+
+#[tokio::test]
+async fn a_warning_about_the_version_is_told_once_a_day_and_noted() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 1);
+    let warning = "The call has been auto-upgraded to v26.0 as v25.0 will be deprecated.";
+    bench.inject(with_headers("x-ad-api-version-warning", warning), 2);
+    assert_eq!(bench.sink.take_notices(), []);
+    bench.deliver(&batch).await;
+    let told = bench.sink.take_notices();
+    let text =
+        "Meta warns about this `api_version`; set it to a current one; it names v26.0, v25.0";
+    assert_eq!((told.len(), &*told[0].detail), (1, text));
+    bench.deliver(&batch).await;
+    assert_eq!(bench.sink.take_notices(), []);
+    let notes = bench.sink.coverage().expect("counted").notes;
+    assert!(notes.iter().any(|note| note == text), "{notes:?}");
 }

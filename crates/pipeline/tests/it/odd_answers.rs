@@ -1,10 +1,11 @@
 //! The real binary and a hundred events, one of which something dislikes, or a destination that answers in ways that are not
 //! Meta's: what arrives, what becomes a dead letter, what is held, and how many requests that takes.
 
-use crate::tally::{Bench, Recorded, TOKEN, events_url, personal};
-use graph_sandbox::{AnyAnswer, Fault, Obstructed};
+use crate::tally::{Bench, Recorded, TOKEN, events_url, files_of, personal};
+use graph_sandbox::{AnyAnswer, Fault, Obstructed, SandboxOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tokio::process::Command;
 
 const EVENTS: usize = 100;
 /// Answers of a fault that passes.
@@ -317,4 +318,69 @@ async fn an_event_that_keeps_failing_while_others_are_delivered_becomes_a_dead_l
         "{said}"
     );
     assert!(!said.contains(TOKEN));
+}
+
+#[tokio::test]
+async fn the_secret_of_the_app_proves_calls_and_is_nowhere_and_a_warning_about_the_version_is_told_once()
+ {
+    const SECRET: &str = "5ec3e7ofthe7e57app5ec3e7ofthe7e5";
+    let source = json!({"type": "file", "path": "events.ndjson"});
+    let options = SandboxOptions {
+        app_secret: Some(SECRET.to_owned()),
+        ..SandboxOptions::default()
+    };
+    let mut bench = Bench::with(&source, options).await;
+    std::fs::write(bench.path("secret"), SECRET).unwrap();
+    bench.sink(
+        &json!({"app_secret_file": "secret", "batch": {"max_events": 5}, "api_version": "v20.0"}),
+    );
+    let lines: String = (0..EVENTS).fold(String::new(), |lines, id| {
+        format!("{lines}{}\n", personal(&format!("e-{id}")))
+    });
+    std::fs::write(bench.path("events.ndjson"), lines).unwrap();
+    let run = |bench: &Bench| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        command.args(["--log-level", "trace", "run", &bench.write()]);
+        Recorded::start(command)
+    };
+    // An ended version is noted at the start, and blocks.
+    let blocked = run(&bench);
+    blocked
+        .says("delivery is blocked: Meta has ended this API version")
+        .await;
+    blocked.terminate();
+    let (_, said) = blocked.end().await;
+    assert!(
+        said.contains("api_version: has ended on 2026-09-24"),
+        "{said}"
+    );
+    bench.sink(&json!({"api_version": "v25.0"}));
+    let headers = [(
+        "x-ad-api-version-warning".to_owned(),
+        "auto-upgraded to v26.0".to_owned(),
+    )];
+    let fault = Fault::Headers {
+        headers: headers.into(),
+    };
+    bench.sandbox.inject(fault, 1000).unwrap();
+    let (_, again) = run(&bench).end().await;
+    assert_eq!(bench.fates().accepted.len(), EVENTS, "{again}");
+    let warning = "Meta warns about this `api_version`; set it to a current one; it names v26.0";
+    assert_eq!(
+        again.matches("reason=\"version_warning\"").count(),
+        1,
+        "{again}"
+    );
+    assert!(again.contains(warning), "{again}");
+    let proof = "8dcb04592f9bfc1290c4f18a3b8c0d36ae5f101723187fbe98030ccd98a7f2e9";
+    let files = String::from_utf8_lossy(&files_of(&bench.path("data"))).into_owned();
+    for (place, text) in [
+        ("what was said", said),
+        ("what was said", again),
+        ("a file", files),
+    ] {
+        for secret in [SECRET, proof, TOKEN] {
+            assert!(!text.contains(secret), "`{secret}` is in {place}");
+        }
+    }
 }
