@@ -22,7 +22,8 @@ struct Table {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Version {
-    version: String,
+    #[serde(rename = "version")]
+    name: String,
     #[cfg_attr(not(test), expect(dead_code, reason = "for the reader of the file"))]
     released: String,
     ends: Option<String>,
@@ -40,11 +41,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 /// What is wrong with a version at this time, in milliseconds since the Unix epoch, and what was expected.
 pub(crate) fn problem(version: &str, now_ms: i64) -> Option<(String, String)> {
     let versions = &TABLE.versions;
-    let newest = versions.last().map_or("", |last| &last.version);
+    let newest = versions.last().map_or("", |last| &last.name);
     let expected = format!("a current version; the newest that is known here is `{newest}`");
-    let Some(found) = versions.iter().find(|it| it.version == version) else {
-        let problem = if number(version) < versions.first().and_then(|first| number(&first.version))
-        {
+    let Some(found) = versions.iter().find(|it| it.name == version) else {
+        let problem = if number(version) < versions.first().and_then(|first| number(&first.name)) {
             "has ended, so that Meta refuses every request"
         } else {
             "is not a version that is known here; it may not exist"
@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn the_table_is_in_order_and_every_version_ends_after_its_release() {
         let versions = &TABLE.versions;
-        assert!(versions.is_sorted_by_key(|it| number(&it.version)));
+        assert!(versions.is_sorted_by_key(|it| number(&it.name)));
         for version in versions {
-            assert!(number(&version.version).is_some(), "{}", version.version);
+            assert!(number(&version.name).is_some(), "{}", version.name);
             let released: Date = version.released.parse().unwrap();
             let ends = version
                 .ends

@@ -97,6 +97,7 @@ impl Options {
     fn settle(self, cx: &ParseContext, problems: &mut Vec<Problem>) -> Option<Settings> {
         self.check_delivery(problems);
         problems.extend(advice::notes(&self, cx.clock.now_ms()));
+        self.check_limited_data_use(problems);
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
@@ -122,12 +123,6 @@ impl Options {
             }
             found
         });
-        if let Some(LimitedDataUse { country, state }) = self.limited_data_use
-            && !matches!((country, state), (0, 0) | (1, 1000..=1013))
-        {
-            let expected = "country 0 and state 0, or country 1 and a state from 1000 to 1013";
-            report("limited_data_use", "is not a documented place", expected);
-        }
         let time_zone = self.time_zone.as_deref().and_then(|written| {
             let zone = time_zone(written);
             if zone.is_none() {
@@ -166,6 +161,16 @@ impl Options {
             timeout: Duration::from_secs(self.timeout_secs),
             notes: Vec::new(),
         })
+    }
+
+    fn check_limited_data_use(&self, problems: &mut Vec<Problem>) {
+        if let Some(LimitedDataUse { country, state }) = self.limited_data_use
+            && !matches!((country, state), (0, 0) | (1, 1000..=1013))
+        {
+            let expected = "country 0 and state 0, or country 1 and a state from 1000 to 1013";
+            let problem = "is not a documented place";
+            problems.push(Problem::new("limited_data_use", problem, expected));
+        }
     }
 
     /// Checks the options that say where events go.

@@ -83,16 +83,16 @@ fn every_answer_means_what_its_fixture_says() {
     }
 }
 
-/// The destination's code in the reason of an answer; `None` for an answer without a reason.
-fn destination(answer: Answer) -> Option<Option<Box<str>>> {
+/// The reason of an answer, if it has one.
+fn reason(answer: Answer) -> Option<Reason> {
     Some(match answer {
         Answer::Received(_) => return None,
         Answer::Retry { reason, .. }
         | Answer::Failed { reason, .. }
         | Answer::Blocked(reason)
-        | Answer::Invalid { reason, .. } => reason.destination,
-        Answer::TooLarge(alone) => return destination(*alone),
-        Answer::Refused(refusal) => refusal.of_event().destination,
+        | Answer::Invalid { reason, .. } => reason,
+        Answer::TooLarge(alone) => return reason(*alone),
+        Answer::Refused(refusal) => refusal.of_event(),
     })
 }
 
@@ -112,7 +112,7 @@ fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
             Some(subcode) => format!("{code}/{subcode}"),
             None => code.to_string(),
         });
-        let Some(destination) = destination(answer(&case)) else {
+        let Some(Reason { destination, .. }) = reason(answer(&case)) else {
             continue;
         };
         assert_eq!(destination.as_deref(), given.as_deref(), "{name}");
