@@ -11,7 +11,7 @@
 //! | `GET /sandbox/events` | accepted events as NDJSON, in order, as they came; `?unique=true` leaves duplicates out |
 //! | `GET /sandbox/requests` | one [`RequestSummary`] per events request, never the token |
 //! | `GET /sandbox/summary` | the [`Summary`] |
-//! | `POST /sandbox/faults` | injects an [`Injection`] or a list: `{"fault": {"type": "delay", "millis": 50}, "times": 2}` |
+//! | `POST /sandbox/faults` | injects an [`Injection`] or a list: `{"fault": {"type": "delay", "millis": 50}, "times": 2}`; an `obstacle` stays, and answers anything to requests of a size or with a certain event |
 //! | `GET`, `DELETE /sandbox/faults` | lists what is pending, lifts everything |
 //! | `DELETE /sandbox` | resets everything |
 //!
