@@ -4,7 +4,7 @@
 //! else the batch is halved. One bad event among n costs at most 2·log₂(n) + 1 extra requests, k bad events at most k times that,
 //! and a batch never more than [`MAX_REQUESTS`]; undecided events are then retried without the decided ones.
 //!
-//! A refusal by something on the way to Meta is narrowed down alike, with at most two requests more for each bad event, see
+//! A refusal by something on the way to Meta is narrowed down alike, with a few requests more for each bad event, see
 //! `on_the_way`. A request that is too large is halved at once, and later ones keep to what passes, see `size`. A request that
 //! fails without a refusal ends the attempt: whether one of its events is the cause, the host finds out ([`Outcome::Failed`]).
 //!
@@ -113,8 +113,9 @@ impl Delivery {
     }
 
     pub(crate) async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
-        let now = self.clock.now_ms().div_euclid(1000);
-        let mut attempt = Attempt::new(&self.memory, batch.len());
+        let now_ms = self.clock.now_ms();
+        let now = now_ms.div_euclid(1000);
+        let mut attempt = Attempt::new(&self.memory, batch.len(), now_ms);
         let mut live = Vec::with_capacity(batch.len());
         for (position, record) in batch.iter().enumerate() {
             if record.expires_at <= now {
@@ -135,7 +136,7 @@ impl Delivery {
         if !matches!(ended, Some(Outcome::Blocked { .. })) {
             self.is_on_trial.store(false, Ordering::Relaxed);
         }
-        let judged = attempt.judge(batch, ended.is_none());
+        let judged = attempt.judge(batch, ended.is_none(), now_ms);
         let rest = match ended.or(judged) {
             Some(Outcome::Blocked { reason }) => Outcome::Blocked {
                 reason: self.token.explain(reason),

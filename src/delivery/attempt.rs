@@ -22,21 +22,21 @@ pub(super) struct Attempt<'m> {
 }
 
 impl<'m> Attempt<'m> {
-    pub(super) fn new(memory: &'m Mutex<Memory>, events: usize) -> Self {
+    pub(super) fn new(memory: &'m Mutex<Memory>, events: usize, now_ms: i64) -> Self {
+        let on_the_way = OnTheWay::new(lock(memory).flaps(now_ms));
         Self {
             memory,
             outcomes: vec![None; events],
             parts: Parts::default(),
             suspects: Suspects::default(),
-            on_the_way: OnTheWay::default(),
+            on_the_way,
             samples: None,
             has_named_wrongly: false,
         }
     }
 
-    /// No code panics while it holds the lock, so that a poisoned lock still guards a good memory.
     fn memory(&self) -> MutexGuard<'m, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(self.memory)
     }
 
     pub(super) fn reject(&mut self, position: usize, reason: Reason) {
@@ -80,8 +80,13 @@ impl<'m> Attempt<'m> {
                 self.clear();
             }
             Answer::Refused(refusal) => match part.positions[..] {
+                _ if refusal.is_on_the_way() && self.on_the_way.flaps => {
+                    return self.fail(&part, None, refusal.unclear());
+                }
                 [position] if refusal.is_on_the_way() => {
-                    self.on_the_way.refuse(position, refusal, part.role);
+                    if self.on_the_way.refuse(position, refusal, part.role) {
+                        self.parts.push(vec![position], Role::Confirming);
+                    }
                     if let Some(refusal) = self.on_the_way.is_closed() {
                         let reason = refusal.of_all();
                         return ControlFlow::Break(Outcome::Blocked { reason });
@@ -110,6 +115,9 @@ impl<'m> Attempt<'m> {
             self.outcomes[position] = Some(Outcome::Delivered);
         }
         self.has_named_wrongly |= part.role == Role::Named;
+        if part.role == Role::Confirming {
+            self.on_the_way.contradict();
+        }
         if matches!(part.role, Role::LeftOfRefused | Role::Named)
             && let Some(right) = self.parts.pop()
         {
@@ -180,7 +188,15 @@ impl<'m> Attempt<'m> {
 
     /// Judges a batch that was refused as a whole without a reason: rejects the suspects that have no attempts left, and returns
     /// the outcome of all other events. `is_whole` says whether nothing else ended the attempt.
-    pub(super) fn judge(&mut self, batch: &[Record], is_whole: bool) -> Option<Outcome> {
+    pub(super) fn judge(
+        &mut self,
+        batch: &[Record],
+        is_whole: bool,
+        now_ms: i64,
+    ) -> Option<Outcome> {
+        if self.on_the_way.flaps {
+            self.memory().note_flap(now_ms);
+        }
         let of_graph = self.judge_suspects(batch);
         let judged = is_whole.then(|| self.judge_the_way(batch)).flatten();
         of_graph.or(judged)
@@ -245,6 +261,11 @@ pub(super) fn spread(count: usize, all: usize, turn: usize) -> Vec<usize> {
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// No code panics while it holds the lock, so that a poisoned lock still guards a good memory.
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A retry after the host's own pause.

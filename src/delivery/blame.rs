@@ -23,6 +23,9 @@ pub(super) const MIN_SAMPLED: usize = 2;
 /// sink after 1, 2, 4, 8 and 16 seconds, other events have about half a minute to join it.
 pub(super) const MAX_LONE_ATTEMPTS: u32 = 6;
 
+/// How long it is remembered that refusals on the way have nothing to do with events, in milliseconds.
+pub(super) const FLAPPING_MS: i64 = 10 * 60 * 1000;
+
 /// Events of one batch that were refused alone with one code, before any other answer of Meta.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
@@ -69,9 +72,25 @@ pub(super) struct Memory {
     hasher: RandomState,
     /// Incremented with every batch of suspects, so that other events of the batch are sent alone each time.
     turn: usize,
+    /// When an event got through last that something on the way had refused before.
+    flapped_ms: Option<i64>,
 }
 
 impl Memory {
+    /// An event got through that something on the way had refused before. Noted when it is seen, and not prolonged by attempts
+    /// that only remember it.
+    pub(super) fn note_flap(&mut self, now_ms: i64) {
+        if !self.flaps(now_ms) {
+            self.flapped_ms = Some(now_ms);
+        }
+    }
+
+    /// Whether refusals on the way are not about events.
+    pub(super) fn flaps(&self, now_ms: i64) -> bool {
+        self.flapped_ms
+            .is_some_and(|flapped| (0..FLAPPING_MS).contains(&(now_ms - flapped)))
+    }
+
     /// Meta accepted a request or blamed an event.
     pub(super) fn forget(&mut self) {
         self.code = None;

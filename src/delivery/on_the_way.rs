@@ -1,8 +1,10 @@
 //! Events that something on the way to Meta refused: a firewall that dislikes what one of them holds, or one that is closed for
 //! all of them. The answers to single events go in, and it comes out which of them are bad.
 //!
-//! An event is bad if it was refused alone, then another request got through to Meta, and then the event was refused alone again.
-//! Where nothing gets through, or nothing any more, the way is closed.
+//! An event is bad if it was refused alone, then another request got through to Meta, and then the event was refused alone
+//! [`CONFIRMATIONS`] times more. Where nothing gets through, or nothing any more, the way is closed. Where an event gets through
+//! that was refused before, refusals have nothing to do with events, as with one bad proxy among several: then they count as
+//! failures that pass.
 //!
 //! Invariant: an event that is refused while everything else is refused too is never bad.
 
@@ -10,9 +12,16 @@ use super::blame::{MIN_ALIKE, MIN_SAMPLED};
 use super::parts::Role;
 use crate::response::Refusal;
 
+/// How often an event is refused alone, after something got through, before it is bad.
+pub(super) const CONFIRMATIONS: u32 = 5;
+
 /// What was refused on the way in one attempt.
 #[derive(Debug, Default)]
 pub(super) struct OnTheWay {
+    /// Whether refusals have nothing to do with events.
+    pub(super) flaps: bool,
+    /// How often the event that is sent now was refused alone since something got through.
+    confirmed: u32,
     /// Refused alone, and nothing got through since.
     pub(super) once: Vec<(usize, Refusal)>,
     /// Refused alone before and after something got through; bad, unless the way has closed by now.
@@ -34,14 +43,33 @@ pub(super) struct Seen {
 }
 
 impl OnTheWay {
-    /// An event was refused alone.
-    pub(super) fn refuse(&mut self, position: usize, refusal: Refusal, role: Role) {
+    pub(super) fn new(flaps: bool) -> Self {
+        Self {
+            flaps,
+            ..Self::default()
+        }
+    }
+
+    /// An event was refused alone. Says whether it is to be sent alone again, at once.
+    pub(super) fn refuse(&mut self, position: usize, refusal: Refusal, role: Role) -> bool {
+        if role != Role::Confirming {
+            self.in_row += 1;
+            self.once.push((position, refusal));
+            return false;
+        }
+        self.confirmed += 1;
+        if self.confirmed < CONFIRMATIONS {
+            return true;
+        }
+        self.confirmed = 0;
         self.in_row += 1;
-        let suspects = match role {
-            Role::Confirming => &mut self.twice,
-            _ => &mut self.once,
-        };
-        suspects.push((position, refusal));
+        self.twice.push((position, refusal));
+        false
+    }
+
+    /// An event got through that was refused before.
+    pub(super) fn contradict(&mut self) {
+        (self.flaps, self.confirmed) = (true, 0);
     }
 
     /// Something got through.

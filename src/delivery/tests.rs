@@ -31,6 +31,9 @@ struct OnTheWay {
     closed: Option<u16>,
     /// After how many more requests that get through it closes.
     closes_after: Option<usize>,
+    /// Of so many requests, the last passes, and pages of status 403 are the answers to the others.
+    every: Option<usize>,
+    requests: usize,
     /// The largest body that passes.
     most_bytes: Option<usize>,
     /// How the server says that a body is too large: with a page of status 413, or with Graph's own words.
@@ -48,6 +51,13 @@ fn on_the_way(seen: &mut Seen, data: &[Value], bytes: usize) -> Option<Response>
     let page = |status| (StatusCode::from_u16(status).unwrap(), Html(PAGE)).into_response();
     if let Some(status) = seen.way.closed {
         return Some(page(status));
+    }
+    if seen
+        .way
+        .every
+        .is_some_and(|every| !seen.way.requests.is_multiple_of(every))
+    {
+        return Some(page(403));
     }
     if seen.way.most_bytes.is_some_and(|most| bytes > most) {
         let error = json!({"error": {"code": 1, "message": "Please reduce the amount of data you're asking for"}});
@@ -74,6 +84,7 @@ fn on_the_way(seen: &mut Seen, data: &[Value], bytes: usize) -> Option<Response>
 async fn answer(State(ledger): State<Ledger>, body: Bytes) -> Response {
     let mut seen = ledger.lock().unwrap();
     seen.requests += 1;
+    seen.way.requests += 1;
     let bytes = body.len();
     let body: Value = serde_json::from_slice(&body).unwrap();
     if let Some(page) = on_the_way(&mut seen, body["data"].as_array().unwrap(), bytes) {
@@ -137,6 +148,7 @@ struct Bench {
     runtime: tokio::runtime::Runtime,
     ledger: Ledger,
     delivery: Delivery,
+    clock: Arc<ManualClock>,
 }
 
 impl Bench {
@@ -146,6 +158,7 @@ impl Bench {
             .build()
             .unwrap();
         let ledger = Ledger::default();
+        let clock = Arc::new(ManualClock::at(50_000));
         let delivery = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -158,7 +171,7 @@ impl Bench {
                 target(endpoint),
                 token(),
                 &Way::default(),
-                Arc::new(ManualClock::at(50_000)),
+                Arc::<ManualClock>::clone(&clock),
             )
             .unwrap()
         });
@@ -166,6 +179,7 @@ impl Bench {
             runtime,
             ledger,
             delivery,
+            clock,
         }
     }
 

@@ -15,7 +15,6 @@ const WITHOUT_ANSWER: &[Code] = &[
     Code::ManyRefused,
     Code::RefusedUnclear,
     Code::AllRefused,
-    Code::WayUnclear,
     Code::WayBlocked,
     Code::Expired,
     Code::UsageHigh,

@@ -28,6 +28,11 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: i64) -> A
             Code::ServerError,
             "Meta, or a proxy on the way to it, reports a temporary error",
         ),
+        // What asks to come again later says nothing about the events.
+        300..=499 if throttle(headers, now).is_some() => Answer::Failed {
+            after: throttle(headers, now),
+            reason: Refusal::on_the_way(status).unclear(),
+        },
         300..=499 => Answer::Refused(Refusal::on_the_way(status)),
         // Some firewalls answer with a page and the status of success.
         200..=299 if is_page(body) => Answer::Refused(Refusal::on_the_way(status)),

@@ -175,8 +175,12 @@ impl Worker {
         self.hold().await;
     }
 
-    /// Logs what the sink has to tell.
+    /// Logs what the sink has to tell, and that nothing is left but what keeps failing.
     fn tell_notices(&self) {
+        let events = self.narrowing.suspects();
+        if events > 0 && self.input.buffer.is_drained() {
+            tracing::warn!(sink = %self.input.name, events, "everything else is done; events that fail alone are still tried, until the pipeline is stopped");
+        }
         let notices = self.input.current().sink.take_notices();
         for notice in notices {
             tracing::warn!(sink = %self.input.name, reason = notice.code, "{}", notice.detail);

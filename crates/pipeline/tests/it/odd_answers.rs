@@ -13,8 +13,8 @@ const PASSING: u32 = 8;
 /// The one that is disliked.
 const ODD: &str = "e-40";
 const PAGE: &str = "<!DOCTYPE html><html><head><title>Request blocked</title></head></html>";
-/// Requests for one odd event among a hundred that is refused: the batch, 2·log₂(100) + 1 more, and two to be sure of it.
-const MOST_FOR_A_REFUSAL: u64 = 1 + 15 + 2;
+/// Requests for one odd event among a hundred that is refused: the batch, 2·log₂(100) + 1 more, and five to be sure of it.
+const MOST_FOR_A_REFUSAL: u64 = 1 + 15 + 5;
 /// Requests for one that fails: the batch three times, one probe, the search, and some attempts alone.
 const MOST_FOR_A_FAILURE: u64 = 3 + 1 + 15 + 20;
 
