@@ -401,3 +401,106 @@ impl Narrowing {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ack::Ack;
+    use pipeline_core::{Origin, Record};
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn records(ids: std::ops::Range<usize>) -> Vec<Queued> {
+        let queued = |id: usize| Queued {
+            record: Record::new("{}", id.to_string()),
+            meta: RecordMeta {
+                origin: Origin::whole("events".into()),
+                attempts: PATIENCE,
+                failures: PATIENCE,
+                since: Instant::now(),
+                first_ms: 0,
+                history: Arc::default(),
+                ack: Ack::none(),
+                slot: None,
+            },
+        };
+        ids.map(queued).collect()
+    }
+
+    fn fail(narrowing: &mut Narrowing, errand: Errand, records: Vec<Queued>) -> Failed {
+        let known = (Instant::now(), true);
+        narrowing.fail(errand, records, None, SECOND, known)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_the_bound_wait_aside_and_the_next_goes_back_to_the_buffer() {
+        let mut narrowing = Narrowing::new(SECOND, SECOND, 7);
+        for id in 0..MAX_SUSPECTS {
+            let failed = fail(&mut narrowing, Errand::Part, records(id..id + 1));
+            assert!(failed.is_new_suspect && failed.back.is_empty());
+            narrowing.pass(&Errand::Usual, Instant::now());
+        }
+        let failed = fail(&mut narrowing, Errand::Part, records(0..1));
+        assert!(!failed.is_new_suspect);
+        assert_eq!((failed.back.len(), narrowing.suspects()), (1, MAX_SUSPECTS));
+        assert_eq!(narrowing.drain().len(), MAX_SUSPECTS);
+        assert!(narrowing.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_an_outage_every_record_is_a_probe_once_before_any_is_again() {
+        let mut narrowing = Narrowing::new(SECOND, SECOND, 7);
+        for _ in 0..PATIENCE {
+            fail(&mut narrowing, Errand::Usual, Vec::new());
+        }
+        narrowing.take_in(records(0..50));
+        for _ in 0..2 {
+            let mut seen = BTreeSet::new();
+            while let Some((probe, errand)) = narrowing.next(Instant::now(), false) {
+                assert!(matches!(errand, Errand::Probe) && probe.len() == 1);
+                assert!(seen.insert(probe[0].record.event_id.clone()));
+                fail(&mut narrowing, errand, probe);
+            }
+            assert_eq!(seen.len(), 50);
+            assert!(narrowing.is_used_up());
+            narrowing.recycle();
+        }
+        narrowing.pass(&Errand::Probe, Instant::now());
+        let (all, _) = narrowing.next(Instant::now(), false).unwrap();
+        assert_eq!(
+            all.len(),
+            50,
+            "an outage has nothing to do with any of them"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_alone_count_only_between_requests_of_others_that_passed() {
+        let mut narrowing = Narrowing::new(SECOND, SECOND, 7);
+        fail(&mut narrowing, Errand::Part, records(0..1));
+        narrowing.pass(&Errand::Usual, Instant::now());
+        for round in 0..3 * MIN_PROOFS {
+            tokio::time::advance(2 * SECOND).await;
+            narrowing.pass(&Errand::Usual, Instant::now());
+            let (records, errand) = narrowing.next(Instant::now(), false).unwrap();
+            assert!(matches!(errand, Errand::Suspect(_)), "{round}");
+            let failed = fail(&mut narrowing, errand, records);
+            assert!(failed.given_up.is_none(), "{round}");
+            // Every other request behind it fails as well, so that it proves nothing.
+            fail(&mut narrowing, Errand::Usual, Vec::new());
+        }
+        let mut proofs = 0;
+        loop {
+            tokio::time::advance(2 * SECOND).await;
+            narrowing.pass(&Errand::Usual, Instant::now());
+            let (records, errand) = narrowing.next(Instant::now(), false).unwrap();
+            if fail(&mut narrowing, errand, records).given_up.is_some() {
+                break;
+            }
+            proofs += 1;
+        }
+        assert_eq!(proofs, MIN_PROOFS);
+    }
+}
