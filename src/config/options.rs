@@ -40,7 +40,7 @@ pub(super) struct Options {
     /// Shows the events under Test Events in Events Manager; Meta still counts them as real events, so remove it in production (no default). Example: `TEST12345`.
     #[schemars(length(max = 64))]
     pub(super) test_event_code: Option<String>,
-    /// The platform that sends the events, as agreed with Meta, for partners of Meta only: fewer than 23 characters, of which at least two are letters (no default). Example: `acme_1_0`.
+    /// The platform that sends the events, as agreed with Meta, for partners of Meta only: fewer than 23 characters, at least two of them letters (no default). Example: `acme_1_0`.
     #[schemars(length(min = 2, max = 22))]
     pub(super) partner_agent: Option<String>,
     /// The consent categories that must all be granted for an event to be sent (default: those of the preset, `[marketing]`). Example: `[marketing, analytics]`.

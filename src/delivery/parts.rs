@@ -16,7 +16,7 @@ pub(super) struct Part {
 pub(super) enum Role {
     /// Nothing.
     Plain,
-    /// The left half of a refused part, of which the next part is the right half. If all of the left half is delivered, the bad
+    /// The left half of a refused part; the next part is its right half. If all of the left half is delivered, the bad
     /// event is in the right half, so that sending the right half undivided would waste a request.
     LeftOfRefused,
     /// The event that Meta named as the bad one of a part, whose other events are the next part. As above, if it is delivered.

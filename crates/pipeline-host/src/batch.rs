@@ -25,7 +25,7 @@ pub(crate) struct RecordMeta {
     pub(crate) origin: Origin,
     /// Attempts to deliver it so far that count: those without others, and those where nothing passed.
     pub(crate) attempts: u32,
-    /// Failed attempts with others, any one of which may have been the cause.
+    /// Failed attempts with others, any one may have been the cause.
     pub(crate) failures: u32,
     /// When it came into the buffer.
     pub(crate) since: Instant,

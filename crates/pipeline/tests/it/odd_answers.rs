@@ -1,4 +1,4 @@
-//! The real binary and a hundred events, one of which something dislikes, or a destination that answers in ways that are not
+//! The real binary and a hundred events: something dislikes one of them, or it is a destination that answers in ways that are not
 //! Meta's: what arrives, what becomes a dead letter, what is held, and how many requests that takes.
 
 use crate::tally::{Bench, Recorded, TOKEN, events_url, files_of, personal};
