@@ -1,5 +1,5 @@
-//! The real binary and a hundred events: something dislikes one of them, or it is a destination that answers in ways that are not
-//! Meta's: what arrives, what becomes a dead letter, what is held, and how many requests that takes.
+//! The real binary and a hundred events, where something dislikes one of them, or the answers are not Meta's: what arrives, what
+//! becomes a dead letter, what is held, and how many requests that takes.
 
 use crate::tally::{Bench, Recorded, TOKEN, events_url, files_of, personal};
 use graph_sandbox::{AnyAnswer, Fault, Obstructed, SandboxOptions};
