@@ -35,11 +35,16 @@ pub(crate) struct Settings {
     pub(crate) access_token: SensitiveString,
     /// The file that may get a newer token.
     pub(crate) access_token_file: Option<PathBuf>,
+    /// The secret of the token's app, if it is to prove its calls.
+    pub(crate) app_secret: Option<SensitiveString>,
+    /// The file that may get a newer secret.
+    pub(crate) app_secret_file: Option<PathBuf>,
     pub(crate) api_version: String,
     pub(crate) endpoint: String,
     /// How `endpoint` is reached.
     pub(crate) way: Way,
     pub(crate) test_event_code: Option<String>,
+    pub(crate) partner_agent: Option<String>,
     pub(crate) timeout: Duration,
     /// The preset as the pipeline file names it: its name or its file.
     pub(crate) preset: String,
@@ -108,7 +113,8 @@ impl Options {
     /// Checks what a schema cannot express. Adds to `problems`; `None` only if there are errors among them.
     fn settle(self, cx: &ParseContext, problems: &mut Vec<Problem>) -> Option<Settings> {
         self.check_delivery(problems);
-        problems.extend(advice::notes(&self));
+        problems.extend(advice::notes(&self, cx.clock.now_ms()));
+        self.check_limited_data_use(problems);
         let mut report = |path: &str, problem: &str, expected: &str| {
             problems.push(Problem::new(path, problem, expected));
         };
@@ -134,12 +140,6 @@ impl Options {
             }
             found
         });
-        if let Some(LimitedDataUse { country, state }) = self.limited_data_use
-            && !matches!((country, state), (0, 0) | (1, 1000..=1013))
-        {
-            let expected = "country 0 and state 0, or country 1 and a state from 1000 to 1013";
-            report("limited_data_use", "is not a documented place", expected);
-        }
         let time_zone = self.time_zone.as_deref().and_then(|written| {
             let zone = time_zone(written);
             if zone.is_none() {
@@ -153,6 +153,7 @@ impl Options {
         });
         let way = self.way(&cx.base_dir, problems);
         let access_token = self.token(&cx.base_dir, problems);
+        let app_secret = self.app_secret(&cx.base_dir, problems);
         let mapping = self.mapping(cx, default_currency, default_country, time_zone, problems);
         Some(Settings {
             preset: match &self.preset {
@@ -167,13 +168,26 @@ impl Options {
             pixel_id: self.pixel_id,
             access_token: access_token?,
             access_token_file: self.access_token_file.map(|file| cx.base_dir.join(file)),
+            app_secret,
+            app_secret_file: self.app_secret_file.map(|file| cx.base_dir.join(file)),
             api_version: self.api_version,
             endpoint: self.endpoint.trim_end_matches('/').to_owned(),
             way,
             test_event_code: self.test_event_code,
+            partner_agent: self.partner_agent,
             timeout: Duration::from_secs(self.timeout_secs),
             notes: Vec::new(),
         })
+    }
+
+    fn check_limited_data_use(&self, problems: &mut Vec<Problem>) {
+        if let Some(LimitedDataUse { country, state }) = self.limited_data_use
+            && !matches!((country, state), (0, 0) | (1, 1000..=1013))
+        {
+            let expected = "country 0 and state 0, or country 1 and a state from 1000 to 1013";
+            let problem = "is not a documented place";
+            problems.push(Problem::new("limited_data_use", problem, expected));
+        }
     }
 
     /// Checks the options that say where events go.
@@ -203,6 +217,13 @@ impl Options {
         {
             let expected = "letters and digits, as Events Manager shows it";
             report("test_event_code", "is not a test event code", expected);
+        }
+        if let Some(agent) = &self.partner_agent
+            && !is_partner_agent(agent)
+        {
+            let expected =
+                "letters, digits, `_`, `-` and `.`, two of them letters, such as `acme_1_0`";
+            report("partner_agent", "is not a platform's name", expected);
         }
         if let Some(problem) = endpoint::problem(&self.endpoint, self.allow_plain_http) {
             report(
@@ -244,6 +265,26 @@ impl Options {
             authorities: authorities.unwrap_or_default(),
             identity,
         }
+    }
+
+    /// The secret of the token's app, if one is given and can be used.
+    fn app_secret(&self, base_dir: &Path, problems: &mut Vec<Problem>) -> Option<SensitiveString> {
+        let (path, secret) = match (&self.app_secret_file, self.app_secret.is_empty()) {
+            (Some(_), false) => {
+                let problem = "is given beside `app_secret`";
+                problems.push(Problem::new("app_secret_file", problem, "one of the two"));
+                return None;
+            }
+            (None, true) => return None,
+            (None, false) => ("app_secret", token::check(self.app_secret.clone())),
+            (Some(file), true) => ("app_secret_file", token::read(&base_dir.join(file))),
+        };
+        let report = |problem: token::TokenProblem| {
+            let text = problem.to_string().replace("token", "secret");
+            let expected = problem.expected().replace("token", "secret");
+            problems.push(Problem::new(path, text, expected));
+        };
+        secret.map_err(report).ok()
     }
 
     fn token(&self, base_dir: &Path, problems: &mut Vec<Problem>) -> Option<SensitiveString> {
@@ -332,6 +373,13 @@ impl Options {
         problems.extend(advice);
         mapping.ok()
     }
+}
+
+/// Whether a text can name a platform in `partner_agent`.
+fn is_partner_agent(text: &str) -> bool {
+    let letters = text.bytes().filter(u8::is_ascii_alphabetic).count();
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    letters >= 2 && text.bytes().all(is_plain)
 }
 
 fn preset_categories(preset: &Preset, problems: &mut Vec<Problem>) -> Option<Vec<ConsentCategory>> {

@@ -1,8 +1,12 @@
 //! Takes a batch of records and returns one outcome per record, in the same order; sends with one HTTP client.
 //!
-//! Meta refuses a whole request for one bad event, so a refused batch is split: at the position that the answer names, else
-//! in halves. One bad event among n costs at most 2·log₂(n) + 1 extra requests, k bad events at most k times that, and a batch
-//! never more than [`MAX_REQUESTS`]; undecided events are then retried without the decided ones.
+//! Meta refuses a whole request for one bad event, so a refused batch is split: the event that the answer names is sent alone,
+//! else the batch is halved. One bad event among n costs at most 2·log₂(n) + 1 extra requests, k bad events at most k times that,
+//! and a batch never more than [`MAX_REQUESTS`]; undecided events are then retried without the decided ones.
+//!
+//! A refusal by something on the way to Meta is narrowed down alike, with a few requests more for each bad event, see
+//! `on_the_way`. A request that is too large is halved at once, and later ones keep to what passes, see `size`. A request that
+//! fails without a refusal ends the attempt: whether one of its events is the cause, the host finds out ([`Outcome::Failed`]).
 //!
 //! Some refusals do not say whether an event is to blame, by a place in the request or a subcode of its own. Such a refusal
 //! rejects an event only if Meta answered otherwise to another part of the batch, by accepting an event, for example. If
@@ -12,32 +16,37 @@
 //! twice under one id; an event that was sent alone and not counted is rejected. If the count is missing or too high,
 //! splitting would not help: the events are retried, until they expire if need be.
 //!
-//! Invariant: every record gets exactly one outcome; a record is rejected only if it expired, or Meta named it, or Meta
-//! refused it alone; and an error never shows a URL or a token.
+//! Invariant: every record gets exactly one outcome; a record is rejected only if it expired, or was refused alone; and an error never shows a URL or a token.
 
 mod attempt;
 mod blame;
 mod exchange;
 mod failure;
+mod on_the_way;
 mod parts;
+mod signals;
+mod size;
 mod spare_bodies;
 
 use crate::request::Target;
 use crate::response::{Answer, Code};
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Credentials};
 use crate::way::{Way, WayProblem};
 use attempt::{Attempt, retry};
 use blame::Memory;
 use bytes::Bytes;
 use exchange::exchange;
+use parts::{Part, Role};
 use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
 use reqwest::Client;
-use reqwest::header::{self, HeaderValue};
+use reqwest::header;
+use signals::Signals;
+use size::Sizes;
 use spare_bodies::SpareBodies;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Requests made for one batch, including the first, so that a batch of bad events does not become a flood of requests.
 /// With 1000 events it is enough for twelve bad ones in any position; each attempt decides at least that many events, and the
@@ -55,6 +64,8 @@ pub(crate) struct Delivery {
     clock: Arc<dyn Clock>,
     spare: SpareBodies,
     memory: Mutex<Memory>,
+    sizes: Mutex<Sizes>,
+    signals: Mutex<Signals>,
     /// Health checks in a row that the token was not allowed to make.
     forbidden: AtomicU32,
     /// Whether delivery is tried without a health check that passed: then the first event of a batch is sent alone.
@@ -94,14 +105,17 @@ impl Delivery {
             clock,
             spare: SpareBodies::default(),
             memory: Mutex::default(),
+            sizes: Mutex::default(),
+            signals: Mutex::default(),
             forbidden: AtomicU32::new(0),
             is_on_trial: AtomicBool::new(false),
         })
     }
 
     pub(crate) async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
-        let now = self.clock.now_ms().div_euclid(1000);
-        let mut attempt = Attempt::new(&self.memory, batch.len());
+        let now_ms = self.clock.now_ms();
+        let now = now_ms.div_euclid(1000);
+        let mut attempt = Attempt::new(&self.memory, batch.len(), now_ms);
         let mut live = Vec::with_capacity(batch.len());
         for (position, record) in batch.iter().enumerate() {
             if record.expires_at <= now {
@@ -112,14 +126,17 @@ impl Delivery {
         }
         if self.is_on_trial.load(Ordering::Relaxed) && live.len() > 1 {
             let rest = live.split_off(1);
-            attempt.parts.push(rest, false);
+            self.push(rest, batch, &mut attempt);
         }
-        attempt.parts.push(live, false);
-        let ended = self.send_parts(batch, &mut attempt).await;
+        self.push(live, batch, &mut attempt);
+        let ended = match self.slow_down() {
+            Some(slow) => Some(slow),
+            None => self.send_parts(batch, &mut attempt).await,
+        };
         if !matches!(ended, Some(Outcome::Blocked { .. })) {
             self.is_on_trial.store(false, Ordering::Relaxed);
         }
-        let judged = attempt.judge(batch);
+        let judged = attempt.judge(batch, ended.is_none(), now_ms);
         let rest = match ended.or(judged) {
             Some(Outcome::Blocked { reason }) => Outcome::Blocked {
                 reason: self.token.explain(reason),
@@ -133,12 +150,39 @@ impl Delivery {
             .collect()
     }
 
+    /// Adds events to those that are to be sent, in requests that are not larger than what passes.
+    fn push(&self, positions: Vec<usize>, batch: &[Record], attempt: &mut Attempt<'_>) {
+        let Some(limit) = self.sizes().limit(self.clock.now_ms()) else {
+            return attempt.parts.push(positions, Role::Plain);
+        };
+        let groups = size::cut(positions, limit, |position| batch[position].payload.len());
+        for group in groups.into_iter().rev() {
+            attempt.parts.push(group, Role::Plain);
+        }
+    }
+
     /// Sends until every event is decided, or something ends the attempt: then returns the outcome of the undecided events.
     async fn send_parts(&self, batch: &[Record], attempt: &mut Attempt<'_>) -> Option<Outcome> {
-        let bearer = self.token.header();
-        for _ in 0..MAX_REQUESTS {
-            let part = attempt.next()?;
-            let answer = self.send(&bearer, batch, &part.positions).await;
+        let credentials = self.token.credentials();
+        let mut requests = 0;
+        while requests < MAX_REQUESTS {
+            let Some(part) = attempt.next() else {
+                if !attempt.on_the_way.wants_check() || !self.gets_through(&credentials).await {
+                    return None;
+                }
+                requests += 1;
+                attempt.pass();
+                continue;
+            };
+            let bytes = part_bytes(&part, batch);
+            let is_single = part.positions.len() == 1;
+            if !is_single && self.sizes().is_too_large(bytes) {
+                attempt.parts.halve(part.positions, Role::Plain);
+                continue;
+            }
+            requests += 1;
+            let answer = self.send(&credentials, batch, &part.positions).await;
+            self.note_size(bytes, is_single, &answer);
             if let ControlFlow::Break(outcome) = attempt.learn(part, answer) {
                 return Some(outcome);
             }
@@ -146,18 +190,75 @@ impl Delivery {
         Some(retry(Code::ManyRefused.reason()))
     }
 
-    async fn send(&self, bearer: &HeaderValue, batch: &[Record], part: &[usize]) -> Answer {
+    /// No code panics while it holds the lock, so that a poisoned lock still guards good signals.
+    fn signals(&self) -> MutexGuard<'_, Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The outcome of a batch that is not sent, because Meta would soon refuse it.
+    fn slow_down(&self) -> Option<Outcome> {
+        let after = Some(self.signals().pause(self.clock.now_ms())?);
+        let reason = Code::UsageHigh.reason();
+        Some(Outcome::Retry { after, reason })
+    }
+
+    /// What a person is to be told, of what Meta's headers say.
+    pub(crate) fn take_notices(&self) -> Vec<Reason> {
+        let warning = self.signals().take_warning(self.clock.now_ms());
+        warning.into_iter().collect()
+    }
+
+    /// What Meta's headers have warned of so far.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let signals = self.signals();
+        signals.warning().map(|warning| warning.detail.to_string())
+    }
+
+    fn note_size(&self, bytes: usize, is_single: bool, answer: &Answer) {
+        match answer {
+            Answer::TooLarge(_) if is_single => self.sizes().forget(),
+            Answer::TooLarge(_) => self.sizes().refuse(bytes, self.clock.now_ms()),
+            Answer::Received(_) => self.sizes().accept(bytes),
+            _ => {}
+        }
+    }
+
+    /// Whether a request without events gets through to Meta, whatever Meta answers.
+    async fn gets_through(&self, credentials: &Credentials) -> bool {
+        match self.check(credentials).await {
+            Answer::Received(_) | Answer::Invalid { .. } | Answer::Blocked(_) => true,
+            Answer::Refused(refusal) => !refusal.is_on_the_way(),
+            Answer::TooLarge(_) | Answer::Retry { .. } | Answer::Failed { .. } => false,
+        }
+    }
+
+    /// No code panics while it holds the lock, so that a poisoned lock still guards good sizes.
+    fn sizes(&self) -> MutexGuard<'_, Sizes> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the pixel; sends no event.
+    async fn check(&self, credentials: &Credentials) -> Answer {
+        let url = self.target.healthcheck_url(credentials.proof.as_ref());
+        let request = self.client.get(url);
+        let request = request.header(header::AUTHORIZATION, &credentials.bearer);
+        exchange(request, &*self.clock, &self.signals).await
+    }
+
+    async fn send(&self, credentials: &Credentials, batch: &[Record], part: &[usize]) -> Answer {
         let records = part.iter().map(|&position| &batch[position]);
         let mut body = self.spare.take();
-        self.target.write_body(records, &mut body);
+        self.target
+            .write_body(records, credentials.proof.as_ref(), &mut body);
         let body = Bytes::from(body);
         let request = self.client.post(self.target.events_url());
         let answer = exchange(
             request
-                .header(header::AUTHORIZATION, bearer)
+                .header(header::AUTHORIZATION, &credentials.bearer)
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body.clone()),
             &*self.clock,
+            &self.signals,
         )
         .await;
         self.spare.keep(body);
@@ -165,32 +266,44 @@ impl Delivery {
     }
 
     pub(crate) async fn healthcheck(&self) -> Result<(), HealthcheckError> {
-        let request = self.client.get(self.target.healthcheck_url());
         // A blocked sink waits for a new token, and this is called rarely enough to read the file each time.
-        let bearer = self.token.header_from_file();
-        match exchange(request.header(header::AUTHORIZATION, bearer), &*self.clock).await {
+        let credentials = self.token.credentials_from_files();
+        let answer = match self.check(&credentials).await {
+            Answer::TooLarge(alone) => *alone,
+            answer => answer,
+        };
+        match answer {
             Answer::Received(_) => {
                 self.forbidden.store(0, Ordering::Relaxed);
                 Ok(())
             }
             Answer::Blocked(reason) if self.may_try(&reason) => Ok(()),
             Answer::Blocked(reason) => Err(HealthcheckError::Blocked(self.token.explain(reason))),
-            // No event was sent, so the configuration is to blame.
-            Answer::Refused(refusal) => Err(HealthcheckError::Blocked(
-                self.token.explain(refusal.because(Code::AllRefused)),
-            )),
-            Answer::Retry { reason, .. } | Answer::Invalid { reason, .. } => {
-                Err(HealthcheckError::Unavailable(reason))
+            Answer::Refused(refusal) => {
+                // No event was sent, so the configuration or the way is to blame.
+                let reason = refusal.of_all();
+                if self.may_try(&reason) {
+                    return Ok(());
+                }
+                Err(HealthcheckError::Blocked(self.token.explain(reason)))
             }
+            Answer::TooLarge(_)
+            | Answer::Retry { .. }
+            | Answer::Failed { .. }
+            | Answer::Invalid { .. } => Err(HealthcheckError::Unavailable(unavailable(answer))),
         }
     }
 
     /// Whether delivery is to be tried although the health check was refused: some tokens may send events, but not read the
-    /// pixel, and a sink with such a token must not stay blocked for ever.
+    /// pixel, some firewalls let nothing but events pass, and such a sink must not stay blocked for ever.
     fn may_try(&self, refused: &Reason) -> bool {
-        let is_forbidden = [Code::PermissionMissing, Code::PixelNotFound]
-            .iter()
-            .any(|code| refused.code == code.as_str());
+        let is_forbidden = [
+            Code::PermissionMissing,
+            Code::PixelNotFound,
+            Code::WayBlocked,
+        ]
+        .iter()
+        .any(|code| refused.code == code.as_str());
         if !is_forbidden {
             self.forbidden.store(0, Ordering::Relaxed);
             return false;
@@ -205,6 +318,22 @@ impl Delivery {
         }
         is_turn
     }
+}
+
+/// The reason of an answer after which waiting may help.
+fn unavailable(answer: Answer) -> Reason {
+    match answer {
+        Answer::Retry { reason, .. }
+        | Answer::Failed { reason, .. }
+        | Answer::Invalid { reason, .. }
+        | Answer::Blocked(reason) => reason,
+        _ => Code::UnreadableAnswer.reason(),
+    }
+}
+
+fn part_bytes(part: &Part, batch: &[Record]) -> usize {
+    let bytes = |&position: &usize| batch[position].payload.len();
+    part.positions.iter().map(bytes).sum()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 mod advice;
 mod alike;
 mod answer;
+mod api_versions;
 mod byte_search;
 mod config;
 mod consent;

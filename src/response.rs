@@ -14,6 +14,7 @@ use table::{Class, EVENT_SUBCODES, INVALID_PARAMETER, SUBCODES, find};
 
 pub(crate) mod pause;
 mod table;
+mod way;
 
 pub(crate) use table::Code;
 
@@ -25,6 +26,8 @@ const MAX_NAME_CHARS: usize = 40;
 const MAX_PATH_STEPS: usize = 6;
 /// Graph's code for an unknown error that may be temporary.
 const UNKNOWN_ERROR: i64 = 1;
+/// Words of Meta's for a request that is too large, in lower case.
+const LESS: &str = "reduce the amount of data";
 /// How a place in the request begins in Meta's texts.
 const PLACE: &str = "$['data'][";
 
@@ -33,11 +36,18 @@ const PLACE: &str = "$['data'][";
 pub(crate) enum Answer {
     /// Meta counted this many events; `None` if it did not say.
     Received(Option<u64>),
-    /// Nothing was accepted; the same request may succeed later.
+    /// Nothing was accepted; the same request may succeed later. No event is the cause.
     Retry {
         after: Option<Duration>,
         reason: Reason,
     },
+    /// As `Retry`, but one event of the request may be the cause.
+    Failed {
+        after: Option<Duration>,
+        reason: Reason,
+    },
+    /// The request is too large, and parts of it may pass. For a request with a single event, this is the answer.
+    TooLarge(Box<Answer>),
     /// Nothing will be accepted until a person acts.
     Blocked(Reason),
     /// An event of the request is bad; `index` is its position if Meta named it.
@@ -45,7 +55,8 @@ pub(crate) enum Answer {
         index: Option<usize>,
         reason: Reason,
     },
-    /// The request was refused, and Meta does not say whether an event or the configuration is at fault.
+    /// The request was refused, by Meta or on the way to it, without a word about whether an event or the configuration is at
+    /// fault.
     Refused(Refusal),
 }
 
@@ -74,17 +85,53 @@ fn text(given: Option<GraphCode>) -> Option<String> {
 /// A refusal whose meaning depends on the answers to other requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// Meta's codes. Refusals with equal codes are alike.
-    pub(crate) given: Option<GraphCode>,
+    pub(crate) sign: Sign,
     /// The codes and the trace id, to be appended to a sentence.
     codes: String,
 }
 
+/// What refusals have in common that are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// Meta's codes.
+    Graph(Option<GraphCode>),
+    /// The HTTP status of an answer that is not Meta's.
+    Way(u16),
+}
+
 impl Refusal {
-    /// The refusal as a reason with this code.
-    pub(crate) fn because(&self, code: Code) -> Reason {
+    fn on_the_way(status: u16) -> Self {
+        let (sign, codes) = (Sign::Way(status), way::origin(status));
+        Self { sign, codes }
+    }
+
+    /// Whether something on the way to Meta refused it, so that Meta has not seen it.
+    pub(crate) fn is_on_the_way(&self) -> bool {
+        matches!(self.sign, Sign::Way(_))
+    }
+
+    /// The reason where the event is to blame.
+    pub(crate) fn of_event(&self) -> Reason {
+        self.because(Code::RefusedInvalid, Code::RefusedOnTheWay)
+    }
+
+    /// The reason where every event is refused.
+    pub(crate) fn of_all(&self) -> Reason {
+        self.because(Code::AllRefused, Code::WayBlocked)
+    }
+
+    /// The reason where it is not known yet what is to blame.
+    pub(crate) fn unclear(&self) -> Reason {
+        self.because(Code::RefusedUnclear, Code::WayUnclear)
+    }
+
+    fn because(&self, of_graph: Code, of_way: Code) -> Reason {
+        let (code, given) = match self.sign {
+            Sign::Graph(given) => (of_graph, given),
+            Sign::Way(_) => (of_way, None),
+        };
         code.because(format!("{}{}", code.sentence(), self.codes))
-            .with_destination(text(self.given))
+            .with_destination(text(given))
     }
 }
 
@@ -133,6 +180,14 @@ impl<'a> GraphError<'a> {
             && self.texts().any(asks_for_proof)
     }
 
+    /// Whether Meta says that the request is too large. The code is that of an unknown error, and only the text says more.
+    fn asks_for_less(&self) -> bool {
+        self.code == UNKNOWN_ERROR
+            && self
+                .texts()
+                .any(|text| text.to_ascii_lowercase().contains(LESS))
+    }
+
     /// Whether Meta blames an event, by a subcode or by a place in the request.
     fn blames_event(&self) -> bool {
         let has_subcode = self
@@ -168,40 +223,36 @@ fn is_true(value: &Value) -> bool {
 
 /// Reads a response that came at `now`, in seconds since the Unix epoch. The status counts only if the body says nothing.
 pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: i64) -> Answer {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    if let Some(error) = GraphError::of(&body) {
+    let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(error) = GraphError::of(&json) {
         return read_error(status, &error, headers, now);
     }
-    match body.as_object() {
+    match json.as_object() {
         Some(receipt) if status == 200 && receipt.get("error").is_none_or(Value::is_null) => {
             let count = receipt.get("events_received").and_then(integer);
             Answer::Received(count.and_then(|count| u64::try_from(count).ok()))
         }
-        _ => read_status(status, headers, None, now),
+        _ => way::read(status, headers, body, now),
     }
 }
 
-/// The meaning of a status. A page that does not come from Meta must not reject events: only 401 and 403 mean more than "try
-/// again".
+/// The meaning of a status, for an error of Graph's whose code says nothing.
 fn read_status(status: u16, headers: &HeaderMap, given: Option<GraphCode>, now: i64) -> Answer {
     let code = match status {
-        401 => return Answer::Blocked(Code::TokenInvalid.reason().with_destination(text(given))),
-        403 => {
-            return Answer::Blocked(
-                Code::PermissionMissing
-                    .reason()
-                    .with_destination(text(given)),
-            );
-        }
         429 => Code::Throttled,
         408 | 500.. => Code::ServerError,
         _ => Code::UnreadableAnswer,
     };
     let reason = code.because(format!("{} (HTTP status {status})", code.sentence()));
     let reason = reason.with_destination(text(given));
-    Answer::Retry {
-        after: throttle(headers, now),
-        reason,
+    passing(code, throttle(headers, now), reason)
+}
+
+/// An answer after which the same request may succeed.
+fn passing(code: Code, after: Option<Duration>, reason: Reason) -> Answer {
+    match code.class() {
+        Class::Throttle => Answer::Retry { after, reason },
+        _ => Answer::Failed { after, reason },
     }
 }
 
@@ -230,19 +281,30 @@ fn read_error(status: u16, error: &GraphError, headers: &HeaderMap, now: i64) ->
         .because(explain(code, error, path))
         .with_destination(text(error.given));
     match code.class() {
-        Class::Transient | Class::Throttle => Answer::Retry {
-            after: throttle(headers, now),
-            reason,
-        },
+        Class::Transient if error.asks_for_less() => {
+            let reason = Code::TooLarge
+                .because(format!("{}{}", Code::TooLarge.sentence(), error.codes()))
+                .with_destination(text(error.given));
+            let after = throttle(headers, now);
+            Answer::TooLarge(Box::new(Answer::Failed { after, reason }))
+        }
+        Class::Transient | Class::Throttle => passing(code, throttle(headers, now), reason),
         Class::PolicyBlock => Answer::Retry {
             after: Some(POLICY_PAUSE),
             reason,
         },
         Class::Blocked => Answer::Blocked(reason),
-        Class::InvalidData if !error.blames_event() => Answer::Refused(Refusal {
-            given: error.given,
-            codes: error.codes(),
-        }),
+        Class::InvalidData if !error.blames_event() => {
+            let refused = Answer::Refused(Refusal {
+                sign: Sign::Graph(error.given),
+                codes: error.codes(),
+            });
+            if status == way::TOO_LARGE {
+                Answer::TooLarge(Box::new(refused))
+            } else {
+                refused
+            }
+        }
         Class::InvalidData => Answer::Invalid {
             index: located.map(|(index, _)| index),
             reason,

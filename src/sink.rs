@@ -8,12 +8,13 @@ use crate::mapping::explanation::Explainer;
 use crate::match_coverage::{self, Tally};
 use crate::preset;
 use crate::request::Target;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BatchLimits, BuildError, Clock, Component, Coverage, Encoded, Event, Explained,
-    HealthcheckError, MissingEvents, Outcome, ParseContext, Record, Sink, SinkConfig, SinkContext,
+    HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Sink, SinkConfig,
+    SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,9 +59,18 @@ impl SinkConfig for MetaConversionsConfig {
             api_version: settings.api_version.clone(),
             pixel_id: settings.pixel_id.clone(),
             test_event_code: settings.test_event_code.clone(),
+            partner_agent: settings.partner_agent.clone(),
             timeout: settings.timeout,
         };
-        let token = AccessToken::new(&settings.access_token, settings.access_token_file.clone());
+        let token = Kept::new(
+            settings.access_token.clone(),
+            settings.access_token_file.clone(),
+        );
+        let app_secret = settings
+            .app_secret
+            .clone()
+            .map(|secret| Kept::new(secret, settings.app_secret_file.clone()));
+        let token = AccessToken::new(token, app_secret);
         let delivery = token
             .map_err(|_| DeliveryError::Token)
             .and_then(|token| Delivery::new(target, token, &settings.way, Arc::clone(&cx.clock)))
@@ -134,7 +144,12 @@ impl Sink for MetaConversions {
         let fallback_reads = fallback_note(self.mapping().fallback_reads());
         let times = match_coverage::notes_about_times(&self.tally);
         let notes = fallback_reads.into_iter().chain(times);
+        let notes = notes.chain(self.delivery.warning());
         Some(coverage.with_notes(notes.collect()))
+    }
+
+    fn take_notices(&self) -> Vec<Reason> {
+        self.delivery.take_notices()
     }
 
     fn advise(&self, missing: &[MissingEvents]) -> Option<String> {

@@ -1,15 +1,17 @@
-//! The access token: given in the options, or kept in a file that may change while the sink runs.
+//! The access token, and the secret of its app: given in the options, or kept in files that may change while the sink runs.
 //!
-//! Makes the `Authorization` header of the next requests. A changed file is read again, also if a mounted secret changes by
-//! moving a symbolic link. While a file is unreadable or does not contain a token, the last good token stays in use.
+//! Makes the `Authorization` header of the next requests, and the proof that some apps want with every call. A changed file is read again, also if a mounted secret changes by
+//! moving a symbolic link. While a file is unreadable or does not contain a secret, the last good one stays in use.
 //!
-//! Invariant: the token is only in that header, which is marked as sensitive, and never in a text.
+//! Invariant: the token is only in that header, which is marked as sensitive, and never in a text; the app's secret is nowhere.
 
 use crate::response::Code;
 use crate::small_file;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use pipeline_core::options::is_placeholder;
 use pipeline_core::{Reason, SensitiveString};
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
+use sha2::Sha256;
 use std::fs::Metadata;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -84,75 +86,179 @@ pub(crate) fn read(file: &Path) -> Result<SensitiveString, TokenProblem> {
     check(SensitiveString::from(text.trim().to_owned()))
 }
 
-/// The token for requests.
+/// The token for requests, and the secret of its app if there is one.
 #[derive(Debug)]
 pub(crate) struct AccessToken {
-    file: Option<PathBuf>,
     current: Mutex<Current>,
 }
 
 #[derive(Debug)]
 struct Current {
-    bearer: HeaderValue,
+    token: Kept,
+    app_secret: Option<Kept>,
+    made: Credentials,
+}
+
+/// What the next requests carry.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    /// The `Authorization` header.
+    pub(crate) bearer: HeaderValue,
+    /// `appsecret_proof`, if the secret of the token's app is known.
+    pub(crate) proof: Option<SensitiveString>,
+}
+
+impl Credentials {
+    fn of(
+        token: &SensitiveString,
+        app_secret: Option<&SensitiveString>,
+    ) -> Result<Self, InvalidHeaderValue> {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))?;
+        bearer.set_sensitive(true);
+        let proof = app_secret.map(|secret| proof(secret, token));
+        Ok(Self { bearer, proof })
+    }
+}
+
+/// HMAC-SHA256 of the token under the secret of its app, in lower-case hexadecimal digits.
+fn proof(secret: &SensitiveString, token: &SensitiveString) -> SensitiveString {
+    // A key of any length is good, so that this cannot fail.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else {
+        return SensitiveString::default();
+    };
+    mac.update(token.expose().as_bytes());
+    SensitiveString::from(const_hex::encode(mac.finalize().into_bytes()))
+}
+
+/// A secret, and the file that may get a newer one.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    value: SensitiveString,
+    file: Option<PathBuf>,
     /// The stamp of the file before it was read; `None` if the file must be read the next time.
     stamp: Option<Stamp>,
     /// Why the file could not be used the last time.
     problem: Option<TokenProblem>,
 }
 
-impl AccessToken {
-    /// Uses this token, until `file` contains another one.
-    pub(crate) fn new(
-        token: &SensitiveString,
-        file: Option<PathBuf>,
-    ) -> Result<Self, InvalidHeaderValue> {
-        let current = Current {
-            bearer: bearer(token)?,
+impl Kept {
+    /// Uses this secret, until `file` contains another one.
+    pub(crate) fn new(value: SensitiveString, file: Option<PathBuf>) -> Self {
+        Self {
+            value,
+            file,
             stamp: None,
             problem: None,
+        }
+    }
+
+    /// Reads the file if it has changed. Says whether there is a secret that may be new.
+    fn refresh(&mut self) -> bool {
+        let Some(file) = &self.file else {
+            return false;
         };
+        // The stamp is taken before reading, so that a later change is seen the next time.
+        let stamp = match std::fs::metadata(file) {
+            // A pipe can be read only once.
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => return false,
+            metadata => metadata.as_ref().ok().map(Stamp::of),
+        };
+        if stamp.is_some() && stamp == self.stamp {
+            return false;
+        }
+        match read(file) {
+            Ok(value) => {
+                (self.value, self.stamp, self.problem) = (value, stamp, None);
+                true
+            }
+            Err(problem) => {
+                (self.stamp, self.problem) = (None, Some(problem));
+                false
+            }
+        }
+    }
+
+    /// What is wrong with the file, for a reason.
+    fn complaint(&self, option: &str, what: &str) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        let expected = problem.expected().replace("token", what);
+        let problem = problem.to_string().replace("token", what);
+        Some(format!(
+            "`{option}` {problem}, so the previous {what} is still used; expected {expected}"
+        ))
+    }
+}
+
+impl AccessToken {
+    pub(crate) fn new(token: Kept, app_secret: Option<Kept>) -> Result<Self, InvalidHeaderValue> {
+        let secret = app_secret.as_ref().map(|secret| &secret.value);
+        let made = Credentials::of(&token.value, secret)?;
         Ok(Self {
-            file,
-            current: Mutex::new(current),
+            current: Mutex::new(Current {
+                token,
+                app_secret,
+                made,
+            }),
         })
     }
 
-    /// The header for the next requests; reads the file if it has changed.
-    pub(crate) fn header(&self) -> HeaderValue {
+    /// What the next requests carry; reads the files if they have changed.
+    pub(crate) fn credentials(&self) -> Credentials {
         let mut current = self.current();
-        self.refresh(&mut current);
-        current.bearer.clone()
+        let Current {
+            token,
+            app_secret,
+            made,
+        } = &mut *current;
+        let is_new = token.refresh() | app_secret.as_mut().is_some_and(Kept::refresh);
+        if is_new {
+            let secret = app_secret.as_ref().map(|secret| &secret.value);
+            // What a file contains was checked, so that it can be a header.
+            if let Ok(new) = Credentials::of(&token.value, secret) {
+                *made = new;
+            }
+        }
+        made.clone()
     }
 
-    /// Like [`header`](Self::header), but always reads the file.
-    pub(crate) fn header_from_file(&self) -> HeaderValue {
-        self.current().stamp = None;
-        self.header()
+    /// Like [`credentials`](Self::credentials), but always reads the files.
+    pub(crate) fn credentials_from_files(&self) -> Credentials {
+        let mut current = self.current();
+        current.token.stamp = None;
+        if let Some(secret) = &mut current.app_secret {
+            secret.stamp = None;
+        }
+        drop(current);
+        self.credentials()
     }
 
-    /// Adds to the reason for a block where this sink's token comes from, if a new one is needed, and that the file with a
-    /// newer token could not be used.
+    /// Adds to the reason for a block where this sink's token comes from, if a new one is needed, whether a proof was sent, if
+    /// Meta wants one, and that a file with a newer secret could not be used.
     pub(crate) fn explain(&self, mut reason: Reason) -> Reason {
         let needs_token = [Code::TokenInvalid, Code::TokenExpired]
             .iter()
             .any(|code| reason.code == code.as_str());
+        let current = self.current();
+        let mut more = Vec::new();
         if needs_token {
-            let what_to_do = match self.file {
-                Some(_) => "write it into `access_token_file`, which is read again",
+            more.push(match current.token.file {
+                Some(_) => "write it into `access_token_file`, which is read again".to_owned(),
                 None => {
                     "this sink's comes from `access_token`: if that names an environment variable, set it and restart, else \
                      change the pipeline file and reload; or use `access_token_file`, which is read again"
+                        .to_owned()
                 }
-            };
-            reason.detail = format!("{}; {what_to_do}", reason.detail).into();
+            });
         }
-        if let Some(problem) = &self.current().problem {
-            reason.detail = format!(
-                "{}; `access_token_file` {problem}, so the previous token is still used; expected {}",
-                reason.detail,
-                problem.expected()
-            )
-            .into();
+        if reason.code == Code::AppSecretRequired.as_str() && current.app_secret.is_some() {
+            let text = "a proof was sent, so the secret is not that of the token's app";
+            more.push(text.to_owned());
+        }
+        let secret = current.app_secret.as_ref();
+        more.extend(current.token.complaint("access_token_file", "token"));
+        more.extend(secret.and_then(|it| it.complaint("app_secret_file", "secret")));
+        for text in more {
+            reason.detail = format!("{}; {text}", reason.detail).into();
         }
         reason
     }
@@ -160,43 +266,6 @@ impl AccessToken {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn refresh(&self, current: &mut Current) {
-        let Some(file) = &self.file else {
-            return;
-        };
-        // The stamp is taken before reading, so that a later change is seen the next time.
-        let stamp = match std::fs::metadata(file) {
-            // A pipe can be read only once.
-            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => return,
-            metadata => metadata.as_ref().ok().map(Stamp::of),
-        };
-        if stamp.is_some() && stamp == current.stamp {
-            return;
-        }
-        let read = read(file).and_then(|token| {
-            bearer(&token).map_err(|_: InvalidHeaderValue| TokenProblem::NoToken)
-        });
-        match read {
-            Ok(bearer) => {
-                *current = Current {
-                    bearer,
-                    stamp,
-                    problem: None,
-                }
-            }
-            Err(problem) => {
-                current.stamp = None;
-                current.problem = Some(problem);
-            }
-        }
-    }
-}
-
-fn bearer(token: &SensitiveString) -> Result<HeaderValue, InvalidHeaderValue> {
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))?;
-    bearer.set_sensitive(true);
-    Ok(bearer)
 }
 
 /// What changes when a file changes; of the file at the end of all links.
@@ -236,11 +305,11 @@ mod tests {
     }
 
     fn start(file: &Path) -> AccessToken {
-        AccessToken::new(&read(file).unwrap(), Some(file.to_owned())).unwrap()
+        AccessToken::new(Kept::new(read(file).unwrap(), Some(file.to_owned())), None).unwrap()
     }
 
     fn said(token: &AccessToken) -> String {
-        let header = token.header();
+        let header = token.credentials().bearer;
         assert!(header.is_sensitive());
         header.to_str().unwrap().to_owned()
     }
@@ -280,7 +349,7 @@ mod tests {
 
     #[test]
     fn where_the_token_comes_from_is_said_only_if_a_new_one_is_needed() {
-        let token = AccessToken::new(&token("EAAB-secret"), None).unwrap();
+        let token = AccessToken::new(Kept::new(token("EAAB-secret"), None), None).unwrap();
         let detail = |code| {
             token
                 .explain(Reason::new(code, "words"))
@@ -334,7 +403,7 @@ mod tests {
         let handle = File::options().write(true).open(&file).unwrap();
         handle.set_modified(modified).unwrap();
         assert_eq!(said(&token), "Bearer one");
-        assert_eq!(token.header_from_file(), "Bearer two");
+        assert_eq!(token.credentials_from_files().bearer, "Bearer two");
     }
 
     #[cfg(unix)]
@@ -362,9 +431,47 @@ mod tests {
 
     #[test]
     fn a_token_of_the_options_stays_and_is_never_shown() {
-        let token = AccessToken::new(&token("EAAB-secret"), None).unwrap();
+        let token = AccessToken::new(Kept::new(token("EAAB-secret"), None), None).unwrap();
         assert_eq!(said(&token), "Bearer EAAB-secret");
         assert!(!explained(&token).contains("EAAB"));
         assert!(!format!("{token:?}").contains("EAAB"));
+    }
+
+    #[test]
+    fn a_proof_is_what_other_tools_compute_and_changes_with_either_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["token", "secret"].map(|name| folder.path().join(name));
+        fs::write(&files[0], "access_token").unwrap();
+        fs::write(&files[1], "app_secret\n").unwrap();
+        let [kept, secret] = files
+            .each_ref()
+            .map(|file| Kept::new(read(file).unwrap(), Some(file.clone())));
+        let token = AccessToken::new(kept, Some(secret)).unwrap();
+        let said = || token.credentials().proof.unwrap();
+        // From `openssl dgst -sha256 -hmac`.
+        let first = "d52ddf968d622d8af8677906b7fbae09ac1f89f7cd5c1584b27544624cc23e5a";
+        assert_eq!(said().expose(), first);
+        fs::write(&files[1], "another secret").unwrap();
+        assert_eq!(said().expose(), first, "it has a space");
+        assert_eq!(
+            explained(&token),
+            "a new one is needed; write it into `access_token_file`, which is read again; `app_secret_file` has a space or a line \
+             break in the secret, so the previous secret is still used; expected one line of letters, digits and punctuation, \
+             without spaces"
+        );
+        fs::write(&files[1], "x").unwrap();
+        let second = "f7337df83ea50df1b25865a6d7a729316801f921ed24e3238ada277a7cefd978";
+        assert_eq!(said().expose(), second);
+        fs::write(&files[0], "y").unwrap();
+        let third = "1b56188fbdc65a885923886c8b7271332149050589d91803364521080cd0792d";
+        assert_eq!(said().expose(), third);
+        assert_eq!(
+            token.credentials_from_files().proof.unwrap().expose(),
+            third
+        );
+        let shown = format!("{token:?} {:?}", token.credentials());
+        for secret in [first, second, third, "access_token\"", "app_secret\""] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
     }
 }

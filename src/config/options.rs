@@ -28,6 +28,10 @@ pub(super) struct Options {
     pub(super) access_token: SensitiveString,
     /// A file that contains only the access token; when it changes, the new token is used without a restart (no default; give this or `access_token`). Example: `/run/secrets/meta`.
     pub(super) access_token_file: Option<PathBuf>,
+    /// The secret of the app that the access token belongs to, for apps that require `appsecret_proof` with every call (no default). Example: `"${META_APP_SECRET}"`.
+    pub(super) app_secret: SensitiveString,
+    /// A file that contains only the app's secret; when it changes, the new secret is used without a restart (no default). Example: `/run/secrets/meta-app`.
+    pub(super) app_secret_file: Option<PathBuf>,
     /// The version of the Graph API (default: `v25.0`). Example: `v26.0`.
     #[schemars(extend("pattern" = "^v[0-9]+\\.[0-9]+$"))]
     pub(super) api_version: String,
@@ -37,6 +41,9 @@ pub(super) struct Options {
     /// Shows the events under Test Events in Events Manager; Meta still counts them as real events, so remove it in production (no default). Example: `TEST12345`.
     #[schemars(length(max = 64))]
     pub(super) test_event_code: Option<String>,
+    /// The platform that sends the events, as agreed with Meta, for partners of Meta only: fewer than 23 characters, at least two of them letters (no default). Example: `acme_1_0`.
+    #[schemars(length(min = 2, max = 22))]
+    pub(super) partner_agent: Option<String>,
     /// The consent categories that must all be granted for an event to be sent (default: those of the preset, `[marketing]`). Example: `[marketing, analytics]`.
     pub(super) consent_categories: Option<Vec<ConsentCategory>>,
     /// How consent is read (default: an event without consent information is dropped). Example: `{ when_absent: allow }`.
@@ -86,9 +93,12 @@ impl Default for Options {
             pixel_id: String::new(),
             access_token: SensitiveString::default(),
             access_token_file: None,
+            app_secret: SensitiveString::default(),
+            app_secret_file: None,
             api_version: "v25.0".to_owned(),
             action_source: "website".to_owned(),
             test_event_code: None,
+            partner_agent: None,
             consent_categories: None,
             consent: ConsentOptions::default(),
             integration_names: integrations::NAMES.map(str::to_owned).into(),

@@ -1,7 +1,8 @@
 //! One attempt to deliver a batch: what to send next, and what each answer decides.
 
 use super::blame::{MAX_LONE_ATTEMPTS, Memory, Suspects};
-use super::parts::{Part, Parts};
+use super::on_the_way::OnTheWay;
+use super::parts::{Part, Parts, Role};
 use crate::response::{Answer, Code, Refusal};
 use pipeline_core::{Outcome, Reason, Record};
 use std::ops::ControlFlow;
@@ -13,33 +14,39 @@ pub(super) struct Attempt<'m> {
     pub(super) outcomes: Vec<Option<Outcome>>,
     pub(super) parts: Parts,
     suspects: Suspects,
+    pub(super) on_the_way: OnTheWay,
     /// Once the configuration is suspected: which of the events still to be sent are sent alone. The last one is next.
     samples: Option<Vec<usize>>,
+    /// Whether an event that Meta named as the bad one was accepted alone. From then on, no place that it names counts.
+    has_named_wrongly: bool,
 }
 
 impl<'m> Attempt<'m> {
-    pub(super) fn new(memory: &'m Mutex<Memory>, events: usize) -> Self {
+    pub(super) fn new(memory: &'m Mutex<Memory>, events: usize, now_ms: i64) -> Self {
+        let on_the_way = OnTheWay::new(lock(memory).flaps(now_ms));
         Self {
             memory,
             outcomes: vec![None; events],
             parts: Parts::default(),
             suspects: Suspects::default(),
+            on_the_way,
             samples: None,
+            has_named_wrongly: false,
         }
     }
 
-    /// No code panics while it holds the lock, so that a poisoned lock still guards a good memory.
     fn memory(&self) -> MutexGuard<'m, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(self.memory)
     }
 
     pub(super) fn reject(&mut self, position: usize, reason: Reason) {
         self.outcomes[position] = Some(Outcome::Rejected { reason });
     }
 
-    /// The part to send next; `None` if everything is decided or the configuration is to blame.
+    /// The part to send next; `None` if everything is decided or the configuration or the way to Meta is to blame.
     pub(super) fn next(&mut self) -> Option<Part> {
-        let Some(missing) = self.suspects.missing() else {
+        let missing = self.suspects.missing();
+        let Some(missing) = missing.or_else(|| self.on_the_way.missing()) else {
             return self.parts.pop();
         };
         if self.samples.is_none() {
@@ -55,24 +62,44 @@ impl<'m> Attempt<'m> {
         let sent = part.positions.len() as u64;
         match answer {
             Answer::Received(Some(count)) if count == sent => {
-                self.clear();
                 self.deliver(part);
+                self.clear();
             }
             Answer::Received(Some(count)) if count < sent => {
+                match part.positions[..] {
+                    [position] => self.reject(position, Code::NotConfirmed.reason()),
+                    _ => self.parts.halve(part.positions, Role::Plain),
+                }
                 self.clear();
-                self.split(part, None, Code::NotConfirmed.reason(), false);
             }
             Answer::Received(_) => {
                 return ControlFlow::Break(retry(Code::NotConfirmed.reason()));
             }
             Answer::Invalid { index, reason } => {
+                self.blame(part, index, reason);
                 self.clear();
-                self.split(part, index, reason, true);
             }
             Answer::Refused(refusal) => match part.positions[..] {
+                _ if refusal.is_on_the_way() && self.on_the_way.flaps => {
+                    return self.fail(&part, None, refusal.unclear());
+                }
+                [position] if refusal.is_on_the_way() => {
+                    if self.on_the_way.refuse(position, refusal, part.role) {
+                        self.parts.push(vec![position], Role::Confirming);
+                    }
+                    if let Some(refusal) = self.on_the_way.is_closed() {
+                        let reason = refusal.of_all();
+                        return ControlFlow::Break(Outcome::Blocked { reason });
+                    }
+                }
                 [position] => self.suspect(position, refusal),
-                _ => self.parts.halve(part.positions, true),
+                _ => self.parts.halve(part.positions, Role::LeftOfRefused),
             },
+            Answer::TooLarge(alone) => match part.positions[..] {
+                [_] => return self.learn(part, *alone),
+                _ => self.parts.halve(part.positions, Role::Plain),
+            },
+            Answer::Failed { after, reason } => return self.fail(&part, after, reason),
             Answer::Retry { after, reason } => {
                 return ControlFlow::Break(Outcome::Retry { after, reason });
             }
@@ -87,70 +114,142 @@ impl<'m> Attempt<'m> {
         for position in part.positions {
             self.outcomes[position] = Some(Outcome::Delivered);
         }
-        if part.left_of_refused
+        self.has_named_wrongly |= part.role == Role::Named;
+        if part.role == Role::Confirming {
+            self.on_the_way.contradict();
+        }
+        if matches!(part.role, Role::LeftOfRefused | Role::Named)
             && let Some(right) = self.parts.pop()
         {
-            self.parts.halve(right.positions, true);
+            self.parts.halve(right.positions, Role::LeftOfRefused);
         }
     }
 
-    /// Rejects the bad event if it is known, else halves the part.
-    fn split(&mut self, mut part: Part, index: Option<usize>, reason: Reason, refused: bool) {
-        let bad = if part.positions.len() == 1 {
-            Some(0)
+    /// Rejects a single event that Meta blames. Of several, sends the one that Meta names alone first, else halves.
+    fn blame(&mut self, mut part: Part, index: Option<usize>, reason: Reason) {
+        if let [position] = part.positions[..] {
+            return self.reject(position, reason);
+        }
+        let named = index.filter(|it| *it < part.positions.len() && !self.has_named_wrongly);
+        if let Some(index) = named {
+            let position = part.positions.remove(index);
+            self.parts.push(part.positions, Role::Plain);
+            self.parts.push(vec![position], Role::Named);
         } else {
-            index.filter(|index| *index < part.positions.len())
-        };
-        if let Some(bad) = bad {
-            self.reject(part.positions.remove(bad), reason);
-            self.parts.push(part.positions, false);
-        } else {
-            self.parts.halve(part.positions, refused);
+            self.parts.halve(part.positions, Role::LeftOfRefused);
         }
     }
 
-    /// Handles an event that was refused alone without being blamed by Meta.
+    /// Handles an event that Meta refused alone without blaming it.
     fn suspect(&mut self, position: usize, refusal: Refusal) {
         if self.suspects.are_like(&refusal) {
             self.suspects.add(position, refusal);
+            // Meta has seen it, so the way is open.
+            self.pass();
         } else {
+            self.reject(position, refusal.of_event());
             self.clear();
-            self.reject(position, refusal.because(Code::RefusedInvalid));
         }
+    }
+
+    /// Ends the attempt: the events of the failed request may be the cause, the other undecided ones are not.
+    fn fail(
+        &mut self,
+        part: &Part,
+        after: Option<std::time::Duration>,
+        reason: Reason,
+    ) -> ControlFlow<Outcome> {
+        for &position in &part.positions {
+            let reason = reason.clone();
+            self.outcomes[position] = Some(Outcome::Failed { after, reason });
+        }
+        ControlFlow::Break(Outcome::Retry { after, reason })
     }
 
     /// Meta processes events, so the suspects are bad: rejects them.
     fn clear(&mut self) {
         self.memory().forget();
         for (position, refusal) in self.suspects.clear() {
-            self.reject(position, refusal.because(Code::RefusedInvalid));
+            self.reject(position, refusal.of_event());
+        }
+        self.pass();
+    }
+
+    /// Meta has seen a request, so events that did not get there are suspects.
+    pub(super) fn pass(&mut self) {
+        let seen = self.on_the_way.pass();
+        for (position, refusal) in seen.bad {
+            self.reject(position, refusal.of_event());
+        }
+        for position in seen.to_confirm {
+            self.parts.push(vec![position], Role::Confirming);
         }
     }
 
-    /// Judges a batch that Meta refused as a whole without saying why: rejects the suspects that have no attempts left,
-    /// and returns the outcome of all other events.
-    pub(super) fn judge(&mut self, batch: &[Record]) -> Option<Outcome> {
+    /// Judges a batch that was refused as a whole without a reason: rejects the suspects that have no attempts left, and returns
+    /// the outcome of all other events. `is_whole` says whether nothing else ended the attempt.
+    pub(super) fn judge(
+        &mut self,
+        batch: &[Record],
+        is_whole: bool,
+        now_ms: i64,
+    ) -> Option<Outcome> {
+        if self.on_the_way.flaps {
+            self.memory().note_flap(now_ms);
+        }
+        let of_graph = self.judge_suspects(batch);
+        let judged = is_whole.then(|| self.judge_the_way(batch)).flatten();
+        of_graph.or(judged)
+    }
+
+    fn judge_suspects(&mut self, batch: &[Record]) -> Option<Outcome> {
         let suspects = std::mem::take(&mut self.suspects).into_refused();
         let (_, first) = suspects.first()?;
         let mut memory = self.memory();
         memory.next_turn();
         let record = |(position, refusal): &(usize, Refusal)| {
-            memory.record(refusal.given, &batch[*position].payload)
+            memory.record(refusal.sign, &batch[*position].payload)
         };
         let attempts: Vec<u32> = suspects.iter().map(record).collect();
         let (is_proven, is_single) = (memory.is_proven(), memory.is_single());
         drop(memory);
         for ((position, refusal), attempts) in suspects.iter().zip(attempts) {
             if !is_proven && attempts >= MAX_LONE_ATTEMPTS {
-                self.reject(*position, refusal.because(Code::RefusedInvalid));
+                self.reject(*position, refusal.of_event());
             }
         }
         Some(if is_single {
-            retry(first.because(Code::RefusedUnclear))
+            retry(first.unclear())
         } else {
-            let reason = first.because(Code::AllRefused);
+            let reason = first.of_all();
             Outcome::Blocked { reason }
         })
+    }
+
+    /// Rejects what was refused on the way twice. What was refused once is held: alone, where others pass or nothing is known of
+    /// them, and with all others where nothing passes.
+    fn judge_the_way(&mut self, batch: &[Record]) -> Option<Outcome> {
+        let way = std::mem::take(&mut self.on_the_way);
+        for (position, refusal) in way.twice {
+            self.reject(position, refusal.of_event());
+        }
+        let (_, first) = way.once.first()?;
+        if !way.has_passed {
+            let mut memory = self.memory();
+            memory.next_turn();
+            for (position, refusal) in &way.once {
+                memory.record(refusal.sign, &batch[*position].payload);
+            }
+            if !memory.is_single() {
+                let reason = first.of_all();
+                return Some(Outcome::Blocked { reason });
+            }
+        }
+        for (position, refusal) in &way.once {
+            let (after, reason) = (None, refusal.unclear());
+            self.outcomes[*position] = Some(Outcome::Failed { after, reason });
+        }
+        Some(retry(first.unclear()))
     }
 }
 
@@ -162,6 +261,11 @@ pub(super) fn spread(count: usize, all: usize, turn: usize) -> Vec<usize> {
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// No code panics while it holds the lock, so that a poisoned lock still guards a good memory.
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A retry after the host's own pause.

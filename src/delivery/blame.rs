@@ -5,10 +5,12 @@
 //! events are held for [`MAX_LONE_ATTEMPTS`] attempts, in which others may join them; then they are rejected, so that they do
 //! not delay the others any longer.
 //!
+//! A refusal on the way to Meta proves even less, because proxies and firewalls close and open by themselves. There, no number of
+//! attempts rejects an event: `attempt` rejects it where another event passes between two refusals of it.
+//!
 //! Invariant: [`Memory`] forgets everything as soon as Meta accepts a request or blames an event.
 
-use crate::response::GraphCode;
-use crate::response::Refusal;
+use crate::response::{Refusal, Sign};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
@@ -20,6 +22,9 @@ pub(super) const MIN_SAMPLED: usize = 2;
 /// Attempts for an event that is refused alone, while fewer than [`MIN_ALIKE`] events are. With a host that probes a blocked
 /// sink after 1, 2, 4, 8 and 16 seconds, other events have about half a minute to join it.
 pub(super) const MAX_LONE_ATTEMPTS: u32 = 6;
+
+/// How long it is remembered that refusals on the way have nothing to do with events, in milliseconds.
+pub(super) const FLAPPING_MS: i64 = 10 * 60 * 1000;
 
 /// Events of one batch that were refused alone with one code, before any other answer of Meta.
 #[derive(Debug, Default)]
@@ -39,7 +44,7 @@ impl Suspects {
 
     /// Whether Meta's only answer to this batch was a refusal with the code of `refusal`.
     pub(super) fn are_like(&self, refusal: &Refusal) -> bool {
-        let is_alike = |(_, first): &(usize, Refusal)| first.given == refusal.given;
+        let is_alike = |(_, first): &(usize, Refusal)| first.sign == refusal.sign;
         !self.is_cleared && self.refused.first().is_none_or(is_alike)
     }
 
@@ -61,15 +66,31 @@ impl Suspects {
 /// What a sink remembers across batches: which events were refused alone with one code, since any other answer of Meta.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    code: Option<GraphCode>,
+    code: Option<Sign>,
     /// The hash of each event's payload, and how often it was refused alone; at most [`MIN_ALIKE`].
     refused: Vec<(u64, u32)>,
     hasher: RandomState,
     /// Incremented with every batch of suspects, so that other events of the batch are sent alone each time.
     turn: usize,
+    /// When an event got through last that something on the way had refused before.
+    flapped_ms: Option<i64>,
 }
 
 impl Memory {
+    /// An event got through that something on the way had refused before. Noted when it is seen, and not prolonged by attempts
+    /// that only remember it.
+    pub(super) fn note_flap(&mut self, now_ms: i64) {
+        if !self.flaps(now_ms) {
+            self.flapped_ms = Some(now_ms);
+        }
+    }
+
+    /// Whether refusals on the way are not about events.
+    pub(super) fn flaps(&self, now_ms: i64) -> bool {
+        self.flapped_ms
+            .is_some_and(|flapped| (0..FLAPPING_MS).contains(&(now_ms - flapped)))
+    }
+
     /// Meta accepted a request or blamed an event.
     pub(super) fn forget(&mut self) {
         self.code = None;
@@ -80,7 +101,8 @@ impl Memory {
     ///
     /// A different code makes it forget the other events, which were not refused alike. It keeps the event itself, or an event
     /// that gets a different code each time would never run out of attempts.
-    pub(super) fn record(&mut self, code: Option<GraphCode>, payload: &[u8]) -> u32 {
+    pub(super) fn record(&mut self, sign: Sign, payload: &[u8]) -> u32 {
+        let code = Some(sign);
         let event = self.hasher.hash_one(payload);
         if self.code != code {
             let was_proven = self.is_proven();
@@ -120,6 +142,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::response::GraphCode;
     use proptest::prelude::*;
 
     #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,11 +153,11 @@ mod tests {
         Refused { code: i64, event: u8 },
     }
 
-    fn code(code: i64) -> GraphCode {
-        GraphCode {
+    fn code(code: i64) -> Sign {
+        Sign::Graph(Some(GraphCode {
             code,
             subcode: None,
-        }
+        }))
     }
 
     /// What the whole history says about its last refusal, without a memory: the attempts of its event, and how many different
@@ -182,7 +205,7 @@ mod tests {
                 match step {
                     Seen::Passed => memory.forget(),
                     Seen::Refused { code: number, event } => {
-                        let attempts = memory.record(Some(code(*number)), &[*event]);
+                        let attempts = memory.record(code(*number), &[*event]);
                         let (expected, different) = recount(&history[..=at]);
                         prop_assert_eq!(memory.is_proven(), different >= MIN_ALIKE);
                         prop_assert_eq!(memory.is_single(), different <= 1);
@@ -199,8 +222,7 @@ mod tests {
     #[test]
     fn an_event_that_gets_another_code_each_time_runs_out_of_attempts() {
         let mut memory = Memory::default();
-        let attempts =
-            (1..=MAX_LONE_ATTEMPTS).map(|n| memory.record(Some(code(n.into())), b"event"));
+        let attempts = (1..=MAX_LONE_ATTEMPTS).map(|n| memory.record(code(n.into()), b"event"));
         assert_eq!(attempts.last(), Some(MAX_LONE_ATTEMPTS));
     }
 }

@@ -1,9 +1,11 @@
 //! One HTTP request and the reading of its answer.
 
 use super::failure;
+use super::signals::Signals;
 use crate::response::{self, Answer};
 use pipeline_core::Clock;
 use reqwest::{RequestBuilder, Response};
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes of an answer that are read; Meta's answers are far smaller.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
@@ -11,7 +13,11 @@ const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Sends a request and reads the answer; never an error text of the HTTP library, which can show a URL.
-pub(super) async fn exchange(request: RequestBuilder, clock: &dyn Clock) -> Answer {
+pub(super) async fn exchange(
+    request: RequestBuilder,
+    clock: &dyn Clock,
+    signals: &Mutex<Signals>,
+) -> Answer {
     let read = async {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -22,14 +28,24 @@ pub(super) async fn exchange(request: RequestBuilder, clock: &dyn Clock) -> Answ
             });
         }
         let body = bounded(response).await?;
-        let now = clock.now_ms().div_euclid(1000);
-        Ok(response::read(status, &headers, &body, now))
+        let now_ms = clock.now_ms();
+        let answer = response::read(status, &headers, &body, now_ms.div_euclid(1000));
+        let mut signals = signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(answer, Answer::Received(_)) {
+            signals.note_accepted(&headers, now_ms);
+        } else {
+            signals.note_version(&headers);
+        }
+        Ok(answer)
     };
-    read.await
-        .unwrap_or_else(|error: reqwest::Error| Answer::Retry {
-            after: None,
-            reason: failure::reason(&error),
-        })
+    read.await.unwrap_or_else(|error: reqwest::Error| {
+        let (after, reason) = (None, failure::reason(&error));
+        if failure::was_sent(&error) {
+            Answer::Failed { after, reason }
+        } else {
+            Answer::Retry { after, reason }
+        }
+    })
 }
 
 /// The first [`MAX_ANSWER_BYTES`] of the body. A longer body is cut off there, and no longer JSON.

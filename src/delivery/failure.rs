@@ -11,6 +11,11 @@ use std::io;
 /// Links of a chain of errors that are looked at.
 const MAX_LINKS: usize = 32;
 
+/// Whether the request was under way when it failed, so that an event in it may be the cause.
+pub(super) fn was_sent(error: &reqwest::Error) -> bool {
+    !error.is_connect()
+}
+
 /// The reason for a failed exchange.
 #[cold]
 pub(super) fn reason(error: &reqwest::Error) -> Reason {

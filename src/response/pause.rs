@@ -10,19 +10,15 @@ use std::time::{Duration, SystemTime};
 pub(crate) const MAX_THROTTLE: Duration = Duration::from_secs(60 * 60);
 
 /// The longest pause that a header asks for, up to [`MAX_THROTTLE`]; in whole seconds, rounded up.
-pub(super) fn throttle(headers: &HeaderMap, now: i64) -> Option<Duration> {
-    let json = |name| {
-        let texts = headers.get_all(name).into_iter();
-        texts.filter_map(|value| serde_json::from_slice::<Value>(value.as_bytes()).ok())
-    };
-    let business = json("x-business-use-case-usage").flat_map(|usage| {
+pub(crate) fn throttle(headers: &HeaderMap, now: i64) -> Option<Duration> {
+    let business = json(headers, "x-business-use-case-usage").flat_map(|usage| {
         let uses = usage.as_object().into_iter().flat_map(|it| it.values());
         let uses = uses.filter_map(Value::as_array).flatten();
         uses.filter_map(|one| of_value(&one["estimated_time_to_regain_access"], 60.0))
             .collect::<Vec<_>>()
     });
-    let account =
-        json("x-ad-account-usage").filter_map(|usage| of_value(&usage["reset_time_duration"], 1.0));
+    let account = json(headers, "x-ad-account-usage")
+        .filter_map(|usage| of_value(&usage["reset_time_duration"], 1.0));
     let asked = headers
         .get_all(RETRY_AFTER)
         .into_iter()
@@ -32,6 +28,41 @@ pub(super) fn throttle(headers: &HeaderMap, now: i64) -> Option<Duration> {
         });
     let longest = business.chain(account).chain(asked).max()?;
     (longest > Duration::ZERO).then(|| longest.min(MAX_THROTTLE))
+}
+
+/// Whether Meta's usage headers say that a limit is reached.
+pub(crate) fn is_used_up(headers: &HeaderMap) -> bool {
+    /// What of each use is a percentage.
+    const PERCENTAGES: [&str; 4] = [
+        "call_count",
+        "total_time",
+        "total_cputime",
+        "acc_id_util_pct",
+    ];
+    let is_full = |usage: &Value| {
+        let values = PERCENTAGES.iter().filter_map(|name| usage.get(name));
+        values
+            .filter_map(number)
+            .any(|percentage| percentage >= 100.0)
+    };
+    json(headers, "x-app-usage").any(|usage| is_full(&usage))
+        || json(headers, "x-ad-account-usage").any(|usage| is_full(&usage))
+        || json(headers, "x-business-use-case-usage").any(|usage| {
+            let uses = usage.as_object().into_iter().flat_map(|it| it.values());
+            uses.filter_map(Value::as_array).flatten().any(is_full)
+        })
+}
+
+/// The values of a header that are JSON.
+fn json<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = Value> + use<'h> {
+    let texts = headers.get_all(name).into_iter();
+    texts.filter_map(|value| serde_json::from_slice::<Value>(value.as_bytes()).ok())
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// A count of units of so many seconds, as a number or as text.
@@ -178,6 +209,51 @@ mod tests {
                 seconds,
                 "{written}"
             );
+        }
+    }
+
+    #[test]
+    fn a_limit_is_reached_where_any_percentage_is_a_hundred() {
+        for (name, value, expected) in [
+            (
+                "x-app-usage",
+                r#"{"call_count":100,"total_time":25,"total_cputime":25}"#,
+                true,
+            ),
+            (
+                "x-app-usage",
+                r#"{"call_count":99,"total_time":99.9,"total_cputime":25}"#,
+                false,
+            ),
+            ("x-app-usage", r#"{"call_count":"100"}"#, true),
+            ("x-app-usage", r#"{"call_volume":100}"#, false),
+            ("x-app-usage", "100", false),
+            (
+                "x-ad-account-usage",
+                r#"{"acc_id_util_pct":100.5,"reset_time_duration":100}"#,
+                true,
+            ),
+            (
+                "x-ad-account-usage",
+                r#"{"acc_id_util_pct":9.67,"reset_time_duration":100}"#,
+                false,
+            ),
+            (
+                "x-business-use-case-usage",
+                r#"{"1":[{"call_count":5},{"total_cputime":120}]}"#,
+                true,
+            ),
+            (
+                "x-business-use-case-usage",
+                r#"{"1":[{"estimated_time_to_regain_access":100}]}"#,
+                false,
+            ),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )]);
+            assert_eq!(is_used_up(&headers), expected, "{name}: {value}");
         }
     }
 

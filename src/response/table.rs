@@ -56,7 +56,11 @@ codes! {
     NotConfirmed = "not_confirmed", Transient, "Meta did not confirm that it received the event";
     ManyRefused = "many_refused", Transient, "Meta refused many events of the batch or did not count them; the undecided ones are sent again";
     RefusedUnclear = "refused_unclear", Transient, "Meta refused the event without saying whether the event is at fault; it is sent again, with others";
+    WayUnclear = "way_unclear", Transient, "something on the way to Meta refused the request, and it is not known yet whether that is because of one event";
+    TooLarge = "request_too_large", Transient, "Meta asks for smaller requests; the events are sent again, fewer at a time";
     Throttled = "throttled", Throttle, "Meta limits the rate of calls; delivery resumes automatically";
+    UsageHigh = "usage_high", Throttle, "Meta's usage headers say that the rate limit is reached; sending slows down, so that Meta does not refuse events";
+    VersionWarning = "version_warning", Transient, "Meta warns about this `api_version`; set it to a current one";
     PolicyBlock = "policy_block", PolicyBlock, "Meta blocks this account temporarily for violating its policies; look at Account Quality";
     TokenExpired = "token_expired", Blocked, "the access token has expired; make a new one in Events Manager";
     TokenInvalid = "token_invalid", Blocked, "Meta does not accept the access token; make a new one in Events Manager";
@@ -67,9 +71,11 @@ codes! {
     ApiVersionEnded = "api_version_ended", Blocked, "Meta has ended this API version, or this call in it; set `api_version` to a current one";
     AddressNotAllowed = "address_not_allowed", Blocked, "the access token's app does not allow calls from this machine's IP address; add the address to the app's server IP allowlist";
     AppInvalid = "app_invalid", Blocked, "Meta does not know the access token's app, or has disabled it; look at the app's dashboard, or use the token of another app";
-    AppSecretRequired = "app_secret_required", Blocked, "the access token's app requires a valid `appsecret_proof` with every call, which this sink does not send; turn `Require app secret` off in the app's settings, or use the token of another app";
+    AppSecretRequired = "app_secret_required", Blocked, "the access token's app requires a valid `appsecret_proof` with every call, see `app_secret`; or turn `Require app secret` off in the app's settings, or use the token of another app";
     AllRefused = "all_refused", Blocked, "Meta refuses every event; look up Meta's code, and check the app, the access token and `api_version`";
+    WayBlocked = "way_blocked", Blocked, "something on the way to Meta refuses every request";
     RefusedInvalid = "refused_invalid", InvalidData, "Meta refused the event: a parameter is invalid";
+    RefusedOnTheWay = "refused_on_the_way", InvalidData, "something on the way to Meta refused the event and let others pass";
     Expired = "expired", InvalidData, "the event became too old for Meta while it was waiting";
 }
 

@@ -15,7 +15,10 @@ const WITHOUT_ANSWER: &[Code] = &[
     Code::ManyRefused,
     Code::RefusedUnclear,
     Code::AllRefused,
+    Code::WayBlocked,
     Code::Expired,
+    Code::UsageHigh,
+    Code::VersionWarning,
 ];
 
 /// Every fixture, by name.
@@ -47,15 +50,25 @@ fn described(answer: &Answer) -> Value {
     let (outcome, after, index, reason) = match answer {
         Answer::Received(count) => return json!({ "outcome": "received", "count": count }),
         Answer::Retry { after, reason } => ("retry", *after, None, reason),
+        Answer::Failed { after, reason } => ("failed", *after, None, reason),
+        Answer::TooLarge(alone) => {
+            let mut described = described(alone);
+            described["outcome"] = format!("too large, alone {}", word(&described)).into();
+            return described;
+        }
         Answer::Blocked(reason) => ("blocked", None, None, reason),
         Answer::Invalid { index, reason } => ("invalid", None, *index, reason),
         Answer::Refused(refusal) => {
-            unclear = refusal.because(Code::RefusedInvalid);
+            unclear = refusal.of_event();
             ("refused", None, None, &unclear)
         }
     };
     let after = after.map(|after| after.as_secs());
     json!({ "outcome": outcome, "reason": reason.code, "after_secs": after, "index": index, "detail": reason.detail })
+}
+
+fn word(described: &Value) -> &str {
+    described["outcome"].as_str().unwrap()
 }
 
 #[test]
@@ -67,6 +80,19 @@ fn every_answer_means_what_its_fixture_says() {
         }
         assert_eq!(described, case["expected"], "{name}");
     }
+}
+
+/// The reason of an answer, if it has one.
+fn reason(answer: Answer) -> Option<Reason> {
+    Some(match answer {
+        Answer::Received(_) => return None,
+        Answer::Retry { reason, .. }
+        | Answer::Failed { reason, .. }
+        | Answer::Blocked(reason)
+        | Answer::Invalid { reason, .. } => reason,
+        Answer::TooLarge(alone) => return reason(*alone),
+        Answer::Refused(refusal) => refusal.of_event(),
+    })
 }
 
 #[test]
@@ -85,12 +111,8 @@ fn a_reason_carries_the_codes_that_meta_gave_and_no_others() {
             Some(subcode) => format!("{code}/{subcode}"),
             None => code.to_string(),
         });
-        let destination = match answer(&case) {
-            Answer::Received(_) => continue,
-            Answer::Retry { reason, .. }
-            | Answer::Blocked(reason)
-            | Answer::Invalid { reason, .. } => reason.destination,
-            Answer::Refused(refusal) => text(refusal.given).map(Into::into),
+        let Some(Reason { destination, .. }) = reason(answer(&case)) else {
+            continue;
         };
         assert_eq!(destination.as_deref(), given.as_deref(), "{name}");
         carried += usize::from(given.is_some());
@@ -133,8 +155,13 @@ fn reasons_are_made_of_the_closed_set_alone() {
         include_str!("../delivery/blame.rs"),
         include_str!("../delivery/exchange.rs"),
         include_str!("../delivery/failure.rs"),
+        include_str!("../delivery/on_the_way.rs"),
+        include_str!("../delivery/signals.rs"),
+        include_str!("../delivery/size.rs"),
+        include_str!("../response/way.rs"),
+        include_str!("../response.rs"),
     ];
-    for source in delivery.iter().chain([&include_str!("../response.rs")]) {
+    for source in delivery {
         assert!(!source.contains("Reason::new"));
     }
     for code in WITHOUT_ANSWER {

@@ -88,6 +88,7 @@ fn told(outcome: &Outcome) -> (&'static str, &'static str, Option<Duration>) {
     match outcome {
         Outcome::Delivered => ("delivered", "", None),
         Outcome::Retry { after, reason } => ("retry", reason.code, *after),
+        Outcome::Failed { after, reason } => ("failed", reason.code, *after),
         Outcome::Rejected { reason } => ("rejected", reason.code, None),
         Outcome::Blocked { reason } => ("blocked", reason.code, None),
         other => panic!("unknown: {other:?}"),
@@ -98,6 +99,7 @@ fn detail(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Delivered => "",
         Outcome::Retry { reason, .. }
+        | Outcome::Failed { reason, .. }
         | Outcome::Rejected { reason }
         | Outcome::Blocked { reason } => &reason.detail,
         other => panic!("unknown: {other:?}"),
@@ -170,7 +172,7 @@ async fn one_bad_event_among_a_thousand_costs_no_other_though_meta_does_not_name
 }
 
 #[tokio::test]
-async fn a_bad_event_that_meta_names_costs_one_request_more() {
+async fn a_bad_event_that_meta_names_costs_two_requests_more() {
     let bench = Bench::start().await;
     let mut batch = records(&*bench.sink, 1000);
     let payload = String::from_utf8(batch[617].payload.to_vec()).expect("text");
@@ -186,7 +188,7 @@ async fn a_bad_event_that_meta_names_costs_one_request_more() {
     let summary = bench.sandbox.summary();
     assert_eq!(
         (summary.unique, summary.duplicates, summary.requests),
-        (999, 0, 2)
+        (999, 0, 3)
     );
 }
 
@@ -205,12 +207,13 @@ async fn a_fault_that_passes_is_retried() {
         (graph(500, 2, false), "server_error"),
         (graph(400, 100, true), "server_error"),
         (html(502), "server_error"),
-        (html(200), "unreadable_answer"),
-        (html(404), "unreadable_answer"),
+        (html(200), "way_unclear"),
+        (html(404), "way_unclear"),
+        (html(403), "way_unclear"),
     ];
     for (fault, code) in cases {
         let outcome = bench.meet(fault.clone()).await;
-        assert_eq!(told(&outcome), ("retry", code, None), "{fault:?}");
+        assert_eq!(told(&outcome), ("failed", code, None), "{fault:?}");
         assert!(!detail(&outcome).contains(TOKEN));
     }
 }
@@ -464,7 +467,7 @@ async fn a_block_midway_keeps_what_was_decided_and_holds_the_rest() {
 async fn an_answer_later_than_the_timeout_is_retried() {
     let bench = Bench::with(json!({ "timeout_secs": 1 })).await;
     let outcome = bench.meet(Fault::Delay { millis: 60_000 }).await;
-    assert_eq!(told(&outcome), ("retry", "timeout", None));
+    assert_eq!(told(&outcome), ("failed", "timeout", None));
 }
 
 #[tokio::test]
@@ -478,7 +481,7 @@ async fn a_broken_connection_is_retried_under_the_same_ids() {
         let outcome = bench.meet(fault.clone()).await;
         assert_eq!(
             told(&outcome),
-            ("retry", "connection_failed", None),
+            ("failed", "connection_failed", None),
             "{fault:?}"
         );
         assert!(
@@ -569,7 +572,7 @@ async fn a_redirect_is_not_followed() {
         let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
         let sink = sink_to(status, headers, String::new()).await;
         let outcomes = sink.deliver(&records(&*sink, 1)).await;
-        assert_eq!(told(&outcomes[0]), ("retry", "unreadable_answer", None));
+        assert_eq!(told(&outcomes[0]), ("failed", "way_unclear", None));
     }
     assert_eq!(bench.sandbox.summary().requests, 0);
 }
@@ -578,8 +581,8 @@ async fn a_redirect_is_not_followed() {
 async fn an_answer_beyond_the_bound_is_not_read_to_its_end() {
     for (status, bytes, told_of_it) in [
         (StatusCode::OK, 200 * 1024, "delivered"),
-        (StatusCode::OK, 300 * 1024, "retry"),
-        (StatusCode::BAD_REQUEST, 300 * 1024, "retry"),
+        (StatusCode::OK, 300 * 1024, "failed"),
+        (StatusCode::BAD_REQUEST, 300 * 1024, "failed"),
     ] {
         let body = json!({ "messages": ["x".repeat(bytes)], "events_received": 1 }).to_string();
         let sink = sink_to(status, HeaderMap::new(), body).await;
@@ -608,4 +611,96 @@ async fn a_count_that_is_missing_or_too_high_is_retried() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_secret_of_the_app_proves_every_call_and_is_read_again() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "geheim").expect("a file");
+    let sandbox = Sandbox::start(SandboxOptions {
+        now_ms: Some(Arc::new(|| NOW_MS)),
+        access_tokens: vec![TOKEN.to_owned()],
+        app_secret: Some(SECRET.to_owned()),
+        ..SandboxOptions::default()
+    });
+    let sandbox = sandbox.await.expect("a sandbox");
+    let sink = async |options: Value| {
+        let mut options = options;
+        options["endpoint"] = sandbox.url().into();
+        build(&options).await
+    };
+    let blocked = |outcome: &Outcome| told(outcome) == ("blocked", "app_secret_required", None);
+    let without = sink(json!({})).await;
+    let batch = records(&*without, 3);
+    let outcomes = without.deliver(&batch).await;
+    assert!(outcomes.iter().all(blocked), "{outcomes:?}");
+    assert!(detail(&outcomes[0]).contains("see `app_secret`"));
+    assert!(without.healthcheck().await.is_err());
+    let given = sink(json!({ "app_secret": SECRET })).await;
+    assert_eq!(delivered(&given.deliver(&batch).await), 3);
+    given.healthcheck().await.expect("a probe has its proof");
+    let from_file = sink(json!({ "app_secret_file": file.clone() })).await;
+    let outcomes = from_file.deliver(&batch).await;
+    assert!(outcomes.iter().all(blocked), "{outcomes:?}");
+    let text = detail(&outcomes[0]);
+    assert!(
+        text.contains("a proof was sent") && !text.contains("geheim"),
+        "{text}"
+    );
+    std::fs::write(&file, format!("{SECRET}\n")).expect("a file");
+    from_file.healthcheck().await.expect("the new secret");
+    assert_eq!(delivered(&from_file.deliver(&batch).await), 3);
+}
+
+#[tokio::test]
+async fn the_partner_travels_with_the_batch() {
+    let bench = Bench::with(json!({ "partner_agent": "acme_1_0" })).await;
+    let batch = records(&*bench.sink, 2);
+    assert_eq!(delivered(&bench.deliver(&batch).await), 2);
+    let request = &bench.sandbox.requests()[0];
+    assert_eq!(request.partner_agent.as_deref(), Some("acme_1_0"));
+}
+
+fn with_headers(name: &str, value: &str) -> Fault {
+    let headers = [(name.to_owned(), value.to_owned())].into();
+    Fault::Headers { headers }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_slows_sending_down_before_meta_refuses() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 4);
+    bench.inject(with_headers("x-app-usage", r#"{"call_count":100}"#), 1);
+    assert_eq!(delivered(&bench.deliver(&batch[..2]).await), 2);
+    for outcome in bench.deliver(&batch[2..]).await {
+        assert_eq!(
+            told(&outcome),
+            ("retry", "usage_high", Some(Duration::from_secs(30)))
+        );
+    }
+    assert_eq!(bench.sandbox.summary().requests, 1, "nothing was sent");
+    let bench = Bench::start().await;
+    bench.inject(with_headers("x-app-usage", r#"{"call_count":99}"#), 2);
+    assert_eq!(delivered(&bench.deliver(&batch[..2]).await), 2);
+    assert_eq!(delivered(&bench.deliver(&batch[2..]).await), 2);
+}
+
+#[tokio::test]
+async fn a_warning_about_the_version_is_told_once_a_day_and_noted() {
+    let bench = Bench::start().await;
+    let batch = records(&*bench.sink, 1);
+    let warning = "The call has been auto-upgraded to v26.0 as v25.0 will be deprecated.";
+    bench.inject(with_headers("x-ad-api-version-warning", warning), 2);
+    assert_eq!(bench.sink.take_notices(), []);
+    bench.deliver(&batch).await;
+    let told = bench.sink.take_notices();
+    let text =
+        "Meta warns about this `api_version`; set it to a current one; it names v26.0, v25.0";
+    assert_eq!((told.len(), &*told[0].detail), (1, text));
+    bench.deliver(&batch).await;
+    assert_eq!(bench.sink.take_notices(), []);
+    let notes = bench.sink.coverage().expect("counted").notes;
+    assert!(notes.iter().any(|note| note == text), "{notes:?}");
 }

@@ -316,3 +316,86 @@ fn a_time_zone_is_a_name_or_an_offset() {
         );
     }
 }
+
+#[test]
+fn the_secret_of_the_app_is_given_once_and_never_printed() {
+    let config = parse(&options(&json!({ "app_secret": "0123geheim" }))).expect("good options");
+    assert!(!format!("{config:?}").contains("geheim"), "{config:?}");
+    let both = json!({ "app_secret": "0123geheim", "app_secret_file": "cases" });
+    assert_eq!(
+        problems(&both),
+        ["app_secret_file: is given beside `app_secret`; expected one of the two"]
+    );
+    for (over, expected) in [
+        (
+            json!({ "app_secret_file": "no-such-file" }),
+            "app_secret_file: cannot be read",
+        ),
+        (
+            json!({ "app_secret": "two geheim" }),
+            "app_secret: has a space or a line break in the secret",
+        ),
+        (
+            json!({ "app_secret": "$SECRET" }),
+            "app_secret: is a variable that is not filled in",
+        ),
+        (
+            json!({ "app_secret": "\"geheim\"" }),
+            "app_secret: has quotation marks around the secret",
+        ),
+    ] {
+        let found = problems(&over);
+        assert!(
+            found[0].starts_with(expected) && !found[0].contains("geheim"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_partner_is_a_short_plain_name() {
+    for good in ["acme", "acme_1_0", "Acme-2.0"] {
+        assert!(
+            parse(&options(&json!({ "partner_agent": good }))).is_ok(),
+            "{good}"
+        );
+    }
+    for bad in ["", "a", "1_0", "a1", "acme 1", "acmé", &"a".repeat(23)] {
+        assert_eq!(problems(&json!({ "partner_agent": bad })).len(), 1, "{bad}");
+    }
+}
+
+#[test]
+fn a_version_that_has_ended_or_soon_does_is_noted() {
+    // 2026-11-26.
+    let clock = std::sync::Arc::new(pipeline_core::ManualClock::at(1_795_700_000_000));
+    let notes = |version: &str| {
+        let registry = pipeline_core::Registry::linked().expect("no name twice");
+        let description = registry.sink("meta_conversions").expect("linked");
+        let cx = pipeline_core::ParseContext::new("meta", crate::root().join("fixtures"));
+        let cx = cx.with_clock(clock.clone());
+        let over = options(&json!({ "api_version": version }));
+        let config = description.parse(&over, &cx).expect("good options");
+        let notes = config.notices().into_iter();
+        notes.map(|note| note.to_string()).collect::<Vec<_>>()
+    };
+    for (version, expected) in [
+        (
+            "v20.0",
+            "api_version: has ended on 2026-09-24, so that Meta refuses every request; expected a current version; the newest that is known here is `v27.0`",
+        ),
+        (
+            "v21.0",
+            "api_version: ends on 2027-01-21; from then on Meta refuses every request; expected a current version; the newest that is known here is `v27.0`",
+        ),
+        (
+            "v40.0",
+            "api_version: is not a version that is known here; it may not exist; expected a current version; the newest that is known here is `v27.0`",
+        ),
+    ] {
+        assert_eq!(notes(version), [format!("note: {expected}")]);
+    }
+    for version in ["v22.0", "v25.0", "v27.0"] {
+        assert_eq!(notes(version).len(), 0, "{version}");
+    }
+}

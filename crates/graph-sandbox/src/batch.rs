@@ -37,6 +37,8 @@ pub(crate) struct Batch<'a> {
     /// How many events were sent, held or not.
     pub(crate) count: usize,
     pub(crate) access_token: Option<String>,
+    pub(crate) appsecret_proof: Option<String>,
+    pub(crate) partner_agent: Option<String>,
     pub(crate) has_test_event_code: bool,
     /// What is wrong with the body as a whole, if anything.
     pub(crate) problem: Option<String>,
@@ -82,6 +84,12 @@ impl<'a> Batch<'a> {
             (Some(_), None) => self.blame(format!("param {key} is malformed")),
             (Some(_), Some(value)) if key == "access_token" => {
                 self.access_token = value.text().map(str::to_owned);
+            }
+            (Some(_), Some(value)) if key == "appsecret_proof" => {
+                self.appsecret_proof = value.text().map(str::to_owned);
+            }
+            (Some(_), Some(value)) if key == "partner_agent" => {
+                self.partner_agent = value.text().map(excerpt);
             }
             (Some(_), Some(_)) => self.has_test_event_code |= key == "test_event_code",
         }

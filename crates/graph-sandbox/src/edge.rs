@@ -3,10 +3,10 @@
 //! else is possible.
 
 use crate::Shared;
-use crate::access::Token;
+use crate::access::{Token, query_value};
 use crate::batch::Batch;
 use crate::connection::Cut;
-use crate::fault::Fault;
+use crate::fault::{AnyAnswer, Fault, Obstructed};
 use crate::json::Json;
 use crate::ledger::{Accepted, RequestSummary};
 use crate::refusal::{Refusal, Subcode, Violation, excerpt};
@@ -14,9 +14,10 @@ use crate::rule::event::{self, Terms};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,13 +32,28 @@ pub const MAX_REQUESTS_IN_FLIGHT: usize = 256;
 /// `GET /{version}/{pixel}`: whether the pixel can be seen with this token.
 pub(crate) async fn probe(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
     Path((version, pixel)): Path<(String, String)>,
     request: Request,
 ) -> Response {
     shared.ledger().record_probe();
     let (parts, _) = request.into_parts();
+    let obstacle = shared.faults().obstacle(|when| {
+        when.probes
+            && when.event_id.is_none()
+            && when.above_bytes.is_none()
+            && when.above_events.is_none()
+    });
+    if let Some(answer) = obstacle {
+        shared.pause(Duration::from_millis(answer.millis)).await;
+        if answer.status == 0 {
+            cut.before_answer();
+        }
+        return any_answer(&answer);
+    }
     let token = Token::find(&parts, None);
-    match shared.check_access(&parts, &version, &pixel, token.as_ref()) {
+    let proof = query_value(&parts, "appsecret_proof");
+    match shared.check_access(&parts, &version, &pixel, token.as_ref(), proof.as_deref()) {
         Ok(()) => axum::Json(json!({ "id": pixel })).into_response(),
         Err(refusal) => refusal.into_response(&shared.next_trace()),
     }
@@ -83,12 +99,21 @@ pub(crate) async fn post_events(
         });
         return refusal.into_response(&shared.next_trace());
     };
-    let fault = shared.faults().take();
-    if let Some(Fault::Delay { millis }) = fault {
+    let fault = exchange.fault(&body);
+    let millis = match &fault {
+        Some(Fault::Delay { millis }) => *millis,
+        Some(Fault::Answer { answer } | Fault::Obstacle { answer, .. }) => answer.millis,
+        _ => 0,
+    };
+    if millis > 0 {
         shared.pause(Duration::from_millis(millis)).await;
     }
     let (response, mut summary) = exchange.answer(&body, fault.as_ref());
     match fault {
+        Some(Fault::Answer { answer } | Fault::Obstacle { answer, .. }) if answer.status == 0 => {
+            summary.status = None;
+            cut.before_answer();
+        }
         Some(Fault::DropBeforeAccept | Fault::DropAfterAccept) => {
             summary.status = None;
             cut.before_answer();
@@ -129,15 +154,39 @@ impl Exchange<'_> {
         to_bytes(body, MAX_BODY_BYTES).await.ok()
     }
 
+    /// The obstacle that the request meets, else the fault whose turn it is.
+    fn fault(&self, body: &Bytes) -> Option<Fault> {
+        if !self.shared.faults().has_obstacles() {
+            return self.shared.faults().take();
+        }
+        let batch = Batch::parse(body);
+        let holds = |id: &String| batch.events.iter().any(|raw| has_id(raw.get(), id));
+        let meets = |when: &Obstructed| {
+            when.above_bytes.is_none_or(|most| body.len() > most)
+                && when.above_events.is_none_or(|most| batch.count > most)
+                && when.event_id.as_ref().is_none_or(holds)
+        };
+        let mut faults = self.shared.faults();
+        match faults.obstacle(meets) {
+            Some(answer) => Some(Fault::Obstacle {
+                answer,
+                when: Obstructed::default(),
+            }),
+            None => faults.take(),
+        }
+    }
+
     /// Decides about the request and says what is to be remembered of it.
     fn answer(&self, body: &Bytes, fault: Option<&Fault>) -> (Response, RequestSummary) {
         let mut batch = Batch::parse(body);
         let token = Token::find(&self.parts, batch.access_token.take());
+        let partner_agent = batch.partner_agent.take();
         let mut summary = RequestSummary {
             events: batch.count,
             bytes: body.len(),
             token_in: token.as_ref().map(|token| token.place),
             has_test_event_code: batch.has_test_event_code,
+            partner_agent,
             content_type: self.content_type().map(excerpt),
             fault: fault.map(Fault::name),
             ..RequestSummary::default()
@@ -145,6 +194,13 @@ impl Exchange<'_> {
         let outcome = match fault.and_then(|fault| self.injected_answer(fault)) {
             Some(injected) => injected,
             None => self.accept(body, &batch, token.as_ref(), fault, &mut summary),
+        };
+        let outcome = match fault {
+            Some(Fault::Headers { headers }) => outcome.map(|mut response| {
+                response.headers_mut().extend(header_map(headers));
+                response
+            }),
+            _ => outcome,
         };
         let response = outcome.unwrap_or_else(|refusal| {
             (summary.code, summary.subcode) = (Some(refusal.code), refusal.subcode);
@@ -196,6 +252,9 @@ impl Exchange<'_> {
                 let page = "<!DOCTYPE html><html><head><title>Bad Gateway</title></head><body>Sorry, something went wrong.</body></html>";
                 Some(Ok((status(*http), Html(page)).into_response()))
             }
+            Fault::Answer { answer } | Fault::Obstacle { answer, .. } => {
+                Some(Ok(any_answer(answer)))
+            }
             Fault::DropBeforeAccept => Some(Ok(StatusCode::NO_CONTENT.into_response())),
             _ => None,
         }
@@ -231,8 +290,10 @@ impl Exchange<'_> {
         fault: Option<&Fault>,
         summary: &mut RequestSummary,
     ) -> Result<Response, Refusal> {
+        let in_query = query_value(&self.parts, "appsecret_proof");
+        let proof = batch.appsecret_proof.as_deref().or(in_query.as_deref());
         self.shared
-            .check_access(&self.parts, &self.version, &self.pixel, token)?;
+            .check_access(&self.parts, &self.version, &self.pixel, token, proof)?;
         if !self.content_type().is_some_and(is_json) {
             return Err(Refusal::bad_request(
                 100,
@@ -289,6 +350,32 @@ impl Exchange<'_> {
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
     }
+}
+
+fn any_answer(answer: &AnyAnswer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::NO_CONTENT);
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    *response.status_mut() = status;
+    *response.headers_mut() = header_map(&answer.headers);
+    response
+}
+
+/// Headers whose names and values have been checked.
+fn header_map(headers: &BTreeMap<String, String>) -> HeaderMap {
+    let header = |(name, value): (&String, &String)| {
+        Some((
+            name.parse::<HeaderName>().ok()?,
+            HeaderValue::from_str(value).ok()?,
+        ))
+    };
+    headers.iter().filter_map(header).collect()
+}
+
+/// Whether an event has this id.
+fn has_id(raw: &str, id: &str) -> bool {
+    raw.contains(id)
+        && serde_json::from_str::<Json<'_>>(raw)
+            .is_ok_and(|event| event.get("event_id").and_then(Json::text) == Some(id))
 }
 
 fn parse_event(raw: &str) -> Result<Json<'_>, Violation> {

@@ -1,13 +1,47 @@
 //! Faults on request: what goes wrong, how often, and the queue they wait in. Each events request takes at most one fault
-//! from the queue; a revoked token and a refused event id stay until they are lifted.
+//! from the queue; a revoked token, a refused event id and an obstacle stay until they are lifted.
 
+use axum::http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Faults that can wait at one time, lasting ones included.
 pub const MAX_PENDING_FAULTS: usize = 1000;
 /// The longest delay, in milliseconds.
 pub const MAX_DELAY_MILLIS: u64 = 10 * 60 * 1000;
+
+/// The largest body of an injected answer, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// Headers of an injected answer at most.
+pub const MAX_ANSWER_HEADERS: usize = 32;
+
+/// An answer of any kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnyAnswer {
+    /// The HTTP status, 200 to 599; 0 closes the connection without an answer.
+    pub status: u16,
+    /// The body as it is. Default: none.
+    pub body: String,
+    /// Headers by name. Default: none, so that it has no content type.
+    pub headers: BTreeMap<String, String>,
+    /// How much later it comes, in milliseconds, up to [`MAX_DELAY_MILLIS`]. Default 0.
+    pub millis: u64,
+}
+
+/// Which requests meet an obstacle: those to which all that is given applies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Obstructed {
+    /// Those that hold the event of this id. Default: any.
+    pub event_id: Option<String>,
+    /// Those with a larger body. Default: any.
+    pub above_bytes: Option<usize>,
+    /// Those with more events. Default: any.
+    pub above_events: Option<usize>,
+    /// Also the health probes, which hold nothing. Default false.
+    pub probes: bool,
+}
 
 /// Something that goes wrong. In JSON the name is under `type`, in snake case, next to the parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +115,25 @@ pub enum Fault {
         #[serde(default)]
         subcode: Option<i64>,
     },
+    /// The request is answered in place of the edge, in any way; nothing is accepted.
+    Answer {
+        /// The answer.
+        answer: AnyAnswer,
+    },
+    /// The request is treated as usual, and these headers are added to the answer.
+    Headers {
+        /// Headers by name.
+        headers: BTreeMap<String, String>,
+    },
+    /// Something that answers in place of the edge to certain requests, until faults are lifted: a proxy, a firewall, or an
+    /// event that the edge fails on. Nothing is accepted.
+    Obstacle {
+        /// The answer.
+        answer: AnyAnswer,
+        /// Which requests meet it. Default: every one to the events edge.
+        #[serde(default)]
+        when: Obstructed,
+    },
 }
 
 fn server_error() -> u16 {
@@ -121,6 +174,9 @@ impl Fault {
             Fault::HtmlAnswer { .. } => "html_answer",
             Fault::FewerReceived { .. } => "fewer_received",
             Fault::RefuseEventId { .. } => "refuse_event_id",
+            Fault::Answer { .. } => "answer",
+            Fault::Headers { .. } => "headers",
+            Fault::Obstacle { .. } => "obstacle",
         }
     }
 
@@ -137,9 +193,44 @@ impl Fault {
             Fault::Delay { millis } if *millis > MAX_DELAY_MILLIS => {
                 Some("`millis` must be at most 600000")
             }
+            Fault::Answer { answer } | Fault::Obstacle { answer, .. } => answer.problem(),
+            Fault::Headers { headers } => header_problem(headers),
             _ => None,
         }
     }
+
+    /// Whether it stays until it is lifted.
+    fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Fault::TokenRevoked | Fault::RefuseEventId { .. } | Fault::Obstacle { .. }
+        )
+    }
+}
+
+impl AnyAnswer {
+    fn problem(&self) -> Option<&'static str> {
+        if self.status != 0 && !(200..=599).contains(&self.status) {
+            return Some("`status` must be 200 to 599, or 0 for no answer");
+        }
+        if self.body.len() > MAX_ANSWER_BYTES {
+            return Some("`body` must have at most 65536 bytes");
+        }
+        if self.millis > MAX_DELAY_MILLIS {
+            return Some("`millis` must be at most 600000");
+        }
+        header_problem(&self.headers)
+    }
+}
+
+fn header_problem(headers: &BTreeMap<String, String>) -> Option<&'static str> {
+    let is_good = |(name, value): (&String, &String)| {
+        name.parse::<HeaderName>().is_ok() && HeaderValue::from_str(value).is_ok()
+    };
+    if headers.len() > MAX_ANSWER_HEADERS {
+        return Some("there can be at most 32 `headers`");
+    }
+    (!headers.iter().all(is_good)).then_some("`headers` must have names and values of HTTP")
 }
 
 /// A fault and how many requests meet it. Standing faults ignore the number.
@@ -208,11 +299,10 @@ impl FaultQueue {
             return Err(InjectError::Full);
         }
         for injection in injections {
-            match injection.fault {
-                Fault::TokenRevoked | Fault::RefuseEventId { .. } => {
-                    self.lasting.push(injection.fault);
-                }
-                _ => self.waiting.push_back(injection),
+            if injection.fault.is_lasting() {
+                self.lasting.push(injection.fault);
+            } else {
+                self.waiting.push_back(injection);
             }
         }
         Ok(())
@@ -231,6 +321,19 @@ impl FaultQueue {
 
     pub(crate) fn is_token_revoked(&self) -> bool {
         self.lasting.contains(&Fault::TokenRevoked)
+    }
+
+    pub(crate) fn has_obstacles(&self) -> bool {
+        let mut lasting = self.lasting.iter();
+        lasting.any(|fault| matches!(fault, Fault::Obstacle { .. }))
+    }
+
+    /// The answer of the first obstacle that a request meets.
+    pub(crate) fn obstacle(&self, meets: impl Fn(&Obstructed) -> bool) -> Option<AnyAnswer> {
+        self.lasting.iter().find_map(|fault| match fault {
+            Fault::Obstacle { answer, when } if meets(when) => Some(answer.clone()),
+            _ => None,
+        })
     }
 
     /// The events that no batch may hold.

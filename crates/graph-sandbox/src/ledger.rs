@@ -34,6 +34,8 @@ pub struct RequestSummary {
     pub token_in: Option<&'static str>,
     /// Whether the request carried a `test_event_code`.
     pub has_test_event_code: bool,
+    /// The `partner_agent` as sent.
+    pub partner_agent: Option<String>,
     /// The content type as sent.
     pub content_type: Option<String>,
     /// The name of the injected fault that the request met.

@@ -11,7 +11,7 @@
 //! | `GET /sandbox/events` | accepted events as NDJSON, in order, as they came; `?unique=true` leaves duplicates out |
 //! | `GET /sandbox/requests` | one [`RequestSummary`] per events request, never the token |
 //! | `GET /sandbox/summary` | the [`Summary`] |
-//! | `POST /sandbox/faults` | injects an [`Injection`] or a list: `{"fault": {"type": "delay", "millis": 50}, "times": 2}` |
+//! | `POST /sandbox/faults` | injects an [`Injection`] or a list: `{"fault": {"type": "delay", "millis": 50}, "times": 2}`; an `obstacle` stays, and answers anything to requests of a size or with a certain event |
 //! | `GET`, `DELETE /sandbox/faults` | lists what is pending, lifts everything |
 //! | `DELETE /sandbox` | resets everything |
 //!
@@ -53,7 +53,10 @@ mod rule;
 
 pub use batch::MAX_EVENTS_PER_REQUEST;
 pub use edge::{MAX_BODY_BYTES, MAX_EVENT_BYTES, MAX_REQUESTS_IN_FLIGHT};
-pub use fault::{Fault, InjectError, Injection, MAX_DELAY_MILLIS, MAX_PENDING_FAULTS};
+pub use fault::{
+    AnyAnswer, Fault, InjectError, Injection, MAX_ANSWER_BYTES, MAX_ANSWER_HEADERS,
+    MAX_DELAY_MILLIS, MAX_PENDING_FAULTS, Obstructed,
+};
 pub use ledger::{MAX_RECORDED_REQUESTS, MAX_REMEMBERED_IDS, RequestSummary, Summary};
 pub use options::{DEFAULT_MAX_KEPT_BYTES, NowMs, SandboxOptions};
 pub use rule::event::{MAX_AGE_SECS, MAX_AHEAD_SECS, MAX_STORE_AGE_SECS};

@@ -26,6 +26,9 @@ pub struct SandboxOptions {
     pub require_website_fields: bool,
     /// Whether a `value` needs a `currency` on every event. Reported once. Default true.
     pub require_currency_with_value: bool,
+    /// The secret of the app that the tokens belong to: every call then needs the `appsecret_proof` that goes with its token.
+    /// Default: none, which asks for no proof.
+    pub app_secret: Option<String>,
     /// Bytes of accepted request bodies that are kept; beyond it the oldest are forgotten. Default
     /// [`DEFAULT_MAX_KEPT_BYTES`].
     pub max_kept_bytes: usize,
@@ -40,6 +43,7 @@ impl Default for SandboxOptions {
             now_ms: None,
             require_website_fields: false,
             require_currency_with_value: true,
+            app_secret: None,
             max_kept_bytes: DEFAULT_MAX_KEPT_BYTES,
         }
     }
@@ -59,6 +63,7 @@ impl fmt::Debug for SandboxOptions {
                 "require_currency_with_value",
                 &self.require_currency_with_value,
             )
+            .field("app_secret", &self.app_secret.as_ref().map(|_| "not shown"))
             .field("max_kept_bytes", &self.max_kept_bytes)
             .finish_non_exhaustive()
     }

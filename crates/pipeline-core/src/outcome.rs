@@ -12,8 +12,8 @@ use std::time::Duration;
 ///
 /// A host uses codes of its own, which a plugin must not give another meaning: `internal` (a plugin failed), `too_large` (a
 /// line or a body), `buffer_full` (dropped by `drop_newest`), `expired` (too old after waiting), `retries_exhausted` (the
-/// retry budget is spent), `held_at_shutdown`, `other_partition` (what waits is for
-/// another account than the sink has now), `damaged` (a disk buffer lost it), `dropped` (a transform made no event of
+/// retry budget is spent), `keeps_failing` (it failed alone for long, while others were delivered), `held_at_shutdown`,
+/// `other_partition` (what waits is for another account than the sink has now), `damaged` (a disk buffer lost it), `dropped` (a transform made no event of
 /// it). A plugin uses `dropped_by_config` for events that its user asked it to drop: the host does not warn of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -142,6 +142,18 @@ pub enum Outcome {
     /// Try this record again: throttled, timed out, a passing fault. The host puts it back in front of the buffer and
     /// pauses the sink.
     Retry {
+        /// Not before this much time has passed, where the destination said so.
+        after: Option<Duration>,
+        /// Why it did not go through.
+        reason: Reason,
+    },
+    /// As [`Retry`](Self::Retry), but the request that held this record failed in a way that a single record can cause: the
+    /// destination reported a fault of its own, hung up, or did not answer.
+    ///
+    /// The host tries again. If the same records keep failing, it sends fewer at a time, until it knows whether one of them is the
+    /// cause; that one then waits aside, with pauses of its own, while the others are delivered. Records of a batch that were not
+    /// in the failed request get [`Retry`](Self::Retry).
+    Failed {
         /// Not before this much time has passed, where the destination said so.
         after: Option<Duration>,
         /// Why it did not go through.

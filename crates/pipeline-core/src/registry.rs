@@ -4,12 +4,15 @@
 //! components are silently missing: a program's `main.rs` therefore says `use the_plugin as _;`.
 
 use crate::options::{Problem, nearest};
-use crate::{API_VERSION, BatchLimits, SinkConfig, SourceConfig, TransformConfig};
+use crate::{
+    API_VERSION, BatchLimits, Clock, SinkConfig, SourceConfig, SystemClock, TransformConfig,
+};
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A source, transform or sink as its plugin presents it: `Component<dyn SinkConfig>` and so on.
 ///
@@ -199,13 +202,22 @@ impl<C: ?Sized> fmt::Debug for Component<C> {
 }
 
 /// What a plugin may know while it reads its options.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ParseContext {
     /// The component's name in the pipeline file; empty if it has no name.
     pub name: String,
     /// Relative paths in the options start here: the folder of the pipeline file.
     pub base_dir: PathBuf,
+    /// Where a plugin reads the time, for what is no longer good from a certain day on.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for ParseContext {
+    /// Without a name, with the machine's clock.
+    fn default() -> Self {
+        Self::new("", "")
+    }
 }
 
 impl ParseContext {
@@ -214,7 +226,15 @@ impl ParseContext {
         Self {
             name: name.into(),
             base_dir: base_dir.into(),
+            clock: Arc::new(SystemClock),
         }
+    }
+
+    /// The same context with another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 }
 

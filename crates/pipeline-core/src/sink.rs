@@ -102,6 +102,13 @@ pub trait Sink: Send + Sync {
         None
     }
 
+    /// What a person should know of that has come up while it delivered, and that is no event's fate: the destination announces
+    /// a change, for example. The host logs it once a minute, so a sink gives the same once a day at most. Holds names, codes and
+    /// counts only.
+    fn take_notices(&self) -> Vec<Reason> {
+        Vec::new()
+    }
+
     /// What to do about these events, which [`encode`](Sink::encode) filtered or rejected: one sentence, where the sink knows
     /// one. A host asks when most events of a while were not sent, at most once a minute, and shows the answer in its
     /// log, so it holds names, codes and counts only.
@@ -163,6 +170,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     fn coverage(&self) -> Option<Coverage> {
         (**self).coverage()
+    }
+
+    fn take_notices(&self) -> Vec<Reason> {
+        (**self).take_notices()
     }
 
     fn advise(&self, missing: &[MissingEvents]) -> Option<String> {

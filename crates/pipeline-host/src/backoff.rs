@@ -8,7 +8,7 @@ use std::time::Duration;
 const MAX_DOUBLINGS: u32 = 32;
 
 /// The pauses between attempts of one sink.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     initial: Duration,
     max: Duration,

@@ -23,8 +23,10 @@ pub(crate) struct BatchLimit {
 pub(crate) struct RecordMeta {
     /// Where the event stood.
     pub(crate) origin: Origin,
-    /// Attempts to deliver it so far.
+    /// Attempts to deliver it so far that count: those without others, and those where nothing passed.
     pub(crate) attempts: u32,
+    /// Failed attempts with others, any one may have been the cause.
+    pub(crate) failures: u32,
     /// When it came into the buffer.
     pub(crate) since: Instant,
     /// When the event was first seen, in milliseconds since the Unix epoch.
@@ -35,6 +37,19 @@ pub(crate) struct RecordMeta {
     pub(crate) ack: Ack,
     /// Its place in a disk buffer.
     pub(crate) slot: Option<Slot>,
+}
+
+impl RecordMeta {
+    /// Failed attempts with others count, because nothing passed; and so many more.
+    pub(crate) fn charge(&mut self, more: u32) {
+        let failures = std::mem::take(&mut self.failures);
+        self.attempts = self.attempts.saturating_add(failures).saturating_add(more);
+    }
+
+    /// How often it was sent, as far as is known.
+    pub(crate) fn sent(&self) -> u32 {
+        self.attempts.saturating_add(self.failures)
+    }
 }
 
 /// The place of a record in a disk buffer.

@@ -129,11 +129,16 @@ impl Buffer {
 
     /// Puts records that are to be tried again in front of all others, in their order.
     pub(crate) fn put_back(&self, records: Vec<Queued>) {
+        self.tried(records.iter());
+        self.queue().put_back(records.into_iter());
+    }
+
+    /// Remembers how often records were tried that are to be tried again.
+    pub(crate) fn tried<'a>(&self, records: impl Iterator<Item = &'a Queued>) {
         if let Self::Disk(disk) = self {
             let tried = |queued: &Queued| Some((queued.meta.slot?, queued.meta.attempts));
-            disk.tried(records.iter().filter_map(tried));
+            disk.tried(records.filter_map(tried));
         }
-        self.queue().put_back(records.into_iter());
     }
 
     /// Gives the room of records that are done with back to the sources.

@@ -30,6 +30,7 @@ mod leftovers;
 mod letter_log;
 mod letterbox;
 mod missing;
+mod narrowing;
 mod pulse;
 pub mod replay;
 pub mod report;

@@ -203,6 +203,7 @@ async fn send(input: &SinkInput, letters: Vec<StoredLetter>) -> Vec<Sent> {
         let meta = RecordMeta {
             origin: Origin::whole(letter.source.as_str().into()),
             attempts: 0,
+            failures: 0,
             since: Instant::now(),
             first_ms: letter.first_ms,
             history: letter.history_when_replayed(),

@@ -323,6 +323,7 @@ impl SinkInput {
                         let meta = RecordMeta {
                             origin: event.origin().clone(),
                             attempts: 0,
+                            failures: 0,
                             since,
                             first_ms,
                             history: Arc::clone(&history),
@@ -568,8 +569,8 @@ impl SinkInput {
                 "held_at_shutdown",
                 "the pipeline stopped before the event was delivered",
             ),
+            attempts: queued.meta.sent(),
             origin: queued.meta.origin,
-            attempts: queued.meta.attempts,
             first_ms: queued.meta.first_ms,
             record: Some(queued.record),
             label: None,

@@ -1,5 +1,7 @@
 //! The far side of one sink's buffer: takes batches, delivers them, and acts on the outcome of every record.
 //!
+//! A record that makes every request with it fail is looked for by `narrowing`, and waits aside.
+//!
 //! Invariant: a record that was taken is delivered, rejected, put back, or queued at the end, also when the sink panics
 //! or answers with the wrong number of outcomes.
 
@@ -11,6 +13,7 @@ use crate::config::option::{RetryOptions, seconds};
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, Fate};
 use crate::letterbox::Group;
+use crate::narrowing::{Errand, Failed, MAX_SUSPECTS, Narrowing};
 use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
 use crate::stop::Phase;
@@ -30,6 +33,8 @@ const MAX_PROBE_PAUSE: Duration = Duration::from_secs(60);
 const LOOK_PAUSE: Duration = Duration::from_secs(60);
 /// How often a blocked sink says so.
 const REMINDER_PAUSE: Duration = Duration::from_secs(60);
+/// How often it says at most that a record waits aside.
+const SUSPECT_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a sink may take over one batch before its records are tried again. Generous, because a sink has limits of its
 /// own and may make many requests for one batch; without any, one that never answers would hold its place for ever.
@@ -46,7 +51,10 @@ pub(crate) struct Worker {
     input: Arc<SinkInput>,
     concurrency: Concurrency,
     deliveries: JoinSet<Vec<Outcome>>,
-    batches: HashMap<Id, Arc<Batch>>,
+    flights: HashMap<Id, Flight>,
+    narrowing: Narrowing,
+    /// When it may say again that a record waits aside.
+    next_word: Instant,
     backoff: Backoff,
     paused_until: Option<Instant>,
     blocked: Option<Blocked>,
@@ -56,6 +64,23 @@ pub(crate) struct Worker {
     next_look: Instant,
     /// Requests are given up then, because their records are on disk.
     give_up_at: Option<Instant>,
+}
+
+/// A request under way.
+struct Flight {
+    batch: Arc<Batch>,
+    errand: Errand,
+}
+
+/// What became of the records of a request that is to be made again.
+#[derive(Default)]
+struct Again {
+    /// No record is the cause.
+    records: Vec<Queued>,
+    /// One of them may be.
+    failed: Vec<Queued>,
+    /// Why, and the pause that the destination asked for.
+    why: Option<(Option<Duration>, Reason)>,
 }
 
 /// A time without delivery.
@@ -75,10 +100,13 @@ enum Step {
     End,
     Settle(Result<(Id, Vec<Outcome>), JoinError>),
     Send(Batch),
+    SendApart,
+    Recycle,
     Resume,
     Probe,
     Probed(Probe),
     Remind,
+    Stopping,
     Changed,
     TellLog,
     Look,
@@ -92,7 +120,9 @@ impl Worker {
             input,
             concurrency: Concurrency::new(plan.concurrency),
             deliveries: JoinSet::new(),
-            batches: HashMap::new(),
+            flights: HashMap::new(),
+            narrowing: Narrowing::new(initial, max, seed),
+            next_word: Instant::now(),
             backoff: Backoff::new(initial, max, seed),
             paused_until: None,
             blocked: None,
@@ -129,7 +159,12 @@ impl Worker {
             match self.step().await {
                 Step::End => break,
                 Step::Settle(done) => self.settle(done).await,
-                Step::Send(batch) => self.send(batch).await,
+                Step::Send(batch) if self.narrowing.is_probing() => {
+                    self.narrowing.take_in(batch.into_queued().collect());
+                }
+                Step::Send(batch) => self.send(batch, Errand::Usual).await,
+                Step::SendApart => self.send_apart().await,
+                Step::Recycle => self.narrowing.recycle(),
                 Step::Resume => {
                     self.paused_until = None;
                     self.input.telemetry.set_state(SinkState::Sending);
@@ -137,15 +172,30 @@ impl Worker {
                 Step::Probe => self.start_probe(),
                 Step::Probed(result) => self.probed(result),
                 Step::Remind => self.remind(),
+                Step::Stopping => self.narrowing.hurry(Instant::now()),
                 Step::Changed => self.change(),
                 Step::TellLog => {
                     self.next_look = Instant::now() + LOOK_PAUSE;
                     self.input.tell_log();
+                    self.tell_notices();
                 }
                 Step::Look => {}
             }
         }
+        self.tell_notices();
         self.hold().await;
+    }
+
+    /// Logs what the sink has to tell, and that nothing is left but what keeps failing.
+    fn tell_notices(&self) {
+        let events = self.narrowing.suspects();
+        if events > 0 && self.input.buffer.is_drained() {
+            tracing::warn!(sink = %self.input.name, events, "everything else is done; events that fail alone are still tried, until the pipeline is stopped");
+        }
+        let notices = self.input.current().sink.take_notices();
+        for notice in notices {
+            tracing::warn!(sink = %self.input.name, reason = notice.code, "{}", notice.detail);
+        }
     }
 
     async fn step(&mut self) -> Step {
@@ -154,7 +204,9 @@ impl Worker {
         let changed = self.input.changed.notified();
         // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
         let drained = self.input.buffer.is_drained();
-        let nothing_left = self.deliveries.is_empty() && drained;
+        let is_idle = self.deliveries.is_empty() && drained;
+        let nothing_left =
+            is_idle && (self.narrowing.is_empty() || (stopping && self.narrowing.is_at_end()));
         // What is on disk need not be sent now, and draining into a blocked destination is useless.
         let sends_no_more =
             stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
@@ -176,6 +228,10 @@ impl Worker {
             && self.blocked.is_none()
             && !sends_no_more
             && self.deliveries.len() < at_once;
+        let now = Instant::now();
+        let sends_apart = may_send && self.narrowing.is_ready(now);
+        let next_due = self.narrowing.next_due().filter(|_| may_send);
+        let is_used_up = may_send && self.narrowing.is_used_up() && self.narrowing.is_probing();
         let paused = self.paused_until.filter(|_| self.blocked.is_none());
         let probing = !self.probe.is_empty();
         let next_probe = self
@@ -188,7 +244,7 @@ impl Worker {
             biased;
             () = end.deadline() => Step::End,
             () = at(self.give_up_at) => Step::End,
-            () = stop.stopped(), if !stopping => Step::Look,
+            () = stop.stopped(), if !stopping => Step::Stopping,
             () = changed => Step::Changed,
             Some(done) = self.deliveries.join_next_with_id() => Step::Settle(done),
             Some(probed) = self.probe.join_next() => Step::Probed(probed.unwrap_or_else(|_| {
@@ -198,7 +254,10 @@ impl Worker {
             () = at(next_probe) => Step::Probe,
             () = at(next_reminder) => Step::Remind,
             () = sleep_until(self.next_look) => Step::TellLog,
+            () = std::future::ready(()), if sends_apart => Step::SendApart,
             batch = self.input.buffer.next_batch(), if may_send && !drained => batch.map_or(Step::Look, Step::Send),
+            () = std::future::ready(()), if is_used_up => Step::Recycle,
+            () = at(next_due) => Step::Look,
         }
     }
 
@@ -210,9 +269,22 @@ impl Worker {
         self.paused_until.is_some_and(|until| until >= end)
     }
 
-    async fn send(&mut self, batch: Batch) {
+    /// Sends records that are not in the buffer.
+    async fn send_apart(&mut self) {
+        let is_end = self.input.stop.now() != Phase::Run;
+        if let Some((records, errand)) = self.narrowing.next(Instant::now(), is_end) {
+            let mut batch = Batch::default();
+            for queued in records {
+                batch.push(queued);
+            }
+            self.send(batch, errand).await;
+        }
+    }
+
+    async fn send(&mut self, batch: Batch, errand: Errand) {
         let batch = self.without_expired(batch).await;
         if batch.records.is_empty() {
+            self.narrowing.end(&errand);
             return;
         }
         let partition = batch
@@ -220,7 +292,10 @@ impl Worker {
             .first()
             .map(|record| Arc::clone(&record.partition));
         let Some(sink) = self.input.sink_for(&partition.unwrap_or_default()) else {
-            self.input.buffer.put_back(batch.into_queued().collect());
+            self.narrowing.end(&errand);
+            let records = batch.into_queued().collect();
+            let back = self.narrowing.give_back(errand, records, Instant::now());
+            self.input.buffer.put_back(back);
             let detail = "events wait that were made for another account than the sink has now, and are never sent to another; start with the old one until they are delivered";
             self.block(Reason::new("other_partition", detail));
             return;
@@ -233,7 +308,7 @@ impl Worker {
                 .await
                 .unwrap_or_else(|_| vec![no_answer(); records.records.len()])
         });
-        self.batches.insert(task.id(), batch);
+        self.flights.insert(task.id(), Flight { batch, errand });
     }
 
     /// Takes out what the destination would refuse as too old by now.
@@ -261,7 +336,7 @@ impl Worker {
             Ok((id, outcomes)) => (id, Some(outcomes)),
             Err(error) => (error.id(), None),
         };
-        let Some(batch) = self.batches.remove(&id) else {
+        let Some(Flight { batch, errand }) = self.flights.remove(&id) else {
             return;
         };
         let batch = Arc::unwrap_or_clone(batch);
@@ -269,21 +344,20 @@ impl Worker {
         let outcomes = outcomes
             .filter(|outcomes| outcomes.len() == expected)
             .unwrap_or_else(|| vec![internal_fault(); expected]);
-        self.sort_out(batch, outcomes).await;
+        self.sort_out(batch, outcomes, errand).await;
     }
 
-    async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>) {
+    async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>, errand: Errand) {
         let (mut delivered, mut done) = (EventBatch::default(), Done::default());
         let budget = Budget::of(&self.input.current().retry, self.input.clock.now_ms());
-        let (mut again, mut rejected) = (Vec::new(), Vec::new());
-        let mut retry: Option<(Option<Duration>, Reason)> = None;
-        let mut blocked = None;
+        let (mut again, mut rejected) = (Again::default(), Vec::new());
+        let (mut is_refused, mut blocked) = (false, None);
+        let is_alone = batch.records.len() == 1;
         for (mut queued, outcome) in batch.into_queued().zip(outcomes) {
-            queued.meta.attempts += 1;
-            for observer in watching(&self.input.observers) {
-                let (origin, attempts) = (&queued.meta.origin, queued.meta.attempts);
-                let settlement = Settlement::new(&queued.record, origin, attempts, &outcome);
-                observer.attempted(&self.input.name, &settlement);
+            self.show(&queued, &outcome);
+            match &outcome {
+                Outcome::Failed { .. } if !is_alone => queued.meta.failures += 1,
+                _ => queued.meta.attempts = queued.meta.attempts.saturating_add(1),
             }
             match outcome {
                 Outcome::Delivered => {
@@ -291,45 +365,132 @@ impl Worker {
                     done.add(&queued);
                     queued.meta.ack.done();
                 }
-                Outcome::Rejected { reason } => rejected.push((queued, reason)),
-                Outcome::Retry { after, reason } => {
-                    let longest = retry.map_or(after, |(longest, _)| longest.max(after));
-                    match budget.spent(&queued.meta, &reason) {
+                Outcome::Rejected { reason } => {
+                    is_refused = true;
+                    rejected.push((queued, reason));
+                }
+                Outcome::Retry { after, reason } => match again.add(after, reason, budget, &queued)
+                {
+                    Some(spent) => rejected.push((queued, spent)),
+                    None => again.records.push(queued),
+                },
+                Outcome::Failed { after, reason } => {
+                    match again.add(after, reason, budget, &queued) {
                         Some(spent) => rejected.push((queued, spent)),
-                        None => again.push(queued),
+                        None => again.failed.push(queued),
                     }
-                    retry = Some((longest, reason));
                 }
                 Outcome::Blocked { reason } => {
                     blocked = Some(reason);
-                    again.push(queued);
+                    again.records.push(queued);
                 }
                 _ => {
-                    let detail = "the sink answered in a way that this host does not know";
-                    retry = Some((None, Reason::new("internal", detail)));
-                    again.push(queued);
+                    again.why = Some((None, unknown_outcome()));
+                    again.records.push(queued);
                 }
             }
         }
         let telemetry = &self.input.telemetry;
         telemetry.deliver(&delivered);
-        SinkTelemetry::add(&telemetry.retried, again.len());
+        SinkTelemetry::add(&telemetry.retried, again.records.len() + again.failed.len());
         self.input.buffer.finish(&done);
-        self.input.buffer.put_back(again);
         if delivered.total() > 0 {
             self.tell_recovery(delivered.total());
         }
-        let got_through = delivered.total() > 0 || (retry.is_none() && !rejected.is_empty());
-        if got_through {
+        if delivered.total() > 0 || (again.why.is_none() && is_refused) {
+            self.narrowing.pass(&errand, Instant::now());
             self.backoff.reset();
             self.probe_backoff.reset();
         }
-        match (blocked, retry) {
+        let why = again.why.take();
+        let is_aside = matches!(&errand, Errand::Suspect(_)) && !again.failed.is_empty();
+        let is_part = matches!(&errand, Errand::Part);
+        rejected.extend(self.put_back(again, errand, why.as_ref(), budget));
+        match (blocked, why) {
             (Some(reason), _) => self.block(reason),
-            (None, Some((after, reason))) => self.pause(after, &reason),
+            // What waits aside concerns no other.
+            (None, Some(_)) if is_aside => {}
+            (None, Some((after, reason))) => {
+                let is_expected = is_part && !self.narrowing.is_probing();
+                self.pause(after, &reason, is_expected);
+            }
             (None, None) => self.concurrency.grow(),
         }
         self.reject(rejected).await;
+    }
+
+    fn show(&self, queued: &Queued, outcome: &Outcome) {
+        for observer in watching(&self.input.observers) {
+            let (origin, attempt) = (&queued.meta.origin, queued.meta.sent().saturating_add(1));
+            let settlement = Settlement::new(&queued.record, origin, attempt, outcome);
+            observer.attempted(&self.input.name, &settlement);
+        }
+    }
+
+    /// Puts records that are to be sent again where they belong. Returns those that are given up.
+    fn put_back(
+        &mut self,
+        again: Again,
+        errand: Errand,
+        why: Option<&(Option<Duration>, Reason)>,
+        budget: Budget,
+    ) -> Vec<(Queued, Reason)> {
+        let now = Instant::now();
+        let Again {
+            records, failed, ..
+        } = again;
+        self.narrowing.end(&errand);
+        if failed.is_empty() {
+            let back = self.narrowing.give_back(errand, records, now);
+            self.input.buffer.put_back(back);
+            return Vec::new();
+        }
+        let back = self.narrowing.give_back(errand.clone(), records, now);
+        self.input.buffer.put_back(back);
+        let after = why.and_then(|(after, _)| *after);
+        let poison_after = seconds(self.input.current().retry.poison_after_secs);
+        let is_new = self.paused_until.is_none();
+        self.input.buffer.tried(failed.iter());
+        let known = (now, is_new);
+        let Failed {
+            back,
+            given_up,
+            is_new_suspect,
+            is_outage,
+        } = self
+            .narrowing
+            .fail(errand, failed, after, poison_after, known);
+        self.input.buffer.put_back(back);
+        let last = why.map(|(_, reason)| reason);
+        if is_new_suspect {
+            self.tell_of_suspect(now, last);
+        }
+        let mut rejected: Vec<_> = given_up
+            .map(|queued| {
+                let reason = keeps_failing(&queued.meta, last);
+                (queued, reason)
+            })
+            .into_iter()
+            .collect();
+        if is_outage && let Some(last) = last {
+            rejected.extend(self.narrowing.charge(|meta| budget.spent(meta, last)));
+            self.input.buffer.tried(self.narrowing.records());
+        }
+        rejected
+    }
+
+    /// Says that a record waits aside, at most once a minute.
+    fn tell_of_suspect(&mut self, now: Instant, last: Option<&Reason>) {
+        if now < self.next_word {
+            return;
+        }
+        self.next_word = now + SUSPECT_PAUSE;
+        let (sink, events) = (&self.input.name, self.narrowing.suspects());
+        let (code, detail) = last.map_or(("", ""), |reason| (reason.code, &*reason.detail));
+        tracing::warn!(%sink, reason = code, events, "an event fails alone while others are delivered: {detail}; it waits aside and is tried again, and holds up no other");
+        if events >= MAX_SUSPECTS {
+            tracing::warn!(%sink, events, "no more events can wait aside; further ones that fail hold up others");
+        }
     }
 
     /// Leaves letters to be written, however long the disk takes.
@@ -342,8 +503,8 @@ impl Worker {
             group.done.add(&queued);
             group.letters.push(Letter {
                 reason,
+                attempts: queued.meta.sent(),
                 origin: queued.meta.origin,
-                attempts: queued.meta.attempts,
                 first_ms: queued.meta.first_ms,
                 record: Some(queued.record),
                 label: None,
@@ -355,18 +516,22 @@ impl Worker {
         self.input.post(group).await;
     }
 
-    fn pause(&mut self, after: Option<Duration>, reason: &Reason) {
+    /// Pauses the sink after a failure. One that is expected, because its cause is being looked for, says nothing of the
+    /// destination.
+    fn pause(&mut self, after: Option<Duration>, reason: &Reason, is_expected: bool) {
         let now = Instant::now();
         // Batches that were on their way together fail together: that is one failure, not several.
         let known = self.paused_until;
         let until = if let Some(until) = known {
             until.max(now + after.unwrap_or_default())
         } else {
-            self.concurrency.shrink();
+            if !is_expected {
+                self.concurrency.shrink();
+            }
             now + self.backoff.next(after)
         };
         self.paused_until = Some(until);
-        if known.is_none() {
+        if known.is_none() && !is_expected {
             self.add_failure(now);
             let secs = until.duration_since(now).as_secs_f64();
             let sink = &self.input.name;
@@ -454,6 +619,7 @@ impl Worker {
         let plan = self.input.current();
         let (initial, max) = backoff_limits(&plan.retry);
         self.backoff.set_limits(initial, max);
+        self.narrowing.set_limits(initial, max, Instant::now());
         self.concurrency.set_max(plan.concurrency);
         self.paused_until = None;
         self.probe_backoff.reset();
@@ -472,9 +638,10 @@ impl Worker {
                 self.settle(Ok(done)).await;
             }
         }
-        let given_up = std::mem::take(&mut self.batches).into_values();
+        let given_up = std::mem::take(&mut self.flights).into_values();
         let mut left: Vec<Queued> = given_up
-            .flat_map(|batch| Arc::unwrap_or_clone(batch).into_queued())
+            .flat_map(|flight| Arc::unwrap_or_clone(flight.batch).into_queued())
+            .chain(self.narrowing.drain())
             .filter(|queued| queued.meta.slot.is_none())
             .collect();
         left.extend(self.input.buffer.abandon());
@@ -486,15 +653,33 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for batch in std::mem::take(&mut self.batches).into_values() {
-                let queued = Arc::unwrap_or_clone(batch).into_queued();
+            for flight in std::mem::take(&mut self.flights).into_values() {
+                let queued = Arc::unwrap_or_clone(flight.batch).into_queued();
                 self.input.buffer.put_back(queued.collect());
             }
+            self.input.buffer.put_back(self.narrowing.drain());
         }
     }
 }
 
+impl Again {
+    /// Notes why a record is to be sent again. Returns the reason to give it up instead, where its budget is spent.
+    fn add(
+        &mut self,
+        after: Option<Duration>,
+        reason: Reason,
+        budget: Budget,
+        queued: &Queued,
+    ) -> Option<Reason> {
+        let spent = budget.spent(&queued.meta, &reason);
+        let longest = self.why.as_ref().and_then(|(longest, _)| *longest);
+        self.why = Some((longest.max(after), reason));
+        spent
+    }
+}
+
 /// How often, and for how long, a record may be tried.
+#[derive(Clone, Copy)]
 struct Budget {
     attempts: Option<u32>,
     oldest_ms: Option<i64>,
@@ -530,13 +715,30 @@ impl Budget {
     }
 }
 
+/// The reason for a record that fails alone while others pass.
+fn keeps_failing(meta: &RecordMeta, last: Option<&Reason>) -> Reason {
+    let detail = format!(
+        "given up after {} attempts, because of `retry.poison_after_secs`: it failed alone while others were delivered; the last \
+         failed: {}",
+        meta.attempts,
+        last.map_or("", |reason| &*reason.detail)
+    );
+    let destination = last.and_then(|reason| reason.destination.clone());
+    Reason::new("keeps_failing", detail).with_destination(destination)
+}
+
 fn backoff_limits(retry: &RetryOptions) -> (Duration, Duration) {
     let (initial, max) = (retry.initial_backoff_secs, retry.max_backoff_secs);
     (seconds(initial), seconds(max))
 }
 
+fn unknown_outcome() -> Reason {
+    let detail = "the sink answered in a way that this host does not know";
+    Reason::new("internal", detail)
+}
+
 fn internal_fault() -> Outcome {
-    Outcome::Retry {
+    Outcome::Failed {
         after: None,
         reason: Reason::new(
             "internal",
@@ -547,7 +749,7 @@ fn internal_fault() -> Outcome {
 
 fn no_answer() -> Outcome {
     let detail = "the sink did not come back from the delivery in time";
-    Outcome::Retry {
+    Outcome::Failed {
         after: None,
         reason: Reason::new("timeout", detail),
     }

@@ -23,6 +23,9 @@ struct Arguments {
     /// The only access token to take; any when left out
     #[arg(long, value_name = "TOKEN", value_parser = StringValueParser::new().map(SensitiveString::from))]
     access_token: Option<SensitiveString>,
+    /// The secret of the token's app: every call then needs the `appsecret_proof` that goes with it
+    #[arg(long, value_name = "SECRET", value_parser = StringValueParser::new().map(SensitiveString::from))]
+    app_secret: Option<SensitiveString>,
     /// Refuse website events without `event_source_url` and `client_user_agent`, as Meta's documentation has it
     #[arg(long)]
     require_website_fields: bool,
@@ -61,6 +64,9 @@ impl Extension for SandboxExtension {
         let mut signals = Signals::new()?;
         let sandbox = serve(SandboxOptions {
             require_website_fields: arguments.require_website_fields,
+            app_secret: arguments
+                .app_secret
+                .map(|secret| secret.expose().to_owned()),
             ..options(arguments.address, arguments.access_token.as_ref())
         })
         .await?;

@@ -2,7 +2,7 @@
 
 use crate::delivery::Delivery;
 use crate::request::Target;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Kept};
 use crate::way::{Way, authorities, identity};
 use pipeline_core::{HealthcheckError, ManualClock, SensitiveString};
 use rustls::ServerConfig;
@@ -49,9 +49,14 @@ fn delivery(endpoint: &str, way: &Way, timeout: Duration) -> Delivery {
         api_version: "v25.0".into(),
         pixel_id: "1".into(),
         test_event_code: None,
+        partner_agent: None,
         timeout,
     };
-    let token = AccessToken::new(&SensitiveString::from(TOKEN.to_owned()), None).unwrap();
+    let token = AccessToken::new(
+        Kept::new(SensitiveString::from(TOKEN.to_owned()), None),
+        None,
+    )
+    .unwrap();
     Delivery::new(target, token, way, Arc::new(ManualClock::at(0))).unwrap()
 }
 

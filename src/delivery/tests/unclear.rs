@@ -41,10 +41,11 @@ fn mixed(events: usize, is_bad: impl Fn(usize) -> bool) -> Vec<Record> {
 }
 
 /// The kind of an outcome and its reason's code.
-fn told(outcome: &Outcome) -> (&'static str, &'static str) {
+pub(super) fn told(outcome: &Outcome) -> (&'static str, &'static str) {
     match outcome {
         Outcome::Delivered => ("delivered", ""),
         Outcome::Retry { reason, .. } => ("retry", reason.code),
+        Outcome::Failed { reason, .. } => ("failed", reason.code),
         Outcome::Rejected { reason } => ("rejected", reason.code),
         Outcome::Blocked { reason } => ("blocked", reason.code),
         other => panic!("unknown: {other:?}"),
@@ -58,7 +59,7 @@ const UNCLEAR: (&str, &str) = ("retry", "refused_unclear");
 
 impl Bench {
     /// The outcome of each event of a batch, and the number of requests.
-    fn told(&self, batch: &[Record]) -> (Vec<(&'static str, &'static str)>, usize) {
+    pub(super) fn told(&self, batch: &[Record]) -> (Vec<(&'static str, &'static str)>, usize) {
         let (outcomes, requests, _) = self.run(batch);
         (outcomes.iter().map(told).collect(), requests)
     }

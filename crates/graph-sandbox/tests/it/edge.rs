@@ -266,12 +266,15 @@ async fn versions_and_pixels_are_checked_before_the_token() {
     let bench = Bench::with(strict()).await;
     for (path, expected) in [
         ("/v99.0/1234567890123456/events", (400, Some(2500), None)),
-        ("/v20.0/1234567890123456/events", (400, Some(2500), None)),
+        ("/v20.0/1234567890123456/events", (400, Some(2635), None)),
+        ("/v2.0/1234567890123456/events", (400, Some(2635), None)),
+        ("/v0.0/1234567890123456/events", (400, Some(2500), None)),
         ("/25.0/1234567890123456/events", (400, Some(2500), None)),
         ("/v25.0/me/events", (400, Some(100), Some(33))),
         ("/v25.0/999/events", (400, Some(100), Some(33))),
         ("/v21.0/1234567890123456/events", (400, Some(104), None)),
         ("/v26.0/1234567890123456/events", (400, Some(104), None)),
+        ("/v27.0/1234567890123456/events", (400, Some(104), None)),
         ("/v25.0/1234567890123456/other", (400, Some(2500), None)),
         ("/", (400, Some(2500), None)),
     ] {
@@ -293,7 +296,7 @@ async fn versions_and_pixels_are_checked_before_the_token() {
 #[tokio::test]
 async fn a_version_ends_on_its_day() {
     // 2027-01-21 is the day on which v21.0 ends.
-    for (now_secs, code) in [(1_800_489_599, 104), (1_800_489_600, 2500)] {
+    for (now_secs, code) in [(1_800_489_599, 104), (1_800_489_600, 2635)] {
         let clock: graph_sandbox::NowMs = Arc::new(move || now_secs * 1000);
         let sandbox = Sandbox::start(SandboxOptions {
             now_ms: Some(clock),
@@ -455,4 +458,41 @@ async fn bodies_and_events_have_a_largest_size() {
         bench.post(padded(MAX_BODY_BYTES + 1)).await.refusal(),
         (413, Some(100), None)
     );
+}
+
+#[tokio::test]
+async fn an_app_with_a_secret_wants_the_proof_of_every_token() {
+    let bench = Bench::with(SandboxOptions {
+        app_secret: Some("app_secret".to_owned()),
+        ..SandboxOptions::default()
+    })
+    .await;
+    let proof = "d52ddf968d622d8af8677906b7fbae09ac1f89f7cd5c1584b27544624cc23e5a";
+    let body = |proof: Option<&str>| {
+        let mut body = json!({ "data": [website()], "access_token": "access_token" });
+        if let Some(proof) = proof {
+            body["appsecret_proof"] = proof.into();
+        }
+        body.to_string()
+    };
+    let url = bench.events_url();
+    for (sent, expected) in [(Some(proof), 200), (None, 400), (Some("0"), 400)] {
+        let request = bench
+            .client
+            .post(&url)
+            .header("content-type", "application/json");
+        let answer = Answer::read(request.body(body(sent)).send().await.unwrap()).await;
+        assert_eq!(answer.status, expected, "{sent:?}");
+        if expected == 400 {
+            assert_eq!(answer.refusal(), (400, Some(100), None));
+            let text = answer.body["error"]["message"].as_str().unwrap();
+            assert!(text.contains("appsecret_proof"), "{text}");
+        }
+        let probe = format!(
+            "/v25.0/1234567890123456?access_token=access_token&appsecret_proof={}",
+            sent.unwrap_or_default()
+        );
+        assert_eq!(bench.call(Method::GET, &probe, "").await.status, expected);
+    }
+    assert!(!format!("{:?}", bench.sandbox).contains("app_secret\""));
 }

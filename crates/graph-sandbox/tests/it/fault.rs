@@ -262,6 +262,9 @@ async fn an_unknown_fault_is_refused_with_the_known_ones() {
         "html_answer",
         "fewer_received",
         "refuse_event_id",
+        "answer",
+        "headers",
+        "obstacle",
     ] {
         assert!(text.contains(known), "{known}: {text}");
     }
@@ -275,6 +278,10 @@ async fn an_unknown_fault_is_refused_with_the_known_ones() {
         r#"{"fault":{"type":"graph_error","status":200}}"#,
         r#"{"fault":{"type":"html_answer","status":100}}"#,
         r#"{"fault":{"type":"drop_before_accept"},"times":0}"#,
+        r#"{"fault":{"type":"answer","answer":{"status":199}}}"#,
+        r#"{"fault":{"type":"answer","answer":{"status":200,"millis":600001}}}"#,
+        r#"{"fault":{"type":"obstacle","answer":{"status":403},"when":{"weather":"bad"}}}"#,
+        r#"{"fault":{"type":"headers","headers":{"a b":"c"}}}"#,
         r#"{"fault":{"type":"drop_before_accept"},"count":1}"#,
     ] {
         let answer = bench.call(Method::POST, "/sandbox/faults", malformed).await;
@@ -306,4 +313,73 @@ async fn pending_faults_are_listed_and_bounded() {
             .status,
         400
     );
+}
+
+#[tokio::test]
+async fn an_answer_can_have_any_status_body_and_headers() {
+    let bench = Bench::start().await;
+    let fault = json!({ "type": "answer", "answer": {
+        "status": 418, "body": "<p>no</p>", "headers": { "Retry-After": "7", "X-Odd": "yes" },
+    } });
+    inject(&bench, json!({ "fault": fault })).await;
+    let response = bench.try_post(body()).await.unwrap();
+    assert_eq!(response.status().as_u16(), 418);
+    assert_eq!(
+        (
+            &response.headers()["retry-after"],
+            &response.headers()["x-odd"]
+        ),
+        (&"7".parse().unwrap(), &"yes".parse().unwrap())
+    );
+    assert_eq!(response.text().await.unwrap(), "<p>no</p>");
+    let headers = json!({ "type": "headers", "headers": { "X-App-Usage": "{}" } });
+    inject(&bench, json!({ "fault": headers })).await;
+    let response = bench.try_post(body()).await.unwrap();
+    assert_eq!(
+        (
+            response.status().as_u16(),
+            &response.headers()["x-app-usage"]
+        ),
+        (200, &"{}".parse().unwrap())
+    );
+    assert_eq!(bench.sandbox.summary().accepted, 1);
+}
+
+#[tokio::test]
+async fn an_obstacle_meets_the_requests_that_it_names_until_it_is_lifted() {
+    let bench = Bench::start().await;
+    let other = merged(website(), &json!({ "event_id": "other" }));
+    for (when, meets_pair, meets_probe) in [
+        (json!({ "event_id": "other" }), true, false),
+        (json!({ "event_id": "none" }), false, false),
+        (json!({ "above_events": 1 }), true, false),
+        (json!({ "above_events": 2 }), false, false),
+        (json!({ "above_bytes": 100 }), true, false),
+        (json!({ "above_bytes": 100_000 }), false, false),
+        (
+            json!({ "event_id": "other", "above_events": 2 }),
+            false,
+            false,
+        ),
+        (json!({}), true, false),
+        (json!({ "probes": true }), true, true),
+    ] {
+        let fault =
+            json!({ "type": "obstacle", "answer": { "status": 403, "body": "x" }, "when": when });
+        inject(&bench, json!({ "fault": fault })).await;
+        let expected = |meets| if meets { 403 } else { 200 };
+        for _ in 0..2 {
+            let answer = bench.send(&[website(), other.clone()]).await;
+            assert_eq!(answer.status, expected(meets_pair), "{when}");
+            let probe = format!("/v25.0/1234567890123456?access_token={TOKEN}");
+            let answer = bench.call(Method::GET, &probe, "").await;
+            assert_eq!(answer.status, expected(meets_probe), "{when}");
+        }
+        bench.sandbox.lift_faults();
+    }
+    let fault = json!({ "type": "obstacle", "answer": {}, "when": { "event_id": "other" } });
+    inject(&bench, json!({ "fault": fault })).await;
+    let lone = json!({ "data": [other] }).to_string();
+    assert!(bench.try_post(lone).await.unwrap_err().is_request());
+    assert_eq!(bench.post(body()).await.status, 200);
 }

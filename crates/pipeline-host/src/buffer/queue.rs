@@ -396,6 +396,7 @@ mod tests {
             meta: RecordMeta {
                 origin: Origin::line("events".into(), 1),
                 attempts: 0,
+                failures: 0,
                 since: Instant::now(),
                 first_ms: 0,
                 history: Arc::default(),

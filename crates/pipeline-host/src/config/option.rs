@@ -169,6 +169,9 @@ pub struct RetryOptions {
     /// How long an event may be tried, counted from when it came in, before it is given up and becomes a dead letter, in seconds. Default: none. Example: 86400.
     #[schemars(range(min = 1.0, max = 31_536_000.0))]
     pub max_age_secs: Option<f64>,
+    /// How long an event may fail alone while others are delivered before it is given up and becomes a dead letter with reason `keeps_failing`, in seconds. It waits aside meanwhile, so that it holds up no other. Default: 3600. Example: 600.
+    #[schemars(range(min = 0.0, max = 31_536_000.0))]
+    pub poison_after_secs: f64,
 }
 
 /// How requests are sent.
@@ -227,6 +230,7 @@ impl Default for RetryOptions {
             max_backoff_secs: 300.0,
             max_attempts: None,
             max_age_secs: None,
+            poison_after_secs: 3600.0,
         }
     }
 }

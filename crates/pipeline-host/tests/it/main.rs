@@ -12,4 +12,5 @@ mod model;
 mod observer;
 mod part;
 mod partition;
+mod poison;
 mod reload;

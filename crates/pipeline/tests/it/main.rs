@@ -17,6 +17,7 @@ mod end_to_end;
 mod http;
 mod map;
 mod missing;
+mod odd_answers;
 mod odd_files;
 mod operation;
 mod outage;

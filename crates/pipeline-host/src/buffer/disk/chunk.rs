@@ -128,6 +128,7 @@ pub(super) fn decode(number: u64, bytes: &Bytes) -> Result<Vec<Queued>, Damaged>
             meta: RecordMeta {
                 origin: Origin::new(name(stored.source)?, stored.place.into()),
                 attempts: 0,
+                failures: 0,
                 since,
                 first_ms: stored.first_ms,
                 history: Arc::clone(&history),

@@ -162,6 +162,7 @@ fn queued(id: &str, bytes: usize, ack: Ack) -> Queued {
         meta: RecordMeta {
             origin: Origin::line("events".into(), 1),
             attempts: 0,
+            failures: 0,
             since: Instant::now(),
             first_ms: 1,
             history: Arc::default(),

@@ -18,6 +18,8 @@ pub(super) enum Effect {
     Blocked,
     /// The batch is taken apart; an event that was alone in its request is refused.
     Refused,
+    /// The batch is taken apart, and all of it arrives.
+    Narrowed,
     /// Nothing; it takes its time.
     Delayed,
     /// It takes longer than the sink waits, and is sent again.
@@ -88,7 +90,7 @@ impl Trial {
 
 /// Every fault that ends with the request that meets it. A block for policy is left out: it costs an hour.
 pub(super) fn trials() -> Vec<Trial> {
-    use Effect::{Blocked, Paused, Refused, Retried, TimedOut};
+    use Effect::{Blocked, Narrowed, Paused, Refused, Retried, TimedOut};
     let throttle = Fault::Throttle {
         status: 429,
         code: 613,
@@ -99,10 +101,12 @@ pub(super) fn trials() -> Vec<Trial> {
     trials.extend([
         Trial::new(throttle, Paused, "throttled"),
         Trial::new(Fault::Delay { millis: 1_500 }, TimedOut, "timeout"),
-        Trial::html(200, Retried, "unreadable_answer"),
-        Trial::html(404, Retried, "unreadable_answer"),
+        Trial::html(200, Narrowed, ""),
+        Trial::html(404, Narrowed, ""),
+        Trial::html(413, Narrowed, ""),
+        Trial::html(403, Narrowed, ""),
         Trial::html(429, Retried, "throttled"),
-        Trial::html(401, Blocked, "token_invalid"),
+        Trial::html(401, Narrowed, ""),
         Trial::graph(500, (999_999, None), Retried, "server_error"),
         Trial::graph(400, (5_000, None), Retried, "server_error"),
         Trial::graph(400, (999_999, None), Refused, ""),
