@@ -9,6 +9,7 @@ use pipeline_core::{PresetDescription, PresetRow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -164,19 +165,18 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
     const MAX_PRESET_BYTES: u64 = 1024 * 1024;
     let one = |problem: String, expected: &str| vec![Problem::new("", problem, expected)];
     let shown = file.display();
-    let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    if size > MAX_PRESET_BYTES {
-        return Err(one(
-            format!("the preset file `{shown}` is larger than 1 MiB"),
-            "a preset",
-        ));
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = text(file, MAX_PRESET_BYTES).map_err(|error| {
         one(
             format!("the preset file `{shown}` cannot be read ({error})"),
             "a readable JSON file",
         )
     })?;
+    if text.len() as u64 > MAX_PRESET_BYTES {
+        return Err(one(
+            format!("the preset file `{shown}` is larger than 1 MiB"),
+            "a preset",
+        ));
+    }
     let value = options::from_json(&text).map_err(|error| {
         one(
             format!("the preset file `{shown}` is not valid JSON ({error})"),
@@ -201,6 +201,19 @@ pub(crate) fn read(file: &Path) -> Result<Preset, Vec<Problem>> {
             "a preset as described by schema/preset.schema.json",
         )
     })
+}
+
+/// The text of a file, cut off behind `most` bytes and one more. A pipe or a device may never end, and is not read.
+fn text(file: &Path, most: u64) -> io::Result<String> {
+    let kind = std::fs::metadata(file)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::other("it is a pipe or a device"));
+    }
+    let mut text = String::new();
+    std::fs::File::open(file)?
+        .take(most + 1)
+        .read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The shipped presets, as shown to people.
@@ -239,6 +252,18 @@ pub(crate) fn comparable(name: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_read_as_a_preset() {
+        for device in ["/dev/zero", "/dev/null"] {
+            let problems = read(Path::new(device)).expect_err(device);
+            assert!(
+                problems[0].problem.contains("it is a pipe or a device"),
+                "{problems:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_shipped_files_are_good_and_names_are_unique() {

@@ -74,6 +74,11 @@ pub(crate) fn check(token: SensitiveString) -> Result<SensitiveString, TokenProb
 /// Reads a file that contains a token, and nothing else but white space around it.
 pub(crate) fn read(file: &Path) -> Result<SensitiveString, TokenProblem> {
     let mut bytes = Vec::new();
+    let kind = std::fs::metadata(file)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        // A pipe that nobody writes into would never be read to its end.
+        return Err(io::Error::other("it is a pipe or a device").into());
+    }
     File::open(file)?
         .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)?;
@@ -227,6 +232,22 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_that_nobody_writes_into_and_a_device_hold_no_token() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("token");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo").success());
+        for file in [&*pipe, Path::new("/dev/zero")] {
+            let problem = read(file).expect_err("no token");
+            assert!(
+                problem.to_string().contains("it is a pipe or a device"),
+                "{problem}"
+            );
+        }
+    }
     use std::fs;
 
     fn token(text: &str) -> SensitiveString {
