@@ -41,7 +41,7 @@ pub(crate) fn mappings_schema(generator: &mut SchemaGenerator) -> Schema {
         "additionalProperties": mapping,
         "propertyNames": { "anyOf": [
             { "enum": PARAMETERS.iter().map(|parameter| parameter.name).collect::<Vec<_>>() },
-            { "pattern": "^custom_data\\.[^.\\[\\]]+$" },
+            { "pattern": "^custom_data\\." },
         ]},
     })
 }

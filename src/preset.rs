@@ -246,6 +246,20 @@ pub(crate) fn comparable(name: &str, out: &mut String) {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_read_as_a_preset() {
+        for device in ["/dev/zero", "/dev/null"] {
+            let problems = read(Path::new(device)).expect_err(device);
+            assert!(
+                problems[0]
+                    .problem
+                    .contains("it is a pipe, a socket or a device"),
+                "{problems:?}"
+            );
+        }
+    }
+
     #[test]
     fn the_shipped_files_are_good_and_names_are_unique() {
         let schema = schemars::schema_for!(Preset);

@@ -297,6 +297,24 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_that_nobody_writes_into_and_a_device_hold_no_token() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("token");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo").success());
+        for file in [&*pipe, Path::new("/dev/zero")] {
+            let problem = read(file).expect_err("no token");
+            assert!(
+                problem
+                    .to_string()
+                    .contains("it is a pipe, a socket or a device"),
+                "{problem}"
+            );
+        }
+    }
     use std::fs;
     use std::fs::File;
 

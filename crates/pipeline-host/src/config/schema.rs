@@ -166,6 +166,12 @@ fn open_for_variables(schema: &mut Value) {
         map.insert("anyOf".to_owned(), json!([{ "enum": words }, variable]));
         return;
     }
+    if let Some(words) = map.get_mut("oneOf").and_then(Value::as_array_mut)
+        && words.iter().all(|word| word["const"].is_string())
+    {
+        words.push(json!({ "type": "string", "pattern": VARIABLE }));
+        return;
+    }
     let mut types: Vec<Value> = match map.get("type") {
         Some(Value::Array(types)) => types.clone(),
         Some(one) => vec![one.clone()],
