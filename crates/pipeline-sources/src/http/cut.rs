@@ -1,0 +1,164 @@
+//! Cuts a body into events, whatever frames them: an array, one a line, one after the other, with line breaks inside, or
+//! a JSON text sequence (RFC 7464). It does not look inside an event.
+//!
+//! Values are read one after the other; between them may be white space, commas and record separators, and an array at
+//! the top gives its elements. Where a value is damaged, [`damage`](super::damage) finds the next one: what lies between
+//! is one event that sinks reject.
+//!
+//! Invariant: an event is cut in the same way in every framing, and whatever comes before or after it.
+
+use super::damage;
+use super::refusal::Refusal;
+use crate::line::{MAX_LINE_BYTES, too_large};
+use bytes::Bytes;
+use pipeline_core::Reason;
+use serde_json::value::RawValue;
+use std::ops::Range;
+
+/// Events of one request.
+pub const MAX_EVENTS_PER_REQUEST: usize = 10_000;
+/// Begins a text of a JSON text sequence.
+pub(super) const RECORD_SEPARATOR: u8 = 0x1e;
+
+/// Every event of a body, or the reason why one of them cannot be an event.
+pub(crate) fn events(body: &Bytes) -> Result<Vec<Result<Bytes, Reason>>, Refusal> {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let text = body.slice_ref(text);
+    let mut cutter = Cutter::new(&text);
+    let (mut events, mut is_readable) = (Vec::new(), false);
+    for piece in &mut cutter {
+        if events.len() == MAX_EVENTS_PER_REQUEST {
+            let message = format!("more than {MAX_EVENTS_PER_REQUEST} events in one request");
+            return Err(Refusal::new(413, "too_many_events", message));
+        }
+        is_readable |= piece.is_whole;
+        events.push(if piece.range.len() > MAX_LINE_BYTES {
+            Err(too_large())
+        } else {
+            Ok(text.slice(piece.range))
+        });
+    }
+    if cutter.lacks_end {
+        let problem = "the array has no end: the request was cut short where it was made";
+        events.push(Err(Reason::new("malformed_json", problem)));
+    }
+    match (is_readable, events.is_empty()) {
+        (true, _) => Ok(events),
+        (false, true) if cutter.has_array => Ok(events),
+        (false, true) => Err(Refusal::new(400, "empty", "the body is empty")),
+        // Senders repeat what gets 400 for ever, and drop what gets 422.
+        (false, false) => {
+            let problem = "nothing in the body is JSON; expected a JSON object, a JSON array, or JSON objects one after \
+                           the other";
+            Err(Refusal::new(422, "malformed_json", problem))
+        }
+    }
+}
+
+/// One event of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) range: Range<usize>,
+    /// Whether it is one JSON value. What is not is for the sinks to reject.
+    pub(super) is_whole: bool,
+}
+
+/// Cuts a text into pieces.
+#[derive(Debug)]
+pub(super) struct Cutter<'t> {
+    text: &'t [u8],
+    at: usize,
+    is_in_array: bool,
+    /// Whether an array was there at all.
+    has_array: bool,
+    /// Whether the last array was not closed.
+    lacks_end: bool,
+}
+
+impl<'t> Cutter<'t> {
+    pub(super) fn new(text: &'t [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            is_in_array: false,
+            has_array: false,
+            lacks_end: false,
+        }
+    }
+}
+
+impl Iterator for Cutter<'_> {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        loop {
+            self.at = past_separators(self.text, self.at);
+            match self.text.get(self.at) {
+                None => {
+                    self.lacks_end = std::mem::take(&mut self.is_in_array) || self.lacks_end;
+                    return None;
+                }
+                Some(b']') if self.is_in_array => self.is_in_array = false,
+                Some(b'[') if !self.is_in_array => (self.is_in_array, self.has_array) = (true, true),
+                Some(_) => break,
+            }
+            self.at += 1;
+        }
+        let start = self.at;
+        let whole = read_value(self.text, start).ok();
+        let whole = whole.filter(|end| is_boundary(self.text, *end));
+        self.at = whole.unwrap_or_else(|| {
+            let end = if self.is_in_array {
+                damage::end_in_array(self.text, start)
+            } else {
+                damage::end_in_sequence(self.text, start)
+            };
+            end.max(start + 1)
+        });
+        let end = start + self.text[start..self.at].trim_ascii_end().len();
+        Some(Piece {
+            range: start..end.max(start + 1),
+            is_whole: whole.is_some(),
+        })
+    }
+}
+
+/// The end of the JSON value that starts here; `Err` with how many bytes were read of what is none.
+pub(super) fn read_value(text: &[u8], start: usize) -> Result<usize, usize> {
+    let rest = text.get(start..).unwrap_or_default();
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
+    match values.next() {
+        Some(Ok(_)) => Ok(start + values.byte_offset()),
+        Some(Err(error)) => {
+            let line = error.line().saturating_sub(2);
+            let before = memchr::memchr_iter(b'\n', rest).nth(line);
+            let before = if error.line() > 1 { before } else { None };
+            Err(before.map_or(0, |end| end + 1) + error.column())
+        }
+        None => Err(0),
+    }
+}
+
+/// The next place that is neither white space nor a separator.
+pub(super) fn past_separators(text: &[u8], start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let next = rest.iter().position(|byte| !is_separator(*byte));
+    next.map_or(text.len(), |next| start + next)
+}
+
+fn is_separator(byte: u8) -> bool {
+    byte == b',' || is_space(byte)
+}
+
+pub(super) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | RECORD_SEPARATOR)
+}
+
+/// Whether a value that ends here can be followed by what follows.
+fn is_boundary(text: &[u8], end: usize) -> bool {
+    text.get(end)
+        .is_none_or(|next| is_separator(*next) || matches!(next, b'{' | b'[' | b']'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Where a damaged event ends, so that it costs only itself.
+//!
+//! Most damage leaves the brackets right (`NaN`, a wrong escape, a byte that is not UTF-8): they say where the event ends.
+//! Where they do not (an event that was cut short, a string without end), the next place is looked for from which events
+//! follow one another as they should. A list inside of the damaged event looks like that too, except that what follows
+//! its end is more of the event; so the events have to follow one another up to the end of the array, or to the next
+//! damage.
+//!
+//! Invariant: a piece of an event is never taken for an event of its own as far as the text shows it, and the work is
+//! bounded by [`MAX_SCANS`] times the length of the text.
+
+use super::cut::{RECORD_SEPARATOR, is_space, past_separators, read_value};
+use memchr::{memchr, memchr_iter};
+use std::ops::ControlFlow;
+
+/// How often the rest of a text may be read to find the next event.
+const MAX_SCANS: usize = 8;
+
+/// The end of the damaged element of an array that starts here.
+pub(super) fn end_in_array(text: &[u8], start: usize) -> usize {
+    let end = match text[start] {
+        b'{' | b'[' => scan(text, start, true),
+        b'"' => string_end(text, start).ok_or(start + 1),
+        _ => Ok(word_end(text, start)),
+    };
+    let from = match end {
+        Ok(end) if end > start && ends_element(text, end) => return end,
+        Ok(from) | Err(from) => from,
+    };
+    let next = next_element(text, from);
+    next.map_or_else(|| end_of_array(text, start), |next| before(text, start, next))
+}
+
+/// The end of the damaged event of a sequence that starts here: by its brackets, or where the next line begins an event.
+pub(super) fn end_in_sequence(text: &[u8], start: usize) -> usize {
+    let rest = &text[start + 1..];
+    let separator = memchr(RECORD_SEPARATOR, rest).map_or(text.len(), |at| start + 1 + at);
+    if !matches!(text[start], b'{' | b'[') {
+        return line_end(text, start).min(separator);
+    }
+    let line = next_line(text, start).min(separator);
+    match scan(&text[..line], start, false) {
+        Ok(end) if text.get(end).is_none_or(|next| begins_next(*next)) => end,
+        Ok(end) => line_end(text, end).min(line),
+        Err(_) if line < text.len() => line,
+        Err(from) => next_value(text, from).unwrap_or(line),
+    }
+}
+
+/// What the last token was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Open,
+    Comma,
+    Colon,
+    /// A string that starts here, without anything after it.
+    String(usize),
+    Value,
+}
+
+/// Follows brackets and strings from the `{` or `[` at `start`, whatever else is wrong: behind the bracket that closes it,
+/// or (`Err`) the place from which on brackets and strings mean nothing.
+fn scan(text: &[u8], start: usize, is_in_array: bool) -> Result<usize, usize> {
+    let (mut open, mut last, mut at) = (Vec::new(), Last::Open, start);
+    while let Some(&byte) = text.get(at) {
+        let mut next = at + 1;
+        last = match byte {
+            byte if is_space(byte) => last,
+            // Neither can follow here: it is the next event.
+            b'{' | b'[' if matches!(last, Last::Value | Last::String(_)) => return Err(at),
+            b'{' if last == Last::Comma && open.last() == Some(&b'{') => return Err(at),
+            b'{' | b'[' => {
+                open.push(byte);
+                Last::Open
+            }
+            b'}' | b']' => {
+                // `[` and `{` come two before their ends in ASCII.
+                if open.pop() != Some(byte - 2) {
+                    return Err(at);
+                }
+                if open.is_empty() {
+                    return Ok(next);
+                }
+                Last::Value
+            }
+            b',' => Last::Comma,
+            b':' => Last::Colon,
+            b'"' => {
+                let end = string_end(text, at);
+                // Lines end events, unless an array frames them.
+                let end = end.filter(|end| is_in_array || memchr(b'\n', &text[at..*end]).is_none());
+                next = end.ok_or(at)?;
+                Last::String(at)
+            }
+            // A word behind a string: the string began where another should have ended.
+            _ if let Last::String(string) = last => return Err(string),
+            _ => Last::Value,
+        };
+        at = next;
+    }
+    Err(start)
+}
+
+/// Behind the `"` that ends the string that starts here.
+fn string_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+fn word_end(text: &[u8], start: usize) -> usize {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
+    let length = text[start..].iter().take_while(|byte| is_word(byte));
+    start + length.count()
+}
+
+/// Whether an element that ends here is followed by the next or by the end.
+fn ends_element(text: &[u8], end: usize) -> bool {
+    next_byte(text, end).is_none_or(|next| matches!(next, b',' | b']' | b'{'))
+}
+
+/// The next byte that is no white space.
+fn next_byte(text: &[u8], start: usize) -> Option<u8> {
+    let mut rest = text.get(start..)?.iter().copied();
+    rest.find(|byte| !is_space(*byte))
+}
+
+/// Without the commas and white space before the next element.
+fn before(text: &[u8], start: usize, next: usize) -> usize {
+    let end = text[start..next].iter().rposition(|byte| *byte != b',' && !is_space(*byte));
+    start + end.map_or(1, |last| last + 1)
+}
+
+/// The `]` that ends the text, or the end of the text.
+fn end_of_array(text: &[u8], start: usize) -> usize {
+    let trimmed = text.trim_ascii_end();
+    let ends = trimmed.last() == Some(&b']') && trimmed.len() > start + 1;
+    if ends { trimmed.len() - 1 } else { text.len() }
+}
+
+/// The next element of an array that is followed by others as it should be, from `from` on.
+fn next_element(text: &[u8], from: usize) -> Option<usize> {
+    let follows_comma = |at: usize| {
+        let earlier = text[..at].iter().rev().find(|byte| !is_space(**byte));
+        earlier == Some(&b',')
+    };
+    next_chain(text, from, follows_comma, |text, end| {
+        let next = text[end..].iter().position(|byte| !is_space(*byte));
+        let at = next.map(|next| end + next)?;
+        match text[at] {
+            b',' => Some(match next_byte(text, at + 1) {
+                Some(b'{') => ControlFlow::Continue(past_separators(text, at)),
+                // A comma in front of the end, or something that is no object.
+                Some(b'"') => return None,
+                _ => ControlFlow::Break(()),
+            }),
+            b']' => match next_byte(text, at + 1) {
+                None | Some(b'{' | b'[') => Some(ControlFlow::Break(())),
+                _ => None,
+            },
+            b'{' => Some(ControlFlow::Continue(at)),
+            _ => None,
+        }
+    })
+}
+
+/// The next value of a sequence that is followed by others up to the end, from `from` on.
+fn next_value(text: &[u8], from: usize) -> Option<usize> {
+    next_chain(text, from, |_| true, |text, end| match next_byte(text, end) {
+        None => Some(ControlFlow::Break(())),
+        Some(b'{') => Some(ControlFlow::Continue(past_separators(text, end))),
+        _ => None,
+    })
+}
+
+/// The first `{` from which whole values follow one another: `step` says, for the end of each, where the next starts, that
+/// it was the last, or (`None`) that it is followed by something else.
+fn next_chain(
+    text: &[u8],
+    from: usize,
+    may_start: impl Fn(usize) -> bool,
+    step: impl Fn(&[u8], usize) -> Option<ControlFlow<(), usize>>,
+) -> Option<usize> {
+    let mut budget = (text.len() - from).saturating_mul(MAX_SCANS);
+    // Where the last chain failed: nothing before leads further.
+    let mut failed = from;
+    for start in memchr_iter(b'{', &text[from..]).map(|at| from + at) {
+        if start < failed || !may_start(start) {
+            continue;
+        }
+        let mut at = start;
+        loop {
+            let end = match read_value(text, at) {
+                Ok(end) => end,
+                // Another damage behind whole events ends the chain as well as the end of the array does.
+                Err(_) if at > start => return Some(start),
+                Err(read) => {
+                    budget = budget.checked_sub(read)?;
+                    break;
+                }
+            };
+            budget = budget.checked_sub(end - at)?;
+            match step(text, end) {
+                Some(ControlFlow::Break(())) => return Some(start),
+                Some(ControlFlow::Continue(next)) => at = next,
+                None => {
+                    failed = end;
+                    break;
+                }
+            }
+        }
+    }
+    None
+}
+
+fn begins_next(byte: u8) -> bool {
+    is_space(byte) || matches!(byte, b',' | b'{' | b'[')
+}
+
+/// The end of this line.
+fn line_end(text: &[u8], start: usize) -> usize {
+    let end = memchr::memchr2(b'\n', b'\r', &text[start..]);
+    end.map_or(text.len(), |end| start + end)
+}
+
+/// The next line that begins an object or an array, without white space in front: lines inside of one are indented.
+fn next_line(text: &[u8], start: usize) -> usize {
+    let mut ends = memchr::memchr2_iter(b'\n', b'\r', &text[start..]).map(|at| start + at + 1);
+    let next = ends.find(|next| matches!(text.get(*next), Some(b'{' | b'[' | &RECORD_SEPARATOR)));
+    next.unwrap_or(text.len())
+}
