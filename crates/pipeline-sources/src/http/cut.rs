@@ -17,6 +17,8 @@ use std::ops::Range;
 
 /// Events of one request.
 pub const MAX_EVENTS_PER_REQUEST: usize = 10_000;
+/// How often a body may be read to find where damage in it ends; what is left then is one damaged event.
+const MAX_SCANS: usize = 8;
 /// Begins a text of a JSON text sequence.
 pub(super) const RECORD_SEPARATOR: u8 = 0x1e;
 
@@ -73,6 +75,19 @@ pub(super) struct Cutter<'t> {
     has_array: bool,
     /// Whether the last array was not closed.
     lacks_end: bool,
+    effort: Effort,
+}
+
+/// How many bytes may still be read more than once to find out where damage ends.
+#[derive(Debug)]
+pub(super) struct Effort(usize);
+
+impl Effort {
+    /// Reads so many bytes again; `None` when that is too much.
+    pub(super) fn spend(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(bytes)?;
+        Some(())
+    }
 }
 
 impl<'t> Cutter<'t> {
@@ -83,6 +98,7 @@ impl<'t> Cutter<'t> {
             is_in_array: false,
             has_array: false,
             lacks_end: false,
+            effort: Effort(text.len().saturating_mul(MAX_SCANS)),
         }
     }
 }
@@ -105,17 +121,23 @@ impl Iterator for Cutter<'_> {
             self.at += 1;
         }
         let start = self.at;
-        let whole = read_value(self.text, start).ok();
-        let whole = whole.filter(|end| is_boundary(self.text, *end));
+        let read = read_value(self.text, start);
+        let whole = read.ok().filter(|end| is_boundary(self.text, *end));
         self.at = whole.unwrap_or_else(|| {
-            let end = if self.is_in_array {
-                damage::end_in_array(self.text, start)
-            } else {
-                damage::end_in_sequence(self.text, start)
-            };
+            let (text, effort) = (self.text, &mut self.effort);
+            let read = read.map_or_else(|read| read, |end| end - start);
+            let end = effort.spend(read).and_then(|()| {
+                if self.is_in_array {
+                    damage::end_in_array(text, start, effort)
+                } else {
+                    damage::end_in_sequence(text, start, effort)
+                }
+            });
+            let end = end.unwrap_or_else(|| damage::end_of_array(text, start));
             end.max(start + 1)
         });
-        let end = start + self.text[start..self.at].trim_ascii_end().len();
+        let piece = &self.text[start..self.at];
+        let end = start + piece.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
         Some(Piece {
             range: start..end.max(start + 1),
             is_whole: whole.is_some(),

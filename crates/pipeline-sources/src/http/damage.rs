@@ -7,45 +7,64 @@
 //! damage.
 //!
 //! Invariant: a piece of an event is never taken for an event of its own as far as the text shows it, and the work is
-//! bounded by [`MAX_SCANS`] times the length of the text.
+//! bounded by an [`Effort`].
 
-use super::cut::{RECORD_SEPARATOR, is_space, past_separators, read_value};
+use super::cut::{Effort, RECORD_SEPARATOR, is_space, past_separators, read_value};
 use memchr::{memchr, memchr_iter};
 use std::ops::ControlFlow;
 
-/// How often the rest of a text may be read to find the next event.
-const MAX_SCANS: usize = 8;
-
 /// The end of the damaged element of an array that starts here.
-pub(super) fn end_in_array(text: &[u8], start: usize) -> usize {
+pub(super) fn end_in_array(text: &[u8], start: usize, effort: &mut Effort) -> Option<usize> {
     let end = match text[start] {
-        b'{' | b'[' => scan(text, start, true),
-        b'"' => string_end(text, start).ok_or(start + 1),
+        b'{' | b'[' => scan(text, start, true, effort)?,
+        b'"' => {
+            let end = string_end(text, start);
+            effort.spend(end.unwrap_or(text.len()) - start)?;
+            end.ok_or(start + 1)
+        }
         _ => Ok(word_end(text, start)),
     };
     let from = match end {
-        Ok(end) if end > start && ends_element(text, end) => return end,
+        Ok(end) if end > start && ends_element(text, end) => return Some(end),
         Ok(from) | Err(from) => from,
     };
-    let next = next_element(text, from);
-    next.map_or_else(|| end_of_array(text, start), |next| before(text, start, next))
+    // Events of one sender begin alike; elements of their lists begin with something else.
+    let head = first_key(text, start);
+    let alike = next_element(text, from, head, effort)?;
+    let next = match alike {
+        Some(next) => Some(next),
+        None => next_element(text, from, b"{", effort)?,
+    };
+    Some(next.map_or_else(|| end_of_array(text, start), |next| before(text, start, next)))
 }
 
 /// The end of the damaged event of a sequence that starts here: by its brackets, or where the next line begins an event.
-pub(super) fn end_in_sequence(text: &[u8], start: usize) -> usize {
-    let rest = &text[start + 1..];
-    let separator = memchr(RECORD_SEPARATOR, rest).map_or(text.len(), |at| start + 1 + at);
+pub(super) fn end_in_sequence(text: &[u8], start: usize, effort: &mut Effort) -> Option<usize> {
+    let separator = |end: usize| {
+        let rest = &text[start + 1..end.max(start + 1)];
+        memchr(RECORD_SEPARATOR, rest).map_or(end, |at| start + 1 + at)
+    };
     if !matches!(text[start], b'{' | b'[') {
-        return line_end(text, start).min(separator);
+        return Some(separator(line_end(text, start)));
     }
-    let line = next_line(text, start).min(separator);
-    match scan(&text[..line], start, false) {
+    let line = separator(next_line(text, start));
+    effort.spend(line - start)?;
+    let closed = scan(&text[..line], start, false, effort)?;
+    // Brackets that close nothing are a part of the damage.
+    let closed = closed.map(|end| {
+        let stray = text[end..].iter().take_while(|byte| matches!(byte, b'}' | b']'));
+        end + stray.count()
+    });
+    Some(match closed {
         Ok(end) if text.get(end).is_none_or(|next| begins_next(*next)) => end,
         Ok(end) => line_end(text, end).min(line),
         Err(_) if line < text.len() => line,
-        Err(from) => next_value(text, from).unwrap_or(line),
-    }
+        Err(from) => next_value(text, from, effort)?.unwrap_or(line),
+    })
 }
+
+/// The longest first key that is compared.
+const MAX_KEY_BYTES: usize = 64;
 
 /// What the last token was.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,15 +79,28 @@ enum Last {
 
 /// Follows brackets and strings from the `{` or `[` at `start`, whatever else is wrong: behind the bracket that closes it,
 /// or (`Err`) the place from which on brackets and strings mean nothing.
-fn scan(text: &[u8], start: usize, is_in_array: bool) -> Result<usize, usize> {
+fn scan(
+    text: &[u8],
+    start: usize,
+    is_in_array: bool,
+    effort: &mut Effort,
+) -> Option<Result<usize, usize>> {
+    let end = follow(text, start, is_in_array);
+    let read = end.1 - start;
+    effort.spend(read)?;
+    Some(end.0)
+}
+
+/// The same, and how far it had to be read.
+fn follow(text: &[u8], start: usize, is_in_array: bool) -> (Result<usize, usize>, usize) {
     let (mut open, mut last, mut at) = (Vec::new(), Last::Open, start);
     while let Some(&byte) = text.get(at) {
         let mut next = at + 1;
         last = match byte {
             byte if is_space(byte) => last,
             // Neither can follow here: it is the next event.
-            b'{' | b'[' if matches!(last, Last::Value | Last::String(_)) => return Err(at),
-            b'{' if last == Last::Comma && open.last() == Some(&b'{') => return Err(at),
+            b'{' | b'[' if matches!(last, Last::Value | Last::String(_)) => return (Err(at), at),
+            b'{' if last == Last::Comma && open.last() == Some(&b'{') => return (Err(at), at),
             b'{' | b'[' => {
                 open.push(byte);
                 Last::Open
@@ -76,10 +108,10 @@ fn scan(text: &[u8], start: usize, is_in_array: bool) -> Result<usize, usize> {
             b'}' | b']' => {
                 // `[` and `{` come two before their ends in ASCII.
                 if open.pop() != Some(byte - 2) {
-                    return Err(at);
+                    return (Err(at), at);
                 }
                 if open.is_empty() {
-                    return Ok(next);
+                    return (Ok(next), next);
                 }
                 Last::Value
             }
@@ -89,16 +121,19 @@ fn scan(text: &[u8], start: usize, is_in_array: bool) -> Result<usize, usize> {
                 let end = string_end(text, at);
                 // Lines end events, unless an array frames them.
                 let end = end.filter(|end| is_in_array || memchr(b'\n', &text[at..*end]).is_none());
-                next = end.ok_or(at)?;
+                let Some(end) = end else {
+                    return (Err(at), text.len());
+                };
+                next = end;
                 Last::String(at)
             }
             // A word behind a string: the string began where another should have ended.
-            _ if let Last::String(string) = last => return Err(string),
+            _ if let Last::String(string) = last => return (Err(string), at),
             _ => Last::Value,
         };
         at = next;
     }
-    Err(start)
+    (Err(start), text.len())
 }
 
 /// Behind the `"` that ends the string that starts here.
@@ -137,19 +172,36 @@ fn before(text: &[u8], start: usize, next: usize) -> usize {
 }
 
 /// The `]` that ends the text, or the end of the text.
-fn end_of_array(text: &[u8], start: usize) -> usize {
+pub(super) fn end_of_array(text: &[u8], start: usize) -> usize {
     let trimmed = text.trim_ascii_end();
     let ends = trimmed.last() == Some(&b']') && trimmed.len() > start + 1;
     if ends { trimmed.len() - 1 } else { text.len() }
 }
 
+/// The event's text up to the end of its first key; `{` where there is none.
+fn first_key(text: &[u8], start: usize) -> &[u8] {
+    let head = &text[start..text.len().min(start + MAX_KEY_BYTES)];
+    match memchr(b':', head) {
+        Some(end) if head[0] == b'{' => &head[..end],
+        _ => b"{",
+    }
+}
+
 /// The next element of an array that is followed by others as it should be, from `from` on.
-fn next_element(text: &[u8], from: usize) -> Option<usize> {
+fn next_element(
+    text: &[u8],
+    from: usize,
+    head: &[u8],
+    effort: &mut Effort,
+) -> Option<Option<usize>> {
     let follows_comma = |at: usize| {
+        if !text[at..].starts_with(head) {
+            return false;
+        }
         let earlier = text[..at].iter().rev().find(|byte| !is_space(**byte));
         earlier == Some(&b',')
     };
-    next_chain(text, from, follows_comma, |text, end| {
+    next_chain(text, from, effort, follows_comma, |text, end| {
         let next = text[end..].iter().position(|byte| !is_space(*byte));
         let at = next.map(|next| end + next)?;
         match text[at] {
@@ -170,8 +222,8 @@ fn next_element(text: &[u8], from: usize) -> Option<usize> {
 }
 
 /// The next value of a sequence that is followed by others up to the end, from `from` on.
-fn next_value(text: &[u8], from: usize) -> Option<usize> {
-    next_chain(text, from, |_| true, |text, end| match next_byte(text, end) {
+fn next_value(text: &[u8], from: usize, effort: &mut Effort) -> Option<Option<usize>> {
+    next_chain(text, from, effort, |_| true, |text, end| match next_byte(text, end) {
         None => Some(ControlFlow::Break(())),
         Some(b'{') => Some(ControlFlow::Continue(past_separators(text, end))),
         _ => None,
@@ -183,10 +235,11 @@ fn next_value(text: &[u8], from: usize) -> Option<usize> {
 fn next_chain(
     text: &[u8],
     from: usize,
+    effort: &mut Effort,
     may_start: impl Fn(usize) -> bool,
     step: impl Fn(&[u8], usize) -> Option<ControlFlow<(), usize>>,
-) -> Option<usize> {
-    let mut budget = (text.len() - from).saturating_mul(MAX_SCANS);
+) -> Option<Option<usize>> {
+    effort.spend(text.len() - from)?;
     // Where the last chain failed: nothing before leads further.
     let mut failed = from;
     for start in memchr_iter(b'{', &text[from..]).map(|at| from + at) {
@@ -198,15 +251,15 @@ fn next_chain(
             let end = match read_value(text, at) {
                 Ok(end) => end,
                 // Another damage behind whole events ends the chain as well as the end of the array does.
-                Err(_) if at > start => return Some(start),
+                Err(_) if at > start => return Some(Some(start)),
                 Err(read) => {
-                    budget = budget.checked_sub(read)?;
+                    effort.spend(read)?;
                     break;
                 }
             };
-            budget = budget.checked_sub(end - at)?;
+            effort.spend(end - at)?;
             match step(text, end) {
-                Some(ControlFlow::Break(())) => return Some(start),
+                Some(ControlFlow::Break(())) => return Some(Some(start)),
                 Some(ControlFlow::Continue(next)) => at = next,
                 None => {
                     failed = end;
@@ -215,7 +268,7 @@ fn next_chain(
             }
         }
     }
-    None
+    Some(None)
 }
 
 fn begins_next(byte: u8) -> bool {
