@@ -76,7 +76,7 @@ mod tests {
                         found.push(key.clone());
                     }
                     "items" => keywords(value, found),
-                    "$schema" | "title" | "description" | "default" | "format" => {}
+                    "$schema" | "title" | "description" | "default" | "format" | "writeOnly" => {}
                     _ => found.push(key.clone()),
                 }
             }

@@ -251,3 +251,6 @@ fn is_host(text: &str) -> bool {
     bare.map_or_else(|| is_name(text), |bare| bare.parse::<IpAddr>().is_ok())
         || text.parse::<IpAddr>().is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,8 @@ pub(super) struct Cutter<'t> {
     has_array: bool,
     /// Whether the last array was not closed.
     lacks_end: bool,
+    /// Where the first whole event starts.
+    first_whole: Option<usize>,
     effort: Effort,
 }
 
@@ -98,6 +100,7 @@ impl<'t> Cutter<'t> {
             is_in_array: false,
             has_array: false,
             lacks_end: false,
+            first_whole: None,
             effort: Effort(text.len().saturating_mul(MAX_SCANS)),
         }
     }
@@ -123,12 +126,15 @@ impl Iterator for Cutter<'_> {
         let start = self.at;
         let read = read_value(self.text, start);
         let whole = read.ok().filter(|end| is_boundary(self.text, *end));
+        if whole.is_some() {
+            self.first_whole.get_or_insert(start);
+        }
         self.at = whole.unwrap_or_else(|| {
             let (text, effort) = (self.text, &mut self.effort);
             let read = read.map_or_else(|read| read, |end| end - start);
             let end = effort.spend(read).and_then(|()| {
                 if self.is_in_array {
-                    damage::end_in_array(text, start, effort)
+                    damage::end_in_array(text, start, self.first_whole, effort)
                 } else {
                     damage::end_in_sequence(text, start, effort)
                 }

@@ -13,8 +13,13 @@ use super::cut::{Effort, RECORD_SEPARATOR, is_space, past_separators, read_value
 use memchr::{memchr, memchr_iter};
 use std::ops::ControlFlow;
 
-/// The end of the damaged element of an array that starts here.
-pub(super) fn end_in_array(text: &[u8], start: usize, effort: &mut Effort) -> Option<usize> {
+/// The end of the damaged element of an array that starts here; `whole` is where a whole event starts, if one was found.
+pub(super) fn end_in_array(
+    text: &[u8],
+    start: usize,
+    whole: Option<usize>,
+    effort: &mut Effort,
+) -> Option<usize> {
     let end = match text[start] {
         b'{' | b'[' => scan(text, start, true, effort)?,
         b'"' => {
@@ -31,8 +36,10 @@ pub(super) fn end_in_array(text: &[u8], start: usize, effort: &mut Effort) -> Op
     // Events of one sender begin alike; elements of their lists begin with something else.
     let head = first_key(text, start);
     let alike = next_element(text, from, head, effort)?;
+    let begin_alike = whole.is_some_and(|whole| head.len() > 1 && text[whole..].starts_with(head));
     let next = match alike {
         Some(next) => Some(next),
+        None if begin_alike => None,
         None => next_element(text, from, b"{", effort)?,
     };
     Some(next.map_or_else(|| end_of_array(text, start), |next| before(text, start, next)))

@@ -62,7 +62,7 @@ async fn errors_have_one_shape() {
     let answers = [
         (
             post(&url, "application/json", "hello").await,
-            400,
+            422,
             "malformed_json",
         ),
         (post(&url, "application/json", "").await, 400, "empty"),
