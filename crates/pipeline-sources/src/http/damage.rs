@@ -268,6 +268,10 @@ fn next_chain(
             match step(text, end) {
                 Some(ControlFlow::Break(())) => return Some(Some(start)),
                 Some(ControlFlow::Continue(next)) => at = next,
+                // A bracket too many is another damage; what ends a list is not.
+                None if at > start && next_byte(text, end) == Some(b'}') => {
+                    return Some(Some(start));
+                }
                 None => {
                     failed = end;
                     break;

@@ -23,6 +23,7 @@ mod process;
 mod reload;
 mod schema;
 mod soak;
+mod strangers;
 mod tally;
 mod upgrade;
 mod validate;
