@@ -24,6 +24,7 @@ mod refusal;
 mod refusal_log;
 mod secret;
 mod serve;
+mod values;
 
 pub(crate) use access::{Access, AccessOptions};
 pub use admission::DEFAULT_MAX_BYTES_IN_FLIGHT;
@@ -31,8 +32,8 @@ pub(crate) use admission::{Hold, Memory};
 pub(crate) use body::read;
 pub(crate) use coding::{Coding, least_memory};
 pub use connections::MAX_CONNECTIONS;
-pub(crate) use cut::events;
 pub use cut::MAX_EVENTS_PER_REQUEST;
+pub(crate) use cut::events;
 pub(crate) use deadlines::Deadlines;
 pub(crate) use media::Media;
 pub(crate) use refusal::Refusal;

@@ -21,7 +21,8 @@ const MAX_LISTED: usize = 1000;
 /// How long a browser may remember an answer about CORS, in seconds: what the strictest one allows.
 const PREFLIGHT_SECS: u16 = 7200;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const PRIVATE_NETWORK: HeaderName =
+    HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 
@@ -77,7 +78,11 @@ impl AccessOptions {
                 problems.push(Problem::new(path, "is not a host", expected));
             }
         }
-        if problems.is_empty() { Ok(options) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(options)
+        } else {
+            Err(problems)
+        }
     }
 
     /// Reads what has to be read before a source can ask for it.
@@ -97,7 +102,7 @@ impl Access {
     pub(crate) fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
         let headers = request.headers();
         if !self.is_allowed(headers) {
-            self.check_origin(headers)?;
+            Self::check_origin(headers)?;
         }
         if let Some(secret) = &self.secret {
             // Who knows the secret was not led here by a trick: pages cannot know it.
@@ -160,14 +165,19 @@ impl Access {
 
     /// Whether the request is of a page whose origin is allowed.
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
-        let named = headers.get(header::ORIGIN).and_then(|value| value.to_str().ok());
+        let named = headers
+            .get(header::ORIGIN)
+            .and_then(|value| value.to_str().ok());
         named.is_some_and(|named| {
             self.any_origin
-                || self.origins.iter().any(|origin| origin.eq_ignore_ascii_case(named))
+                || self
+                    .origins
+                    .iter()
+                    .any(|origin| origin.eq_ignore_ascii_case(named))
         })
     }
 
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
         let foreign = || {
             let message = "the request is of a web page whose origin is not in `allowed_origins`";
             Err(Refusal::new(403, "foreign_origin", message))
@@ -191,7 +201,11 @@ impl Access {
         let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let target = request.uri().host();
         // A client of HTTP/1.0 may name none; browsers always do.
-        let named = header.as_deref().map(without_port).into_iter().chain(target);
+        let named = header
+            .as_deref()
+            .map(without_port)
+            .into_iter()
+            .chain(target);
         for host in named {
             if !self.is_host_allowed(host) {
                 let message = "the request is for a host that this source is not known as; expected an address that it \
@@ -214,7 +228,10 @@ impl Access {
                 || self.hosts.iter().any(|host| host == bare);
         }
         bare.eq_ignore_ascii_case("localhost")
-            || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(bare))
+            || self
+                .hosts
+                .iter()
+                .any(|host| host.eq_ignore_ascii_case(bare))
     }
 }
 
@@ -238,12 +255,22 @@ fn without_port(host: &str) -> &str {
 fn origin(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let (scheme, host) = text.split_once("://")?;
-    let schemes = ["http", "https", "chrome-extension", "moz-extension", "capacitor", "ionic", "app"];
+    let schemes = [
+        "http",
+        "https",
+        "chrome-extension",
+        "moz-extension",
+        "capacitor",
+        "ionic",
+        "app",
+    ];
     (schemes.contains(&scheme) && is_host(without_port(host))).then_some(text)
 }
 
 fn is_host(text: &str) -> bool {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
     let is_name = |text: &str| {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         !text.is_empty() && text.len() <= 253 && text.bytes().all(known)

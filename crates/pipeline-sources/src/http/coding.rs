@@ -58,7 +58,11 @@ impl Coding {
     }
 
     /// The body unpacked, where that takes next to no time: `None` when it is packed and unpacks to more than so many bytes.
-    pub(crate) fn plain_at_once(&self, body: &Bytes, most: usize) -> Option<Result<Bytes, Refusal>> {
+    pub(crate) fn plain_at_once(
+        &self,
+        body: &Bytes,
+        most: usize,
+    ) -> Option<Result<Bytes, Refusal>> {
         // A decoder of zstd fills its window first.
         if self.0.contains(&Packing::Zstd) {
             return None;
@@ -110,9 +114,10 @@ impl Packing {
                 }
             }
             Self::Zstd => frames(packed, max_bytes),
-            Self::Brotli => {
-                bounded(brotli_decompressor::Decompressor::new(packed, STEP_BYTES), max_bytes)
-            }
+            Self::Brotli => bounded(
+                brotli_decompressor::Decompressor::new(packed, STEP_BYTES),
+                max_bytes,
+            ),
         };
         let unpacked = unpacked.map_err(|error| {
             if error.kind() == io::ErrorKind::FileTooLarge {
@@ -165,7 +170,8 @@ fn append(reader: impl Read, max_bytes: usize, plain: &mut Vec<u8>) -> io::Resul
     let mut reader = reader.take(left as u64);
     loop {
         // `Vec` doubles; the last time it takes exactly what is allowed.
-        let room = (max_bytes + 1 - plain.len().min(max_bytes + 1)).min(plain.len().max(STEP_BYTES));
+        let room =
+            (max_bytes + 1 - plain.len().min(max_bytes + 1)).min(plain.len().max(STEP_BYTES));
         if room == 0 {
             return Ok(());
         }
@@ -210,7 +216,9 @@ fn skip_frames(packed: &mut &[u8]) -> io::Result<()> {
     while let [kind, 0x2a, 0x4d, 0x18, sizes @ ..] = *packed
         && kind & 0xf0 == 0x50
     {
-        let (size, rest) = sizes.split_first_chunk().ok_or(io::ErrorKind::UnexpectedEof)?;
+        let (size, rest) = sizes
+            .split_first_chunk()
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         let size = u32::from_le_bytes(*size) as usize;
         *packed = rest.get(size..).ok_or(io::ErrorKind::UnexpectedEof)?;
     }
@@ -228,7 +236,11 @@ fn check_window(packed: &[u8], max_bytes: usize) -> io::Result<()> {
         let window = *rest.first().ok_or_else(bad)?;
         let base = 1_u64 << (10 + (window >> 3));
         let window = base + base / 8 * u64::from(window & 7);
-        return if window > MAX_WINDOW_BYTES { Err(bad()) } else { Ok(()) };
+        return if window > MAX_WINDOW_BYTES {
+            Err(bad())
+        } else {
+            Ok(())
+        };
     }
     // One segment: its window is all of it. The size comes after the dictionary's id.
     let id_bytes = [0, 1, 2, 4][usize::from(descriptor & 3)];

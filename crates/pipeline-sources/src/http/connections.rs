@@ -117,7 +117,9 @@ impl Connections {
             .filter(|((activity, _), _)| *activity == Activity::Idle)
             .count();
         let among = if idle > 0 { idle } else { waiting.len() };
-        let count = (open.len() / CLOSED_AT_ONCE).clamp(1, among.max(1)).min(among);
+        let count = (open.len() / CLOSED_AT_ONCE)
+            .clamp(1, among.max(1))
+            .min(among);
         // Idle ones are the least.
         waiting.sort_unstable_by_key(|(activity, _)| *activity);
         for (_, connection) in &waiting[..count] {

@@ -9,19 +9,16 @@
 
 use super::damage;
 use super::refusal::Refusal;
+use super::values::{Effort, is_separator, is_space, past_separators, read_value};
 use crate::line::{MAX_LINE_BYTES, too_large};
 use bytes::Bytes;
 use pipeline_core::Reason;
-use serde_json::value::RawValue;
 use std::ops::Range;
 
 /// Events of one request.
 pub const MAX_EVENTS_PER_REQUEST: usize = 10_000;
 /// How often a body may be read to find where damage in it ends; what is left then is one damaged event.
 const MAX_SCANS: usize = 8;
-/// Begins a text of a JSON text sequence.
-pub(super) const RECORD_SEPARATOR: u8 = 0x1e;
-
 /// Every event of a body, or the reason why one of them cannot be an event.
 pub(crate) fn events(body: &Bytes) -> Result<Vec<Result<Bytes, Reason>>, Refusal> {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -80,18 +77,6 @@ pub(super) struct Cutter<'t> {
     effort: Effort,
 }
 
-/// How many bytes may still be read more than once to find out where damage ends.
-#[derive(Debug)]
-pub(super) struct Effort(usize);
-
-impl Effort {
-    /// Reads so many bytes again; `None` when that is too much.
-    pub(super) fn spend(&mut self, bytes: usize) -> Option<()> {
-        self.0 = self.0.checked_sub(bytes)?;
-        Some(())
-    }
-}
-
 impl<'t> Cutter<'t> {
     pub(super) fn new(text: &'t [u8]) -> Self {
         Self {
@@ -101,7 +86,7 @@ impl<'t> Cutter<'t> {
             has_array: false,
             lacks_end: false,
             first_whole: None,
-            effort: Effort(text.len().saturating_mul(MAX_SCANS)),
+            effort: Effort::new(text.len().saturating_mul(MAX_SCANS)),
         }
     }
 }
@@ -118,7 +103,9 @@ impl Iterator for Cutter<'_> {
                     return None;
                 }
                 Some(b']') if self.is_in_array => self.is_in_array = false,
-                Some(b'[') if !self.is_in_array => (self.is_in_array, self.has_array) = (true, true),
+                Some(b'[') if !self.is_in_array => {
+                    (self.is_in_array, self.has_array) = (true, true);
+                }
                 Some(_) => break,
             }
             self.at += 1;
@@ -139,47 +126,20 @@ impl Iterator for Cutter<'_> {
                     damage::end_in_sequence(text, start, effort)
                 }
             });
-            let end = end.unwrap_or_else(|| damage::end_of_array(text, start));
+            let end = end.unwrap_or_else(|_| damage::end_of_array(text, start));
             end.max(start + 1)
         });
         let piece = &self.text[start..self.at];
-        let end = start + piece.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
+        let end = start
+            + piece
+                .iter()
+                .rposition(|byte| !is_space(*byte))
+                .map_or(0, |last| last + 1);
         Some(Piece {
             range: start..end.max(start + 1),
             is_whole: whole.is_some(),
         })
     }
-}
-
-/// The end of the JSON value that starts here; `Err` with how many bytes were read of what is none.
-pub(super) fn read_value(text: &[u8], start: usize) -> Result<usize, usize> {
-    let rest = text.get(start..).unwrap_or_default();
-    let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
-    match values.next() {
-        Some(Ok(_)) => Ok(start + values.byte_offset()),
-        Some(Err(error)) => {
-            let line = error.line().saturating_sub(2);
-            let before = memchr::memchr_iter(b'\n', rest).nth(line);
-            let before = if error.line() > 1 { before } else { None };
-            Err(before.map_or(0, |end| end + 1) + error.column())
-        }
-        None => Err(0),
-    }
-}
-
-/// The next place that is neither white space nor a separator.
-pub(super) fn past_separators(text: &[u8], start: usize) -> usize {
-    let rest = text.get(start..).unwrap_or_default();
-    let next = rest.iter().position(|byte| !is_separator(*byte));
-    next.map_or(text.len(), |next| start + next)
-}
-
-fn is_separator(byte: u8) -> bool {
-    byte == b',' || is_space(byte)
-}
-
-pub(super) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | RECORD_SEPARATOR)
 }
 
 /// Whether a value that ends here can be followed by what follows.

@@ -9,7 +9,7 @@
 //! Invariant: a piece of an event is never taken for an event of its own as far as the text shows it, and the work is
 //! bounded by an [`Effort`].
 
-use super::cut::{Effort, RECORD_SEPARATOR, is_space, past_separators, read_value};
+use super::values::{Effort, Exhausted, RECORD_SEPARATOR, is_space, past_separators, read_value};
 use memchr::{memchr, memchr_iter};
 use std::ops::ControlFlow;
 
@@ -19,7 +19,7 @@ pub(super) fn end_in_array(
     start: usize,
     whole: Option<usize>,
     effort: &mut Effort,
-) -> Option<usize> {
+) -> Result<usize, Exhausted> {
     let end = match text[start] {
         b'{' | b'[' => scan(text, start, true, effort)?,
         b'"' => {
@@ -30,7 +30,7 @@ pub(super) fn end_in_array(
         _ => Ok(word_end(text, start)),
     };
     let from = match end {
-        Ok(end) if end > start && ends_element(text, end) => return Some(end),
+        Ok(end) if end > start && ends_element(text, end) => return Ok(end),
         Ok(from) | Err(from) => from,
     };
     // Events of one sender begin alike; elements of their lists begin with something else.
@@ -42,27 +42,36 @@ pub(super) fn end_in_array(
         None if begin_alike => None,
         None => next_element(text, from, b"{", effort)?,
     };
-    Some(next.map_or_else(|| end_of_array(text, start), |next| before(text, start, next)))
+    Ok(next.map_or_else(
+        || end_of_array(text, start),
+        |next| before(text, start, next),
+    ))
 }
 
 /// The end of the damaged event of a sequence that starts here: by its brackets, or where the next line begins an event.
-pub(super) fn end_in_sequence(text: &[u8], start: usize, effort: &mut Effort) -> Option<usize> {
+pub(super) fn end_in_sequence(
+    text: &[u8],
+    start: usize,
+    effort: &mut Effort,
+) -> Result<usize, Exhausted> {
     let separator = |end: usize| {
         let rest = &text[start + 1..end.max(start + 1)];
         memchr(RECORD_SEPARATOR, rest).map_or(end, |at| start + 1 + at)
     };
     if !matches!(text[start], b'{' | b'[') {
-        return Some(separator(line_end(text, start)));
+        return Ok(separator(line_end(text, start)));
     }
     let line = separator(next_line(text, start));
     effort.spend(line - start)?;
     let closed = scan(&text[..line], start, false, effort)?;
     // Brackets that close nothing are a part of the damage.
     let closed = closed.map(|end| {
-        let stray = text[end..].iter().take_while(|byte| matches!(byte, b'}' | b']'));
+        let stray = text[end..]
+            .iter()
+            .take_while(|byte| matches!(byte, b'}' | b']'));
         end + stray.count()
     });
-    Some(match closed {
+    Ok(match closed {
         Ok(end) if text.get(end).is_none_or(|next| begins_next(*next)) => end,
         Ok(end) => line_end(text, end).min(line),
         Err(_) if line < text.len() => line,
@@ -91,11 +100,11 @@ fn scan(
     start: usize,
     is_in_array: bool,
     effort: &mut Effort,
-) -> Option<Result<usize, usize>> {
+) -> Result<Result<usize, usize>, Exhausted> {
     let end = follow(text, start, is_in_array);
     let read = end.1 - start;
     effort.spend(read)?;
-    Some(end.0)
+    Ok(end.0)
 }
 
 /// The same, and how far it had to be read.
@@ -174,7 +183,9 @@ fn next_byte(text: &[u8], start: usize) -> Option<u8> {
 
 /// Without the commas and white space before the next element.
 fn before(text: &[u8], start: usize, next: usize) -> usize {
-    let end = text[start..next].iter().rposition(|byte| *byte != b',' && !is_space(*byte));
+    let end = text[start..next]
+        .iter()
+        .rposition(|byte| *byte != b',' && !is_space(*byte));
     start + end.map_or(1, |last| last + 1)
 }
 
@@ -200,7 +211,7 @@ fn next_element(
     from: usize,
     head: &[u8],
     effort: &mut Effort,
-) -> Option<Option<usize>> {
+) -> Result<Option<usize>, Exhausted> {
     let follows_comma = |at: usize| {
         if !text[at..].starts_with(head) {
             return false;
@@ -229,12 +240,18 @@ fn next_element(
 }
 
 /// The next value of a sequence that is followed by others up to the end, from `from` on.
-fn next_value(text: &[u8], from: usize, effort: &mut Effort) -> Option<Option<usize>> {
-    next_chain(text, from, effort, |_| true, |text, end| match next_byte(text, end) {
-        None => Some(ControlFlow::Break(())),
-        Some(b'{') => Some(ControlFlow::Continue(past_separators(text, end))),
-        _ => None,
-    })
+fn next_value(text: &[u8], from: usize, effort: &mut Effort) -> Result<Option<usize>, Exhausted> {
+    next_chain(
+        text,
+        from,
+        effort,
+        |_| true,
+        |text, end| match next_byte(text, end) {
+            None => Some(ControlFlow::Break(())),
+            Some(b'{') => Some(ControlFlow::Continue(past_separators(text, end))),
+            _ => None,
+        },
+    )
 }
 
 /// The first `{` from which whole values follow one another: `step` says, for the end of each, where the next starts, that
@@ -245,7 +262,7 @@ fn next_chain(
     effort: &mut Effort,
     may_start: impl Fn(usize) -> bool,
     step: impl Fn(&[u8], usize) -> Option<ControlFlow<(), usize>>,
-) -> Option<Option<usize>> {
+) -> Result<Option<usize>, Exhausted> {
     effort.spend(text.len() - from)?;
     // Where the last chain failed: nothing before leads further.
     let mut failed = from;
@@ -258,7 +275,7 @@ fn next_chain(
             let end = match read_value(text, at) {
                 Ok(end) => end,
                 // Another damage behind whole events ends the chain as well as the end of the array does.
-                Err(_) if at > start => return Some(Some(start)),
+                Err(_) if at > start => return Ok(Some(start)),
                 Err(read) => {
                     effort.spend(read)?;
                     break;
@@ -266,11 +283,11 @@ fn next_chain(
             };
             effort.spend(end - at)?;
             match step(text, end) {
-                Some(ControlFlow::Break(())) => return Some(Some(start)),
+                Some(ControlFlow::Break(())) => return Ok(Some(start)),
                 Some(ControlFlow::Continue(next)) => at = next,
                 // A bracket too many is another damage; what ends a list is not.
                 None if at > start && next_byte(text, end) == Some(b'}') => {
-                    return Some(Some(start));
+                    return Ok(Some(start));
                 }
                 None => {
                     failed = end;
@@ -279,7 +296,7 @@ fn next_chain(
             }
         }
     }
-    Some(None)
+    Ok(None)
 }
 
 fn begins_next(byte: u8) -> bool {

@@ -56,9 +56,8 @@ mod tests {
 
     #[test]
     fn a_body_may_be_slow_for_a_while_unless_memory_is_scarce() {
-        let least = |secs, scarce| {
-            Deadlines::DEFAULT.least_bytes(Duration::from_secs(secs), scarce)
-        };
+        let least =
+            |secs, scarce| Deadlines::DEFAULT.least_bytes(Duration::from_secs(secs), scarce);
         assert_eq!(least(5, false), 0);
         assert_eq!(least(30, false), 0);
         assert_eq!(least(35, false), 5 * 1024);

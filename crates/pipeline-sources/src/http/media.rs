@@ -149,7 +149,11 @@ mod tests {
         }
         let latin = "application/json; charset=iso-8859-1";
         assert_eq!(check(latin, "{\"a\":\"\u{e9}\"}".as_bytes()), Ok(()));
-        assert!(check(latin, b"{\"a\":\"\xe9\"}").unwrap_err().contains("`charset`"));
+        assert!(
+            check(latin, b"{\"a\":\"\xe9\"}")
+                .unwrap_err()
+                .contains("`charset`")
+        );
         // One byte costs one event.
         assert_eq!(check(json, b"{\"a\":\"\xe9\"}"), Ok(()));
         assert_eq!(check(json, b""), Ok(()));

@@ -3,7 +3,7 @@
 //! Invariant: the secret is never shown, and how long a comparison takes does not depend on how much of it was right.
 
 use super::refusal::Refusal;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use pipeline_core::options::Problem;
 use pipeline_core::{BuildError, SensitiveString, schemars};
 use schemars::JsonSchema;
@@ -67,13 +67,23 @@ impl SecretOptions {
         let from = match (self.value, self.file) {
             (Some(value), None) if is_long_enough(&value) => From::Value(value),
             (Some(_), None) => {
-                let expected = format!("at least {MIN_SECRET_CHARS} characters of ASCII, without spaces around them");
-                return Err(Problem::new("secret.value", "is too easy to guess", expected));
+                let expected = format!(
+                    "at least {MIN_SECRET_CHARS} characters of ASCII, without spaces around them"
+                );
+                return Err(Problem::new(
+                    "secret.value",
+                    "is too easy to guess",
+                    expected,
+                ));
             }
             (None, Some(file)) => From::File(base_dir.join(file)),
             _ => {
                 let expected = "exactly one of `value` and `file`";
-                return Err(Problem::new("secret", "does not say what the secret is", expected));
+                return Err(Problem::new(
+                    "secret",
+                    "does not say what the secret is",
+                    expected,
+                ));
             }
         };
         Ok(Secret { header, from })
@@ -87,7 +97,9 @@ impl Secret {
             From::Value(value) => value,
             From::File(file) => read(&file).map_err(|problem| {
                 let file = file.display();
-                BuildError::new(format!("source `{source}`: the secret in `{file}` {problem}"))
+                BuildError::new(format!(
+                    "source `{source}`: the secret in `{file}` {problem}"
+                ))
             })?,
         };
         let header = self.header;
@@ -98,12 +110,16 @@ impl Secret {
 impl Expected {
     /// Refuses a request that does not show the secret.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let shown = headers.get(&self.header).map(|value| value.as_bytes());
+        let shown = headers.get(&self.header).map(HeaderValue::as_bytes);
         let expected = self.value.expose().as_bytes();
         if bool::from(expected.ct_eq(shown.unwrap_or_default())) {
             return Ok(());
         }
-        let what = if shown.is_some() { "is not the one" } else { "is missing" };
+        let what = if shown.is_some() {
+            "is not the one"
+        } else {
+            "is missing"
+        };
         let message = format!(
             "the secret in the header `{}` {what}; expected what the option `secret` of this source says",
             self.header
@@ -119,16 +135,21 @@ fn read(file: &Path) -> Result<SensitiveString, String> {
         return Err("cannot be read: it is not a file".to_owned());
     }
     let mut text = String::new();
-    let read = File::open(file).and_then(|open| open.take(MAX_FILE_BYTES).read_to_string(&mut text));
+    let read =
+        File::open(file).and_then(|open| open.take(MAX_FILE_BYTES).read_to_string(&mut text));
     read.map_err(|error| format!("cannot be read: {error}"))?;
     let secret = SensitiveString::from(text.trim().to_owned());
     if is_long_enough(&secret) {
         return Ok(secret);
     }
-    Err(format!("is too easy to guess; expected at least {MIN_SECRET_CHARS} characters of ASCII"))
+    Err(format!(
+        "is too easy to guess; expected at least {MIN_SECRET_CHARS} characters of ASCII"
+    ))
 }
 
 fn is_long_enough(secret: &SensitiveString) -> bool {
     let text = secret.expose();
-    text.len() >= MIN_SECRET_CHARS && text.trim() == text && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    text.len() >= MIN_SECRET_CHARS
+        && text.trim() == text
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -91,7 +91,7 @@ impl Server {
                     accepted = self.accept() => accepted,
                 };
                 while let Some(ended) = tasks.try_join_next() {
-                    self.tell_panic(ended);
+                    self.tell_panic(&ended);
                 }
                 let _ = stream.set_nodelay(true);
                 let served = Served {
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    fn tell_panic(&self, ended: Result<(), tokio::task::JoinError>) {
+    fn tell_panic(&self, ended: &Result<(), tokio::task::JoinError>) {
         if ended.is_err() {
             tracing::error!(source = %self.source, "a connection ended with a panic; please report it");
         }

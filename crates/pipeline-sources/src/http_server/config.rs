@@ -95,12 +95,16 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     let address = listen_address(&options.address, options.allow_non_loopback).map_err(&mut found);
     if options.allow_non_loopback && options.secret.is_none() {
         let problem = "is missing, so that whoever reaches the address could send events";
-        let expected = "a `secret` beside `allow_non_loopback: true`: `{ value: \"${PIPELINE_SECRET}\" }`";
+        let expected =
+            "a `secret` beside `allow_non_loopback: true`: `{ value: \"${PIPELINE_SECRET}\" }`";
         found(Problem::new("secret", problem, expected));
     }
     let path = http_path(&options.path).map_err(&mut found);
     let memory = memory(options.max_bytes_in_flight, options.max_body_bytes).map_err(&mut found);
-    let secret = options.secret.map(|secret| secret.check(&cx.base_dir)).transpose();
+    let secret = options
+        .secret
+        .map(|secret| secret.check(&cx.base_dir))
+        .transpose();
     let secret = secret.map_err(&mut found).unwrap_or_default();
     let access = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, secret);
     let access = access.map_err(|more| problems.extend(more));

@@ -7,8 +7,8 @@
 
 use super::answer::Answer;
 use crate::http::{
-    self, Access, AccessOptions, Coding, Deadlines, Hold, Media, Memory, Refusal, Refusals,
-    Server, events,
+    self, Access, AccessOptions, Coding, Deadlines, Hold, Media, Memory, Refusal, Refusals, Server,
+    events,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -176,7 +176,11 @@ async fn take(
 ) -> Result<Answer, Refusal> {
     shared.access.check(&request)?;
     if request.method() != Method::POST {
-        return Err(Refusal::new(405, "method_not_allowed", "this path takes POST"));
+        return Err(Refusal::new(
+            405,
+            "method_not_allowed",
+            "this path takes POST",
+        ));
     }
     let headers = request.headers();
     let media = Media::of(value(headers, header::CONTENT_TYPE))?;
@@ -191,7 +195,11 @@ async fn take(
     let room_limit = shared.room_limit;
     // From here on the client may go away.
     let work = tokio::spawn(async move {
-        let body = Packed { body, media, coding };
+        let body = Packed {
+            body,
+            media,
+            coding,
+        };
         let events = shared.unpack(body, &mut hold).await?;
         shared.offer(events, &meta, &mut hold).await
     });
@@ -262,7 +270,10 @@ impl Shared {
             return Ok((Answer::default(), None));
         }
         // What the sinks make of events takes about as much again.
-        let bytes = events.iter().flatten().map(|event| 2 * event.len() + EVENT_BYTES);
+        let bytes = events
+            .iter()
+            .flatten()
+            .map(|event| 2 * event.len() + EVENT_BYTES);
         let bytes = bytes.sum();
         hold.grow_to(bytes).await?;
         hold.shrink_to(bytes);

@@ -82,7 +82,9 @@ async fn a_thousand_requests_of_two_hundred_clients_are_all_taken() {
             let (client, target) = (client.clone(), &target);
             async move {
                 for request in 0..5 {
-                    let body = event(&format!("{sender}-{request}")).to_string().into_bytes();
+                    let body = event(&format!("{sender}-{request}"))
+                        .to_string()
+                        .into_bytes();
                     assert_eq!(target.post(&client, body, "identity").await, 200);
                 }
             }

@@ -5,7 +5,12 @@ use std::path::Path;
 const SECRET: &str = "a-secret-of-a-test";
 
 fn access(address: &str, origins: &[&str], hosts: &[&str], secret: bool) -> Access {
-    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let owned = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
     let secret = secret.then(|| {
         let options: SecretOptions =
             serde_json::from_value(serde_json::json!({"value": SECRET})).unwrap();
@@ -24,7 +29,9 @@ fn request(headers: &[(&str, &str)]) -> Request<Body> {
 }
 
 fn status(access: &Access, headers: &[(&str, &str)]) -> u16 {
-    access.check(&request(headers)).map_or_else(|refusal| refusal.status, |()| 200)
+    access
+        .check(&request(headers))
+        .map_or_else(|refusal| refusal.status, |()| 200)
 }
 
 #[test]
@@ -34,12 +41,22 @@ fn a_page_of_a_foreign_origin_may_not_send() {
     for (headers, expected) in [
         (vec![host], 200),
         (vec![host, ("origin", "https://evil.example")], 403),
-        (vec![host, ("origin", "https://shop.example.evil.example")], 403),
+        (
+            vec![host, ("origin", "https://shop.example.evil.example")],
+            403,
+        ),
         (vec![host, ("origin", "null")], 403),
         (vec![host, ("origin", "http://127.0.0.1:9999")], 403),
         (vec![host, ("origin", "http://127.0.0.1:8080")], 200),
         (vec![host, ("origin", "https://shop.example")], 200),
-        (vec![host, ("origin", "https://shop.example"), ("sec-fetch-site", "cross-site")], 200),
+        (
+            vec![
+                host,
+                ("origin", "https://shop.example"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            200,
+        ),
         (vec![host, ("sec-fetch-site", "cross-site")], 403),
         (vec![host, ("sec-fetch-site", "same-site")], 403),
         (vec![host, ("sec-fetch-site", "none")], 200),
@@ -69,7 +86,10 @@ fn a_name_that_leads_here_by_a_trick_is_refused() {
     }
     assert_eq!(status(&loopback, &[]), 200, "a client of HTTP/1.0");
     // A rebound name: page and host agree.
-    let rebound = [("host", "evil.example:8080"), ("origin", "http://evil.example:8080")];
+    let rebound = [
+        ("host", "evil.example:8080"),
+        ("origin", "http://evil.example:8080"),
+    ];
     assert_eq!(status(&loopback, &rebound), 421);
 }
 
@@ -82,7 +102,14 @@ fn a_secret_is_asked_for_and_makes_up_for_an_unknown_host() {
         (vec![host, ("x-pipeline-secret", "a-secret-of-a-tes")], 401),
         (vec![host, ("x-pipeline-secret", "another-of-a-test")], 401),
         (vec![host, ("x-pipeline-secret", SECRET)], 200),
-        (vec![host, ("x-pipeline-secret", SECRET), ("origin", "https://evil.example")], 403),
+        (
+            vec![
+                host,
+                ("x-pipeline-secret", SECRET),
+                ("origin", "https://evil.example"),
+            ],
+            403,
+        ),
     ] {
         assert_eq!(status(&access, &headers), expected, "{headers:?}");
     }
@@ -94,7 +121,9 @@ fn a_secret_is_asked_for_and_makes_up_for_an_unknown_host() {
 fn what_browsers_send_without_asking_needs_an_allowed_origin() {
     let access = access("127.0.0.1:80", &["https://shop.example"], &[], false);
     let check = |format, headers: &[(&str, &str)]| {
-        access.check_format(format, request(headers).headers()).is_ok()
+        access
+            .check_format(format, request(headers).headers())
+            .is_ok()
     };
     let browser = ("user-agent", "Mozilla/5.0");
     let json = ("content-type", "application/json");
@@ -103,7 +132,10 @@ fn what_browsers_send_without_asking_needs_an_allowed_origin() {
     assert!(!check(Format::Form, &[("origin", "http://127.0.0.1")]));
     assert!(!check(Format::Json, &[browser]), "no type at all");
     assert!(check(Format::Json, &[browser, json]));
-    assert!(check(Format::Text, &[browser, ("origin", "https://shop.example")]));
+    assert!(check(
+        Format::Text,
+        &[browser, ("origin", "https://shop.example")]
+    ));
 }
 
 #[test]
@@ -123,8 +155,14 @@ fn a_browser_that_asks_hears_what_an_allowed_page_may_send() {
     assert!(ask(&one, "https://evil.example").is_none());
     let answer = ask(&one, "https://shop.example").unwrap();
     assert_eq!(answer.status(), 204);
-    assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
-    assert_eq!(answer.headers()["access-control-allow-headers"], "content-type");
+    assert_eq!(
+        answer.headers()["access-control-allow-origin"],
+        "https://shop.example"
+    );
+    assert_eq!(
+        answer.headers()["access-control-allow-headers"],
+        "content-type"
+    );
     let any = access("127.0.0.1:80", &["*"], &[], false);
     assert!(ask(&any, "https://another.example").is_some());
 }
@@ -132,11 +170,22 @@ fn a_browser_that_asks_hears_what_an_allowed_page_may_send() {
 #[test]
 fn options_that_mean_nothing_are_problems() {
     let problems = |origins: &[&str], hosts: &[&str]| {
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let owned = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>()
+        };
         let found = AccessOptions::new(&owned(origins), &owned(hosts), None);
         found.err().map_or(0, |problems| problems.len())
     };
-    assert_eq!(problems(&["https://a.example:8443", "*"], &["a.example", "::1"]), 0);
-    assert_eq!(problems(&["a.example", "https://a.example/path", "ftp://a"], &[]), 3);
+    assert_eq!(
+        problems(&["https://a.example:8443", "*"], &["a.example", "::1"]),
+        0
+    );
+    assert_eq!(
+        problems(&["a.example", "https://a.example/path", "ftp://a"], &[]),
+        3
+    );
     assert_eq!(problems(&[], &["https://a.example", "a.example:80", ""]), 3);
 }

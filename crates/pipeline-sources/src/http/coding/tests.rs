@@ -41,7 +41,9 @@ fn br(text: &[u8]) -> Vec<u8> {
 fn plain(coding: &str, packed: &[u8], max_bytes: usize) -> Result<Vec<u8>, &'static str> {
     let coding = Coding::of(Some(coding.as_bytes())).map_err(|refusal| refusal.code)?;
     let plain = coding.plain(Bytes::copy_from_slice(packed), max_bytes);
-    plain.map(|plain| plain.to_vec()).map_err(|refusal| refusal.code)
+    plain
+        .map(|plain| plain.to_vec())
+        .map_err(|refusal| refusal.code)
 }
 
 #[test]
@@ -70,9 +72,16 @@ fn every_coding_is_unpacked_within_the_limit() {
         ("zstd", zstd(&long)),
         ("br", br(&long)),
     ] {
-        assert_eq!(plain(coding, &packed, 60_000).as_ref(), Ok(&long), "{coding}");
+        assert_eq!(
+            plain(coding, &packed, 60_000).as_ref(),
+            Ok(&long),
+            "{coding}"
+        );
         assert_eq!(plain(coding, &packed, 59_999), Err("too_large"), "{coding}");
-        assert!(plain(coding, &packed[..packed.len() / 2], 60_000).is_err(), "{coding}");
+        assert!(
+            plain(coding, &packed[..packed.len() / 2], 60_000).is_err(),
+            "{coding}"
+        );
     }
 }
 
@@ -80,7 +89,13 @@ fn every_coding_is_unpacked_within_the_limit() {
 fn members_follow_one_another_and_padding_is_nothing() {
     let members = [gzip(TEXT), gzip(b"x"), vec![0; 512]].concat();
     assert_eq!(plain("gzip", &members, 100).unwrap(), b"{\"a\":1}x");
-    let frames = [zstd(TEXT), b"\x50\x2a\x4d\x18\x02\0\0\0ab".to_vec(), zstd(b"x"), vec![0; 2]].concat();
+    let frames = [
+        zstd(TEXT),
+        b"\x50\x2a\x4d\x18\x02\0\0\0ab".to_vec(),
+        zstd(b"x"),
+        vec![0; 2],
+    ]
+    .concat();
     assert_eq!(plain("zstd", &frames, 100).unwrap(), b"{\"a\":1}x");
     let text_behind = [gzip(TEXT), b"text".to_vec()].concat();
     assert_eq!(plain("gzip", &text_behind, 100), Err("malformed_gzip"));
@@ -100,6 +115,10 @@ fn unknown_codings_are_refused_with_those_that_are_read() {
     for coding in ["compress", "utf-8", "gzip, gzip, gzip, gzip", "snappy"] {
         let refusal = Coding::of(Some(coding.as_bytes())).unwrap_err();
         assert_eq!(refusal.status, 415, "{coding}");
-        assert!(refusal.message.contains("`gzip`, `deflate`, `zstd` or `br`"));
+        assert!(
+            refusal
+                .message
+                .contains("`gzip`, `deflate`, `zstd` or `br`")
+        );
     }
 }

@@ -15,7 +15,9 @@ fn cut(text: &[u8]) -> Vec<String> {
 
 fn read(text: &str) -> Result<usize, u16> {
     let events = events(&Bytes::copy_from_slice(text.as_bytes()));
-    events.map(|events| events.len()).map_err(|refusal| refusal.status)
+    events
+        .map(|events| events.len())
+        .map_err(|refusal| refusal.status)
 }
 
 const A: &str = r#"{"event":"A","products":[{"id":1},{"id":2}],"n":1}"#;
@@ -60,11 +62,11 @@ const IN_PLACE: [&str; 14] = [
     r#"{"n":1.}"#,
     r#"{"n":010}"#,
     r#"{"n":+10}"#,
-    r#"{n:1}"#,
+    r"{n:1}",
     r#"{"n":1,}"#,
     r#"{"n":[1,,2]}"#,
     r#"{"n":1 "m":2}"#,
-    r#"{'n':'m'}"#,
+    r"{'n':'m'}",
     r#"{"n":1}}"#,
     "{\"n\":\"a\tb\"}",
     r#"{"n"}"#,
@@ -79,7 +81,7 @@ const BROKEN: [&str; 9] = [
     r#"{"event":"x"#,
     r#"{"event":"x","n":{"m":1"#,
     r#"{"event":"x","n":]}"#,
-    r#"{"#,
+    "{",
     r#"Nov 26 host app[7]: said "hello, {world"#,
 ];
 
@@ -97,13 +99,21 @@ fn a_damaged_element_of_an_array_costs_itself() {
         assert_eq!(cut(body.as_bytes())[1..], [A, B], "{body}");
         let body = format!("[{A},{B},{damaged}]");
         let found = cut(body.as_bytes());
-        assert_eq!((found.len(), &found[..2]), (3, &[A.to_owned(), B.to_owned()][..]), "{body}");
+        assert_eq!(
+            (found.len(), &found[..2]),
+            (3, &[A.to_owned(), B.to_owned()][..]),
+            "{body}"
+        );
     }
     // Two of them, with whole ones between.
     for damaged in IN_PLACE.iter().chain(&BROKEN[..1]) {
         let body = format!("[{A},{damaged},{B},{damaged},{A}]");
         let found = cut(body.as_bytes());
-        assert_eq!((&found[0], &found[2], &found[4]), (&A.to_owned(), &B.to_owned(), &A.to_owned()), "{body}");
+        assert_eq!(
+            (&found[0], &found[2], &found[4]),
+            (&A.to_owned(), &B.to_owned(), &A.to_owned()),
+            "{body}"
+        );
     }
     let body = b"[{\"a\":\"\xe9\"},{\"b\":\"raw\nline\"},{\"c\":1}]";
     assert_eq!(cut(body).len(), 3);
@@ -119,16 +129,27 @@ fn a_damaged_line_costs_itself() {
             assert_eq!(cut(body.as_bytes()), [A, &*shown, B], "{body}");
         }
         let body = format!("\u{1e}{A}\n\u{1e}{damaged}\n\u{1e}{B}\n");
-        assert_eq!(cut(body.as_bytes()), [A, &*format!("!{damaged}"), B], "{body}");
+        assert_eq!(
+            cut(body.as_bytes()),
+            [A, &*format!("!{damaged}"), B],
+            "{body}"
+        );
     }
     for damaged in IN_PLACE {
         let body = format!("{A}{damaged}{B}");
         let found = cut(body.as_bytes());
-        assert_eq!((found.first().unwrap(), found.last().unwrap()), (&A.to_owned(), &B.to_owned()), "{body}");
+        assert_eq!(
+            (found.first().unwrap(), found.last().unwrap()),
+            (&A.to_owned(), &B.to_owned()),
+            "{body}"
+        );
     }
     let pretty = "{\n  \"a\": NaN,\n  \"b\": [\n    {\n      \"c\": 1\n    }\n  ]\n}\n";
     assert_eq!(cut(format!("{pretty}{pretty}{A}\n").as_bytes()).len(), 3);
-    assert_eq!(cut(format!("hello\nworld\n{A}").as_bytes()), ["!hello", "!world", A]);
+    assert_eq!(
+        cut(format!("hello\nworld\n{A}").as_bytes()),
+        ["!hello", "!world", A]
+    );
 }
 
 #[test]
@@ -143,7 +164,16 @@ fn what_was_cut_short_is_told() {
 fn what_holds_nothing_that_can_be_read_is_refused() {
     assert_eq!(read(""), Err(400));
     assert_eq!(read(" \r\n"), Err(400));
-    for body in ["hello", "{broken", "[hello", "a=b&c=d", "{\"a\":NaN}", "]", "}{", "\u{0}"] {
+    for body in [
+        "hello",
+        "{broken",
+        "[hello",
+        "a=b&c=d",
+        "{\"a\":NaN}",
+        "]",
+        "}{",
+        "\u{0}",
+    ] {
         assert_eq!(read(body), Err(422), "{body}");
     }
 }
@@ -151,7 +181,10 @@ fn what_holds_nothing_that_can_be_read_is_refused() {
 #[test]
 fn too_many_events_are_refused_before_they_are_held() {
     let many = |count| format!("[{}7]", "7,".repeat(count - 1));
-    assert_eq!(read(&many(MAX_EVENTS_PER_REQUEST)), Ok(MAX_EVENTS_PER_REQUEST));
+    assert_eq!(
+        read(&many(MAX_EVENTS_PER_REQUEST)),
+        Ok(MAX_EVENTS_PER_REQUEST)
+    );
     assert_eq!(read(&many(MAX_EVENTS_PER_REQUEST + 1)), Err(413));
     assert_eq!(read(&"{}".repeat(MAX_EVENTS_PER_REQUEST + 1)), Err(413));
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_LINE_BYTES));
@@ -205,7 +238,10 @@ fn framed(events: &[String], framing: usize) -> String {
         4 => events.join("\r"),
         5 => events.concat(),
         6 => events.join(", "),
-        _ => events.iter().map(|event| format!("\u{1e}{event}\n")).collect(),
+        _ => {
+            let texts = events.iter().flat_map(|event| ["\u{1e}", event, "\n"]);
+            texts.collect()
+        }
     }
 }
 
