@@ -283,3 +283,6 @@ impl AsyncWrite for Watched<'_> {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests;
