@@ -4,7 +4,7 @@
 //! kept free for delivery, buffers and dead letters. At the bound, the connections that have been idle for longest are
 //! closed, then those whose head has been coming for longest. A request that is being answered is never cut off.
 //!
-//! Invariant: no more connections are open than the bound.
+//! Invariant: no more connections are served than the bound; one more may wait for a place.
 
 use super::deadlines::Deadlines;
 use std::collections::HashMap;

@@ -111,12 +111,14 @@ impl Server {
         let _ = tokio::time::timeout(grace, ended).await;
     }
 
-    /// The next connection, once there is room for it.
+    /// The next connection, once there is room for it: only a newcomer costs an idle connection its place.
     async fn accept(&mut self) -> (TcpStream, SocketAddr, Place) {
         loop {
-            self.room().await;
             match self.listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, self.connections.open_one()),
+                Ok((stream, peer)) => {
+                    self.room().await;
+                    return (stream, peer, self.connections.open_one());
+                }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     if self.told.is_due(Instant::now()) {

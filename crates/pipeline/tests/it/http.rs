@@ -203,3 +203,32 @@ async fn clients_that_hang_up_leave_their_events_in_all_sinks_or_in_none() {
     }
     assert_eq!(one_books.received, other_books.received);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_clients_that_wait_for_delivery_turn_no_other_away() {
+    let case = Case::new([]);
+    let web =
+        json!({"type": "http_server", "address": "127.0.0.1:0", "acknowledgements": "end_to_end"});
+    let sink = case.sink("web", &json!({"batch": {"timeout_secs": 0}}));
+    let running = case
+        .start(json!({"sources": {"web": web}, "sinks": {"out": sink}}))
+        .await;
+    let url = format!("http://{}/v1/events", running.addresses()["web"]);
+    let client = Client::new();
+    let senders = (0..200).map(|sender| {
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move {
+            for request in 0..5 {
+                let post = client.post(&url).header("content-type", "application/json");
+                let body = format!("{{\"id\":\"{sender}-{request}\"}}");
+                assert_eq!(post.body(body).send().await.unwrap().status(), 200);
+            }
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    assert_eq!(case.delivered().len(), 1_000);
+    running.stop_handle().drain();
+    assert!(running.finish().await.is_complete());
+}

@@ -118,7 +118,7 @@ async fn slow_bodies_idle_connections_and_packed_arrays_take_little_memory() {
     for _ in 0..64 {
         let mut slow = target.connect().await;
         slow.write_all(head(5 * MIB).as_bytes()).await.unwrap();
-        slow.write_all(&[b' '; 64 * 1024]).await.unwrap();
+        slow.write_all(&vec![b' '; 64 * 1024]).await.unwrap();
         open.push(slow);
     }
     for _ in 0..5_000 {
@@ -128,7 +128,7 @@ async fn slow_bodies_idle_connections_and_packed_arrays_take_little_memory() {
     assert_eq!(target.post(&client, body, "identity").await, 200);
     // Millions of elements in a few kilobytes.
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-    packed.write_all(&[b'[']).unwrap();
+    packed.write_all(b"[").unwrap();
     packed.write_all("7,".repeat(2 * MIB).as_bytes()).unwrap();
     packed.write_all(b"7]").unwrap();
     let packed = packed.finish().unwrap();
@@ -181,5 +181,26 @@ async fn five_hundred_half_bodies_hold_up_no_other_client() {
         one.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
     }
+    target.process.kill().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn senders_into_a_full_buffer_wait_within_a_bound_of_memory() {
+    let target = Target::start(&json!({"max_events": 10}), &json!({})).await;
+    let client = reqwest::Client::new();
+    let events: Vec<_> = (0..5_000)
+        .map(|id| event(&id.to_string()).to_string())
+        .collect();
+    let body = format!("[{}]", events.join(",")).into_bytes();
+    let posts = (0..24).map(|_| {
+        let (client, target, body) = (client.clone(), &target, body.clone());
+        async move {
+            assert_eq!(target.post(&client, body, "identity").await, 503);
+        }
+    });
+    futures(posts).await;
+    let peak = target.peak();
+    assert!(peak < 150 * MIB, "{} MiB", peak / MIB);
     target.process.kill().await;
 }
