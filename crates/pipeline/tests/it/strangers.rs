@@ -187,12 +187,13 @@ async fn five_hundred_half_bodies_hold_up_no_other_client() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn senders_into_a_full_buffer_wait_within_a_bound_of_memory() {
-    let target = Target::start(&json!({"max_events": 10}), &json!({})).await;
+    let target = Target::start(&json!({"max_events": 5_500}), &json!({})).await;
     let client = reqwest::Client::new();
     let events: Vec<_> = (0..5_000)
         .map(|id| event(&id.to_string()).to_string())
         .collect();
     let body = format!("[{}]", events.join(",")).into_bytes();
+    assert_eq!(target.post(&client, body.clone(), "identity").await, 200);
     let posts = (0..24).map(|_| {
         let (client, target, body) = (client.clone(), &target, body.clone());
         async move {
