@@ -8,13 +8,9 @@
 //! Invariant: every event keeps the very bytes that came in, so one odd element never costs the others.
 
 mod answer;
-mod body;
 mod config;
-mod refusal_log;
 mod source;
 #[cfg(test)]
 mod tests;
 
-pub use body::MAX_EVENTS_PER_REQUEST;
 pub use config::DEFAULT_MAX_BODY_BYTES;
-pub use source::MAX_REQUESTS_IN_FLIGHT;

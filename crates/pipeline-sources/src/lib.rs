@@ -13,6 +13,7 @@
 
 mod file;
 mod framing;
+mod http;
 mod http_server;
 mod line;
 mod mark;
@@ -21,7 +22,8 @@ mod stdin;
 mod test_intake;
 mod thread;
 
-pub use http_server::{DEFAULT_MAX_BODY_BYTES, MAX_EVENTS_PER_REQUEST, MAX_REQUESTS_IN_FLIGHT};
+pub use http::{DEFAULT_MAX_BYTES_IN_FLIGHT, MAX_CONNECTIONS, MAX_EVENTS_PER_REQUEST};
+pub use http_server::DEFAULT_MAX_BODY_BYTES;
 pub use line::{Line, LineReader, MAX_LINE_BYTES, too_large};
 
 #[cfg(test)]
@@ -75,7 +77,7 @@ mod tests {
                         found.push(key.clone());
                     }
                     "items" => keywords(value, found),
-                    "$schema" | "title" | "description" | "default" | "format" => {}
+                    "$schema" | "title" | "description" | "default" | "format" | "writeOnly" => {}
                     _ => found.push(key.clone()),
                 }
             }
@@ -99,8 +101,8 @@ mod tests {
             (
                 "http_server",
                 json!({"address": "0.0.0.0:80"}),
-                "address: can be reached from other machines, and nothing here asks who is calling; expected a loopback \
-                 address, or `allow_non_loopback: true`",
+                "address: can be reached from other machines; expected a loopback address, or `allow_non_loopback: true` \
+                 with a `secret`",
             ),
             (
                 "http_server",

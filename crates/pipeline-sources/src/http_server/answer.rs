@@ -1,17 +1,13 @@
-//! What the client hears: what became of each event of its request, or why the request was not taken.
+//! What the client hears: what became of each event of its request.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline_core::Verdict;
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Rejections that one answer lists.
 const MAX_REJECTIONS_LISTED: usize = 100;
-/// When a client that was turned away may come back, in seconds.
-const RETRY_AFTER_SECS: u16 = 5;
 
 /// What became of the events of a request.
 #[derive(Debug, Default, Serialize)]
@@ -74,37 +70,6 @@ impl Answer {
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         Json(self).into_response()
-    }
-}
-
-/// Why a request was not taken.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) code: &'static str,
-    message: String,
-}
-
-impl Refusal {
-    pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let answer = Json(json!({"error": {"code": self.code, "message": self.message}}));
-        let mut response = (status, answer).into_response();
-        if matches!(self.status, 429 | 503) {
-            let value = HeaderValue::from(RETRY_AFTER_SECS);
-            response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        response
     }
 }
 

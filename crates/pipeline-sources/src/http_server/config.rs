@@ -3,6 +3,7 @@
 //! The doc comments are the manual: the schema quotes them, and problems quote their first sentence.
 
 use super::source::{HEALTH_PATH, HttpServer, Settings};
+use crate::http::{AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, SecretOptions, least_memory};
 use pipeline_core::options::Problem;
 use pipeline_core::{
     AckLevel, BuildError, Component, ParseContext, Resource, Source, SourceConfig, SourceContext,
@@ -33,16 +34,29 @@ struct HttpServerOptions {
     /// The address to listen on. Default: `127.0.0.1:8080`. Example: `127.0.0.1:9000`.
     #[serde(default = "default_address")]
     address: String,
-    /// Whether `address` may be reachable from other machines; nothing here asks who is calling. Default: `false`.
+    /// Whether `address` may be reachable from other machines; that needs a `secret`. Default: `false`.
     #[serde(default)]
     allow_non_loopback: bool,
+    /// What clients have to show in a header of every request. Default: nothing.
+    #[serde(default)]
+    secret: Option<SecretOptions>,
+    /// The origins of web pages that may send events, `*` for every one. Default: none. Example: `["https://shop.example"]`.
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+    /// Further names by which clients may call this source, for instance behind a proxy that keeps the name. Addresses that it listens on, `localhost`, and clients that show the `secret` are allowed anyway. Default: none. Example: `[events.shop.example]`.
+    #[serde(default)]
+    allowed_hosts: Vec<String>,
     /// The path that takes events. Default: `/v1/events`.
     #[serde(default = "default_path")]
     path: String,
-    /// The largest request body, in bytes. Default: 5242880 (5 MiB).
+    /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB).
     #[serde(default = "default_max_body_bytes")]
     #[schemars(range(min = 1, max = 104_857_600))]
     max_body_bytes: usize,
+    /// Memory that requests may take until their events are in the buffers, in bytes; what comes beyond that waits, then gets 503. Default: 67108864 (64 MiB), or what `max_body_bytes` needs if that is more.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    max_bytes_in_flight: Option<usize>,
     /// When a request is answered: `buffered` once its events are in the buffers (synced, where they are on disk), `end_to_end` once each is delivered, filtered or a dead letter. An answer that takes more than 60 seconds is 503 with `Retry-After`; the events are held all the same, and sending them again repeats their event ids. Default: `buffered`.
     #[serde(default)]
     acknowledgements: Acknowledgements,
@@ -71,24 +85,58 @@ fn default_max_body_bytes() -> usize {
     DEFAULT_MAX_BODY_BYTES
 }
 
-fn parse(options: &Value, _: &ParseContext) -> Result<Box<dyn SourceConfig>, Vec<Problem>> {
+fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Vec<Problem>> {
     let options = HttpServerOptions::deserialize(options).map_err(|_| {
         let problem = "cannot be read as the options of this source";
         vec![Problem::new("", problem, "what its schema describes")]
     })?;
-    let address = listen_address(&options.address, options.allow_non_loopback);
-    let path = http_path(&options.path);
-    match (address, path) {
-        (Ok(address), Ok(path)) => Ok(Box::new(HttpServerConfig(Settings {
-            address,
-            path,
-            max_body_bytes: options.max_body_bytes,
-            ack: match options.acknowledgements {
-                Acknowledgements::Buffered => AckLevel::Buffered,
-                Acknowledgements::EndToEnd => AckLevel::Final,
-            },
-        }))),
-        (address, path) => Err([address.err(), path.err()].into_iter().flatten().collect()),
+    let mut problems = Vec::new();
+    let mut found = |problem| problems.push(problem);
+    let address = listen_address(&options.address, options.allow_non_loopback).map_err(&mut found);
+    if options.allow_non_loopback && options.secret.is_none() {
+        let problem = "is missing, so that whoever reaches the address could send events";
+        let expected =
+            "a `secret` beside `allow_non_loopback: true`: `{ value: \"${PIPELINE_SECRET}\" }`";
+        found(Problem::new("secret", problem, expected));
+    }
+    let path = http_path(&options.path).map_err(&mut found);
+    let memory = memory(options.max_bytes_in_flight, options.max_body_bytes).map_err(&mut found);
+    let secret = options
+        .secret
+        .map(|secret| secret.check(&cx.base_dir))
+        .transpose();
+    let secret = secret.map_err(&mut found).unwrap_or_default();
+    let access = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, secret);
+    let access = access.map_err(|more| problems.extend(more));
+    match (address, path, memory, access) {
+        (Ok(address), Ok(path), Ok(max_bytes_in_flight), Ok(access)) if problems.is_empty() => {
+            Ok(Box::new(HttpServerConfig(Settings {
+                address,
+                path,
+                max_body_bytes: options.max_body_bytes,
+                max_bytes_in_flight,
+                access,
+                ack: match options.acknowledgements {
+                    Acknowledgements::Buffered => AckLevel::Buffered,
+                    Acknowledgements::EndToEnd => AckLevel::Final,
+                },
+            })))
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Memory for requests: enough for any one of them.
+fn memory(chosen: Option<usize>, max_body_bytes: usize) -> Result<usize, Problem> {
+    let least = least_memory(max_body_bytes);
+    match chosen {
+        None => Ok(least.max(DEFAULT_MAX_BYTES_IN_FLIGHT)),
+        Some(chosen) if chosen >= least => Ok(chosen),
+        Some(_) => {
+            let expected = format!("at least {least} with this `max_body_bytes`");
+            let problem = "is less than one request may take";
+            Err(Problem::new("max_bytes_in_flight", problem, expected))
+        }
     }
 }
 
@@ -98,8 +146,8 @@ fn listen_address(address: &str, allow_non_loopback: bool) -> Result<SocketAddr,
         Problem::new("address", "is not an address", expected)
     })?;
     if !parsed.ip().is_loopback() && !allow_non_loopback {
-        let problem = "can be reached from other machines, and nothing here asks who is calling";
-        let expected = "a loopback address, or `allow_non_loopback: true`";
+        let problem = "can be reached from other machines";
+        let expected = "a loopback address, or `allow_non_loopback: true` with a `secret`";
         return Err(Problem::new("address", problem, expected));
     }
     Ok(parsed)

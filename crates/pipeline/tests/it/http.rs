@@ -62,7 +62,7 @@ async fn errors_have_one_shape() {
     let answers = [
         (
             post(&url, "application/json", "hello").await,
-            400,
+            422,
             "malformed_json",
         ),
         (post(&url, "application/json", "").await, 400, "empty"),
@@ -147,4 +147,88 @@ async fn a_port_in_use_is_said_at_the_start() {
     );
     first.stop_handle().quit();
     first.finish().await;
+}
+
+/// Which of a request's bytes a client sends before it hangs up: all of them, or it waits a few turns of the runtime.
+async fn hang_up(address: &str, body: &str, turns: usize) {
+    use tokio::io::AsyncWriteExt as _;
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(body.as_bytes()).await.unwrap();
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_leave_their_events_in_all_sinks_or_in_none() {
+    let (one, other) = (Case::new([]), Case::new([]));
+    let web = json!({"type": "http_server", "address": "127.0.0.1:0"});
+    let few = json!({"batch": {"timeout_secs": 0, "max_events": 3}, "buffer": {"max_events": 20}});
+    let sinks = json!({"one": one.sink("web", &few), "other": other.sink("web", &json!({"batch": {"timeout_secs": 0}}))});
+    let running = one
+        .start(json!({"sources": {"web": web}, "sinks": sinks}))
+        .await;
+    let address = running.addresses()["web"].to_string();
+    let clients = (0..300).map(|client: usize| {
+        let address = address.clone();
+        tokio::spawn(async move {
+            let ids = (0..10).map(|event| format!("{{\"id\":\"{client}-{event}\"}},7"));
+            let body = format!("[{}]", ids.collect::<Vec<_>>().join(","));
+            hang_up(&address, &body, client % 50).await;
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    running.stop_handle().drain();
+    let ending = running.finish().await;
+    assert!(ending.is_complete());
+    let ids = |case: &Case| {
+        case.delivered()
+            .into_iter()
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(ids(&one), ids(&other));
+    let [one_books, other_books] = &ending.sinks[..] else {
+        panic!("two sinks")
+    };
+    for books in [one_books, other_books] {
+        assert_eq!(books.received, 2 * books.delivered, "as many are rejected");
+        assert_eq!(books.received % 20, 0, "whole requests");
+    }
+    assert_eq!(one_books.received, other_books.received);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_clients_that_wait_for_delivery_turn_no_other_away() {
+    let case = Case::new([]);
+    let web =
+        json!({"type": "http_server", "address": "127.0.0.1:0", "acknowledgements": "end_to_end"});
+    let sink = case.sink("web", &json!({"batch": {"timeout_secs": 0}}));
+    let running = case
+        .start(json!({"sources": {"web": web}, "sinks": {"out": sink}}))
+        .await;
+    let url = format!("http://{}/v1/events", running.addresses()["web"]);
+    let client = Client::new();
+    let senders = (0..200).map(|sender| {
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move {
+            for request in 0..5 {
+                let post = client.post(&url).header("content-type", "application/json");
+                let body = format!("{{\"id\":\"{sender}-{request}\"}}");
+                assert_eq!(post.body(body).send().await.unwrap().status(), 200);
+            }
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    assert_eq!(case.delivered().len(), 1_000);
+    running.stop_handle().drain();
+    assert!(running.finish().await.is_complete());
 }

@@ -27,6 +27,7 @@ mod schema;
 mod silence;
 mod soak;
 mod stopping;
+mod strangers;
 mod tally;
 mod upgrade;
 mod validate;

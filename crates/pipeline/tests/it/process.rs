@@ -62,6 +62,11 @@ impl Process {
         behind[..end].to_owned()
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn terminate(&self) {
         self.signal("TERM");
     }

@@ -530,7 +530,8 @@ fn two_that_listen_on_one_port_are_refused() {
     let two = |first: &str, second: &str, more: &str| {
         let source = |name: &str, address: &str| {
             format!(
-                "  {name}: {{ type: http_server, address: \"{address}\", allow_non_loopback: true }}\n"
+                "  {name}: {{ type: http_server, address: \"{address}\", allow_non_loopback: true, \
+                 secret: {{ value: a-secret-of-a-test }} }}\n"
             )
         };
         let sources = [source("a", first), source("b", second)].concat();

@@ -2,18 +2,68 @@
 //!
 //! Invariant: every refused request is counted in exactly one line.
 
+use super::refusal::Refusal;
 use pipeline_core::Pace;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The shortest time between two lines.
 pub(super) const PAUSE: Duration = Pace::PAUSE;
 
+/// The refusals of one source, on their way to the log.
+#[derive(Debug)]
+pub(crate) struct Refusals {
+    source: Arc<str>,
+    log: Mutex<RefusalLog>,
+}
+
+impl Refusals {
+    /// No refusals yet, of the source of this name.
+    pub(crate) fn new(source: Arc<str>) -> Self {
+        let log = Mutex::default();
+        Self { source, log }
+    }
+
+    /// Takes note of a refusal.
+    pub(crate) fn add(&self, refusal: &Refusal) {
+        let line = self.log().add(refusal.code, Instant::now());
+        self.tell(line);
+    }
+
+    /// Tells the log once a minute of requests that were refused, where there were any.
+    pub(crate) async fn tell_each_minute(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let line = self.log().look(Instant::now());
+            self.tell(line);
+        }
+    }
+
+    /// Tells the log of what it has not been told yet: no more requests come.
+    pub(crate) fn end(&self) {
+        let line = self.log().end();
+        self.tell(line);
+    }
+
+    fn tell(&self, line: Option<String>) {
+        if let Some(line) = line {
+            tracing::warn!(source = %self.source, "{line}");
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, RefusalLog> {
+        // Nothing under the lock can panic.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What the log has not been told yet.
 #[derive(Debug, Default)]
-pub(super) struct RefusalLog {
+struct RefusalLog {
     /// Requests by the code of their refusal; codes come from a closed set.
     untold: BTreeMap<&'static str, u64>,
     pace: Pace,
@@ -21,13 +71,13 @@ pub(super) struct RefusalLog {
 
 impl RefusalLog {
     /// Takes note of a refusal with this code. Answers with a line where one is due.
-    pub(super) fn add(&mut self, code: &'static str, now: Instant) -> Option<String> {
+    fn add(&mut self, code: &'static str, now: Instant) -> Option<String> {
         *self.untold.entry(code).or_default() += 1;
         self.look(now)
     }
 
     /// A line, where there is something to tell and the last line was written long enough ago.
-    pub(super) fn look(&mut self, now: Instant) -> Option<String> {
+    fn look(&mut self, now: Instant) -> Option<String> {
         if !self.pace.is_due(now.into_std()) {
             return None;
         }
@@ -37,7 +87,7 @@ impl RefusalLog {
     }
 
     /// A line, where there is something to tell: no more requests come.
-    pub(super) fn end(&mut self) -> Option<String> {
+    fn end(&mut self) -> Option<String> {
         let mut codes: Vec<_> = std::mem::take(&mut self.untold).into_iter().collect();
         codes.sort_by_key(|(_, requests)| Reverse(*requests));
         let requests: u64 = codes.iter().map(|(_, requests)| requests).sum();

@@ -1,0 +1,42 @@
+//! What every source that listens for HTTP shares: connections, deadlines, admission by bytes, bodies, and refusals.
+//!
+//! ```text
+//! accept ─► connection ─► access ─► body ─► coding ─► cut ─► the source's own: events, offer, answer
+//!           (bound,       (Host,    (bytes  (gzip,    (array, lines,
+//!           deadlines)    Origin,   admitted zstd, …) values one after
+//!                         secret)   as they           the other)
+//!                                   come)
+//! ```
+//!
+//! Invariant: what a stranger can make the process hold is bounded: connections by [`MAX_CONNECTIONS`] and the process's
+//! limit of descriptors, bytes of requests by [`admission`], time by [`deadlines`].
+
+mod access;
+mod admission;
+mod body;
+mod coding;
+mod connections;
+mod cut;
+mod damage;
+mod deadlines;
+mod media;
+mod refusal;
+mod refusal_log;
+mod secret;
+mod serve;
+mod values;
+
+pub(crate) use access::{Access, AccessOptions};
+pub use admission::DEFAULT_MAX_BYTES_IN_FLIGHT;
+pub(crate) use admission::{Hold, Memory};
+pub(crate) use body::read;
+pub(crate) use coding::{Coding, least_memory};
+pub use connections::MAX_CONNECTIONS;
+pub use cut::MAX_EVENTS_PER_REQUEST;
+pub(crate) use cut::events;
+pub(crate) use deadlines::Deadlines;
+pub(crate) use media::Media;
+pub(crate) use refusal::Refusal;
+pub(crate) use refusal_log::Refusals;
+pub(crate) use secret::SecretOptions;
+pub(crate) use serve::Server;

@@ -1,0 +1,155 @@
+//! A secret that clients have to show in a header.
+//!
+//! Invariant: the secret is never shown, and how long a comparison takes does not depend on how much of it was right.
+
+use super::refusal::Refusal;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use pipeline_core::options::Problem;
+use pipeline_core::{BuildError, SensitiveString, schemars};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use subtle::ConstantTimeEq as _;
+
+/// The longest file that holds a secret.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// The shortest secret: 16 characters of random text cannot be guessed.
+const MIN_SECRET_CHARS: usize = 16;
+
+/// What clients have to show.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SecretOptions {
+    /// The header that has to hold the secret. Default: `x-pipeline-secret`. Example: `authorization`.
+    #[serde(default = "default_header")]
+    header: String,
+    /// The whole value of the header, of at least 16 characters; use a variable rather than the text itself. Give `value` or `file`. Example: `${PIPELINE_SECRET}`.
+    #[serde(default)]
+    value: Option<SensitiveString>,
+    /// A file that holds the whole value of the header. It is read when the source starts. Give `value` or `file`. Example: `secret.txt`.
+    #[serde(default)]
+    file: Option<PathBuf>,
+}
+
+fn default_header() -> String {
+    "x-pipeline-secret".to_owned()
+}
+
+/// A secret as the options name it; its file has not been read.
+#[derive(Debug, Clone)]
+pub(crate) struct Secret {
+    header: HeaderName,
+    from: From,
+}
+
+#[derive(Debug, Clone)]
+enum From {
+    Value(SensitiveString),
+    File(PathBuf),
+}
+
+/// A secret that has been read.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) header: HeaderName,
+    value: SensitiveString,
+}
+
+impl SecretOptions {
+    /// Checks the options; a relative path starts at `base_dir`.
+    pub(crate) fn check(self, base_dir: &Path) -> Result<Secret, Problem> {
+        let header = HeaderName::try_from(&self.header).map_err(|_| {
+            let expected = "letters, digits and `-`: `x-pipeline-secret`";
+            Problem::new("secret.header", "is not the name of a header", expected)
+        })?;
+        let from = match (self.value, self.file) {
+            (Some(value), None) if is_long_enough(&value) => From::Value(value),
+            (Some(_), None) => {
+                let expected = format!(
+                    "at least {MIN_SECRET_CHARS} characters of ASCII, without spaces around them"
+                );
+                return Err(Problem::new(
+                    "secret.value",
+                    "is too easy to guess",
+                    expected,
+                ));
+            }
+            (None, Some(file)) => From::File(base_dir.join(file)),
+            _ => {
+                let expected = "exactly one of `value` and `file`";
+                return Err(Problem::new(
+                    "secret",
+                    "does not say what the secret is",
+                    expected,
+                ));
+            }
+        };
+        Ok(Secret { header, from })
+    }
+}
+
+impl Secret {
+    /// Reads the secret.
+    pub(super) fn open(self, source: &str) -> Result<Expected, BuildError> {
+        let value = match self.from {
+            From::Value(value) => value,
+            From::File(file) => read(&file).map_err(|problem| {
+                let file = file.display();
+                BuildError::new(format!(
+                    "source `{source}`: the secret in `{file}` {problem}"
+                ))
+            })?,
+        };
+        let header = self.header;
+        Ok(Expected { header, value })
+    }
+}
+
+impl Expected {
+    /// Refuses a request that does not show the secret.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let shown = headers.get(&self.header).map(HeaderValue::as_bytes);
+        let expected = self.value.expose().as_bytes();
+        if bool::from(expected.ct_eq(shown.unwrap_or_default())) {
+            return Ok(());
+        }
+        let what = if shown.is_some() {
+            "is not the one"
+        } else {
+            "is missing"
+        };
+        let message = format!(
+            "the secret in the header `{}` {what}; expected what the option `secret` of this source says",
+            self.header
+        );
+        Err(Refusal::new(401, "wrong_secret", message))
+    }
+}
+
+fn read(file: &Path) -> Result<SensitiveString, String> {
+    // Opening something else than a file could wait for ever.
+    let metadata = std::fs::metadata(file).map_err(|error| format!("cannot be read: {error}"))?;
+    if !metadata.is_file() {
+        return Err("cannot be read: it is not a file".to_owned());
+    }
+    let mut text = String::new();
+    let read =
+        File::open(file).and_then(|open| open.take(MAX_FILE_BYTES).read_to_string(&mut text));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    let secret = SensitiveString::from(text.trim().to_owned());
+    if is_long_enough(&secret) {
+        return Ok(secret);
+    }
+    Err(format!(
+        "is too easy to guess; expected at least {MIN_SECRET_CHARS} characters of ASCII"
+    ))
+}
+
+fn is_long_enough(secret: &SensitiveString) -> bool {
+    let text = secret.expose();
+    text.len() >= MIN_SECRET_CHARS
+        && text.trim() == text
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}

@@ -1,0 +1,290 @@
+//! Accepts connections and serves them with a router, within bounds and deadlines, until it is told to stop.
+//!
+//! Invariant: a failing `accept` is told to the log and tried again after a pause; it never ends the source, never is
+//! silent, and never keeps a processor busy.
+
+use super::connections::{Activity, Connections, MAX_CONNECTIONS, Place};
+use super::deadlines::Deadlines;
+use super::refusal_log::PAUSE;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use pipeline_core::{BuildError, Stop};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tower_service::Service as _;
+
+/// The longest head of a request, and the most that is read of a body at once: what each connection may hold for itself.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Before a failed `accept` is tried again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A listener that does not answer yet.
+#[derive(Debug)]
+pub(crate) struct Server {
+    source: Arc<str>,
+    listener: TcpListener,
+    address: SocketAddr,
+    connections: Arc<Connections>,
+    deadlines: Deadlines,
+    told: Told,
+}
+
+/// When the log was told of something that is told once a minute.
+#[derive(Debug, Default)]
+struct Told(Option<Instant>);
+
+impl Server {
+    /// Listens at this address for the source of this name.
+    pub(crate) async fn bind(
+        source: &str,
+        address: SocketAddr,
+        deadlines: Deadlines,
+    ) -> Result<Self, BuildError> {
+        let bound = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = bound.await.map_err(|error: io::Error| {
+            BuildError::new(format!(
+                "source `{source}`: cannot listen on {address}: {error}"
+            ))
+        })?;
+        Ok(Self {
+            source: source.into(),
+            listener,
+            address,
+            connections: Connections::new(MAX_CONNECTIONS),
+            deadlines,
+            told: Told::default(),
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` says so, and then what has begun, for `grace` at most.
+    pub(crate) async fn serve(mut self, router: Router, stop: &Stop, grace: Duration) {
+        let (ending, is_ending) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        {
+            let mut stopping = pin!(stop.stopping());
+            loop {
+                let (stream, peer, place) = tokio::select! {
+                    () = &mut stopping => break,
+                    accepted = self.accept() => accepted,
+                };
+                while let Some(ended) = tasks.try_join_next() {
+                    self.tell_panic(&ended);
+                }
+                let _ = stream.set_nodelay(true);
+                let served = Served {
+                    place,
+                    peer,
+                    router: router.clone(),
+                    deadlines: self.deadlines,
+                    is_ending: is_ending.clone(),
+                };
+                tasks.spawn(served.run(stream));
+            }
+        }
+        drop(self.listener);
+        ending.send_replace(true);
+        // A client that keeps its connection open must not hold up the end.
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(grace, ended).await;
+    }
+
+    /// The next connection, once there is room for it: only a newcomer costs an idle connection its place.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr, Place) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    self.room().await;
+                    return (stream, peer, self.connections.open_one());
+                }
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    if self.told.is_due(Instant::now()) {
+                        let source = &*self.source;
+                        tracing::warn!(%source, "cannot accept connections: {error}; it is tried again");
+                    }
+                    self.connections.close_oldest();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there may be one more connection, and closes what is idle for that.
+    async fn room(&mut self) {
+        loop {
+            let connections = Arc::clone(&self.connections);
+            let freed = connections.freed();
+            if connections.has_room() {
+                return;
+            }
+            let closed = connections.close_oldest();
+            if self.told.is_due(Instant::now()) {
+                let (source, bound) = (&*self.source, connections.bound());
+                tracing::warn!(
+                    %source,
+                    "all {bound} connections are in use, and idle ones are closed to make room: {closed} now; the bound \
+                     follows the limit of open files (`ulimit -n`)"
+                );
+            }
+            // Whether a connection has become idle is looked at again.
+            let _ = tokio::time::timeout(self.deadlines.linger, freed).await;
+        }
+    }
+
+    fn tell_panic(&self, ended: &Result<(), tokio::task::JoinError>) {
+        if ended.is_err() {
+            tracing::error!(source = %self.source, "a connection ended with a panic; please report it");
+        }
+    }
+}
+
+impl Told {
+    /// Whether it is time to tell the log again.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = self
+            .0
+            .is_none_or(|last| now.saturating_duration_since(last) >= PAUSE);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+/// Whether a client has gone away before it was accepted.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+/// A connection that is served.
+struct Served {
+    place: Place,
+    peer: SocketAddr,
+    router: Router,
+    deadlines: Deadlines,
+    is_ending: watch::Receiver<bool>,
+}
+
+impl Served {
+    async fn run(mut self, stream: TcpStream) {
+        let connection = Arc::clone(&self.place.connection);
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let begun = connection.begin();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(self.peer));
+            let answered = self.router.clone().call(request);
+            async move {
+                let answer = answered.await;
+                drop(begun);
+                answer
+            }
+        });
+        let io = TokioIo::new(Watched {
+            stream,
+            connection: &connection,
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .max_buf_size(MAX_HEAD_BYTES)
+            .header_read_timeout(None);
+        let mut serving = pin!(builder.serve_connection(io, service));
+        let limit = loop {
+            tokio::select! {
+                _ = serving.as_mut() => return,
+                _ = self.is_ending.wait_for(|ending| *ending) => break Duration::MAX,
+                () = connection.closing() => break self.deadlines.linger,
+                () = tokio::time::sleep(self.deadlines.look) => {
+                    match connection.overdue(Instant::now(), &self.deadlines) {
+                        None | Some(Activity::Busy) => {}
+                        Some(Activity::Idle) => break self.deadlines.linger,
+                        Some(Activity::Head) => return,
+                    }
+                }
+            }
+        };
+        // An answer that is being written is finished.
+        serving.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(limit, serving).await;
+    }
+}
+
+/// A stream whose connection knows when bytes come.
+struct Watched<'c> {
+    stream: TcpStream,
+    connection: &'c super::connections::Connection,
+}
+
+impl AsyncRead for Watched<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.connection.received();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests;
