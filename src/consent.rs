@@ -23,7 +23,7 @@ pub(crate) use options::{ConsentCategory, ConsentOptions};
 
 use crate::answer::Words;
 use crate::reason;
-use json_paths::{Found, ObjectView, Path, Paths, SlotBits};
+use json_paths::{Found, ObjectView, Path, Paths, Slot, SlotBits};
 use needed::Needed;
 use options::{OwnPath, WhenAbsent};
 use pipeline_core::Reason;
@@ -112,6 +112,11 @@ impl Consent {
         let own: Vec<_> = own.map(|place| &*place.path).collect();
         rule.absent = reason::consent_absent(&own);
         Ok(rule)
+    }
+
+    /// Every slot that is looked at.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.places.iter().flat_map(Place::slots)
     }
 
     /// Whether the event may be sent.

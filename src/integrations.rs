@@ -82,6 +82,11 @@ impl Integrations {
         rule
     }
 
+    /// Every slot that is looked at.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.places.iter().map(|(_, slot)| *slot)
+    }
+
     /// Whether the sender wants the event here.
     ///
     /// # Errors

@@ -61,6 +61,8 @@ pub(crate) struct Mapping {
     consent: Consent,
     integrations: Integrations,
     event_type: Slot,
+    /// Where an event says what its data may be used for, sorted.
+    wishes: Vec<Slot>,
     /// Where an event has its name, in the order in which they are looked at.
     event_names: [Slot; 2],
     rules: Rules,
@@ -97,11 +99,16 @@ impl Mapping {
         else {
             return Err(Vec::new());
         };
+        let mut wishes: Vec<Slot> = consent.slots().chain(integrations.slots()).collect();
+        wishes.extend(plans.iter().flat_map(|plan| plan.slots_of_wishes()));
+        wishes.sort_unstable();
+        wishes.dedup();
         Ok(Self {
             paths,
             plans,
             consent,
             integrations,
+            wishes,
             event_type,
             event_names: [event, event_name],
             rules,
@@ -134,7 +141,8 @@ impl Mapping {
         let mut scratch = Scratch::take();
         let (plan, own_name) = self.plan(&found, &mut scratch.value, label, trace)?;
         let wishes = self.consent.check(&found);
-        if let Err(reason) = wishes.and_then(|()| self.integrations.check(&found)) {
+        let wishes = wishes.and_then(|()| self.integrations.check(&found));
+        if let Err(reason) = wishes.and_then(|()| self.check_repeats(&found)) {
             *label = Some(Arc::clone(&plan.label));
             return Err(Unsent::Filtered(reason));
         }
@@ -190,6 +198,32 @@ impl Mapping {
                 let is_whole = facts.unreadable.is_none();
                 Err(Unsent::Rejected(reason, is_whole.then(|| Box::new(record))))
             }
+        }
+    }
+
+    /// Refuses an event that says twice, and not alike, what its data may be used for.
+    #[inline]
+    fn check_repeats(&self, found: &Found<'_>) -> Result<(), Reason> {
+        let mut repeats = found.repeats();
+        match repeats.next() {
+            None => Ok(()),
+            Some(first) => self.check_each_repeat(found, std::iter::once(first).chain(repeats)),
+        }
+    }
+
+    #[cold]
+    fn check_each_repeat<'a>(
+        &self,
+        found: &Found<'a>,
+        mut repeats: impl Iterator<Item = (Slot, &'a str)>,
+    ) -> Result<(), Reason> {
+        let differs = |(slot, earlier): &(Slot, &str)| {
+            self.wishes.binary_search(slot).is_ok() && found.get(*slot) != Some(*earlier)
+        };
+        match repeats.find(differs) {
+            Some((slot, _)) => Err(reason::given_twice(Some(self.paths.path(slot)))),
+            None if found.has_more_repeats() => Err(reason::given_twice(None)),
+            None => Ok(()),
         }
     }
 

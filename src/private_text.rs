@@ -188,13 +188,22 @@ impl Scan {
         let mut start = 0;
         for (at, byte) in bytes.iter().enumerate() {
             if class(*byte) & NOT_BASE64 != 0 {
-                if at - start >= MIN_BASE64 && self.is_unusual(&bytes[start..at]) {
+                if at - start >= MIN_BASE64 && self.is_unusual_at(bytes, start, at) {
                     return false;
                 }
                 start = at + 1;
             }
         }
-        !self.is_unusual(&bytes[start..])
+        !self.is_unusual_at(bytes, start, bytes.len())
+    }
+
+    /// Whether the part of a text in this range is unusual. The digits of an escape, behind its percent sign, are not a part of it.
+    fn is_unusual_at(self, text: &[u8], start: usize, end: usize) -> bool {
+        const ESCAPE_DIGITS: usize = 2;
+        let part = &text[start..end];
+        let is_behind_percent = start.checked_sub(1).is_some_and(|at| text[at] == b'%');
+        let behind = part.get(ESCAPE_DIGITS..).filter(|_| is_behind_percent);
+        self.is_unusual(part) || behind.is_some_and(|part| self.is_unusual(part))
     }
 
     /// Whether a part of a text begins as tokens do, or can be Base64; also behind a slash, which is a digit of Base64.

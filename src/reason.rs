@@ -88,6 +88,17 @@ pub(crate) fn consent_unreadable(
     )
 }
 
+/// Consent or another wish about privacy is given more than once under one key, and not alike.
+pub(crate) fn given_twice(at: Option<&Path>) -> Reason {
+    let what = at.map_or_else(|| "a wish about privacy".to_owned(), |at| format!("`{at}`"));
+    Reason::new(
+        "given_twice",
+        format!(
+            "{what} is given more than once, with different values, and one of them may be a refusal; send it once"
+        ),
+    )
+}
+
 /// The sender does not want the event at this destination, as it says at this path.
 pub(crate) fn integrations(at: &str) -> Reason {
     let detail = format!("the sender excludes this destination: `{at}`");

@@ -237,6 +237,23 @@ impl ParametersPlan {
         }
     }
 
+    /// The slots of everything that says what the event's data may be used for.
+    pub(crate) fn slots_of_wishes(&self) -> impl Iterator<Item = Slot> + '_ {
+        let limited = &self.limited_data_use;
+        let of_event = [
+            &self.opt_out,
+            &limited.options,
+            &limited.country,
+            &limited.state,
+        ];
+        let of_app = self
+            .app_data
+            .iter()
+            .filter(|field| field.kind == Kind::Tracking);
+        let fields = of_event.into_iter().flatten().chain(of_app);
+        fields.flat_map(|field| field.slots.iter().copied())
+    }
+
     /// The slots that explanations list for a field of `user_data`: its own, and those of the source that it can be made from.
     pub(crate) fn slots<'p>(&'p self, field: &'p FieldPlan) -> impl Iterator<Item = Slot> + 'p {
         let source = match field.kind {

@@ -51,6 +51,24 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// Values of the text's own object that do not count, because another one came behind them under an equal key; each with
+    /// its slot, at most 64. Empty for nearly every text.
+    #[inline]
+    pub fn repeats(&self) -> impl Iterator<Item = (Slot, &'a str)> + use<'_, 'a> {
+        let scratch = self.scratch.as_deref();
+        let values = scratch.map_or(&[][..], |scratch| scratch.repeats().values());
+        let text = self.text;
+        values
+            .iter()
+            .filter_map(move |(slot, span)| Some((*slot, span.of(text)?)))
+    }
+
+    /// Whether there are more than [`repeats`](Self::repeats) lists.
+    pub fn has_more_repeats(&self) -> bool {
+        let scratch = self.scratch.as_deref();
+        scratch.is_some_and(|scratch| scratch.repeats().is_cut())
+    }
+
     /// How many elements of the list were looked at, and whether it has more. At most [`MAX_ELEMENTS`](crate::MAX_ELEMENTS)
     /// are; 0 if there is no list.
     #[inline]

@@ -59,6 +59,45 @@ pub(crate) struct RowStore {
     found: Vec<u64>,
     /// How exactly the values of the row that is being filled were found: one for each slot whose span [`DEVIATES`].
     deviations: Vec<Deviation>,
+    repeats: Repeats,
+}
+
+/// Values of the row that was filled last which others of an equal key have replaced.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats {
+    values: Vec<(Slot, Span)>,
+    /// Whether there were more than [`MAX_REPEATS`].
+    is_cut: bool,
+}
+
+/// Replaced values of one object that are kept.
+pub(crate) const MAX_REPEATS: usize = 64;
+
+impl Repeats {
+    #[inline]
+    fn clear(&mut self) {
+        if !self.values.is_empty() {
+            self.values.clear();
+            self.is_cut = false;
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, slot: Slot, span: Span) {
+        if self.values.len() < MAX_REPEATS {
+            self.values.push((slot, span));
+        } else {
+            self.is_cut = true;
+        }
+    }
+
+    pub(crate) fn values(&self) -> &[(Slot, Span)] {
+        &self.values
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
 }
 
 /// The row that is being filled.
@@ -67,6 +106,7 @@ pub(crate) struct RowMut<'m> {
     spans: &'m mut [Span],
     found: &'m mut [u64],
     deviations: &'m mut [Deviation],
+    repeats: &'m mut Repeats,
 }
 
 /// A row that has been filled.
@@ -85,12 +125,14 @@ impl RowStore {
         if self.spans.len() < first_span + slots || self.deviations.len() < slots {
             self.grow(first_span + slots, slots);
         }
+        self.repeats.clear();
         self.found.truncate(first_word);
         self.found.resize(first_word + words, 0);
         RowMut {
             spans: &mut self.spans[first_span..first_span + slots],
             found: &mut self.found[first_word..],
             deviations: &mut self.deviations[..slots],
+            repeats: &mut self.repeats,
         }
     }
 
@@ -119,12 +161,19 @@ impl RowStore {
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
+
+    pub(crate) fn repeats(&self) -> &Repeats {
+        &self.repeats
+    }
 }
 
 impl RowMut<'_> {
     /// Stores a value that was found under the spelling of its path. The last one counts.
     #[inline]
     pub(crate) fn set(&mut self, cell: Cell, span: Span) {
+        if self.found[cell.word] & cell.bit != 0 {
+            self.repeats.add(cell.slot, self.spans[cell.slot.0]);
+        }
         self.spans[cell.slot.0] = span;
         self.found[cell.word] |= cell.bit;
     }
@@ -133,8 +182,11 @@ impl RowMut<'_> {
     #[inline]
     pub(crate) fn set_deviating(&mut self, cell: Cell, span: Span, deviation: Deviation) {
         let Slot(slot) = cell.slot;
-        if self.found[cell.word] & cell.bit != 0 && self.deviates_less(slot, deviation) {
-            return;
+        if self.found[cell.word] & cell.bit != 0 {
+            if self.deviates_less(slot, deviation) {
+                return;
+            }
+            self.repeats.add(cell.slot, self.spans[slot]);
         }
         self.found[cell.word] |= cell.bit;
         self.deviations[slot] = deviation;

@@ -5,7 +5,7 @@
 use crate::paths::Paths;
 use crate::prediction::{KeyPrediction, Memory};
 use crate::root::Root;
-use crate::rows::{ListRows, Row, RowMut, RowStore};
+use crate::rows::{ListRows, Repeats, Row, RowMut, RowStore};
 use std::cell::Cell;
 
 /// The positions of everything that was found in a text, and the predictions for the next one.
@@ -78,6 +78,10 @@ impl Scratch {
     #[inline]
     pub(crate) fn object(&self) -> Row<'_> {
         self.object.row(0, self.slots)
+    }
+
+    pub(crate) fn repeats(&self) -> &Repeats {
+        self.object.repeats()
     }
 
     #[inline]

@@ -17,3 +17,6 @@ mod recall;
 mod source;
 mod time_shift;
 mod tracked;
+
+#[cfg(fuzzing)]
+pub use checkpoint::again as checkpoint_again;

@@ -13,6 +13,8 @@
 
 mod file;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod http_server;
 mod line;

@@ -220,6 +220,20 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// For the fuzz targets: reads a checkpoint, writes what was read, and reads that again. Returns how many files each reading has.
+#[cfg(fuzzing)]
+#[expect(clippy::expect_used, reason = "a folder of the fuzzer")]
+pub fn again(data_dir: &Path, source: &str, bytes: &[u8]) -> (usize, usize) {
+    let opened = Checkpoint::open(data_dir, source).expect("a folder of this process");
+    std::fs::write(opened.path(), bytes).expect("a writable folder");
+    let Ok(first) = opened.load() else {
+        return (0, 0);
+    };
+    opened.save(&first).expect("a writable folder");
+    let second = opened.load().expect("what was just written");
+    (first.len(), second.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
