@@ -68,7 +68,7 @@ async fn a_wrong_preset_is_told_while_it_loses_events_with_the_preset_that_knows
         })
     );
     // While it runs.
-    let warning = run.says("WARN").await;
+    let warning = run.says("were filtered").await;
     for part in [
         "all 2,000 events so far were filtered: unmapped 2,000 (the preset has no Meta event for this event; ",
         "; by name: Order Completed 2,000; ",
