@@ -12,6 +12,7 @@
 //! Invariant: what `DeadLetters::append` has taken survives a power cut; it is taken whole or not at all; and raw input
 //! is never written, only the payload that the destination would have seen.
 
+mod known;
 mod letter;
 mod plain;
 mod purge;
@@ -22,6 +23,7 @@ mod segment;
 mod summary;
 mod trace;
 
+use known::Known;
 pub(crate) use letter::Letter;
 pub use letter::{MAX_HISTORY, Past, StoredLetter};
 pub use plain::PLAIN_SHARE;
@@ -47,6 +49,7 @@ pub struct DeadLetters {
     folder: Folder,
     max_bytes: u64,
     segment_bytes: u64,
+    known: Known,
 }
 
 /// Why dead letters could not be kept, read or removed.
@@ -108,6 +111,7 @@ impl DeadLetters {
             folder: Folder::new(data_dir, sink),
             max_bytes,
             segment_bytes: SEGMENT_BYTES,
+            known: Known::default(),
         }
     }
 
@@ -116,15 +120,23 @@ impl DeadLetters {
         self.folder.path()
     }
 
-    /// Appends all letters, or none of them; they are on the disk when this returns. Blocks.
+    /// Appends all letters, or none of them, but for those that an earlier run has written; they are on the disk when this returns.
+    /// Blocks.
     pub(crate) fn append(&self, letters: &[Letter], now_ms: i64) -> Result<(), DeadLetterError> {
+        let mut recognized = self.known.look(self);
         let mut lines = Vec::new();
         for letter in letters {
-            letter
-                .write_line(&self.sink, now_ms, &mut lines)
-                .map_err(|error| self.failed("written", error.into()))?;
+            if !recognized.has(letter) {
+                letter
+                    .write_line(&self.sink, now_ms, &mut lines)
+                    .map_err(|error| self.failed("written", error.into()))?;
+            }
         }
-        self.append_lines(&lines)
+        if !lines.is_empty() {
+            self.append_lines(&lines)?;
+        }
+        recognized.done();
+        Ok(())
     }
 
     /// Appends whole lines, or nothing.

@@ -9,4 +9,3 @@ use pipeline_core::Reason;
 pub fn events(body: &Bytes) -> Option<Vec<Result<Bytes, Reason>>> {
     http::events(body).ok()
 }
-

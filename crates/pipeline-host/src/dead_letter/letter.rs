@@ -72,6 +72,8 @@ pub struct StoredLetter {
     pub history: Arc<[Past]>,
     /// What can be sent again, where there is a payload.
     pub record: Option<Record>,
+    /// How an event without a payload began, masked, and how many bytes it had.
+    pub(super) shape: Option<(Box<str>, usize)>,
     /// The line itself, without its newline.
     pub line: Bytes,
 }
@@ -246,6 +248,7 @@ impl StoredLetter {
             source: read.source.into_owned(),
             history: latest(&history?).into(),
             record,
+            shape: read.shape.as_deref().map(Into::into).zip(read.bytes),
             line: Bytes::copy_from_slice(line),
         };
         Some(letter).filter(|letter| !letter.reason.is_empty())

@@ -65,6 +65,7 @@ impl DeadLetters {
         shares: &mut Shares,
         now_ms: i64,
     ) -> Result<usize, DeadLetterError> {
+        let mut recognized = self.known.look(self);
         let appended = self.folder.create().and_then(|()| {
             let _lock = self.folder.lock(Access::Change)?;
             let file = self.folder.plain()?;
@@ -82,6 +83,10 @@ impl DeadLetters {
             let mut left = room.saturating_sub(length);
             let (mut lines, mut kept) = (Vec::new(), 0);
             for letter in letters {
+                if recognized.has(letter) {
+                    kept += 1;
+                    continue;
+                }
                 let before = lines.len();
                 letter.write_line(&self.sink, now_ms, &mut lines)?;
                 let bytes = (lines.len() - before) as u64;
@@ -99,7 +104,9 @@ impl DeadLetters {
             shares.length = length + lines.len() as u64;
             Ok(kept)
         });
-        appended.map_err(|error| self.failed("written", error))
+        let appended = appended.map_err(|error| self.failed("written", error))?;
+        recognized.done();
+        Ok(appended)
     }
 
     /// How many letters without a payload there are in their own file.

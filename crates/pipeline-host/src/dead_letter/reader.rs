@@ -47,6 +47,17 @@ impl DeadLetters {
             .sum())
     }
 
+    /// The newest segments, and the file of letters without a payload.
+    pub(super) fn newest(&self, segments: usize) -> io::Result<Vec<Segment>> {
+        if !self.folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut all = self.folder.segments()?;
+        let mut newest = all.split_off(all.len().saturating_sub(segments));
+        newest.extend(self.folder.plain()?);
+        Ok(newest)
+    }
+
     fn all_segments(&self) -> io::Result<Vec<Segment>> {
         if !self.folder.exists() {
             return Ok(Vec::new());

@@ -128,10 +128,15 @@ fn the_bound_is_exact_and_holds_for_all_segments_together() {
     letters(&folder, 10_000, 1).append(&[letter()], 0).unwrap();
     let line = segment(&letters(&folder, 0, 0), 1).len() as u64;
     let letters = letters(&folder, 4 * line, 2 * line);
+    // As long as the first one, which would be recognized.
+    let other = || Letter {
+        origin: Origin::line("events".into(), 18),
+        ..letter()
+    };
     for _ in 0..3 {
-        letters.append(&[letter()], 0).unwrap();
+        letters.append(&[other()], 0).unwrap();
     }
-    assert!(letters.append(&[letter()], 0).is_err());
+    assert!(letters.append(&[other()], 0).is_err());
     let lines = |number| segment(&letters, number).lines().count();
     assert_eq!([lines(1), lines(2), lines(3)], [2, 2, 0]);
 }
@@ -606,4 +611,80 @@ fn a_link_in_the_place_of_a_file_is_refused_and_its_target_is_untouched() {
         assert!(refused.contains(&true), "{name}");
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine", "{name}");
     }
+}
+
+/// A letter of one of a few kinds: an event with a payload, or one without.
+fn of_kind(kind: u8) -> Letter {
+    let line = u64::from(kind % 3);
+    let origin = Origin::line("events".into(), line);
+    if kind < 6 {
+        let record = Some(record(["a", "b"][usize::from(kind / 3)]));
+        return Letter {
+            origin,
+            record,
+            ..letter()
+        };
+    }
+    let raw: &[u8] = [b"{\"a\"" as &[u8], b"[1"][usize::from(kind % 2)];
+    Letter {
+        origin,
+        trace: Some(Box::new(Trace::of(raw, None))),
+        ..letter()
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// Compared with a folder that only counts: each letter of the first run accounts for one of the second, whatever the order and
+    /// the groups in which they come.
+    #[test]
+    fn letters_of_an_earlier_run_are_not_written_again(
+        first in proptest::collection::vec(0_u8..10, 0..20),
+        second in proptest::collection::vec(proptest::collection::vec(0_u8..10, 0..6), 0..6),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |run: &DeadLetters, kinds: &[u8]| {
+            let (plain, whole): (Vec<_>, Vec<_>) =
+                kinds.iter().map(|kind| of_kind(*kind)).partition(|letter| letter.record.is_none());
+            run.append(&whole, 1_000).unwrap();
+            let kept = run.append_plain(&plain, &mut Shares::default(), 1_000).unwrap();
+            assert_eq!(kept, plain.len());
+        };
+        // Segments so small that each holds a few letters would leave older ones out of sight.
+        let run = || letters(&folder, 1 << 30, 1 << 30);
+        write(&run(), &first);
+        let restarted = run();
+        second.iter().for_each(|group| write(&restarted, group));
+        let count = |kinds: &mut dyn Iterator<Item = u8>| {
+            let mut counts = std::collections::BTreeMap::new();
+            kinds.for_each(|kind| *counts.entry(key_of(&of_kind(kind))).or_insert(0_usize) += 1);
+            counts
+        };
+        let (before, after) = (
+            count(&mut first.iter().copied()),
+            count(&mut second.iter().flatten().copied()),
+        );
+        let mut expected = before;
+        for (key, number) in after {
+            let known = expected.entry(key).or_insert(0);
+            *known = (*known).max(number);
+        }
+        let mut found = std::collections::BTreeMap::new();
+        for letter in run().letters().unwrap() {
+            let letter = letter.unwrap();
+            let payload = letter.record.as_ref().map(|record| record.payload.to_vec());
+            *found.entry((letter.source.clone(), payload, letter.shape.clone())).or_insert(0) += 1;
+        }
+        proptest::prop_assert_eq!(found, expected);
+    }
+}
+
+type Key = (String, Option<Vec<u8>>, Option<(Box<str>, usize)>);
+
+fn key_of(letter: &Letter) -> Key {
+    let payload = letter.record.as_ref().map(|record| record.payload.to_vec());
+    let shape = letter.trace.as_ref();
+    let shape = shape.map(|trace| (trace.shape.as_str().into(), trace.bytes));
+    (letter.origin.to_string(), payload, shape)
 }
