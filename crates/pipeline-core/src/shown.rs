@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter, Write as _};
 
-/// Shows a name or a path of which it is not known who chose it. Control characters appear as `\n` or `\u{1b}`, bytes that are not
+/// Shows a name or a path that anyone may have chosen. Control characters appear as `\n` or `\u{1b}`, bytes that are not
 /// UTF-8 as `\xff`.
 ///
 /// ```

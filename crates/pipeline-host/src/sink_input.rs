@@ -527,7 +527,7 @@ impl SinkInput {
         self.count_letters(&letters, unkept);
     }
 
-    /// Counts letters, of which some are not kept, and tells the log and whoever watches.
+    /// Counts letters, some of them not kept, and tells the log and whoever watches.
     pub(crate) fn count_letters(&self, letters: &[Letter], unkept: usize) {
         if letters.is_empty() {
             return;

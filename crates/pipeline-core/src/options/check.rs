@@ -322,7 +322,7 @@ impl<'s> Checker<'s> {
             let is_private =
                 || key.starts_with("x-") && schema["patternProperties"].get("^x-").is_some();
             let found = match (known, schema.get("additionalProperties")) {
-                // Read by nobody but the anchors that refer to it.
+                // Only the anchors that refer to it read it.
                 (None, _) if is_private() => None,
                 (Some(property), _) => self.value(property, value, &at),
                 (None, Some(Value::Bool(false))) => {

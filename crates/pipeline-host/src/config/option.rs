@@ -187,7 +187,7 @@ pub struct RequestOptions {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterOptions {
-    /// Bytes of one sink's dead letters at most, of which those without a payload may have 5 %. When they are full, events that become letters wait until a person makes room, and a request with such an event is answered with 503; all others are delivered. Default: 268435456 (256 MiB). Example: 1073741824.
+    /// Bytes of one sink's dead letters at most; those without a payload may take 5 % of them. When they are full, events that become letters wait until a person makes room, and a request with such an event is answered with 503; all others are delivered. Default: 268435456 (256 MiB). Example: 1073741824.
     #[schemars(range(min = 1))]
     pub max_bytes: u64,
 }

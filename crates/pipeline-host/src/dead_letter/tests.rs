@@ -459,7 +459,7 @@ fn a_replay_takes_everything_and_gives_up_only_what_is_finished() {
     let replay = letters.take_for_replay().unwrap();
     assert_eq!(replay.segments().len(), 2);
     assert_eq!(letters.percent_full().unwrap(), 0);
-    // Meanwhile the pipeline goes on, and somebody looks.
+    // Meanwhile the pipeline runs, and somebody looks.
     write(&letters, 0, &[("c", "x")]);
     assert_eq!(all_ids(&letters), ["a", "b", "c"]);
     let error = letters.take_for_replay().unwrap_err();

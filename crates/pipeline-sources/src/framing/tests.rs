@@ -613,7 +613,7 @@ fn is_nothing(byte: u8) -> bool {
     b"\0 \t\r\n\x0c\xef\xbb\xbf".contains(&byte)
 }
 
-/// Pieces of which files consist, good and bad.
+/// Pieces that files consist of, good and bad.
 fn any_content() -> impl Strategy<Value = Vec<u8>> {
     let noise = prop::sample::select(vec![
         "\n", "\r\n", "\r", " ", "\0", "\0\0\0", "\u{1e}", "\u{feff}", "{", "}", "[", "]", ",",

@@ -30,7 +30,7 @@ pub(super) struct Window<R> {
 }
 
 impl<R: Read> Window<R> {
-    /// A window on a stream of which everything before `place` was read; `line` lines, and these bytes at last.
+    /// A window on a stream that was read up to `place`; `line` lines, and these bytes at last.
     pub(super) fn new(reader: R, before: &[u8], (place, line): (u64, u64), in_line: bool) -> Self {
         Self {
             reader,

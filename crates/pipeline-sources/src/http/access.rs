@@ -245,7 +245,7 @@ fn is_browser(headers: &HeaderMap) -> bool {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        // The last part of an IPv6 address without brackets is no port, but nobody may write it so.
+        // The last part of an IPv6 address without brackets is no port, and an address must not be written so.
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }

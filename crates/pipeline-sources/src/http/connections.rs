@@ -1,6 +1,6 @@
 //! The open connections of one source: how many there may be, what each is doing, and which are closed first.
 //!
-//! The bound is the smaller of [`MAX_CONNECTIONS`] and the source's share of the process's descriptors, of which a part is
+//! The bound is the smaller of [`MAX_CONNECTIONS`] and the source's share of the process's descriptors, a part of which is
 //! kept free for delivery, buffers and dead letters. At the bound, the connections that have been idle for longest are
 //! closed, then those whose head has been coming for longest. A request that is being answered is never cut off.
 //!

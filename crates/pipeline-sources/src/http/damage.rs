@@ -196,7 +196,7 @@ pub(super) fn end_of_array(text: &[u8], start: usize) -> usize {
     if ends { trimmed.len() - 1 } else { text.len() }
 }
 
-/// The event's text up to the end of its first key; `{` where there is none.
+/// The event's text up to the end of its first key; `{` if it has no key.
 fn first_key(text: &[u8], start: usize) -> &[u8] {
     let head = &text[start..text.len().min(start + MAX_KEY_BYTES)];
     match memchr(b':', head) {

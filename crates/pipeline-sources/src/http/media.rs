@@ -28,12 +28,12 @@ enum Charset {
     Utf8,
     /// Two or four bytes a character.
     Wide,
-    /// An encoding of which UTF-8 is often called by mistake: what is valid UTF-8 is read.
+    /// An encoding by whose name UTF-8 is often called by mistake: what is valid UTF-8 is read.
     Other,
 }
 
 impl Media {
-    /// Reads a `Content-Type`; JSON where there is none.
+    /// Reads a `Content-Type`; JSON where the header is missing.
     pub(crate) fn of(content_type: Option<&[u8]>) -> Result<Self, Refusal> {
         let text = content_type.unwrap_or(b"application/json");
         let text = String::from_utf8_lossy(text).to_ascii_lowercase();

@@ -25,7 +25,7 @@ impl Effort {
     }
 }
 
-/// The end of the JSON value that starts here; `Err` with how many bytes were read of what is none.
+/// The end of the JSON value that starts here; `Err` with how many bytes were read of what is no value.
 pub(super) fn read_value(text: &[u8], start: usize) -> Result<usize, usize> {
     let rest = text.get(start..).unwrap_or_default();
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();

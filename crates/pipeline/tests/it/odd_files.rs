@@ -21,7 +21,7 @@ fn fifo(path: &Path) {
     assert!(made.success());
 }
 
-/// A pipeline of one file source and a sink that reaches nobody.
+/// A pipeline of one file source and a sink whose destination is closed.
 fn configured(folder: &Path, source: &Value, sink: &Value) -> String {
     let mut options = json!({
         "type": "meta_conversions", "preset": "retail", "pixel_id": "1234", "access_token": "token",
@@ -113,7 +113,7 @@ fn a_message_of_a_missing_variable_is_one_line_without_control_characters() {
     );
 }
 
-/// The exit code of a command whose standard output nobody reads.
+/// The exit code of a command whose standard output has no reader.
 fn code_without_reader(arguments: &[&str]) -> Option<i32> {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

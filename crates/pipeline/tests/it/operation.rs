@@ -418,7 +418,7 @@ async fn post_broken(url: &str) -> u16 {
     let request = reqwest::Client::new().post(url);
     let request = request.header("content-type", "application/x-ndjson");
     request
-        // Beside an event that is filtered: a body of which nothing can be read leaves no letter.
+        // Beside an event that is filtered: a body without anything readable leaves no letter.
         .body("{broken\n{\"type\":\"page\",\"userId\":\"u\"}\n")
         .send()
         .await

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Where nobody listens.
+/// Where nothing listens.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 const MIB: usize = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 //! Chunks read from the pages of a database whose tree, header or tables SQLite cannot follow any more.
 //!
-//! In: the database and its log, by page. Out: every chunk of which all pages are there; its checksum says so. The format is
+//! In: the database and its log, by page. Out: every chunk whose pages are all there; its checksum says so. The format is
 //! SQLite's ("Database File Format"): leaves of tables with cells, each with a record, and chains of overflow pages.
 //!
 //! Invariant: nothing is written; effort is bounded by the number of pages, and by [`MAX_CHUNK_BYTES`] for each chunk.

@@ -68,7 +68,7 @@ async fn what_a_truncation_leaves_costs_no_event() {
         .await;
     case.write("app.log", text(0..3));
     until_delivered(&case, 3).await;
-    // Its writer goes on where it was, in front of which there is a hole of more than the longest line.
+    // Its writer continues where it was, behind a hole of more than the longest line.
     for (round, hole) in [(1, 5_000), (2, 7_500_000)] {
         let mut file = std::fs::File::create(case.path("app.log")).unwrap();
         file.seek(SeekFrom::Start(hole)).unwrap();
