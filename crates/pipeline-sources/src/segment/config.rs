@@ -240,4 +240,8 @@ impl SourceConfig for SegmentConfig {
     fn resources(&self) -> Vec<Resource> {
         vec![Resource::Listen(self.0.address)]
     }
+
+    fn clients_forget(&self) -> bool {
+        true
+    }
 }
