@@ -91,7 +91,7 @@ impl Clients {
         }
         let named = if headers.contains_key(FORWARDED_FOR) {
             let values = headers.get_all(FORWARDED_FOR).iter();
-            list(values.map(HeaderValue::as_bytes), |part| Some(part))
+            list(values.map(HeaderValue::as_bytes), Some)
         } else {
             let values = headers.get_all(header::FORWARDED).iter();
             list(values.map(HeaderValue::as_bytes), forwarded_for)

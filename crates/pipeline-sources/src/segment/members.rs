@@ -54,17 +54,13 @@ pub(super) fn each(
             return None;
         }
         at = past_space(text, at + 1);
-        let value = at..match read_value(text, at) {
-            Ok(end) => end,
-            Err(_) => {
-                // Whoever looks for it may know what to do with a damaged value.
-                visit(Member {
-                    name,
-                    value: at..at,
-                });
-                return None;
-            }
+        let Ok(end) = read_value(text, at) else {
+            // Whoever looks for it may know what to do with a damaged value.
+            let value = at..at;
+            visit(Member { name, value });
+            return None;
         };
+        let value = at..end;
         at = past_space(text, value.end);
         if !visit(Member { name, value }) {
             return None;

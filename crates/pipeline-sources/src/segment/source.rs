@@ -36,8 +36,8 @@ use tokio::time::Instant;
 
 /// How long a client waits for its answer once its body has come: some clients hang up after 10 s and send again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
-/// Of it, what is left for the receipt when there was room at the last moment.
-const RECEIPT_LIMIT: Duration = Duration::from_secs(3);
+/// Of it, how long there may be no room, so that something is left for the receipt.
+const ROOM_LIMIT: Duration = Duration::from_secs(5);
 
 /// Options that have been found good.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl Source for SegmentServer {
     }
 
     async fn run(self: Box<Self>, to: Arc<dyn Intake>, stop: Stop) -> Result<(), SourceError> {
-        let room_limit = self.cx.room_limit.min(ANSWER_LIMIT - RECEIPT_LIMIT);
+        let room_limit = self.cx.room_limit.min(ROOM_LIMIT);
         let source: Arc<str> = self.cx.name.as_str().into();
         let shared = Arc::new(Shared {
             source: Arc::clone(&source),

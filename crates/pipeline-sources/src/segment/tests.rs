@@ -342,6 +342,13 @@ async fn what_cannot_be_read_is_refused_with_a_code_and_costs_nothing_else() {
         let (status, code) = expected;
         assert_eq!(refused(request).await, (status, code.to_owned()));
     }
+    assert!(server.intake.chunks().is_empty());
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_large_or_cut_costs_no_other_event() {
+    let server = Server::start(json!({"max_body_bytes": 200_000})).await;
     let wide = format!(
         r#"{{"context":{{"a":"{}"}},"batch":[{{}},{{}},{{}}]}}"#,
         "x".repeat(100_000)
@@ -350,7 +357,6 @@ async fn what_cannot_be_read_is_refused_with_a_code_and_costs_nothing_else() {
         refused(server.post("/v1/batch", wide)).await,
         (413, "too_large".to_owned())
     );
-    assert!(server.intake.chunks().is_empty());
     // More than Segment's 32 KB for an event, and a body that was cut.
     let large = format!(r#"{{"type":"track","text":"{}"}}"#, "x".repeat(40_000));
     assert_eq!(status(server.post("/v1/track", large)).await, 200);

@@ -244,9 +244,9 @@ async fn survives(sdk: Sdk) {
     let kept: Vec<_> = wanted.iter().filter(|id| !gave_up.contains(*id)).collect();
     bench.settle(kept.len()).await;
     run.terminate();
-    let (status, last) = run.end().await;
-    assert_eq!(status.code(), Some(0), "{last}");
-    said += &last;
+    let (status, rest) = run.end().await;
+    assert_eq!(status.code(), Some(0), "{rest}");
+    said += &rest;
     let fates = bench.fates();
     let lost = fates.lost(kept);
     assert!(lost.is_empty(), "{lost:?}\n{said}");
