@@ -249,8 +249,60 @@ fn no_batch() -> Refusal {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers are small"
+)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_batch_that_is_cut_anywhere_gives_all_events_before_the_cut(
+            events in prop::collection::vec("[a-z\\]\\[{}, ]{0,8}", 1..6),
+            part in 0.0..1.0_f64,
+        ) {
+            let written: Vec<_> = events
+                .iter()
+                .map(|text| serde_json::json!({"type": "track", "list": [{"text": text}]}).to_string())
+                .collect();
+            let head = r#"{"writeKey":"k","batch":["#;
+            let body = format!(r#"{head}{}],"sentAt":"t"}}"#, written.join(","));
+            let cut = head.len() + ((body.len() - head.len()) as f64 * part) as usize;
+            // So far the events that are whole in it reach.
+            let mut end = head.len();
+            let whole = written.iter().take_while(|event| {
+                end += event.len();
+                let is_whole = end < cut;
+                end += 1;
+                is_whole
+            });
+            let whole: Vec<_> = whole.cloned().collect();
+            match Envelope::read(&Bytes::from(body[..cut].to_owned()), Call::Batch) {
+                Ok(read) => {
+                    let found = shown(&read);
+                    prop_assert!(found.starts_with(&whole), "{:?} {:?}", found, whole);
+                    prop_assert_eq!(read.write_key.as_deref(), Some("k"));
+                }
+                Err(refusal) => prop_assert!(whole.is_empty(), "{:?}", refusal),
+            }
+        }
+
+        #[test]
+        fn no_body_makes_it_panic(body in prop::collection::vec(prop::sample::select(b"{}[],:\"\\batch1 \n\xff".to_vec()), 0..60)) {
+            for start in ["", "{\"batch\":[", "{\"batch\":"] {
+                let body = Bytes::from([start.as_bytes(), &body[..]].concat());
+                for call in [Call::Batch, Call::Event("track")] {
+                    if let Err(refusal) = Envelope::read(&body, call) {
+                        prop_assert_eq!(refusal.status, 400);
+                    }
+                }
+            }
+        }
+    }
 
     fn read(body: &str, call: Call) -> Envelope {
         Envelope::read(&Bytes::from(body.to_owned()), call).unwrap()

@@ -44,8 +44,45 @@ impl Rate {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// What would be left after these requests, found from all of them: each with its millisecond and its events.
+    fn left_after(per_sec: f64, taken: &[(u64, usize)], now_ms: u64) -> f64 {
+        let most = per_sec * BURST_SECS;
+        let (mut left, mut at) = (most, 0);
+        for (ms, events) in taken.iter().copied().chain([(now_ms, 0)]) {
+            left = (left + (ms - at) as f64 / 1000.0 * per_sec).min(most) - events as f64;
+            at = ms;
+        }
+        left
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_passes_exactly_while_all_that_came_before_leaves_something(
+            per_sec in 1_u32..50,
+            requests in prop::collection::vec((0_u64..5_000, 1_usize..400), 1..40),
+        ) {
+            let rate = Rate::new(per_sec);
+            let start = Instant::now();
+            rate.left.lock().unwrap().1 = start;
+            let (mut now_ms, mut taken) = (0, Vec::new());
+            for (pause, events) in requests {
+                now_ms += pause;
+                let left = left_after(f64::from(per_sec), &taken, now_ms);
+                // At the very edge the two may round differently.
+                prop_assume!(left.abs() > 1e-6);
+                let passed = rate.take(events, start + Duration::from_millis(now_ms)).is_ok();
+                prop_assert_eq!(passed, left > 0.0, "{}", left);
+                if passed {
+                    taken.push((now_ms, events));
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_burst_passes_and_then_the_average_is_kept() {

@@ -268,6 +268,7 @@ impl Shared {
         })??;
         if let Some(receipt) = receipt {
             let limit = end.saturating_duration_since(Instant::now());
+            let limit = limit.min(self.room_limit);
             self.offering.wait(receipt, limit).await?;
         }
         self.pressure.end();
