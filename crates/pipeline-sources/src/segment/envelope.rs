@@ -67,7 +67,7 @@ impl Envelope {
         let whole = each(&text, start, |member| found.take(&text, member));
         let is_alone = whole.is_some_and(|whole| past_space(&text, whole.close + 1) == text.len());
         match (&found.batch, is_alone) {
-            (Some(batch), true) if text[batch.start] == b'[' => {
+            (Some(batch), true) if text.get(batch.start) == Some(&b'[') => {
                 let batch = batch.clone();
                 found.into_batch(&text, batch)
             }
@@ -232,7 +232,9 @@ fn checked(events: Events) -> Events {
         let event = event?;
         let mut outer = Outer::default();
         let whole = each(&event, 0, |member| outer.take(&event, member));
-        let is_batch = outer.batch.is_some_and(|batch| event[batch.start] == b'[');
+        let is_batch = outer
+            .batch
+            .is_some_and(|batch| event.get(batch.start) == Some(&b'['));
         if whole.is_some() && is_batch && !outer.has_type {
             let problem = "an element of the batch is itself a batch; expected an event";
             return Err(Reason::new("nested_batch", problem));
