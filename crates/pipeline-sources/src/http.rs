@@ -27,6 +27,7 @@ mod refusal;
 mod refusal_log;
 mod secret;
 mod serve;
+mod tls;
 mod values;
 
 pub(crate) use access::{Access, AccessOptions};
@@ -46,4 +47,5 @@ pub(crate) use refusal::Refusal;
 pub(crate) use refusal_log::Refusals;
 pub(crate) use secret::{SecretOptions, is_secret, read_secret};
 pub(crate) use serve::Server;
+pub(crate) use tls::{TlsFiles, TlsOptions};
 pub(crate) use values::{is_space, read_value};

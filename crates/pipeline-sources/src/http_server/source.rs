@@ -7,7 +7,7 @@
 
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Media, Memory, Offering, Packed,
-    Refusal, Refusals, Server, Unpacker, events,
+    Refusal, Refusals, Server, TlsFiles, Unpacker, events,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -38,6 +38,7 @@ pub(super) struct Settings {
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
     pub(super) access: AccessOptions,
+    pub(super) tls: Option<TlsFiles>,
     /// How far events have to get before the client hears that they were taken.
     pub(super) ack: AckLevel,
 }
@@ -67,7 +68,10 @@ struct Shared {
 
 impl HttpServer {
     pub(super) async fn bind(settings: Settings, cx: SourceContext) -> Result<Self, BuildError> {
+        let tls = settings.tls.clone().map(|files| files.open(&cx.name));
+        let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
+        let server = server.with_tls(tls);
         let access = settings.access.clone().open(&cx.name, server.address())?;
         Ok(Self {
             settings,

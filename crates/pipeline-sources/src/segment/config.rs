@@ -5,7 +5,7 @@
 use super::client::{Clients, Fill, network};
 use super::keys::{self, KeyOptions};
 use super::source::{SegmentServer, Settings};
-use crate::http::{AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, least_memory};
+use crate::http::{AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, TlsFiles, TlsOptions, least_memory};
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BuildError, Component, ParseContext, Resource, Source, SourceConfig, SourceContext,
@@ -46,6 +46,9 @@ struct SegmentOptions {
     /// The write keys that clients may send with, each with a name for the log and for dead letters. Default: none, so that every client of this machine may send. Example: `{web: "${WEB_KEY}", backend: {file: /run/secrets/key}}`.
     #[serde(default)]
     keys: BTreeMap<String, KeyOptions>,
+    /// A certificate, so that clients reach this source by `https`. Default: none, plain `http`. Example: `{cert_file: /etc/ssl/events.pem, key_file: /etc/ssl/private/events.key}`.
+    #[serde(default)]
+    tls: Option<TlsOptions>,
     /// The origins of web pages that may send events, `*` for every one. A key can have its own. Default: none. Example: `["https://shop.example"]`.
     #[serde(default)]
     allowed_origins: Vec<String>,
@@ -61,7 +64,7 @@ struct SegmentOptions {
     /// What is done with cookies of a first-party request. Default: nothing.
     #[serde(default)]
     cookies: CookieOptions,
-    /// Where browsers reach this source: what the settings for Segment's browser client name. Default: `http://` and the host of the request. Example: `https://events.shop.example`.
+    /// Where browsers reach this source: what the settings for Segment's browser client name. Default: the host of the request. Example: `https://events.shop.example`.
     #[serde(default)]
     public_url: Option<String>,
     /// The folder with the scripts of browser clients: `analytics.min.js` and its parts under `/analytics.js/v1/KEY/`, and `/p.js`. Default: none are served. Example: `scripts`.
@@ -161,6 +164,7 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
             cookies: options.cookies.read,
         },
         public_url,
+        tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
         script_dir: options.script_dir.map(|folder| cx.base_dir.join(folder)),
         max_body_bytes: options.max_body_bytes,
         max_bytes_in_flight,
@@ -239,6 +243,11 @@ impl SourceConfig for SegmentConfig {
 
     fn resources(&self) -> Vec<Resource> {
         vec![Resource::Listen(self.0.address)]
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let problem = self.0.tls.as_ref().and_then(TlsFiles::check);
+        problem.into_iter().collect()
     }
 
     fn clients_forget(&self) -> bool {

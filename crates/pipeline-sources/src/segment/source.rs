@@ -15,7 +15,7 @@ use super::envelope::Envelope;
 use super::keys::{Key, KeyPlan, Keys, shown};
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Events, Hold, Media, Memory, Offering,
-    Packed, Refusal, Refusals, Server, Unpacker,
+    Packed, Refusal, Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -50,6 +50,7 @@ pub(super) struct Settings {
     pub(super) keys: Vec<KeyPlan>,
     pub(super) clients: Clients,
     pub(super) public_url: Option<(String, String)>,
+    pub(super) tls: Option<TlsFiles>,
     pub(super) script_dir: Option<PathBuf>,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
@@ -76,6 +77,7 @@ struct Shared {
     pages: Access,
     keys: Keys,
     clients: Clients,
+    scheme: &'static str,
     public_url: Option<(String, String)>,
     script_dir: Option<PathBuf>,
     memory: Memory,
@@ -86,7 +88,10 @@ struct Shared {
 
 impl SegmentServer {
     pub(super) async fn bind(settings: Settings, cx: SourceContext) -> Result<Self, BuildError> {
+        let tls = settings.tls.clone().map(|files| files.open(&cx.name));
+        let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
+        let server = server.with_tls(tls);
         let address = server.address();
         Ok(Self {
             own: settings.own.clone().open(&cx.name, address)?,
@@ -122,6 +127,11 @@ impl Source for SegmentServer {
             pages: self.pages,
             keys: self.keys,
             clients: self.settings.clients,
+            scheme: if self.settings.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            },
             public_url: self.settings.public_url,
             script_dir: self.settings.script_dir,
             memory: Memory::new(self.settings.max_bytes_in_flight),
@@ -416,7 +426,7 @@ impl Shared {
         self.public_url.clone().unwrap_or_else(|| {
             let host = value(headers, header::HOST).unwrap_or_default();
             let host = String::from_utf8_lossy(host).into_owned();
-            ("http".to_owned(), host)
+            (self.scheme.to_owned(), host)
         })
     }
 
