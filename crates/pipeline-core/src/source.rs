@@ -26,6 +26,12 @@ pub trait SourceConfig: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Whether its clients forget an event once they hear that it was taken, long before it is delivered: what a buffer in
+    /// memory holds is then lost with the process. The host notes such buffers.
+    fn clients_forget(&self) -> bool {
+        false
+    }
+
     /// What would stop the source from reading on this machine now, such as a file that is missing. Paths are relative to
     /// the source's options. Reads nothing but the state of the machine; called by `validate`.
     fn check(&self) -> Vec<Problem> {

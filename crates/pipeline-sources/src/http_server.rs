@@ -7,7 +7,6 @@
 //!
 //! Invariant: every event keeps the very bytes that came in, so one odd element never costs the others.
 
-mod answer;
 mod config;
 mod source;
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! file, stdin:   reader thread ─► bounded queue ─► Intake::send ─► Receipt ─► checkpoint committer (file only)
-//! http_server:   request ─► body ─► events ─► Intake::offer ─► verdicts ─► answer, once the Receipt has settled
+//! http_server,
+//! segment:       request ─► body ─► events ─► Intake::offer ─► verdicts ─► answer, once the Receipt has settled
 //! ```
 //!
 //! Invariant: events reach the intake in the order in which they were read, and no panic in a task or thread of a source
@@ -19,6 +20,7 @@ mod http;
 mod http_server;
 mod line;
 mod mark;
+mod segment;
 mod stdin;
 #[cfg(test)]
 mod test_intake;
@@ -50,10 +52,10 @@ mod tests {
     }
 
     #[test]
-    fn the_three_sources_are_linked() {
+    fn every_source_is_linked() {
         let registry = Registry::linked().unwrap();
         let names: Vec<_> = registry.sources().map(Component::name).collect();
-        assert_eq!(names, ["file", "http_server", "stdin"]);
+        assert_eq!(names, ["file", "http_server", "segment", "stdin"]);
         for source in registry.sources() {
             assert!(!source.description().is_empty() && !source.plugin_version().is_empty());
         }

@@ -117,7 +117,45 @@ impl Pipeline {
     /// What works as written and is perhaps not meant, sorted by place.
     pub fn notices(&self) -> Vec<Problem> {
         let of_sinks = self.sinks.iter().flat_map(SinkPlan::notices);
-        super::sorted(self.notes.iter().cloned().chain(of_sinks).collect())
+        let of_buffers = self.sinks.iter().filter_map(|sink| self.forgetful(sink));
+        let all = self.notes.iter().cloned().chain(of_sinks).chain(of_buffers);
+        super::sorted(all.collect())
+    }
+
+    /// A note on a buffer in memory that holds events whose clients have forgotten them.
+    fn forgetful(&self, sink: &SinkPlan) -> Option<Problem> {
+        if sink.buffer.sync.is_some() {
+            return None;
+        }
+        let read = self.read_by(sink);
+        let source = read
+            .into_iter()
+            .find(|source| source.config.clients_forget())?;
+        let (path, name) = (join(&join("sinks", &sink.name), "buffer"), &source.name);
+        let problem = format!(
+            "is in memory, and clients of the source `{name}` forget events once they are answered: what it holds is lost \
+             when the process ends without notice"
+        );
+        Some(Problem::note(
+            path,
+            problem,
+            "a buffer on disk: `{ type: disk }`",
+        ))
+    }
+
+    /// The sources that a sink reads, through transforms too.
+    fn read_by(&self, sink: &SinkPlan) -> Vec<&SourcePlan> {
+        let mut names: Vec<&String> = sink.inputs.iter().collect();
+        // Each transform comes after all that it reads.
+        for transform in self.transforms.iter().rev() {
+            if names.contains(&&transform.name) {
+                names.extend(&transform.inputs);
+            }
+        }
+        let sources = self.sources.iter();
+        sources
+            .filter(|source| names.contains(&&source.name))
+            .collect()
     }
 }
 

@@ -101,14 +101,20 @@ impl Access {
     /// Refuses a request that may not send.
     pub(crate) fn check(&self, request: &Request<Body>) -> Result<(), Refusal> {
         let headers = request.headers();
-        if !self.is_allowed(headers) {
-            Self::check_origin(headers)?;
-        }
+        self.check_page(headers)?;
         if let Some(secret) = &self.secret {
             // Who knows the secret was not led here by a trick: pages cannot know it.
             return secret.check(headers);
         }
         self.check_host(request)
+    }
+
+    /// Refuses a request of a page whose origin is not allowed.
+    pub(crate) fn check_page(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.is_allowed(headers) {
+            return Ok(());
+        }
+        Self::check_origin(headers)
     }
 
     /// Refuses what browsers send for any page without asking first, unless the page is allowed.
@@ -164,7 +170,7 @@ impl Access {
     }
 
     /// Whether the request is of a page whose origin is allowed.
-    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_allowed(&self, headers: &HeaderMap) -> bool {
         let named = headers
             .get(header::ORIGIN)
             .and_then(|value| value.to_str().ok());
@@ -196,7 +202,8 @@ impl Access {
         }
     }
 
-    fn check_host(&self, request: &Request<Body>) -> Result<(), Refusal> {
+    /// Refuses a request for a host that the source is not known as.
+    pub(crate) fn check_host(&self, request: &Request<Body>) -> Result<(), Refusal> {
         let header = request.headers().get(header::HOST);
         let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()));
         let target = request.uri().host();

@@ -49,6 +49,21 @@ impl Media {
         Ok(Self { format, charset })
     }
 
+    /// Reads a `Content-Type` of a client whose bodies are JSON whatever it calls them.
+    pub(crate) fn of_json(content_type: Option<&[u8]>) -> Self {
+        let text = String::from_utf8_lossy(content_type.unwrap_or_default());
+        let parameters = text
+            .split_once(';')
+            .map_or("", |(_, parameters)| parameters);
+        let known = Self::of(content_type);
+        known
+            .or_else(|_| Self::of(Some(format!("text/plain;{parameters}").as_bytes())))
+            .unwrap_or(Self {
+                format: Format::Text,
+                charset: Charset::Utf8,
+            })
+    }
+
     /// Refuses a body in another encoding than UTF-8, and a real form.
     pub(crate) fn check(self, body: &[u8]) -> Result<(), Refusal> {
         let first = body.trim_ascii_start().first();

@@ -95,7 +95,7 @@ impl Secret {
     pub(super) fn open(self, source: &str) -> Result<Expected, BuildError> {
         let value = match self.from {
             From::Value(value) => value,
-            From::File(file) => read(&file).map_err(|problem| {
+            From::File(file) => read_secret(&file, MIN_SECRET_CHARS).map_err(|problem| {
                 let file = file.display();
                 BuildError::new(format!(
                     "source `{source}`: the secret in `{file}` {problem}"
@@ -128,7 +128,8 @@ impl Expected {
     }
 }
 
-fn read(file: &Path) -> Result<SensitiveString, String> {
+/// The secret in this file, of at least so many characters; or what is wrong with it.
+pub(crate) fn read_secret(file: &Path, least_chars: usize) -> Result<SensitiveString, String> {
     // Opening something else than a file could wait for ever.
     let metadata = std::fs::metadata(file).map_err(|error| format!("cannot be read: {error}"))?;
     if !metadata.is_file() {
@@ -139,17 +140,22 @@ fn read(file: &Path) -> Result<SensitiveString, String> {
         File::open(file).and_then(|open| open.take(MAX_FILE_BYTES).read_to_string(&mut text));
     read.map_err(|error| format!("cannot be read: {error}"))?;
     let secret = SensitiveString::from(text.trim().to_owned());
-    if is_long_enough(&secret) {
+    if is_secret(&secret, least_chars) {
         return Ok(secret);
     }
     Err(format!(
-        "is too easy to guess; expected at least {MIN_SECRET_CHARS} characters of ASCII"
+        "is too easy to guess; expected at least {least_chars} characters of ASCII"
     ))
 }
 
 fn is_long_enough(secret: &SensitiveString) -> bool {
+    is_secret(secret, MIN_SECRET_CHARS)
+}
+
+/// Whether it has that many characters and could be the value of a header.
+pub(crate) fn is_secret(secret: &SensitiveString, least_chars: usize) -> bool {
     let text = secret.expose();
-    text.len() >= MIN_SECRET_CHARS
+    text.len() >= least_chars
         && text.trim() == text
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -6,6 +6,7 @@
 use super::connections::{Activity, Connections, MAX_CONNECTIONS, Place};
 use super::deadlines::Deadlines;
 use super::refusal_log::PAUSE;
+use super::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -40,6 +41,7 @@ pub(crate) struct Server {
     address: SocketAddr,
     connections: Arc<Connections>,
     deadlines: Deadlines,
+    tls: Option<Arc<Tls>>,
     told: Told,
 }
 
@@ -70,8 +72,15 @@ impl Server {
             address,
             connections: Connections::new(MAX_CONNECTIONS),
             deadlines,
+            tls: None,
             told: Told::default(),
         })
+    }
+
+    /// The same, speaking TLS where there is a certificate.
+    pub(crate) fn with_tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls.map(Arc::new);
+        self
     }
 
     /// Where it listens.
@@ -85,9 +94,17 @@ impl Server {
         let mut tasks = JoinSet::new();
         {
             let mut stopping = pin!(stop.stopping());
+            let tls = self.tls.clone();
+            let mut following = pin!(async {
+                match &tls {
+                    Some(tls) => tls.follow().await,
+                    None => std::future::pending().await,
+                }
+            });
             loop {
                 let (stream, peer, place) = tokio::select! {
                     () = &mut stopping => break,
+                    never = &mut following => match never {},
                     accepted = self.accept() => accepted,
                 };
                 while let Some(ended) = tasks.try_join_next() {
@@ -101,7 +118,10 @@ impl Server {
                     deadlines: self.deadlines,
                     is_ending: is_ending.clone(),
                 };
-                tasks.spawn(served.run(stream));
+                match &self.tls {
+                    None => tasks.spawn(served.run(stream)),
+                    Some(tls) => tasks.spawn(served.run_tls(stream, Arc::clone(tls))),
+                };
             }
         }
         drop(self.listener);
@@ -193,7 +213,19 @@ struct Served {
 }
 
 impl Served {
-    async fn run(mut self, stream: TcpStream) {
+    /// Shakes hands first, within the time of a head.
+    async fn run_tls(mut self, stream: TcpStream, tls: Arc<Tls>) {
+        let stream = tokio::select! {
+            shaken = tokio::time::timeout(self.deadlines.head, tls.acceptor().accept(stream)) => shaken,
+            () = self.place.connection.closing() => return,
+            _ = self.is_ending.wait_for(|ending| *ending) => return,
+        };
+        if let Ok(Ok(stream)) = stream {
+            self.run(stream).await;
+        }
+    }
+
+    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let connection = Arc::clone(&self.place.connection);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let begun = connection.begin();
@@ -236,12 +268,12 @@ impl Served {
 }
 
 /// A stream whose connection knows when bytes come.
-struct Watched<'c> {
-    stream: TcpStream,
+struct Watched<'c, S> {
+    stream: S,
     connection: &'c super::connections::Connection,
 }
 
-impl AsyncRead for Watched<'_> {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -256,7 +288,7 @@ impl AsyncRead for Watched<'_> {
     }
 }
 
-impl AsyncWrite for Watched<'_> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

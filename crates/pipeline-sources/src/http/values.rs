@@ -26,7 +26,7 @@ impl Effort {
 }
 
 /// The end of the JSON value that starts here; `Err` with how many bytes were read of what is no value.
-pub(super) fn read_value(text: &[u8], start: usize) -> Result<usize, usize> {
+pub(crate) fn read_value(text: &[u8], start: usize) -> Result<usize, usize> {
     let rest = text.get(start..).unwrap_or_default();
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
     match values.next() {
@@ -52,6 +52,6 @@ pub(super) fn is_separator(byte: u8) -> bool {
     byte == b',' || is_space(byte)
 }
 
-pub(super) fn is_space(byte: u8) -> bool {
+pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | RECORD_SEPARATOR)
 }

@@ -3,7 +3,9 @@
 //! The doc comments are the manual: the schema quotes them, and problems quote their first sentence.
 
 use super::source::{HEALTH_PATH, HttpServer, Settings};
-use crate::http::{AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, SecretOptions, least_memory};
+use crate::http::{
+    AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, SecretOptions, TlsFiles, TlsOptions, least_memory,
+};
 use pipeline_core::options::Problem;
 use pipeline_core::{
     AckLevel, BuildError, Component, ParseContext, Resource, Source, SourceConfig, SourceContext,
@@ -40,6 +42,9 @@ struct HttpServerOptions {
     /// What clients have to show in a header of every request. Default: nothing.
     #[serde(default)]
     secret: Option<SecretOptions>,
+    /// A certificate, so that clients reach this source by `https`. Default: none, plain `http`. Example: `{cert_file: /etc/ssl/events.pem, key_file: /etc/ssl/private/events.key}`.
+    #[serde(default)]
+    tls: Option<TlsOptions>,
     /// The origins of web pages that may send events, `*` for every one. Default: none. Example: `["https://shop.example"]`.
     #[serde(default)]
     allowed_origins: Vec<String>,
@@ -116,6 +121,7 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
                 max_body_bytes: options.max_body_bytes,
                 max_bytes_in_flight,
                 access,
+                tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
                 ack: match options.acknowledgements {
                     Acknowledgements::Buffered => AckLevel::Buffered,
                     Acknowledgements::EndToEnd => AckLevel::Final,
@@ -176,5 +182,10 @@ impl SourceConfig for HttpServerConfig {
 
     fn resources(&self) -> Vec<Resource> {
         vec![Resource::Listen(self.0.address)]
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let problem = self.0.tls.as_ref().and_then(TlsFiles::check);
+        problem.into_iter().collect()
     }
 }

@@ -6,6 +6,7 @@
 use pipeline_sources as _;
 
 mod checkpoint;
+mod clients;
 mod command;
 mod crash;
 mod dead_letters;

@@ -100,3 +100,31 @@ async fn without_the_environment_a_real_mistake_is_still_one() {
         assert!(said.contains(expected), "{expected}: {said}");
     }
 }
+
+#[tokio::test]
+async fn a_buffer_in_memory_behind_clients_that_forget_is_noted() {
+    let with = |buffer: &str, kind: &str| {
+        json!({
+            "sources": {"shop": {"type": kind, "address": "127.0.0.1:0"}},
+            "sinks": {"meta": {
+                "type": "meta_conversions", "inputs": ["shop"], "preset": "retail", "pixel_id": "1234567890123456",
+                "access_token": "token", "buffer": {"type": buffer},
+            }},
+        })
+    };
+    let note = "sinks.meta.buffer: is in memory, and clients of the source `shop` forget events";
+    for (buffer, kind, noted) in [
+        ("memory", "segment", true),
+        ("disk", "segment", false),
+        ("memory", "http_server", false),
+    ] {
+        let (code, said) = validate(&with(buffer, kind), &[]).await;
+        assert_eq!(
+            (code, said.contains(note)),
+            (Some(0), noted),
+            "{buffer} {kind}: {said}"
+        );
+    }
+    let (code, said) = validate(&with("memory", "segment"), &["--deny-notes"]).await;
+    assert_eq!(code, Some(78), "{said}");
+}

@@ -11,7 +11,7 @@ const MAX_REJECTIONS_LISTED: usize = 100;
 
 /// What became of the events of a request.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     received: usize,
     accepted: usize,
     filtered: usize,
@@ -40,7 +40,7 @@ fn is_zero(number: &usize) -> bool {
 
 impl Answer {
     /// The answer to events of these verdicts, in the order of the request.
-    pub(super) fn of(verdicts: Vec<Verdict>) -> Self {
+    pub(crate) fn of(verdicts: Vec<Verdict>) -> Self {
         let mut answer = Self {
             received: verdicts.len(),
             ..Self::default()

@@ -1,0 +1,102 @@
+//! A body as it came, unpacked and read into what a source makes of it: a small one at once, a large one on a thread of its
+//! own.
+//!
+//! Invariant: reading a large body holds up no other request, and takes only memory that was admitted for it.
+
+use super::admission::Hold;
+use super::coding::Coding;
+use super::media::Media;
+use super::refusal::Refusal;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+/// Bytes up to which a plain body is read by the task that received it, and up to which a packed one may unpack there:
+/// changing threads would take longer.
+const READ_IN_PLACE_BYTES: usize = 64 * 1024;
+
+/// A body as it came.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) body: Bytes,
+    pub(crate) media: Media,
+    pub(crate) coding: Coding,
+}
+
+/// Unpacks bodies, as many large ones at a time as there are cores.
+#[derive(Debug)]
+pub(crate) struct Unpacker {
+    turns: Semaphore,
+    max_body_bytes: usize,
+}
+
+impl Unpacker {
+    pub(crate) fn new(max_body_bytes: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            turns: Semaphore::new(cores),
+            max_body_bytes,
+        }
+    }
+
+    /// What `make` makes of the body in plain text.
+    pub(crate) async fn unpack<T: Send + 'static>(
+        &self,
+        packed: Packed,
+        hold: &mut Hold,
+        make: impl FnOnce(&Bytes) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if let Some(plain) = packed.at_once() {
+            return make_of(&plain?, packed.media, make);
+        }
+        let _turn = self.turns.acquire().await.map_err(|_| unavailable())?;
+        let max_bytes = self.max_body_bytes;
+        let cost = packed.coding.cost(packed.body.len(), max_bytes);
+        hold.grow_to(packed.body.len() + cost).await?;
+        let task = tokio::task::spawn_blocking(move || {
+            let plain = packed.coding.plain(packed.body, max_bytes)?;
+            make_of(&plain, packed.media, make)
+        });
+        task.await.map_err(|_| unavailable())?
+    }
+
+    /// Work on so many bytes, whose memory has been admitted.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if bytes <= READ_IN_PLACE_BYTES {
+            return Ok(make());
+        }
+        let _turn = self.turns.acquire().await.map_err(|_| unavailable())?;
+        let task = tokio::task::spawn_blocking(make);
+        task.await.map_err(|_| unavailable())
+    }
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(
+        500,
+        "internal",
+        "the body could not be read; please report it",
+    )
+}
+
+impl Packed {
+    /// The body in plain text, where it is so small that this takes next to no time.
+    fn at_once(&self) -> Option<Result<Bytes, Refusal>> {
+        if self.body.len() > READ_IN_PLACE_BYTES {
+            return None;
+        }
+        self.coding.plain_at_once(&self.body, READ_IN_PLACE_BYTES)
+    }
+}
+
+fn make_of<T>(
+    plain: &Bytes,
+    media: Media,
+    make: impl FnOnce(&Bytes) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    media.check(plain)?;
+    make(plain)
+}

@@ -1,0 +1,388 @@
+//! Who sent a request: the address behind proxies that are trusted, and what the connection of a browser says about its
+//! events.
+//!
+//! Invariant: a header of somebody who is not a trusted proxy changes nothing; an address that is not a public one is not
+//! passed on as a visitor's.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use ipnet::IpNet;
+use pipeline_core::Meta;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Addresses of proxies that are looked at, from the right.
+const MAX_HOPS: usize = 32;
+/// A longer `User-Agent` is not passed on.
+const MAX_USER_AGENT_BYTES: usize = 1024;
+/// A longer cookie is none of Meta's.
+const MAX_COOKIE_BYTES: usize = 500;
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// For which requests the connection says something about the events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// For those that browsers send for a page: with an `Origin`, and an agent that begins with `Mozilla/`.
+    #[default]
+    Browsers,
+    /// For all of them.
+    Always,
+    /// For none.
+    Never,
+}
+
+/// How the client of a request is known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clients {
+    pub(super) trusted: Vec<IpNet>,
+    pub(super) fill: Fill,
+    /// Whether cookies of Meta's are read.
+    pub(super) cookies: bool,
+}
+
+impl Clients {
+    /// What the transport says about the events of a request.
+    pub(super) fn meta(&self, peer: SocketAddr, headers: &HeaderMap) -> Meta {
+        let mut meta = Meta::default();
+        meta.peer = self.address(peer.ip(), headers);
+        meta.user_agent = agent(headers).map(Box::from);
+        meta
+    }
+
+    /// Members of `context` for the events of a request: names and JSON.
+    pub(super) fn context(&self, meta: &Meta, headers: &HeaderMap) -> Vec<(&'static str, String)> {
+        let mut members = Vec::new();
+        let mut add = |name, value: &str| {
+            members.push((name, serde_json::Value::from(value).to_string()));
+        };
+        if self.fills(headers) {
+            if let Some(address) = meta.peer.filter(|address| is_public(*address)) {
+                add("ip", &address.to_string());
+            }
+            if let Some(agent) = &meta.user_agent {
+                add("userAgent", agent);
+            }
+        }
+        if self.cookies && headers.contains_key(header::ORIGIN) {
+            for (cookie, name) in [("_fbp", "fbp"), ("_fbc", "fbc")] {
+                if let Some(value) = cookie_of_meta(headers, cookie) {
+                    add(name, value);
+                }
+            }
+        }
+        members
+    }
+
+    fn fills(&self, headers: &HeaderMap) -> bool {
+        match self.fill {
+            Fill::Always => true,
+            Fill::Never => false,
+            Fill::Browsers => {
+                let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
+                headers.contains_key(header::ORIGIN)
+                    && agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"))
+            }
+        }
+    }
+
+    /// The address of the client: the first from the right that is not a trusted proxy's. `None` where a proxy does not say it.
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
+        if !self.is_trusted(peer) {
+            return Some(peer);
+        }
+        let named = if headers.contains_key(FORWARDED_FOR) {
+            let values = headers.get_all(FORWARDED_FOR).iter();
+            list(values.map(HeaderValue::as_bytes), Some)
+        } else {
+            let values = headers.get_all(header::FORWARDED).iter();
+            list(values.map(HeaderValue::as_bytes), forwarded_for)
+        };
+        let mut client = peer;
+        for text in named.iter().rev().take(MAX_HOPS) {
+            client = address(text)?;
+            if !self.is_trusted(client) {
+                return Some(client);
+            }
+        }
+        Some(client)
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Reads the networks of proxies: CIDRs, or single addresses.
+pub(super) fn network(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    let address = text.parse::<IpAddr>().ok();
+    address.map(IpNet::from).or_else(|| text.parse().ok())
+}
+
+/// The elements of a list that may be spread over several headers.
+fn list<'h>(
+    values: impl Iterator<Item = &'h [u8]>,
+    part: fn(&'h str) -> Option<&'h str>,
+) -> Vec<String> {
+    let texts = values.map(|value| std::str::from_utf8(value).unwrap_or("?"));
+    let parts = texts.flat_map(|text| text.split(','));
+    // What says nothing is an address that is not known.
+    parts
+        .map(|text| part(text.trim()).unwrap_or("?").to_owned())
+        .collect()
+}
+
+/// The value of `for` in an element of `Forwarded`.
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let is_for = name.trim().eq_ignore_ascii_case("for");
+        is_for.then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    let bare = bare.map_or(text, |(address, _)| address);
+    let address = bare.parse::<IpAddr>().ok();
+    let address = address.or_else(|| {
+        bare.parse::<SocketAddr>()
+            .ok()
+            .map(|with_port| with_port.ip())
+    });
+    address.map(|address| address.to_canonical())
+}
+
+/// Whether an address can be a visitor's on the internet.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    let is_shared = first == 100 && second & 0xc0 == 64;
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_unspecified()
+        || address.is_broadcast()
+        || address.is_multicast()
+        || is_shared)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    !(address.is_loopback()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || address.is_unique_local()
+        || address.is_unicast_link_local())
+}
+
+fn agent(headers: &HeaderMap) -> Option<&str> {
+    let agent = headers.get(header::USER_AGENT)?.as_bytes();
+    let agent = std::str::from_utf8(agent).ok()?.trim();
+    (!agent.is_empty() && agent.len() <= MAX_USER_AGENT_BYTES).then_some(agent)
+}
+
+/// A cookie of Meta's, if it looks like one: `fb.1.1700000000000.1234567890`.
+fn cookie_of_meta<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'));
+    let mut values = pairs.filter_map(|pair| {
+        let (cookie, value) = pair.trim().split_once('=')?;
+        (cookie == name).then_some(value.trim().trim_matches('"'))
+    });
+    values.find(|value| {
+        let mut parts = value.splitn(4, '.');
+        let digits = |part: Option<&str>| {
+            part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+        };
+        value.len() <= MAX_COOKIE_BYTES
+            && parts.next() == Some("fb")
+            && digits(parts.next())
+            && digits(parts.next())
+            && parts.next().is_some_and(|rest| {
+                let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.~%".contains(&byte);
+                !rest.is_empty() && rest.bytes().all(known)
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::try_from(*value).unwrap());
+        }
+        headers
+    }
+
+    fn clients(trusted: &[&str]) -> Clients {
+        Clients {
+            trusted: trusted.iter().map(|text| network(text).unwrap()).collect(),
+            ..Clients::default()
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
+        let clients = clients(&["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]);
+        for (peer, lines, expected) in [
+            // A stranger's headers change nothing.
+            (
+                "198.51.100.1",
+                &[("x-forwarded-for", "203.0.113.9")][..],
+                Some("198.51.100.1"),
+            ),
+            (
+                "10.1.1.1",
+                &[("x-forwarded-for", "6.6.6.6, 203.0.113.9")],
+                Some("203.0.113.9"),
+            ),
+            (
+                "::ffff:10.1.1.1",
+                &[("x-forwarded-for", "203.0.113.9, 192.0.2.7")],
+                Some("203.0.113.9"),
+            ),
+            // Several headers are one list.
+            (
+                "10.1.1.1",
+                &[
+                    ("x-forwarded-for", "6.6.6.6"),
+                    ("x-forwarded-for", "203.0.113.9, 10.2.2.2"),
+                ],
+                Some("203.0.113.9"),
+            ),
+            (
+                "2001:db8::1",
+                &[("x-forwarded-for", "203.0.113.9:5123")],
+                Some("203.0.113.9"),
+            ),
+            (
+                "10.1.1.1",
+                &[("x-forwarded-for", "[2a00::9]:443")],
+                Some("2a00::9"),
+            ),
+            (
+                "10.1.1.1",
+                &[(
+                    "forwarded",
+                    "for=6.6.6.6, For=\"[2a00::9]:443\";proto=https",
+                )],
+                Some("2a00::9"),
+            ),
+            ("10.1.1.1", &[("forwarded", "proto=https")], None),
+            (
+                "10.1.1.1",
+                &[("x-forwarded-for", "203.0.113.9, unknown")],
+                None,
+            ),
+            ("10.1.1.1", &[("x-forwarded-for", "")], None),
+            ("10.1.1.1", &[], Some("10.1.1.1")),
+            (
+                "10.1.1.1",
+                &[("x-forwarded-for", "10.3.3.3")],
+                Some("10.3.3.3"),
+            ),
+        ] {
+            let found = clients.address(peer.parse().unwrap(), &headers(lines));
+            let expected = expected.map(|text| text.parse::<IpAddr>().unwrap());
+            assert_eq!(found, expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_browser_of_a_page_says_something_about_its_events_unless_the_options_say_otherwise() {
+        let peer = SocketAddr::from(([203, 0, 113, 9], 1));
+        let names = |fill, lines: &[(&'static str, &str)]| {
+            let clients = Clients {
+                fill,
+                ..Clients::default()
+            };
+            let headers = headers(lines);
+            let members = clients.context(&clients.meta(peer, &headers), &headers);
+            members
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
+        let page = [
+            ("origin", "https://shop.example"),
+            ("user-agent", "Mozilla/5.0 \"x\""),
+        ];
+        let server = [("user-agent", "analytics-node-next/latest")];
+        let app = [("user-agent", "Mozilla/5.0")];
+        assert_eq!(names(Fill::Browsers, &page), ["ip", "userAgent"]);
+        assert_eq!(names(Fill::Browsers, &server), [""; 0]);
+        assert_eq!(names(Fill::Browsers, &app), [""; 0]);
+        assert_eq!(names(Fill::Always, &server), ["ip", "userAgent"]);
+        assert_eq!(names(Fill::Never, &page), [""; 0]);
+    }
+
+    #[test]
+    fn an_address_inside_of_a_network_is_no_visitors() {
+        for private in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.1.1",
+            "0.0.0.0",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        for public in ["203.0.113.9", "100.128.0.1", "2a00::9"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+
+    #[test]
+    fn cookies_of_meta_are_read_where_the_options_say_so_and_they_look_like_it() {
+        let read = |cookies, lines: &[(&'static str, &str)]| {
+            let clients = Clients {
+                cookies,
+                fill: Fill::Never,
+                ..Clients::default()
+            };
+            clients.context(&Meta::default(), &headers(lines))
+        };
+        let origin = ("origin", "https://shop.example");
+        let good = (
+            "cookie",
+            "a=b; _fbp=fb.1.1700000000000.123; _fbc=fb.1.1700000000000.IwAR_x-1",
+        );
+        assert_eq!(
+            read(true, &[origin, good]),
+            [
+                ("fbp", "\"fb.1.1700000000000.123\"".to_owned()),
+                ("fbc", "\"fb.1.1700000000000.IwAR_x-1\"".to_owned()),
+            ]
+        );
+        assert_eq!(read(false, &[origin, good]), []);
+        assert_eq!(read(true, &[good]), []);
+        let long = format!("_fbp=fb.1.1700000000000.{}", "1".repeat(500));
+        for bad in [
+            "_fbp=",
+            "_fbp=x",
+            "_fbp=fb.1.2",
+            "_fbp=fb.a.1.2",
+            "_fbp=fb.1.1.<a>",
+            "x_fbp=fb.1.1.1",
+            &long,
+        ] {
+            assert_eq!(read(true, &[origin, ("cookie", bad)]), [], "{bad}");
+        }
+    }
+}

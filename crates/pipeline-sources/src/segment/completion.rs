@@ -1,0 +1,278 @@
+//! Adds to an event what the path, the batch and the connection say, where it does not say it itself.
+//!
+//! Members are spliced into the event's text; `null` counts as absent for what the batch says, and as given for what the
+//! connection says: a sender that writes `"ip": null` does not want one.
+//!
+//! Invariant: a value that an event has is never replaced, and an event that cannot be read is left as it is.
+
+use super::envelope::Common;
+use super::members::{Edit, Member, Whole, append, each, edited, folded, push};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// Bytes that everything but the batch's own members may add to an event, beside the connection's.
+pub(super) const FIXED_BYTES: usize = 256;
+
+/// What is added to events where it is absent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Completion {
+    /// The type of call, from the path.
+    pub(super) kind: Option<&'static str>,
+    pub(super) common: Common,
+    /// Members of `context` that the connection gives: a name and its JSON.
+    pub(super) connection: Vec<(&'static str, String)>,
+    /// When the request was received, as JSON.
+    pub(super) received_at: String,
+}
+
+/// What an event says itself.
+#[derive(Debug, Default)]
+struct Own {
+    kind: Option<Range<usize>>,
+    context: Option<Range<usize>>,
+    integrations: Option<Range<usize>>,
+    timestamp: Option<Range<usize>>,
+    sent_at: Option<Range<usize>>,
+    received_at: Option<Range<usize>>,
+    /// Another member that holds the time of the event.
+    has_time: bool,
+}
+
+impl Completion {
+    /// The most bytes that it adds to an event.
+    pub(super) fn bytes(&self) -> usize {
+        let connection = self.connection.iter();
+        let connection: usize = connection
+            .map(|(name, json)| name.len() + json.len() + 4)
+            .sum();
+        self.common.bytes() + connection + FIXED_BYTES
+    }
+
+    /// The event with what was absent.
+    pub(super) fn of(&self, event: &Bytes) -> Bytes {
+        let mut own = Own::default();
+        let Some(whole) = each(event, 0, |member| own.take(event, member)) else {
+            return event.clone();
+        };
+        let mut splice = Splice {
+            text: event,
+            edits: Vec::new(),
+            members: Vec::new(),
+        };
+        if let Some(kind) = self.kind {
+            let kind = format!("\"{kind}\"");
+            splice.value("type", own.kind, Some(kind.as_bytes()));
+        }
+        if !own.has_time {
+            splice.value("timestamp", own.timestamp, self.common.timestamp.as_deref());
+        }
+        splice.value("sentAt", own.sent_at, self.common.sent_at.as_deref());
+        splice.value(
+            "receivedAt",
+            own.received_at,
+            Some(self.received_at.as_bytes()),
+        );
+        let common = self.common.context.as_deref();
+        splice.object("context", own.context, common, &self.connection);
+        let common = self.common.integrations.as_deref();
+        splice.object("integrations", own.integrations, common, &[]);
+        splice.finish(whole)
+    }
+}
+
+impl Own {
+    fn take(&mut self, text: &[u8], member: Member) -> bool {
+        let place = match folded(&text[member.name]).as_str() {
+            "type" => &mut self.kind,
+            "context" => &mut self.context,
+            "integrations" => &mut self.integrations,
+            "timestamp" => &mut self.timestamp,
+            "sentat" => &mut self.sent_at,
+            "receivedat" => &mut self.received_at,
+            "originaltimestamp" | "time" | "eventtime" => {
+                self.has_time |= &text[member.value] != b"null";
+                return true;
+            }
+            _ => return true,
+        };
+        place.get_or_insert(member.value);
+        true
+    }
+}
+
+/// An event that is being completed.
+struct Splice<'e> {
+    text: &'e Bytes,
+    edits: Vec<Edit>,
+    /// Members for its end.
+    members: Vec<u8>,
+}
+
+impl Splice<'_> {
+    /// Whether a member is there and says something.
+    fn is_given(&self, own: Option<&Range<usize>>) -> bool {
+        own.is_some_and(|own| &self.text[own.clone()] != b"null")
+    }
+
+    /// A member that is absent, or `null`, gets this value.
+    fn value(&mut self, name: &str, own: Option<Range<usize>>, value: Option<&[u8]>) {
+        let Some(value) = value.filter(|_| !self.is_given(own.as_ref())) else {
+            return;
+        };
+        match own {
+            Some(null) => self.edits.push(Edit {
+                part: null,
+                with: value.to_vec(),
+            }),
+            None => push(&mut self.members, format!("\"{name}\"").as_bytes(), value),
+        }
+    }
+
+    /// An object gets the members that it lacks: first the batch's, then the connection's.
+    fn object(
+        &mut self,
+        name: &str,
+        own: Option<Range<usize>>,
+        common: Option<&[u8]>,
+        connection: &[(&str, String)],
+    ) {
+        if common.is_none() && connection.is_empty() {
+            return;
+        }
+        let mut known = Vec::new();
+        let given = own.clone().filter(|own| self.is_given(Some(own)));
+        let whole = given.as_ref().map(|own| {
+            let text = self.text;
+            each(text, own.start, |member| {
+                known.push(folded(&text[member.name]));
+                true
+            })
+        });
+        // Something else than an object is not for us to change.
+        if whole == Some(None) {
+            return;
+        }
+        let mut added = Vec::new();
+        if let Some(common) = common {
+            each(common, 0, |member| {
+                let name = folded(&common[member.name.clone()]);
+                if name.is_empty() || !known.contains(&name) {
+                    push(&mut added, &common[member.name], &common[member.value]);
+                    known.push(name);
+                }
+                true
+            });
+        }
+        for (name, json) in connection {
+            if !known.contains(&folded(name.as_bytes())) {
+                push(
+                    &mut added,
+                    format!("\"{name}\"").as_bytes(),
+                    json.as_bytes(),
+                );
+            }
+        }
+        match whole.flatten() {
+            Some(whole) => self.edits.extend(append(whole, added)),
+            None if added.is_empty() => {}
+            None => {
+                let object = [b"{", &added[..], b"}"].concat();
+                self.value(name, own, Some(&object));
+            }
+        }
+    }
+
+    fn finish(mut self, whole: Whole) -> Bytes {
+        self.edits.extend(append(whole, self.members));
+        if self.edits.is_empty() {
+            return self.text.clone();
+        }
+        edited(self.text, self.edits).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn completion() -> Completion {
+        let json = |text: &str| Some(Bytes::from(text.to_owned()));
+        Completion {
+            kind: Some("track"),
+            common: Common {
+                context: json(r#"{"consent":{"marketing":true},"ip":"203.0.113.1"}"#),
+                integrations: json(r#"{"All":false}"#),
+                timestamp: json("\"batch time\""),
+                sent_at: json("\"sent\""),
+            },
+            connection: vec![
+                ("ip", "\"198.51.100.7\"".to_owned()),
+                ("userAgent", "\"Mozilla/5.0\"".to_owned()),
+            ],
+            received_at: "\"received\"".to_owned(),
+        }
+    }
+
+    fn completed(event: &str) -> String {
+        let completed = completion().of(&Bytes::from(event.to_owned()));
+        String::from_utf8(completed.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_event_without_anything_gets_everything() {
+        let read: Value = serde_json::from_str(&completed("{}")).unwrap();
+        assert_eq!(
+            read,
+            json!({
+                "type": "track", "timestamp": "batch time", "sentAt": "sent", "receivedAt": "received",
+                "context": {"consent": {"marketing": true}, "ip": "203.0.113.1", "userAgent": "Mozilla/5.0"},
+                "integrations": {"All": false},
+            })
+        );
+    }
+
+    #[test]
+    fn what_an_event_says_itself_stays_byte_by_byte_and_only_what_it_lacks_is_added() {
+        let event = r#"{ "type": "page", "sent_at":"mine","originalTimestamp" : "o", "context": {"IP": "0.0.0.0", "consent" : {}, "user_agent":null} , "integrations": {"All":true} }"#;
+        let expected = r#"{ "type": "page", "sent_at":"mine","originalTimestamp" : "o", "context": {"IP": "0.0.0.0", "consent" : {}, "user_agent":null} , "integrations": {"All":true} ,"receivedAt":"received"}"#;
+        assert_eq!(completed(event), expected);
+    }
+
+    #[test]
+    fn null_is_filled_where_the_batch_says_more() {
+        let event = r#"{"type":null,"timestamp":null,"sentAt":null,"receivedAt":"r","context":null,"integrations":null}"#;
+        let read: Value = serde_json::from_str(&completed(event)).unwrap();
+        assert_eq!(
+            read,
+            json!({
+                "type": "track", "timestamp": "batch time", "sentAt": "sent", "receivedAt": "r",
+                "context": {"consent": {"marketing": true}, "ip": "203.0.113.1", "userAgent": "Mozilla/5.0"},
+                "integrations": {"All": false},
+            })
+        );
+    }
+
+    #[test]
+    fn an_ip_that_is_null_was_withheld_and_stays_so() {
+        let completion = Completion {
+            common: Common::default(),
+            ..completion()
+        };
+        let event = Bytes::from(r#"{"type":"track","context":{"ip":null},"receivedAt":1}"#);
+        let expected =
+            r#"{"type":"track","context":{"ip":null,"userAgent":"Mozilla/5.0"},"receivedAt":1}"#;
+        assert_eq!(completion.of(&event), expected.as_bytes());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_as_it_is() {
+        for event in ["7", "[]", r#"{"a":NaN}"#, r#"{"a":1"#] {
+            assert_eq!(completed(event), event);
+        }
+        for context in ["\"c\"", "[1]", "7", "false"] {
+            let event = format!(r#"{{"type":"t","context":{context}}}"#);
+            assert!(completed(&event).contains(&format!("\"context\":{context}")));
+        }
+    }
+}

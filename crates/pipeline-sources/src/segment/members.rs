@@ -1,0 +1,231 @@
+//! The members of a JSON object found in its text, and text added to it, without reading it into values.
+//!
+//! Names are compared as people write them: `sentAt`, `sent_at` and `SentAt` are the same.
+//!
+//! Invariant: what is not edited stays byte by byte.
+
+use crate::http::{is_space, read_value};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The longest name that is compared.
+const MAX_NAME_BYTES: usize = 64;
+
+/// One member of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its name in quotation marks, as it is written.
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+/// How the members of an object ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// Where its `}` is.
+    pub(super) close: usize,
+    pub(super) is_empty: bool,
+}
+
+/// Shows every member of the object that starts at `start` until `visit` says `false`; `None` where it is not a whole object
+/// or not all of it was looked at.
+pub(super) fn each(
+    text: &[u8],
+    start: usize,
+    mut visit: impl FnMut(Member) -> bool,
+) -> Option<Whole> {
+    if text.get(start) != Some(&b'{') {
+        return None;
+    }
+    let mut at = past_space(text, start + 1);
+    if text.get(at) == Some(&b'}') {
+        return Some(Whole {
+            close: at,
+            is_empty: true,
+        });
+    }
+    loop {
+        if text.get(at) != Some(&b'"') {
+            return None;
+        }
+        let name = at..read_value(text, at).ok()?;
+        at = past_space(text, name.end);
+        if text.get(at) != Some(&b':') {
+            return None;
+        }
+        at = past_space(text, at + 1);
+        let Ok(end) = read_value(text, at) else {
+            // Whoever looks for it may know what to do with a damaged value.
+            let value = at..at;
+            visit(Member { name, value });
+            return None;
+        };
+        let value = at..end;
+        at = past_space(text, value.end);
+        if !visit(Member { name, value }) {
+            return None;
+        }
+        match text.get(at)? {
+            b',' => at = past_space(text, at + 1),
+            b'}' => {
+                return Some(Whole {
+                    close: at,
+                    is_empty: false,
+                });
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// The next place that is not white space.
+pub(super) fn past_space(text: &[u8], start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let next = rest.iter().position(|byte| !is_space(*byte));
+    next.map_or(text.len(), |next| start + next)
+}
+
+/// A name as it is compared: its letters and digits in lower case. Empty for one that is too long.
+pub(super) fn folded(quoted: &[u8]) -> String {
+    if quoted.len() > MAX_NAME_BYTES {
+        return String::new();
+    }
+    let plain: Cow<'_, str> = if quoted.contains(&b'\\') {
+        serde_json::from_slice::<String>(quoted).map_or(Cow::Borrowed(""), Cow::Owned)
+    } else {
+        String::from_utf8_lossy(quoted)
+    };
+    let letters = plain.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// Text that replaces a part of another; an empty part is only a place.
+#[derive(Debug)]
+pub(super) struct Edit {
+    pub(super) part: Range<usize>,
+    pub(super) with: Vec<u8>,
+}
+
+/// The text with its edits, which touch different parts.
+pub(super) fn edited(text: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
+    edits.sort_by_key(|edit| edit.part.start);
+    let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
+    let mut edited = Vec::with_capacity(text.len() + added);
+    let mut at = 0;
+    for Edit { part, with } in edits {
+        edited.extend_from_slice(&text[at..part.start]);
+        edited.extend_from_slice(&with);
+        at = part.end;
+    }
+    edited.extend_from_slice(&text[at..]);
+    edited
+}
+
+/// Appends `"name":value` to the members that will be spliced into an object.
+pub(super) fn push(members: &mut Vec<u8>, quoted_name: &[u8], value: &[u8]) {
+    if !members.is_empty() {
+        members.push(b',');
+    }
+    members.extend_from_slice(quoted_name);
+    members.push(b':');
+    members.extend_from_slice(value);
+}
+
+/// The edit that adds members at the end of an object.
+pub(super) fn append(object: Whole, members: Vec<u8>) -> Option<Edit> {
+    if members.is_empty() {
+        return None;
+    }
+    let mut with = members;
+    if !object.is_empty {
+        with.insert(0, b',');
+    }
+    Some(Edit {
+        part: object.close..object.close,
+        with,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    #[test]
+    fn names_are_compared_as_people_write_them() {
+        for name in [
+            "\"sentAt\"",
+            "\"sent_at\"",
+            "\"SENT-AT\"",
+            "\"sent At\"",
+            r#""sent\u0041t""#,
+        ] {
+            assert_eq!(folded(name.as_bytes()), "sentat", "{name}");
+        }
+        assert_eq!(folded(format!("\"{}\"", "a".repeat(100)).as_bytes()), "");
+    }
+
+    #[test]
+    fn what_is_no_whole_object_has_no_end() {
+        for text in [
+            "",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":1,}",
+            "{\"a\":1 2}",
+            "{a:1}",
+            "[1]",
+            "{\"a\":nul}",
+        ] {
+            assert_eq!(each(text.as_bytes(), 0, |_| true), None, "{text}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,6}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_that_a_parser_finds_and_an_appended_one_is_the_only_change(
+            object in prop::collection::btree_map(".{0,6}", value(), 0..5),
+            is_pretty in any::<bool>(),
+        ) {
+            let object: Map<String, Value> = object.into_iter().collect();
+            let text = if is_pretty {
+                serde_json::to_string_pretty(&object).unwrap()
+            } else {
+                serde_json::to_string(&object).unwrap()
+            };
+            let text = text.as_bytes();
+            let mut found = Map::new();
+            let whole = each(text, 0, |member| {
+                let name = serde_json::from_slice(&text[member.name]).unwrap();
+                found.insert(name, serde_json::from_slice(&text[member.value]).unwrap());
+                true
+            });
+            prop_assert_eq!(&found, &object);
+            let mut members = Vec::new();
+            push(&mut members, b"\"the added one\"", b"[1]");
+            let edits = append(whole.unwrap(), members).into_iter().collect();
+            let mut read: Map<String, Value> = serde_json::from_slice(&edited(text, edits)).unwrap();
+            prop_assert_eq!(read.remove("the added one"), Some(serde_json::json!([1])));
+            prop_assert_eq!(read, object);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+"""`segment-analytics-python`: only the host name is another one."""
+
+from segment.analytics.client import Client
+
+from calls import run
+
+run(
+    lambda url, key, on_error: Client(key, host=url, on_error=on_error, upload_size=5, upload_interval=0.1),
+    {"consent": {"categoryPreferences": {"Advertising": True, "Analytics": False}}},
+)

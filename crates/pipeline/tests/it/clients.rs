@@ -1,0 +1,319 @@
+//! Unmodified clients of Segment and RudderStack against the real binary: they change their host name, and nothing else.
+//!
+//! The clients are installed in locked versions into `target/clients` by `tests/clients/install`. Where Node or Python is
+//! missing, a test says so and is left out, unless `CI` is set.
+
+use crate::tally::{Bench, Recorded, number, print};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use tokio::process::Child;
+use tokio::task::spawn_blocking;
+
+const KEY: &str = "the-key-of-the-shop-0123";
+/// Rounds of a client that nothing disturbs.
+const ROUNDS: u64 = 4;
+/// Rounds of a client whose host is killed, unless `CLIENT_ROUNDS` says otherwise.
+const DISTURBED_ROUNDS: u64 = 40;
+/// How often the host is killed meanwhile.
+const KILLS: u64 = 3;
+/// How many different events arrive between two kills.
+const EVENTS_A_LIFE: u64 = 12;
+
+/// A client that people have.
+#[derive(Debug, Clone, Copy)]
+struct Sdk {
+    runtime: &'static str,
+    script: &'static str,
+    /// Whether it gives events up after a few attempts, by its own rules.
+    gives_up: bool,
+}
+
+const SEGMENT_NODE: Sdk = Sdk {
+    runtime: "node",
+    script: "segment.mjs",
+    gives_up: false,
+};
+const RUDDER_NODE: Sdk = Sdk {
+    runtime: "node",
+    script: "rudder.mjs",
+    // Four attempts in 1.7 s.
+    gives_up: true,
+};
+const SEGMENT_PYTHON: Sdk = Sdk {
+    runtime: "python",
+    script: "segment_client.py",
+    gives_up: false,
+};
+const RUDDER_PYTHON: Sdk = Sdk {
+    runtime: "python",
+    script: "rudder_client.py",
+    gives_up: false,
+};
+
+/// One at a time installs.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+impl Sdk {
+    /// Installs it; `false`, with a message, where its language is missing and this is no CI.
+    async fn install(self) -> bool {
+        let command = if self.runtime == "node" {
+            "npm"
+        } else {
+            "python3"
+        };
+        let found = Command::new(command)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .status();
+        if !found.is_ok_and(|status| status.success()) {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "`{command}` is needed by the tests of clients"
+            );
+            print(&format!("left out: {} needs `{command}`", self.script));
+            return false;
+        }
+        let install = move || {
+            let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+            let script = folder().join("install");
+            let status = Command::new(script)
+                .arg(self.runtime)
+                .env("CARGO_TARGET_DIR", target())
+                .status();
+            assert!(status.unwrap().success(), "the clients cannot be installed");
+        };
+        spawn_blocking(install).await.unwrap();
+        true
+    }
+
+    /// Starts it, with ids of this prefix.
+    fn start(self, url: &str, prefix: &str, rounds: u64, pause_ms: u64) -> Child {
+        let installed = target().join("clients").join(self.runtime);
+        let mut command = if self.runtime == "node" {
+            // Modules are looked for beside the script.
+            for name in ["calls.mjs", self.script] {
+                let script = std::fs::read(folder().join(name)).unwrap();
+                let to = installed.join(name);
+                if std::fs::read(&to).ok().as_ref() != Some(&script) {
+                    let new = installed.join(format!("{name}.{prefix}"));
+                    std::fs::write(&new, script).unwrap();
+                    std::fs::rename(new, to).unwrap();
+                }
+            }
+            let mut command = tokio::process::Command::new("node");
+            command.arg(installed.join(self.script));
+            command
+        } else {
+            let mut command = tokio::process::Command::new(installed.join("bin/python"));
+            command.args(["-B"]).arg(folder().join(self.script));
+            command
+        };
+        command
+            .args([url, KEY, prefix, &rounds.to_string(), &pause_ms.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// The folder that cargo builds in.
+fn target() -> PathBuf {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_pipeline"));
+    binary.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Waits for a client's end; returns the events that it gave up.
+async fn ended(client: Child) -> Vec<String> {
+    let output = client.wait_with_output().await.unwrap();
+    let (said, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{said}\n{errors}");
+    let last: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    serde_json::from_value(last["gave_up"].clone()).unwrap()
+}
+
+async fn bench(address: &str) -> Bench {
+    let source = json!({
+        "type": "segment", "address": address,
+        "keys": {"shop": KEY},
+    });
+    let mut bench = Bench::new(&source).await;
+    bench.sink(&json!({
+        "consent": {"categories": {"Advertising": "marketing", "C0004": "marketing"}},
+    }));
+    bench
+}
+
+/// The ids of the events that must arrive.
+fn wanted(prefix: &str, rounds: u64) -> BTreeSet<String> {
+    let ids = (0..rounds)
+        .flat_map(|round| ["track", "page"].map(|name| format!("{prefix}-{name}-{round}")));
+    ids.collect()
+}
+
+/// One client, undisturbed: what it sends becomes the right events, and what must not be sent does not.
+async fn delivers(sdk: Sdk) {
+    if !sdk.install().await {
+        return;
+    }
+    let bench = bench("127.0.0.1:0").await;
+    let run = bench.start();
+    let url = format!("http://{}", run.says("address=").await);
+    let client = sdk.start(&url, "calm", ROUNDS, 0);
+    assert_eq!(ended(client).await, [""; 0]);
+    bench.settle(2 * usize::try_from(ROUNDS).unwrap()).await;
+    run.terminate();
+    let (status, said) = run.end().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    let fates = bench.fates();
+    let accepted: BTreeSet<_> = fates.accepted.iter().cloned().collect();
+    assert_eq!(accepted, wanted("calm", ROUNDS), "{said}");
+    assert_eq!(
+        (fates.duplicates, fates.dead.len()),
+        (0, 0),
+        "{:?}",
+        fates.dead
+    );
+    for event in bench.sandbox.accepted() {
+        let event: Value = serde_json::from_str(&event).unwrap();
+        let id = event["event_id"].as_str().unwrap();
+        let name = if id.contains("-page-") {
+            "PageView"
+        } else {
+            "AddToCart"
+        };
+        assert_eq!(event["event_name"], name, "{event}");
+        assert_eq!(event["action_source"], "website", "{event}");
+        let user = &event["user_data"];
+        for key in [
+            "em",
+            "external_id",
+            "client_user_agent",
+            "client_ip_address",
+        ] {
+            assert!(user.get(key).is_some(), "{key}: {event}");
+        }
+        if name == "AddToCart" {
+            let data = &event["custom_data"];
+            assert_eq!(
+                (&data["currency"], data["value"].as_f64()),
+                (&json!("EUR"), Some(5.0)),
+                "{event}"
+            );
+        }
+    }
+    bench.keeps_secrets(&said);
+    assert!(!said.contains(KEY), "a key is never shown");
+}
+
+/// One client, whose host is killed again and again: what is not given up arrives.
+async fn survives(sdk: Sdk) {
+    if !sdk.install().await {
+        return;
+    }
+    // The host comes back where the client knows it.
+    let address = {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    };
+    let rounds = number("CLIENT_ROUNDS", DISTURBED_ROUNDS);
+    let bench = bench(&address).await;
+    let mut run = started(&bench).await;
+    let client = sdk.start(&format!("http://{address}"), "wild", rounds, 60);
+    let mut said = String::new();
+    for kill in 1..=KILLS {
+        let goal = usize::try_from(kill * EVENTS_A_LIFE).unwrap();
+        bench.settle(goal).await;
+        said += &run.kill().await;
+        run = started(&bench).await;
+    }
+    let gave_up: BTreeSet<_> = ended(client).await.into_iter().collect();
+    let wanted = wanted("wild", rounds);
+    let kept: Vec<_> = wanted.iter().filter(|id| !gave_up.contains(*id)).collect();
+    bench.settle(kept.len()).await;
+    run.terminate();
+    let (status, rest) = run.end().await;
+    assert_eq!(status.code(), Some(0), "{rest}");
+    said += &rest;
+    let fates = bench.fates();
+    let lost = fates.lost(kept);
+    assert!(lost.is_empty(), "{lost:?}\n{said}");
+    let invented: Vec<_> = fates
+        .accepted
+        .iter()
+        .filter(|id| !wanted.contains(*id))
+        .collect();
+    assert!(
+        invented.is_empty() && fates.dead.is_empty(),
+        "{invented:?} {:?}",
+        fates.dead
+    );
+    assert!(sdk.gives_up || gave_up.is_empty(), "{gave_up:?}\n{said}");
+    print(&format!(
+        "{}: {} of {} events accepted over {KILLS} kills, {} again, {} given up by the client",
+        sdk.script,
+        fates.accepted.len(),
+        wanted.len(),
+        fates.duplicates,
+        gave_up.len(),
+    ));
+    bench.keeps_secrets(&said);
+}
+
+async fn started(bench: &Bench) -> Recorded {
+    let run = bench.start();
+    run.says("address=").await;
+    run
+}
+
+#[tokio::test]
+async fn segments_client_for_node_needs_another_host_name_only() {
+    delivers(SEGMENT_NODE).await;
+}
+
+#[tokio::test]
+async fn rudderstacks_client_for_node_needs_another_host_name_only() {
+    delivers(RUDDER_NODE).await;
+}
+
+#[tokio::test]
+async fn segments_client_for_python_needs_another_host_name_only() {
+    delivers(SEGMENT_PYTHON).await;
+}
+
+#[tokio::test]
+async fn rudderstacks_client_for_python_needs_another_host_name_only() {
+    delivers(RUDDER_PYTHON).await;
+}
+
+#[tokio::test]
+async fn segments_client_for_node_loses_nothing_when_the_host_is_killed() {
+    survives(SEGMENT_NODE).await;
+}
+
+#[tokio::test]
+async fn rudderstacks_client_for_node_loses_only_what_it_gives_up_when_the_host_is_killed() {
+    survives(RUDDER_NODE).await;
+}
+
+#[tokio::test]
+async fn segments_client_for_python_loses_nothing_when_the_host_is_killed() {
+    survives(SEGMENT_PYTHON).await;
+}
+
+#[tokio::test]
+async fn rudderstacks_client_for_python_loses_nothing_when_the_host_is_killed() {
+    survives(RUDDER_PYTHON).await;
+}
