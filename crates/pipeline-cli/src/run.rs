@@ -1,7 +1,7 @@
 //! `pipeline run FILE`: runs a pipeline, shows its progress, and ends with the closing table.
 
 use crate::context::Context;
-use crate::extension::Companion;
+use crate::extension::{Companion, StartedPipeline};
 use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending, print_line};
 use crate::progress;
@@ -65,9 +65,17 @@ pub(crate) async fn run(
     }
     let noted = pipeline.notices();
     log_notes(&noted);
-    let companions = start_companions(&pipeline, cx).await?;
+    let mut companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
-    let running = topology::start(pipeline, StartOptions::default()).await?;
+    let mut options = StartOptions::default();
+    let observers = companions
+        .iter()
+        .flat_map(|companion| companion.observers());
+    options.observers = observers.collect();
+    let running = topology::start(pipeline, options).await?;
+    for companion in &mut companions {
+        companion.started(StartedPipeline::new(&arguments.file, running.telemetry()));
+    }
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
     let reloading = Reloading {
@@ -105,8 +113,11 @@ pub(crate) async fn run(
         table.push_str(&coverage);
     }
     for companion in companions {
-        table.push('\n');
-        table.push_str(&companion.describe());
+        let told = companion.describe();
+        if !told.is_empty() {
+            table.push('\n');
+            table.push_str(&told);
+        }
         companion.stop().await;
     }
     let code = if ending.is_complete() {

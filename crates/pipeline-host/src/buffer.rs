@@ -6,7 +6,8 @@ mod disk;
 mod queue;
 
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
-pub use disk::{Cause, DiskBufferError, MIN_DISK_BYTES};
+use crate::status::BufferLevel;
+pub use disk::{Cause, DiskBufferError, MIN_DISK_BYTES, Stored, stored};
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub(crate) use queue::{Queue, QueueLimit};
 use std::collections::VecDeque;
@@ -140,6 +141,14 @@ impl Buffer {
         match self {
             Self::Memory(queue) => queue.end_input(),
             Self::Disk(disk) => disk.end_input(),
+        }
+    }
+
+    /// How full it is.
+    pub(crate) fn level(&self) -> BufferLevel {
+        match self {
+            Self::Memory(queue) => queue.level(),
+            Self::Disk(disk) => disk.level(),
         }
     }
 

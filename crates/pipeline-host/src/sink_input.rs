@@ -11,10 +11,11 @@ use crate::event_counts::{EventBatch, Fate};
 use crate::letter_log::{self, LetterLog};
 use crate::missing::{self, Watch};
 use crate::runtime::{StartOptions, watching};
+use crate::status::{BufferLevel, LiveSink};
 use crate::stop::StopSignal;
 use crate::telemetry::SinkTelemetry;
 use pipeline_core::{
-    Chunk, Clock, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
+    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -162,6 +163,16 @@ impl InputGuard {
 impl Drop for InputGuard {
     fn drop(&mut self) {
         self.0.buffer.end_input();
+    }
+}
+
+impl LiveSink for SinkInput {
+    fn level(&self) -> BufferLevel {
+        self.buffer.level()
+    }
+
+    fn coverage(&self) -> Option<Coverage> {
+        self.current().sink.coverage()
     }
 }
 
@@ -450,11 +461,15 @@ impl SinkInput {
             let now_ms = self.clock.now_ms();
             let written = tokio::task::spawn_blocking(move || file.append(&batch, now_ms)).await;
             let problem = match written {
-                Ok(Ok(())) => return Some(letters),
+                Ok(Ok(())) => {
+                    self.telemetry.set_stuck(None);
+                    return Some(letters);
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the writer of dead letters failed".to_owned(),
             };
             tracing::error!(sink = %self.name, events = letters.len(), "{problem}");
+            self.telemetry.set_stuck(Some(problem));
             let mut stop = self.stop.clone();
             tokio::select! {
                 () = tokio::time::sleep(DEAD_LETTER_RETRY) => {}

@@ -4,16 +4,81 @@
 
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, EventCounts, Fate};
-use pipeline_core::{Reason, Record};
+use crate::status::{
+    BufferLevel, DurationCounts, Durations, LiveSink, SourceCounters, SourceStatus,
+};
+use crate::stop::{Phase, StopSignal};
+use pipeline_core::{Coverage, Reason, Record};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::time::Instant;
 
 /// The counters of all sinks.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
     sinks: Arc<Mutex<Vec<Arc<SinkTelemetry>>>>,
+    running: Arc<Running>,
+}
+
+/// What runs, as far as it still does: who asks must not keep it alive.
+#[derive(Debug, Default)]
+struct Running {
+    sinks: Mutex<Vec<RunningSink>>,
+    sources: Mutex<Vec<RunningSource>>,
+    stop: OnceLock<StopSignal>,
+}
+
+struct RunningSink {
+    telemetry: Arc<SinkTelemetry>,
+    kind: String,
+    live: Weak<dyn LiveSink>,
+}
+
+impl fmt::Debug for RunningSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningSink").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct RunningSource {
+    name: String,
+    kind: String,
+    address: Option<SocketAddr>,
+    counters: Arc<SourceCounters>,
+}
+
+/// A running pipeline at one time.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// The sinks, in the order of the pipeline file; those that a reload has added or removed stay where they are.
+    pub sinks: Vec<SinkStatus>,
+    /// The sources that run or have ended.
+    pub sources: Vec<SourceStatus>,
+    /// Whether it has been told to stop.
+    pub is_stopping: bool,
+}
+
+/// One sink at one time.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SinkStatus {
+    /// Its type.
+    pub kind: String,
+    /// Its counters.
+    pub counts: SinkSnapshot,
+    /// Its buffer; `None` once it was removed or has ended.
+    pub buffer: Option<BufferLevel>,
+    /// Which identifiers its events carried, where it counts them.
+    pub coverage: Option<Coverage>,
+    /// How long its deliveries took.
+    pub deliveries: DurationCounts,
+    /// Why events wait at its door, although it is not blocked: a dead letter that cannot be written.
+    pub stuck: Option<String>,
 }
 
 impl Telemetry {
@@ -24,9 +89,98 @@ impl Telemetry {
         sinks.iter().map(|sink| sink.snapshot()).collect()
     }
 
+    /// What the pipeline is doing now.
+    pub fn status(&self) -> Status {
+        let telemetry = lock(&self.sinks).clone();
+        let sinks = telemetry.iter().map(|sink| self.sink_status(sink));
+        let sources = lock(&self.running.sources);
+        Status {
+            sinks: sinks.collect(),
+            sources: sources.iter().map(RunningSource::status).collect(),
+            is_stopping: (self.running.stop.get()).is_some_and(|stop| stop.now() != Phase::Run),
+        }
+    }
+
+    fn sink_status(&self, telemetry: &Arc<SinkTelemetry>) -> SinkStatus {
+        let running = lock(&self.running.sinks);
+        let of = |sink: &&RunningSink| Arc::ptr_eq(&sink.telemetry, telemetry);
+        let found = running.iter().find(of);
+        let kind = found.map(|sink| sink.kind.clone()).unwrap_or_default();
+        let live = found.and_then(|sink| sink.live.upgrade());
+        drop(running);
+        SinkStatus {
+            kind,
+            counts: telemetry.snapshot(),
+            buffer: live.as_ref().map(|live| live.level()),
+            coverage: live.and_then(|live| live.coverage()),
+            deliveries: telemetry.deliveries.counts(),
+            stuck: lock(&telemetry.stuck).clone(),
+        }
+    }
+
+    /// Adds a sink that runs.
+    pub(crate) fn add_sink(
+        &self,
+        telemetry: &Arc<SinkTelemetry>,
+        kind: &str,
+        live: Weak<dyn LiveSink>,
+    ) {
+        self.add(Arc::clone(telemetry));
+        lock(&self.running.sinks).push(RunningSink {
+            telemetry: Arc::clone(telemetry),
+            kind: kind.to_owned(),
+            live,
+        });
+    }
+
+    /// Adds a source that runs, or puts it in the place of the one that had its name.
+    pub(crate) fn add_source(
+        &self,
+        name: &str,
+        kind: &str,
+        address: Option<SocketAddr>,
+        counters: &Arc<SourceCounters>,
+    ) {
+        let source = RunningSource {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            address,
+            counters: Arc::clone(counters),
+        };
+        let mut sources = lock(&self.running.sources);
+        match sources.iter_mut().find(|known| known.name == name) {
+            Some(known) => *known = source,
+            None => sources.push(source),
+        }
+    }
+
+    /// Forgets a source that was taken out of the pipeline.
+    pub(crate) fn remove_source(&self, name: &str) {
+        lock(&self.running.sources).retain(|source| source.name != name);
+    }
+
+    /// Where it is seen whether the pipeline has been told to stop.
+    pub(crate) fn watch_stop(&self, stop: StopSignal) {
+        // There is one for each pipeline.
+        let _ = self.running.stop.set(stop);
+    }
+
     /// Adds the counters of a sink.
     pub(crate) fn add(&self, sink: Arc<SinkTelemetry>) {
         lock(&self.sinks).push(sink);
+    }
+}
+
+impl RunningSource {
+    fn status(&self) -> SourceStatus {
+        SourceStatus {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            address: self.address,
+            received: self.counters.received.load(Ordering::Relaxed),
+            problems: self.counters.problems.load(Ordering::Relaxed),
+            state: self.counters.state(),
+        }
     }
 }
 
@@ -44,6 +198,8 @@ pub(crate) struct SinkTelemetry {
     dropped: AtomicU64,
     events: Mutex<EventCounts>,
     state: Mutex<SinkState>,
+    pub(crate) deliveries: Durations,
+    stuck: Mutex<Option<String>>,
 }
 
 /// How often one reason was the cause of a rejection, and the first case of it.
@@ -138,6 +294,8 @@ impl SinkTelemetry {
             dropped: AtomicU64::new(0),
             events: Mutex::default(),
             state: Mutex::new(SinkState::Sending),
+            deliveries: Durations::default(),
+            stuck: Mutex::default(),
         }
     }
 
@@ -231,6 +389,11 @@ impl SinkTelemetry {
         entry.count += events;
         drop(rejected);
         lock(&self.events).add(None, Fate::Rejected(reason.code), events);
+    }
+
+    /// Notes why events wait although the sink is not blocked, or that they no longer do.
+    pub(crate) fn set_stuck(&self, problem: Option<String>) {
+        *lock(&self.stuck) = problem;
     }
 
     pub(crate) fn set_state(&self, state: SinkState) {

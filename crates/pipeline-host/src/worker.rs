@@ -192,11 +192,13 @@ impl Worker {
         }
         let batch = Arc::new(batch);
         let (sink, records) = (Arc::clone(&self.input.current().sink), Arc::clone(&batch));
+        let telemetry = Arc::clone(&self.input.telemetry);
         let task = self.deliveries.spawn(async move {
+            let since = Instant::now();
             let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
-            delivery
-                .await
-                .unwrap_or_else(|_| vec![no_answer(); records.records.len()])
+            let outcomes = delivery.await;
+            telemetry.deliveries.add(since.elapsed());
+            outcomes.unwrap_or_else(|_| vec![no_answer(); records.records.len()])
         });
         self.batches.insert(task.id(), batch);
     }

@@ -17,6 +17,7 @@ mod format;
 mod log;
 mod reserve;
 mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -24,8 +25,10 @@ mod writer;
 use super::queue::{Queue, QueueLimit};
 use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
+use crate::status::BufferLevel;
 use crate::stop::StopSignal;
 pub use error::{Cause, DiskBufferError};
+pub use stored::{Stored, stored};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -250,6 +253,23 @@ impl DiskBuffer {
     /// The queue that batches come from.
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// How full it is. The window in memory holds its oldest records.
+    pub(crate) fn level(&self) -> BufferLevel {
+        let oldest_ms = self.queue.level().oldest_ms;
+        let state = self.shared.lock();
+        let bytes = state.used + state.pending;
+        let usual = bytes / state.events.max(1);
+        BufferLevel {
+            events: state.events,
+            bytes,
+            max_events: None,
+            max_bytes: state.max_bytes,
+            oldest_ms,
+            is_full: state.events > 0 && bytes + usual > state.max_bytes,
+            is_failing: state.is_failing,
+        }
     }
 
     /// Changes the limits.

@@ -863,3 +863,39 @@ async fn whatever_page_is_damaged_costs_only_what_is_in_it_and_is_counted() {
     }
     assert!(lost_some > 0, "{delivered_all} copies lost nothing");
 }
+
+#[tokio::test]
+async fn who_looks_from_outside_sees_what_waits_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let buffer = folder.path().join("buffer").join("meta");
+    assert_eq!(stored(folder.path(), "meta"), Stored::Nothing);
+    let rig = Rig::open(&buffer);
+    let ids: Vec<String> = (0..7).map(|id| id.to_string()).collect();
+    rig.push(&ids, 100).await;
+    assert_eq!(stored(folder.path(), "meta"), Stored::InUse);
+    rig.close().await;
+    let files = || {
+        let mut files: Vec<_> = std::fs::read_dir(&buffer)
+            .unwrap()
+            .map(|file| file.unwrap())
+            .map(|file| (file.file_name(), std::fs::read(file.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    assert_eq!(stored(folder.path(), "meta"), Stored::Events(7));
+    assert!(before == files(), "a look has changed the folder");
+    for file in std::fs::read_dir(&buffer).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().unwrap() != "lock" {
+            std::fs::write(path, "not a database at all").unwrap();
+        }
+    }
+    assert_eq!(stored(folder.path(), "meta"), Stored::Unreadable);
+    let copied = killed(5).await;
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("buffer")).unwrap();
+    std::fs::rename(copied.path(), data.path().join("buffer").join("meta")).unwrap();
+    assert_eq!(stored(data.path(), "meta"), Stored::Events(5));
+}
