@@ -65,8 +65,8 @@ mod tests {
     fn failed_attempts_are_counted_by_reason_and_delivered_ones_are_not() {
         let attempts = Attempts::default();
         let record = Record::new("{}", "id");
-        let origin = Origin::new("web", pipeline_core::Place::Line(1));
-        let mut attempt = |sink: &str, outcome: Outcome| {
+        let origin = Origin::new("web".into(), pipeline_core::Place::Line(1));
+        let attempt = |sink: &str, outcome: Outcome| {
             attempts.attempted(sink, &Settlement::new(&record, &origin, 1, &outcome));
         };
         let reason = |code| Reason::new(code, "a sentence");

@@ -10,7 +10,7 @@ use crate::attempts::Failed;
 use crate::attention::findings;
 use crate::shared::Shared;
 use crate::status::source_state;
-use pipeline_core::{Clock as _, Coverage, CoverageRow};
+use pipeline_core::{Coverage, CoverageRow};
 use pipeline_host::status::DurationCounts;
 use pipeline_host::telemetry::{SinkState, SinkStatus, Status};
 use prometheus_client::collector::Collector;
@@ -108,13 +108,17 @@ impl Collector for Lines {
             };
             let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
             for (labels, value) in lines {
+                if matches!(value, Value::Is) {
+                    metric.encode_info(labels)?;
+                    continue;
+                }
                 let mut line = metric.encode_family(labels)?;
                 match value {
                     Value::Count(events) => {
                         line.encode_counter::<NoLabelSet, _, u64>(events, None)?;
                     }
                     Value::Level(level) => line.encode_gauge(level)?,
-                    Value::Is => line.encode_info(&NoLabelSet)?,
+                    Value::Is => {}
                     Value::Durations(durations) => {
                         let bounds = DurationCounts::bounds().into_iter();
                         let mut buckets: Vec<_> = bounds.zip(durations.buckets).collect();

@@ -4,7 +4,6 @@
 
 use crate::attention::findings;
 use crate::shared::Shared;
-use pipeline_core::Clock as _;
 use pipeline_host::status::{BufferLevel, SourceState};
 use pipeline_host::telemetry::{SinkSnapshot, SinkState, SinkStatus, Status};
 use serde_json::{Map, Value, json};

@@ -9,5 +9,6 @@ use pipeline_sources as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pipeline_cli::main(&[&sandbox::SandboxExtension])
+    let [api, status, top] = pipeline_api::EXTENSIONS;
+    pipeline_cli::main(&[&sandbox::SandboxExtension, api, status, top])
 }

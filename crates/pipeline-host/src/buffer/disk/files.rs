@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 pub(super) const DATABASE: &str = "records.db";
-const LOG: &str = "records.db-wal";
+pub(super) const LOG: &str = "records.db-wal";
 pub(super) const LOCK: &str = "lock";
 const RESERVE: &str = "reserve";
 /// What a lock holds from the moment on when there is a database.

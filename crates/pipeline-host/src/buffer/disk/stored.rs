@@ -2,10 +2,12 @@
 //!
 //! Invariant: what is in the folder stays as it is, and a pipeline that runs is not disturbed.
 
-use super::files::{DATABASE, LOCK};
+use super::files::{DATABASE, LOCK, LOG};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 /// What is known of a disk buffer from outside.
@@ -34,17 +36,41 @@ pub fn stored(data_dir: &Path, sink: &str) -> Stored {
         Err(TryLockError::WouldBlock) => return Stored::InUse,
         Err(TryLockError::Error(_)) => return Stored::Unreadable,
     }
-    count(&folder.join(DATABASE)).map_or(Stored::Unreadable, Stored::Events)
+    let has_log = folder.join(LOG).metadata().is_ok_and(|log| log.len() > 0);
+    let counted = connect(&folder.join(DATABASE), has_log).and_then(|it| count(&it));
+    counted.map_or(Stored::Unreadable, Stored::Events)
 }
 
-fn count(database: &Path) -> rusqlite::Result<u64> {
+fn connect(database: &Path, has_log: bool) -> rusqlite::Result<Connection> {
+    if !has_log {
+        // All is in the file. As one that does not change, it is read without a log being made for it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        return Connection::open_with_flags(uri(database), flags);
+    }
     // A log can only be read by a connection that may write; it writes nothing.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Without an index of the log that other processes share, which would be a file of its own.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    Ok(connection)
+}
+
+fn count(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row("SELECT events FROM total WHERE id = 0", [], |row| {
         row.get(0)
     })
+}
+
+/// The file as a URI that says that it does not change.
+fn uri(path: &Path) -> OsString {
+    let mut uri = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'?' | b'#' | b'%' => uri.extend(format!("%{byte:02x}").into_bytes()),
+            _ => uri.push(*byte),
+        }
+    }
+    uri.extend(b"?immutable=1");
+    OsString::from_vec(uri)
 }
