@@ -28,7 +28,9 @@ impl Attempts {
     pub(crate) fn of(&self, sink: &str) -> Vec<(&'static str, Failed)> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_sink = counts.iter().filter(|((name, _), _)| name == sink);
-        of_sink.map(|((_, code), failed)| (*code, *failed)).collect()
+        of_sink
+            .map(|((_, code), failed)| (*code, *failed))
+            .collect()
     }
 
     fn add(&self, sink: &str, code: &'static str, count: impl Fn(&mut Failed)) {
@@ -71,11 +73,27 @@ mod tests {
         };
         let reason = |code| Reason::new(code, "a sentence");
         attempt("meta", Outcome::Delivered);
-        attempt("meta", Outcome::Blocked { reason: reason("token") });
-        attempt("meta", Outcome::Rejected { reason: reason("invalid") });
+        attempt(
+            "meta",
+            Outcome::Blocked {
+                reason: reason("token"),
+            },
+        );
+        attempt(
+            "meta",
+            Outcome::Rejected {
+                reason: reason("invalid"),
+            },
+        );
         for _ in 0..2 {
             let reason = reason("throttled");
-            attempt("meta", Outcome::Retry { after: None, reason });
+            attempt(
+                "meta",
+                Outcome::Retry {
+                    after: None,
+                    reason,
+                },
+            );
         }
         let failed = |retried, rejected| Failed { retried, rejected };
         assert_eq!(

@@ -59,7 +59,10 @@ pub(crate) fn findings(status: Option<&Status>) -> Vec<Finding> {
         let message = "the pipeline has been told to stop";
         found.push(Finding::blocking("stopping", "", message));
     }
-    status.sinks.iter().for_each(|sink| of_sink(sink, &mut found));
+    status
+        .sinks
+        .iter()
+        .for_each(|sink| of_sink(sink, &mut found));
     for source in &status.sources {
         of_source(source, status.is_stopping, &mut found);
     }

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pipeline_core::SensitiveString;
 use serde_json::Value;
@@ -54,39 +54,58 @@ impl Client {
 
     /// The JSON at this path.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ClientError> {
-        let failed = |problem: &str| {
-            ClientError::Failed(format!("the api at {} {problem}", self.address))
-        };
+        let failed =
+            |problem: &str| ClientError::Failed(format!("the api at {} {problem}", self.address));
         let asked = async {
-            let response = self.send(path).await?;
+            let response = self.send(path, None).await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
-            let body = body.collect().await.map_err(|_| failed("broke off"))?;
-            let answer: Option<Value> = serde_json::from_slice(&body.to_bytes()).ok();
+            let answer = json(response.into_body()).await;
             if status.is_success() {
                 return answer.ok_or_else(|| failed("did not answer with JSON"));
             }
-            let message = answer.and_then(|it| Some(it["error"]["message"].as_str()?.to_owned()));
-            let message = message.unwrap_or_else(|| "refused without a reason".to_owned());
-            let message = pipeline_core::shown(&message).to_string();
-            Err(failed(&format!("answered {}: {message}", status.as_u16())))
+            Err(self.refused(status, answer.as_ref()))
         };
         let answer = tokio::time::timeout(ANSWER_LIMIT, asked).await;
         answer.unwrap_or_else(|_| Err(failed("did not answer in time")))
     }
 
-    /// The answer to a request for this path, as it comes.
-    pub(crate) async fn send(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
+    /// The stream at this path, from the event of this number on.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        last_seen: Option<&str>,
+    ) -> Result<Incoming, ClientError> {
+        let response = self.send(path, last_seen).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let answer = json(response.into_body()).await;
+        Err(self.refused(status, answer.as_ref()))
+    }
+
+    fn refused(&self, status: StatusCode, answer: Option<&Value>) -> ClientError {
+        let message = answer.and_then(|answer| answer["error"]["message"].as_str());
+        let message = pipeline_core::shown(message.unwrap_or("no reason")).to_string();
+        let (address, status) = (self.address, status.as_u16());
+        ClientError::Failed(format!("the api at {address} answered {status}: {message}"))
+    }
+
+    async fn send(
+        &self,
+        path: &str,
+        last_seen: Option<&str>,
+    ) -> Result<Response<Incoming>, ClientError> {
         let address = self.address;
         let failed = |error: &dyn std::fmt::Display| {
             ClientError::Failed(format!("the api at {address} cannot be asked: {error}"))
         };
-        let stream = TcpStream::connect(address).await.map_err(|error| {
-            match error.kind() {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| match error.kind() {
                 std::io::ErrorKind::ConnectionRefused => ClientError::NotRunning(address),
                 _ => failed(&error),
-            }
-        })?;
+            })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(&error))?;
@@ -95,9 +114,17 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
+        if let Some(last_seen) = last_seen {
+            request = request.header("last-event-id", last_seen);
+        }
         let request = request.body(Empty::<Bytes>::new());
         let request = request.map_err(|error| failed(&error))?;
         let sent = sender.send_request(request).await;
         sent.map_err(|error| failed(&error))
     }
+}
+
+async fn json(body: Incoming) -> Option<Value> {
+    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.ok()?;
+    serde_json::from_slice(&body.to_bytes()).ok()
 }

@@ -100,7 +100,11 @@ impl Extension for StatusExtension {
 impl Extension for TopExtension {
     fn command(&self) -> Option<Command> {
         let command = Top::augment_args(Command::new("top"));
-        Some(command.about("Show what a running pipeline is doing, again every second until interrupted"))
+        Some(
+            command.about(
+                "Show what a running pipeline is doing, again every second until interrupted",
+            ),
+        )
     }
 
     async fn run(&self, matches: &ArgMatches) -> Result<ExitCode, Failure> {
@@ -123,7 +127,8 @@ impl Extension for TopExtension {
     }
 }
 
-fn read<A: clap::FromArgMatches>(matches: &ArgMatches) -> Result<A, Failure> {
+/// The arguments of a command.
+pub(crate) fn read<A: clap::FromArgMatches>(matches: &ArgMatches) -> Result<A, Failure> {
     A::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))
 }
 

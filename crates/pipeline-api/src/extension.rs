@@ -65,7 +65,10 @@ struct Running {
 #[async_trait]
 impl Companion for Running {
     fn observers(&self) -> Vec<Arc<dyn Observer>> {
-        vec![Arc::clone(&self.shared.attempts) as Arc<dyn Observer>]
+        vec![
+            Arc::clone(&self.shared.attempts) as Arc<dyn Observer>,
+            Arc::clone(&self.shared.feed) as Arc<dyn Observer>,
+        ]
     }
 
     fn started(&mut self, pipeline: StartedPipeline) {

@@ -109,7 +109,10 @@ impl Guard {
             return ip.is_loopback() || ip == self.ip || !self.is_local;
         }
         name.eq_ignore_ascii_case("localhost")
-            || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+            || self
+                .hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
     }
 
     fn check_token(&self, token: &SensitiveString, headers: &HeaderMap) -> Result<(), Refused> {
@@ -231,7 +234,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("host", "localhost".parse().unwrap());
         assert!(local.check(STATUS, Some("evil.example"), &headers).is_err());
-        assert!(local.check(STATUS, Some("localhost:8686"), &headers).is_ok());
+        assert!(
+            local
+                .check(STATUS, Some("localhost:8686"), &headers)
+                .is_ok()
+        );
         let open = guard("0.0.0.0:8686", Some(TOKEN));
         assert_eq!(status(&open, "/ready", &[("host", "10.1.2.3:8686")]), 200);
         assert_eq!(status(&open, "/ready", &[("host", "evil.example")]), 421);
@@ -252,7 +259,11 @@ mod tests {
             (("origin", "http://evil.example"), 403),
             (("origin", "null"), 403),
         ] {
-            assert_eq!(status(&local, STATUS, &[host, header]), expected, "{header:?}");
+            assert_eq!(
+                status(&local, STATUS, &[host, header]),
+                expected,
+                "{header:?}"
+            );
             for path in ["/health", "/ready", METRICS] {
                 assert_eq!(status(&local, path, &[host, header]), 200, "{header:?}");
             }
@@ -269,17 +280,33 @@ mod tests {
         assert_eq!(status(&local, STATUS, &[("host", "localhost")]), 401);
         assert_eq!(status(&open, "/health", &[host]), 200);
         assert_eq!(status(&open, METRICS, &[host]), 401);
-        assert_eq!(status(&open, STATUS, &[host, ("authorization", &right)]), 200);
+        assert_eq!(
+            status(&open, STATUS, &[host, ("authorization", &right)]),
+            200
+        );
         // Without a token nothing was guessed.
         for _ in 0..20 {
             assert_eq!(status(&open, STATUS, &[host]), 401);
         }
-        for wrong in ["Bearer x", "bearer 0123456789abcdeg", "Bearer "].iter().cycle().take(10) {
-            assert_eq!(status(&open, STATUS, &[host, ("authorization", wrong)]), 401);
+        for wrong in ["Bearer x", "bearer 0123456789abcdeg", "Bearer "]
+            .iter()
+            .cycle()
+            .take(10)
+        {
+            assert_eq!(
+                status(&open, STATUS, &[host, ("authorization", wrong)]),
+                401
+            );
         }
-        assert_eq!(status(&open, STATUS, &[host, ("authorization", &right)]), 429);
+        assert_eq!(
+            status(&open, STATUS, &[host, ("authorization", &right)]),
+            429
+        );
         assert_eq!(status(&open, "/ready", &[host]), 200);
         tokio::time::advance(FAILURE_TIME).await;
-        assert_eq!(status(&open, STATUS, &[host, ("authorization", &right)]), 200);
+        assert_eq!(
+            status(&open, STATUS, &[host, ("authorization", &right)]),
+            200
+        );
     }
 }

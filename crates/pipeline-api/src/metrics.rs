@@ -19,7 +19,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 
 /// Kinds of events for which identifiers are told apart.
 const MAX_COVERAGE_GROUPS: usize = 64;
@@ -29,28 +28,112 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Every metric: its name without the ending that its type brings, what kind it is, and what it says.
 pub(crate) const METRICS: [(&str, Kind, &str); 23] = [
-    ("component_received_events", Kind::Counter, "Events that reached a source or a sink"),
-    ("component_sent_events", Kind::Counter, "Events that a source has sent on, or that the destination of a sink has"),
-    ("component_discarded_events", Kind::Counter, "Events that are not sent, by reason; intentional where somebody wants it so"),
-    ("component_errors", Kind::Counter, "Events that failed, by stage and code; those that are tried again count each time"),
-    ("component_retried_events", Kind::Counter, "Attempts that have to be made again, counted per event"),
-    ("component_delivery_duration_seconds", Kind::Histogram, "How long a sink took to deliver a batch, with all of its requests"),
-    ("buffer_events", Kind::Gauge, "Events in the buffer of a sink, with those on their way"),
-    ("buffer_byte_size", Kind::Gauge, "Bytes in the buffer of a sink"),
-    ("buffer_max_event_size", Kind::Gauge, "The most events that the buffer takes, where events count"),
-    ("buffer_max_byte_size", Kind::Gauge, "The most bytes that the buffer takes"),
-    ("buffer_full", Kind::Gauge, "1 while another event has to wait for room in the buffer"),
-    ("buffer_writable", Kind::Gauge, "0 while the disk refuses what is written to the buffer"),
-    ("buffer_oldest_event_age_seconds", Kind::Gauge, "How long ago the oldest event that waits in the buffer came in"),
-    ("sink_held_events", Kind::Gauge, "Events of a sink without a final fate"),
-    ("sink_resumed_events", Kind::Gauge, "Events that an earlier run left in the disk buffer"),
-    ("sink_state", Kind::Gauge, "1 for what the sink is doing: sending, backing_off or blocked"),
-    ("source_state", Kind::Gauge, "1 for what the source is doing: running, ended or failed"),
-    ("sink_identifier_events", Kind::Counter, "Events let through that carried an identifier, by kind of event"),
-    ("sink_identifier_base_events", Kind::Counter, "Events let through that could carry the identifier, by kind of event"),
+    (
+        "component_received_events",
+        Kind::Counter,
+        "Events that reached a source or a sink",
+    ),
+    (
+        "component_sent_events",
+        Kind::Counter,
+        "Events that a source has sent on, or that the destination of a sink has",
+    ),
+    (
+        "component_discarded_events",
+        Kind::Counter,
+        "Events that are not sent, by reason; intentional where somebody wants it so",
+    ),
+    (
+        "component_errors",
+        Kind::Counter,
+        "Events that failed, by stage and code; those that are tried again count each time",
+    ),
+    (
+        "component_retried_events",
+        Kind::Counter,
+        "Attempts that have to be made again, counted per event",
+    ),
+    (
+        "component_delivery_duration_seconds",
+        Kind::Histogram,
+        "How long a sink took to deliver a batch, with all of its requests",
+    ),
+    (
+        "buffer_events",
+        Kind::Gauge,
+        "Events in the buffer of a sink, with those on their way",
+    ),
+    (
+        "buffer_byte_size",
+        Kind::Gauge,
+        "Bytes in the buffer of a sink",
+    ),
+    (
+        "buffer_max_event_size",
+        Kind::Gauge,
+        "The most events that the buffer takes, where events count",
+    ),
+    (
+        "buffer_max_byte_size",
+        Kind::Gauge,
+        "The most bytes that the buffer takes",
+    ),
+    (
+        "buffer_full",
+        Kind::Gauge,
+        "1 while another event has to wait for room in the buffer",
+    ),
+    (
+        "buffer_writable",
+        Kind::Gauge,
+        "0 while the disk refuses what is written to the buffer",
+    ),
+    (
+        "buffer_oldest_event_age_seconds",
+        Kind::Gauge,
+        "How long ago the oldest event that waits in the buffer came in",
+    ),
+    (
+        "sink_held_events",
+        Kind::Gauge,
+        "Events of a sink without a final fate",
+    ),
+    (
+        "sink_resumed_events",
+        Kind::Gauge,
+        "Events that an earlier run left in the disk buffer",
+    ),
+    (
+        "sink_state",
+        Kind::Gauge,
+        "1 for what the sink is doing: sending, backing_off or blocked",
+    ),
+    (
+        "source_state",
+        Kind::Gauge,
+        "1 for what the source is doing: running, ended or failed",
+    ),
+    (
+        "sink_identifier_events",
+        Kind::Counter,
+        "Events let through that carried an identifier, by kind of event",
+    ),
+    (
+        "sink_identifier_base_events",
+        Kind::Counter,
+        "Events let through that could carry the identifier, by kind of event",
+    ),
     ("pipeline_ready", Kind::Gauge, "1 while /ready answers 200"),
-    ("pipeline_attention", Kind::Gauge, "What needs a person, by code and component"),
-    ("pipeline_uptime_seconds", Kind::Gauge, "How long the process has run"),
+    (
+        "pipeline_attention",
+        Kind::Gauge,
+        "What needs a person, by code and component",
+    ),
+    (
+        "pipeline_uptime_seconds",
+        Kind::Gauge,
+        "How long the process has run",
+    ),
     ("pipeline_build", Kind::Info, "The version of the program"),
 ];
 
@@ -82,7 +165,7 @@ struct Lines(BTreeMap<&'static str, Vec<(Labels, Value)>>);
 /// The metrics as text, in the form that the client asks for; and its media type.
 pub(crate) fn metrics(shared: &Shared, accept: &str) -> (&'static str, String) {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Arc::new(lines(shared))));
+    registry.register_collector(Box::new(lines(shared)));
     let mut body = String::new();
     // Writing to a string cannot fail.
     if accept.contains("application/openmetrics-text") {
@@ -122,10 +205,15 @@ impl Collector for Lines {
                     Value::Durations(durations) => {
                         let bounds = DurationCounts::bounds().into_iter();
                         let mut buckets: Vec<_> = bounds.zip(durations.buckets).collect();
-                        buckets.push((f64::MAX, durations.longer));
+                        buckets.push((f64::INFINITY, durations.longer));
                         let sum = seconds(durations.sum_micros, 1_000_000);
                         let none: Option<&HashMap<usize, _>> = None;
-                        line.encode_histogram::<NoLabelSet>(sum, durations.count(), &buckets, none)?;
+                        line.encode_histogram::<NoLabelSet>(
+                            sum,
+                            durations.count(),
+                            &buckets,
+                            none,
+                        )?;
                     }
                 }
             }
@@ -169,7 +257,11 @@ fn lines(shared: &Shared) -> Lines {
         lines.level("pipeline_attention", &with(&none, &labels), 1);
     }
     let uptime = seconds(age(shared.started_ms, now_ms), 1_000);
-    lines.add("pipeline_uptime_seconds", none.clone(), Value::Level(uptime));
+    lines.add(
+        "pipeline_uptime_seconds",
+        none.clone(),
+        Value::Level(uptime),
+    );
     let version = with(&none, &[("version", env!("CARGO_PKG_VERSION"))]);
     lines.add("pipeline_build", version, Value::Is);
     let status = status.unwrap_or_default();
@@ -202,11 +294,14 @@ fn events(lines: &mut Lines, labels: &Labels, sink: &SinkStatus, failed: &[(&str
     let counts = &sink.counts;
     lines.count("component_received_events", labels, counts.received);
     lines.count("component_sent_events", labels, counts.delivered);
-    let discarded = |intentional, reason| {
-        with(labels, &[("intentional", intentional), ("reason", reason)])
-    };
+    let discarded =
+        |intentional, reason| with(labels, &[("intentional", intentional), ("reason", reason)]);
     for (code, events) in &counts.filtered {
-        lines.count("component_discarded_events", &discarded("true", code), *events);
+        lines.count(
+            "component_discarded_events",
+            &discarded("true", code),
+            *events,
+        );
     }
     let dropped = discarded("true", "buffer_full");
     lines.count("component_discarded_events", &dropped, counts.dropped);
@@ -217,7 +312,11 @@ fn events(lines: &mut Lines, labels: &Labels, sink: &SinkStatus, failed: &[(&str
     errors(lines, labels, sink, failed);
     lines.count("component_retried_events", labels, counts.retried);
     let durations = Value::Durations(sink.deliveries);
-    lines.add("component_delivery_duration_seconds", labels.clone(), durations);
+    lines.add(
+        "component_delivery_duration_seconds",
+        labels.clone(),
+        durations,
+    );
     lines.level("sink_held_events", labels, counts.held);
     lines.level("sink_resumed_events", labels, counts.resumed);
     let state = match &counts.state {
@@ -251,7 +350,11 @@ fn buffer(lines: &mut Lines, labels: &Labels, sink: &SinkStatus, now_ms: i64) {
     let Some(level) = &sink.buffer else {
         return;
     };
-    let kind = if sink.counts.is_on_disk { "disk" } else { "memory" };
+    let kind = if sink.counts.is_on_disk {
+        "disk"
+    } else {
+        "memory"
+    };
     let labels = &with(labels, &[("buffer_type", kind)]);
     lines.level("buffer_events", labels, level.events);
     lines.level("buffer_byte_size", labels, level.bytes);
@@ -292,12 +395,18 @@ fn component(name: &str, kind: &str, of_type: &str) -> Labels {
 }
 
 fn error(labels: &Labels, of_type: &str, stage: &str, code: &str) -> Labels {
-    let more = [("error_type", of_type), ("stage", stage), ("error_code", code)];
+    let more = [
+        ("error_type", of_type),
+        ("stage", stage),
+        ("error_code", code),
+    ];
     with(labels, &more)
 }
 
 fn with(labels: &Labels, more: &[(&'static str, &str)]) -> Labels {
-    let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let more = more
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
     labels.iter().cloned().chain(more).collect()
 }
 

@@ -68,11 +68,7 @@ impl Settings {
             problems.push(Problem::new("address", "is not an address", expected));
         }
         let token = options.token.filter(|token| !token.is_empty());
-        check_token(
-            token.as_ref(),
-            options.token_file.as_deref(),
-            &mut problems,
-        );
+        check_token(token.as_ref(), options.token_file.as_deref(), &mut problems);
         let has_token = token.is_some() || options.token_file.is_some();
         if address.is_some_and(|address| !is_loopback(address)) {
             let problem = "can be reached from other machines";
@@ -152,7 +148,11 @@ fn check_hosts(hosts: &[String], problems: &mut Vec<Problem>) {
         if host.is_empty() || host.len() > 253 || !host.bytes().all(is_good) {
             let expected = "a name without a port: `pipeline.internal`";
             let place = format!("hosts[{index}]");
-            problems.push(Problem::new(place, "is not the name of a machine", expected));
+            problems.push(Problem::new(
+                place,
+                "is not the name of a machine",
+                expected,
+            ));
         }
     }
 }
@@ -195,7 +195,10 @@ mod tests {
             (json!({"address": "localhost:1"}), vec!["address"]),
             (json!({"address": "0.0.0.0:1"}), vec!["address"]),
             (json!({"address": "[::]:1", "token": ""}), vec!["address"]),
-            (json!({"address": "10.0.0.1:1", "token": token}), vec!["address"]),
+            (
+                json!({"address": "10.0.0.1:1", "token": token}),
+                vec!["address"],
+            ),
             (
                 json!({"address": "10.0.0.1:1", "token": token, "allow_plain_http": true}),
                 vec![],

@@ -1,10 +1,12 @@
 //! The paths, and what every answer carries.
 
+use crate::answer::refuse;
 use crate::attention::findings;
+use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
 use crate::shared::Shared;
-use crate::status::{error, reasons, status};
+use crate::status::{reasons, status};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -43,13 +45,20 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
             "/api/v1/reasons",
             get(|State(shared): State<Arc<Shared>>| async move { Json(reasons(&shared)) }),
         )
+        .route("/api/v1/events", get(events::list))
+        .route("/api/v1/events/stream", get(events::follow))
+        .route("/api/v1/events/{seq}", get(events::one))
         .fallback(|| async {
             let message = "nothing is served at this path";
             refuse(StatusCode::NOT_FOUND, "not_found", message)
         })
         .method_not_allowed_fallback(|| async {
             let message = "this path takes another method";
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+            refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                message,
+            )
         })
         .with_state(shared)
         .layer(middleware::from_fn_with_state(guard, guarded))
@@ -70,21 +79,6 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// The answer to a request that is not answered.
-pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
-    let mut response = (status, Json(error(code, message))).into_response();
-    let header = match status {
-        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        StatusCode::TOO_MANY_REQUESTS => Some((header::RETRY_AFTER, "60")),
-        _ => None,
-    };
-    if let Some((name, value)) = header {
-        let value = HeaderValue::from_static(value);
-        response.headers_mut().insert(name, value);
     }
     response
 }

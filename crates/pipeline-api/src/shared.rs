@@ -1,10 +1,15 @@
 //! What every request sees.
 
 use crate::attempts::Attempts;
+use crate::feed::Feed;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
 use pipeline_host::telemetry::Status;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
+
+/// Streams of events that are open at the same time.
+pub(crate) const MAX_STREAMS: usize = 8;
 
 /// What every request sees.
 #[derive(Debug)]
@@ -15,6 +20,9 @@ pub(crate) struct Shared {
     /// The pipeline, once it runs.
     pub(crate) pipeline: OnceLock<StartedPipeline>,
     pub(crate) attempts: Arc<Attempts>,
+    pub(crate) feed: Arc<Feed>,
+    /// A permit for each stream that may be open.
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 impl Default for Shared {
@@ -25,6 +33,8 @@ impl Default for Shared {
             clock,
             pipeline: OnceLock::new(),
             attempts: Arc::default(),
+            feed: Arc::default(),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }
     }
 }

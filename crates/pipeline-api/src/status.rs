@@ -2,11 +2,12 @@
 //!
 //! Invariant: counts, names of the configuration and codes; of events only what their sinks say of a kind of reason.
 
+use crate::answer::time;
 use crate::attention::findings;
 use crate::shared::Shared;
 use pipeline_host::status::{BufferLevel, SourceState};
 use pipeline_host::telemetry::{SinkSnapshot, SinkState, SinkStatus, Status};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -149,18 +150,4 @@ pub(crate) fn reasons(shared: &Shared) -> Value {
 /// Whether an event of this fate is not sent because somebody wants it so.
 pub(crate) fn is_intentional(fate: &str) -> bool {
     matches!(fate, "filtered" | "dropped")
-}
-
-/// The answer to a request that is refused.
-pub(crate) fn error(code: &str, message: &str) -> Value {
-    let mut error = Map::new();
-    error.insert("code".to_owned(), json!(code));
-    error.insert("message".to_owned(), json!(message));
-    json!({ "error": error })
-}
-
-/// A time as people and programs read it: RFC 3339 in UTC.
-pub(crate) fn time(ms: i64) -> Option<String> {
-    let time = jiff::Timestamp::from_millisecond(ms).ok()?;
-    Some(time.to_string())
 }

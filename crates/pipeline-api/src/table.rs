@@ -17,7 +17,11 @@ pub(crate) fn online(status: &Value, before: Option<&Value>) -> String {
         "{}  running since {}, {}",
         word(&status["file"]),
         word(&status["started"]),
-        if status["ready"] == true { "ready" } else { "not ready" },
+        if status["ready"] == true {
+            "ready"
+        } else {
+            "not ready"
+        },
     );
     for finding in items(&status["attention"]) {
         let component = match finding["component"].as_str() {
@@ -108,8 +112,13 @@ pub(crate) fn offline(status: &Value) -> String {
         let stored = &sink["stored"];
         let waiting = match stored["state"].as_str() {
             Some("in_use") => "a running pipeline has the disk buffer".to_owned(),
-            Some("unreadable") => "the disk buffer cannot be read; the next run says why".to_owned(),
-            _ => format!("{} events wait in the disk buffer", number(&stored["events"])),
+            Some("unreadable") => {
+                "the disk buffer cannot be read; the next run says why".to_owned()
+            }
+            _ => format!(
+                "{} events wait in the disk buffer",
+                number(&stored["events"])
+            ),
         };
         let _ = writeln!(text, "\n{}\n  {waiting}", word(&sink["name"]));
         letters(&mut text, sink);
@@ -208,7 +217,10 @@ meta (meta_conversions)  blocked: the token is revoked
     #[test]
     fn what_is_not_known_is_not_called_nothing() {
         let text = online(&json!({"sinks": [{"name": "meta"}]}), None);
-        assert!(text.contains("delivered –") && !text.contains('0'), "{text}");
+        assert!(
+            text.contains("delivered –") && !text.contains('0'),
+            "{text}"
+        );
     }
 
     #[test]

@@ -15,7 +15,8 @@ use crate::status::{BufferLevel, LiveSink};
 use crate::stop::StopSignal;
 use crate::telemetry::SinkTelemetry;
 use pipeline_core::{
-    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection, Sink,
+    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection,
+    Sink,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

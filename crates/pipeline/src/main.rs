@@ -9,6 +9,6 @@ use pipeline_sources as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let [api, status, top] = pipeline_api::EXTENSIONS;
-    pipeline_cli::main(&[&sandbox::SandboxExtension, api, status, top])
+    let [api, status, tap, top] = pipeline_api::EXTENSIONS;
+    pipeline_cli::main(&[&sandbox::SandboxExtension, api, status, tap, top])
 }

@@ -4,8 +4,8 @@
 //! For commands that look at what a pipeline has left. They must work where the secrets of the pipeline are not, so
 //! nothing else of the file is expanded or checked, and no sink is built.
 
-use super::schema::ProgramSection;
 use super::option::{DeadLetterOptions, PipelineOptions};
+use super::schema::ProgramSection;
 use super::{ConfigError, Environment, file, interpolate, sink, sorted, typed};
 use crate::dead_letter::DeadLetters;
 use pipeline_core::options::{check, join};

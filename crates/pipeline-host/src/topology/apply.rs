@@ -281,8 +281,7 @@ impl Supervisor {
         }
         for (plan, input, stop) in prepared.added {
             let live = Arc::downgrade(&input);
-            self.telemetry
-                .add_sink(&input.telemetry, plan.kind(), live);
+            self.telemetry.add_sink(&input.telemetry, plan.kind(), live);
             let folder = input.dead_letters.path().to_owned();
             self.dead_letters.insert(plan.name.clone(), folder);
             let seed = self.random.u64(..);

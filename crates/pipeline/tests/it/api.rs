@@ -141,7 +141,11 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     let sink = &status["sinks"][0];
     assert_eq!(
         (&sink["name"], &sink["type"], &sink["state"]),
-        (&json!("meta"), &json!("meta_conversions"), &json!("sending"))
+        (
+            &json!("meta"),
+            &json!("meta_conversions"),
+            &json!("sending")
+        )
     );
     assert_eq!(
         sink["counts"],
@@ -171,14 +175,34 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     assert!((of("component_sent_events_total", &[]) - accepted as f64).abs() < 0.5);
     for (name, labels, expected) in [
         ("component_received_events_total", vec![], 4.0),
-        ("component_discarded_events_total", vec!["intentional=\"true\"", "reason=\"consent\""], 1.0),
-        ("component_discarded_events_total", vec!["intentional=\"false\"", "reason=\"too_old\""], 1.0),
-        ("component_errors_total", vec!["error_code=\"too_old\"", "stage=\"processing\""], 1.0),
+        (
+            "component_discarded_events_total",
+            vec!["intentional=\"true\"", "reason=\"consent\""],
+            1.0,
+        ),
+        (
+            "component_discarded_events_total",
+            vec!["intentional=\"false\"", "reason=\"too_old\""],
+            1.0,
+        ),
+        (
+            "component_errors_total",
+            vec!["error_code=\"too_old\"", "stage=\"processing\""],
+            1.0,
+        ),
         ("buffer_events", vec!["buffer_type=\"memory\""], 0.0),
         ("sink_state", vec!["state=\"sending\""], 1.0),
         ("sink_state", vec!["state=\"blocked\""], 0.0),
-        ("sink_identifier_events_total", vec!["event=\"(all)\"", "identifier=\"external_id\""], 2.0),
-        ("sink_identifier_base_events_total", vec!["event=\"AddToCart\"", "identifier=\"external_id\""], 2.0),
+        (
+            "sink_identifier_events_total",
+            vec!["event=\"(all)\"", "identifier=\"external_id\""],
+            2.0,
+        ),
+        (
+            "sink_identifier_base_events_total",
+            vec!["event=\"AddToCart\"", "identifier=\"external_id\""],
+            2.0,
+        ),
     ] {
         let found = of(name, &labels);
         assert!((found - expected).abs() < 0.5, "{name} {labels:?}: {found}");
@@ -189,7 +213,15 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     running.process.terminate();
     let (ended, table, _) = running.process.end().await;
     assert_eq!(ended.code(), Some(0), "{table}");
-    let figures = ["read", "delivered", "filtered", "consent", "rejected", "too_old", "held"];
+    let figures = [
+        "read",
+        "delivered",
+        "filtered",
+        "consent",
+        "rejected",
+        "too_old",
+        "held",
+    ];
     assert_eq!(figures.map(|it| figure(&table, it)), [4, 2, 1, 1, 1, 1, 0]);
 }
 
@@ -198,35 +230,73 @@ async fn both_forms_of_the_metrics_are_well_formed() {
     let running = Running::start(Bench::new().await).await;
     send(&running.events, &mixed()).await;
     running.bench.delivered(2).await;
-    let open = [("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5")];
+    let open = [(
+        "accept",
+        "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+    )];
     let response = running.get_with("/metrics", &open).await;
-    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    let kind = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     let text = response.text().await.unwrap();
     assert!(text.ends_with("# EOF\n"), "{text}");
+    let buckets = text
+        .lines()
+        .filter(|line| line.contains("_bucket{"))
+        .count();
+    assert_eq!(buckets, DURATION_BUCKETS + 1);
+    assert!(
+        text.contains("le=\"+Inf\"") && !text.contains("e308"),
+        "{text}"
+    );
     let response = running.get("/metrics").await;
-    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    let kind = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
     let text = response.text().await.unwrap();
-    assert!(!text.contains("# EOF") && text.contains("# TYPE component_sent_events_total counter\n"), "{text}");
+    assert!(
+        !text.contains("# EOF") && text.contains("# TYPE component_sent_events_total counter\n"),
+        "{text}"
+    );
     let lines = lines_of(&text);
     // Every line belongs to a metric that was announced, and none comes twice.
-    let named: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-    let names: Vec<&str> = named.iter().filter_map(|line| line.split(' ').next()).collect();
+    let named: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .collect();
+    let names: Vec<&str> = named
+        .iter()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
     for line in lines.keys() {
         let name = line.split('{').next().unwrap();
-        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-        assert!(names.contains(&name) || names.contains(&base.unwrap_or("")), "{line}");
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        assert!(
+            names.contains(&name) || names.contains(&base.unwrap_or("")),
+            "{line}"
+        );
     }
     let written = text.lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(lines.len(), written);
     // The buckets of the histogram add up.
-    let buckets = lines.iter().filter(|(line, _)| line.contains("delivery_duration_seconds_bucket"));
+    let buckets = lines
+        .iter()
+        .filter(|(line, _)| line.contains("delivery_duration_seconds_bucket"));
     let buckets: Vec<f64> = buckets.map(|(_, value)| *value).collect();
     assert_eq!(buckets.len(), DURATION_BUCKETS + 1);
     let all = sum(&lines, "component_delivery_duration_seconds_count", &[]);
     assert!(buckets.iter().all(|count| *count <= all), "{buckets:?}");
-    let last = sum(&lines, "component_delivery_duration_seconds_bucket", &["le=\"+Inf\""]);
+    let last = sum(
+        &lines,
+        "component_delivery_duration_seconds_bucket",
+        &["le=\"+Inf\""],
+    );
     assert!((last - all).abs() < 0.5);
 }
 
@@ -246,10 +316,17 @@ async fn ten_thousand_names_of_events_make_no_more_lines_and_are_not_shown() {
         send(&running.events, &json!(events)).await;
     }
     let after = running.metrics().await;
-    let new: Vec<&String> = after.keys().filter(|line| !before.contains_key(*line)).collect();
+    let new: Vec<&String> = after
+        .keys()
+        .filter(|line| !before.contains_key(*line))
+        .collect();
     // The reason that the first of them brought.
     assert!(new.len() <= 2, "{new:?}");
-    let unmapped = sum(&after, "component_discarded_events_total", &["reason=\"unmapped\""]);
+    let unmapped = sum(
+        &after,
+        "component_discarded_events_total",
+        &["reason=\"unmapped\""],
+    );
     assert!((unmapped - 10_000.0).abs() < 0.5, "{unmapped}");
     for path in ["/metrics", "/api/v1/status", "/api/v1/reasons", "/ready"] {
         assert!(!running.text(path).await.contains("Secret"), "{path}");
@@ -273,7 +350,10 @@ async fn it_is_not_ready_while_its_sink_is_blocked_and_says_why() {
     let status = running.json("/api/v1/status").await;
     assert_eq!(status["sinks"][0]["state"], "blocked", "{status}");
     assert_eq!(status["sinks"][0]["counts"]["held"], 1, "{status}");
-    assert!(status["sinks"][0]["buffer"]["oldest_ms"].is_u64(), "{status}");
+    assert!(
+        status["sinks"][0]["buffer"]["oldest_ms"].is_u64(),
+        "{status}"
+    );
     let metrics = running.metrics().await;
     assert!(sum(&metrics, "sink_state", &["state=\"blocked\""]) > 0.5);
     assert!(sum(&metrics, "component_errors_total", &["stage=\"sending\""]) > 0.5);
@@ -297,11 +377,15 @@ async fn it_is_not_ready_while_its_buffer_is_full_and_is_again_once_there_is_roo
     let status = running.json("/api/v1/status").await;
     assert_eq!(status["sinks"][0]["buffer"]["percent"], 100, "{status}");
     // A new token, and the events go out.
-    running.bench.sink(&json!({"access_token": "the-token-of-today"}));
+    running
+        .bench
+        .sink(&json!({"access_token": "the-token-of-today"}));
     running.bench.write();
     running.process.signal("HUP");
     running.bench.delivered(2).await;
-    running.until("/ready", |answer| answer["ready"] == true).await;
+    running
+        .until("/ready", |answer| answer["ready"] == true)
+        .await;
     running.process.says("delivery has resumed").await;
 }
 
@@ -313,7 +397,10 @@ async fn strangers_names_and_pages_of_other_sites_get_nothing() {
         let response = running.get_with(path, &foreign).await;
         assert_eq!(response.status(), 421, "{path}");
     }
-    for header in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+    for header in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.example"),
+    ] {
         let response = running.get_with("/api/v1/status", &[header]).await;
         assert_eq!(response.status(), 403, "{header:?}");
         let answer: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
@@ -324,10 +411,17 @@ async fn strangers_names_and_pages_of_other_sites_get_nothing() {
     let headers = response.headers();
     assert_eq!(headers["x-content-type-options"], "nosniff");
     assert_eq!(headers["cache-control"], "no-store");
-    assert!(headers.keys().all(|name| !name.as_str().starts_with("access-control")));
+    assert!(
+        headers
+            .keys()
+            .all(|name| !name.as_str().starts_with("access-control"))
+    );
     assert_eq!(running.get("/nothing").await.status(), 404);
     let client = reqwest::Client::new();
-    let posted = client.post(format!("{}/api/v1/status", running.api)).send().await;
+    let posted = client
+        .post(format!("{}/api/v1/status", running.api))
+        .send()
+        .await;
     assert_eq!(posted.unwrap().status(), 405);
 }
 
@@ -338,13 +432,21 @@ async fn a_token_that_is_configured_is_needed_and_never_shown() {
     let right = format!("Bearer {TOKEN}");
     assert_eq!(running.get("/api/v1/status").await.status(), 401);
     let wrong = [("authorization", "Bearer wrong")];
-    assert_eq!(running.get_with("/api/v1/status", &wrong).await.status(), 401);
-    let response = running.get_with("/api/v1/status", &[("authorization", &right)]).await;
+    assert_eq!(
+        running.get_with("/api/v1/status", &wrong).await.status(),
+        401
+    );
+    let response = running
+        .get_with("/api/v1/status", &[("authorization", &right)])
+        .await;
     assert_eq!(response.status(), 200);
     assert!(!response.text().await.unwrap().contains(TOKEN));
     running.process.terminate();
     let (_, table, said) = running.process.end().await;
-    assert!(!table.contains(TOKEN) && !said.contains(TOKEN), "{table}{said}");
+    assert!(
+        !table.contains(TOKEN) && !said.contains(TOKEN),
+        "{table}{said}"
+    );
 }
 
 #[tokio::test]
@@ -358,7 +460,9 @@ async fn more_connections_than_allowed_wait_and_the_pipeline_works_on() {
     assert_eq!(post(&running.events, &["one"]).await, 200);
     running.bench.delivered(1).await;
     drop(idle);
-    running.until("/ready", |answer| answer["ready"] == true).await;
+    running
+        .until("/ready", |answer| answer["ready"] == true)
+        .await;
 }
 
 #[tokio::test]
@@ -386,18 +490,34 @@ async fn status_tells_of_a_running_pipeline_and_of_what_one_has_left() {
     let told: Value = serde_json::from_str(&status("json").await).unwrap();
     assert_eq!(told["running"], true);
     assert_eq!(told["sinks"][0]["counts"]["held"], 2, "{told}");
-    assert_eq!(told["sinks"][0]["dead_letters"]["reasons"], json!({"too_old": 1}));
+    assert_eq!(
+        told["sinks"][0]["dead_letters"]["reasons"],
+        json!({"too_old": 1})
+    );
     let table = status("table").await;
-    for expected in ["not ready", "meta (meta_conversions)  blocked: ", "held 2", "filtered 1: consent 1", "too_old 1"] {
+    for expected in [
+        "not ready",
+        "meta (meta_conversions)  blocked: ",
+        "held 2",
+        "filtered 1: consent 1",
+        "too_old 1",
+    ] {
         assert!(table.contains(expected), "{expected} in {table}");
     }
     running.process.terminate();
     running.process.end().await;
     let told: Value = serde_json::from_str(&status("json").await).unwrap();
     assert_eq!(told["running"], false);
-    assert_eq!(told["sinks"][0]["stored"], json!({"events": 2, "state": "waiting"}), "{told}");
+    assert_eq!(
+        told["sinks"][0]["stored"],
+        json!({"events": 2, "state": "waiting"}),
+        "{told}"
+    );
     let table = status("table").await;
-    assert!(table.contains("2 events wait in the disk buffer"), "{table}");
+    assert!(
+        table.contains("2 events wait in the disk buffer"),
+        "{table}"
+    );
 }
 
 #[tokio::test]
@@ -423,7 +543,10 @@ async fn a_bad_section_is_refused_with_its_place() {
     let arguments = ["validate", &bench.write()];
     let (ended, _, said) = Process::start(&arguments).end().await;
     assert_eq!(ended.code(), Some(78), "{said}");
-    assert!(said.contains("api.address") && said.contains("api.token"), "{said}");
+    assert!(
+        said.contains("api.address") && said.contains("api.token"),
+        "{said}"
+    );
     bench.pipeline["api"] = json!({"address": "127.0.0.1:8917"});
     bench.pipeline["sandbox"] = json!({});
     let (ended, _, said) = Process::start(&["validate", &bench.write()]).end().await;
@@ -436,9 +559,16 @@ fn personal(event: &Value, found: &mut Vec<String>) {
         Value::Object(map) => {
             for (key, value) in map {
                 let key = key.to_lowercase();
-                let is_personal = ["email", "phone", "firstname", "first_name", "lastname", "last_name"]
-                    .iter()
-                    .any(|word| key.contains(word));
+                let is_personal = [
+                    "email",
+                    "phone",
+                    "firstname",
+                    "first_name",
+                    "lastname",
+                    "last_name",
+                ]
+                .iter()
+                .any(|word| key.contains(word));
                 match value.as_str() {
                     Some(text) if is_personal && text.len() > 4 => found.push(text.to_owned()),
                     _ => personal(value, found),
@@ -482,7 +612,14 @@ async fn nothing_personal_is_in_any_answer() {
 }
 
 /// Everything that is answered.
-const PATHS: [&str; 5] = ["/health", "/ready", "/metrics", "/api/v1/status", "/api/v1/reasons"];
+const PATHS: [&str; 6] = [
+    "/health",
+    "/ready",
+    "/metrics",
+    "/api/v1/status",
+    "/api/v1/reasons",
+    "/api/v1/events?limit=500",
+];
 
 #[tokio::test]
 async fn a_sandbox_that_refuses_is_counted_as_an_error_of_sending() {
@@ -504,5 +641,183 @@ async fn a_sandbox_that_refuses_is_counted_as_an_error_of_sending() {
     let labels = ["error_type=\"request_failed\"", "stage=\"sending\""];
     let errors = sum(&metrics, "component_errors_total", &labels);
     assert!((errors - 1.0).abs() < 0.5, "{errors}");
-    assert!(metrics.keys().all(|line| !line.contains("stage=\"processing\"")));
+    assert!(
+        metrics
+            .keys()
+            .all(|line| !line.contains("stage=\"processing\""))
+    );
+}
+
+/// What a list says of each event, the oldest first.
+fn told(list: &Value) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let rows = list["events"].as_array().unwrap().iter().rev();
+    rows.map(|row| {
+        (
+            text(&row["name"]),
+            text(&row["status"]),
+            text(&row["reason"]),
+        )
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn each_fate_appears_with_its_reason() {
+    let running = Running::start(Bench::new().await).await;
+    send(&running.events, &mixed()).await;
+    running.bench.delivered(2).await;
+    let has_all = |list: &Value| list["events"].as_array().unwrap().len() == 4;
+    let list = running.until("/api/v1/events", has_all).await;
+    let mut found = told(&list);
+    found.sort();
+    let row = |status: &str, reason: &str| {
+        (
+            "Product Added".to_owned(),
+            status.to_owned(),
+            reason.to_owned(),
+        )
+    };
+    let expected = [
+        row("delivered", "-"),
+        row("delivered", "-"),
+        row("filtered", "consent"),
+        row("rejected", "too_old"),
+    ];
+    assert_eq!(found, expected);
+    let sent = running.json("/api/v1/events?status=delivered&id=one").await;
+    let sent = &sent["events"][0];
+    assert_eq!(sent["destination_event"], "AddToCart", "{sent}");
+    assert_eq!(
+        (&sent["source"], &sent["sink"]),
+        (&json!("web"), &json!("meta"))
+    );
+    let one = running
+        .json(&format!("/api/v1/events/{}", sent["seq"]))
+        .await;
+    assert_eq!(one["place"], "web request 1 event 0", "{one}");
+    assert_eq!(one["attempt"], 1);
+    let rejected = running
+        .json("/api/v1/events?reason=too_old&name=Product%20Added")
+        .await;
+    assert_eq!(told(&rejected).len(), 1);
+    let page = running.json("/api/v1/events?limit=3").await;
+    let before = page["next"].as_u64().unwrap();
+    let rest = running
+        .json(&format!("/api/v1/events?limit=3&before={before}"))
+        .await;
+    assert_eq!((told(&page).len(), told(&rest).len()), (3, 1));
+    assert!(rest["next"].is_null());
+    for (path, expected) in [
+        ("/api/v1/events/99", 404),
+        ("/api/v1/events/x", 404),
+        ("/api/v1/events?limit=0", 400),
+        ("/api/v1/events?status=lost", 400),
+        ("/api/v1/events?unknown=1", 400),
+    ] {
+        assert_eq!(running.get(path).await.status(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_and_what_is_tried_again_is_told_too() {
+    let mut bench = Bench::new().await;
+    bench.sink(&json!({"access_token": "a-revoked-token"}));
+    let running = Running::start(bench).await;
+    assert_eq!(post(&running.events, &["one"]).await, 200);
+    let has_any = |list: &Value| list["events"][0].is_object();
+    let held = running.until("/api/v1/events?status=held", has_any).await;
+    assert_eq!(held["events"][0]["event_id"], "one", "{held}");
+    let mut bench = Bench::new().await;
+    // Where nobody listens.
+    bench.sink(&json!({"endpoint": "http://127.0.0.1:9"}));
+    let running = Running::start(bench).await;
+    assert_eq!(post(&running.events, &["two"]).await, 200);
+    let again = running
+        .until("/api/v1/events?status=retrying", has_any)
+        .await;
+    assert_eq!(again["events"][0]["event_id"], "two", "{again}");
+    assert!(again["events"][0]["reason"].is_string(), "{again}");
+    let is_waiting = |status: &Value| status["sinks"][0]["state"] == "backing_off";
+    let status = running.until("/api/v1/status", is_waiting).await;
+    assert!(status["sinks"][0]["until"].is_string(), "{status}");
+    assert_eq!(running.get("/ready").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_name_that_may_be_personal_is_withheld() {
+    let running = Running::start(Bench::new().await).await;
+    let mut odd = event("jane.doe@example.com");
+    odd["event"] = json!("Call jane.doe@example.com");
+    send(&running.events, &json!([odd, event("+49 170 1234567")])).await;
+    running.bench.delivered(1).await;
+    let has_both = |list: &Value| list["events"].as_array().unwrap().len() == 2;
+    let list = running.until("/api/v1/events", has_both).await;
+    let text = list.to_string();
+    assert!(
+        !text.contains("jane") && !text.contains("1234567"),
+        "{text}"
+    );
+    assert!(text.contains("(withheld)"), "{text}");
+}
+
+#[tokio::test]
+async fn the_ninth_stream_is_refused_and_a_closed_one_makes_room() {
+    let running = Running::start(Bench::new().await).await;
+    let path = "/api/v1/events/stream";
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let mut stream = running.get(path).await;
+        assert_eq!(stream.status(), 200);
+        assert_eq!(stream.headers()["content-type"], "text/event-stream");
+        let first = stream.chunk().await.unwrap().unwrap();
+        assert!(first.starts_with(b"event: tick\n"), "{first:?}");
+        streams.push(stream);
+    }
+    assert_eq!(running.get(path).await.status(), 429);
+    streams.pop();
+    let has_room = async {
+        while running.get(path).await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, has_room)
+        .await
+        .expect("room");
+}
+
+#[tokio::test]
+async fn tap_prints_what_becomes_of_events() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    drop(port);
+    let running = Running::start_with(Bench::new().await, json!({"address": address})).await;
+    send(&running.events, &mixed()).await;
+    let has_all = |list: &Value| list["events"].as_array().unwrap().len() == 4;
+    running.until("/api/v1/events", has_all).await;
+    let file = running.bench.write();
+    let tap = |more: &'static [&'static str]| {
+        let file = file.clone();
+        async move {
+            let arguments = [&["tap", "--config", &file, "--past"], more].concat();
+            let (ended, text, said) = Process::start(&arguments).end().await;
+            assert_eq!(ended.code(), Some(0), "{said}");
+            let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+            lines.collect::<Vec<Value>>()
+        }
+    };
+    let all = tap(&["--limit", "4"]).await;
+    assert_eq!(all.len(), 4);
+    let filtered = tap(&[
+        "--limit",
+        "1",
+        "--status",
+        "filtered",
+        "--name",
+        "Product Added",
+    ])
+    .await;
+    assert_eq!(filtered[0]["reason"], "consent", "{filtered:?}");
+    let rejected = tap(&["--limit", "1", "--reason", "too_old", "--sink", "meta"]).await;
+    assert_eq!(rejected[0]["status"], "rejected", "{rejected:?}");
 }
