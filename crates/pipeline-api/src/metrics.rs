@@ -425,3 +425,6 @@ fn seconds(parts: u64, of_a_second: u32) -> f64 {
 fn float(number: u64) -> f64 {
     number as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,7 +96,7 @@ impl Row {
             reason: reason.map(|reason| reason.code),
             detail: reason.map(|reason| cut(&reason.detail, MAX_DETAIL_CHARS).into_owned()),
             destination_code: code.map(|code| cut(code, MAX_NAME_CHARS).into_owned()),
-            source: withhold(seen.origin.source(), MAX_PLACE_CHARS).into_owned(),
+            source: withhold_address(seen.origin.source()),
             place: withhold_address(&place),
             attempt: seen.attempt,
         }
@@ -150,7 +150,7 @@ fn names(label: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(label) = label.filter(|label| !label.is_empty()) else {
         return (None, None);
     };
-    let shown = |name: &str| withhold(name, MAX_NAME_CHARS).into_owned();
+    let shown = |name: &str| withhold(name).into_owned();
     match label.split_once(ARROW) {
         Some((name, destination)) => (Some(shown(name)), Some(shown(destination))),
         None => (Some(shown(label)), None),
@@ -158,14 +158,14 @@ fn names(label: Option<&str>) -> (Option<String>, Option<String>) {
 }
 
 /// A text, cut; or a word for it where it may be personal.
-fn withhold(text: &str, max_chars: usize) -> Cow<'_, str> {
+fn withhold(text: &str) -> Cow<'_, str> {
     if text.contains(['@', '＠']) || text.contains("%40") || has_number(text) {
         return Cow::Borrowed(WITHHELD);
     }
-    cut(text, max_chars)
+    cut(text, MAX_NAME_CHARS)
 }
 
-/// As [`withhold`], for places, whose numbers are counts.
+/// As [`withhold`], for places and files, whose numbers are counts and dates.
 fn withhold_address(text: &str) -> String {
     if text.contains('@') {
         return WITHHELD.to_owned();
@@ -223,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(name(label), WITHHELD, "{label}");
         }
-        for label in ["Order Completed", "Step 3 of 5", "v1.2.3 2024", "Größe L"] {
+        for label in ["Order Completed", "Step 3 of 5", "v1.2 2024", "Größe L"] {
             assert_eq!(name(label), label);
         }
         assert_eq!(name(&"x".repeat(100)).chars().count(), 65);
