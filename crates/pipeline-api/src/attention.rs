@@ -82,6 +82,10 @@ fn of_sink(sink: &SinkStatus, found: &mut Vec<Finding>) {
         }
         SinkState::Sending => {}
     }
+    if sink.is_paused {
+        let message = "delivery was paused; `pipeline resume` lets it resume";
+        found.push(Finding::notice("sink_paused", name, message));
+    }
     if let Some(problem) = &sink.stuck {
         let message = problem.clone();
         found.push(Finding::blocking("dead_letters_stuck", name, message));

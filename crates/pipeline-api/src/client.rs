@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use pipeline_core::SensitiveString;
 use serde_json::Value;
@@ -54,10 +54,19 @@ impl Client {
 
     /// The JSON at this path.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.ask(Method::GET, path).await
+    }
+
+    /// Changes something, without a body.
+    pub(crate) async fn post(&self, path: &str) -> Result<Value, ClientError> {
+        self.ask(Method::POST, path).await
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<Value, ClientError> {
         let failed =
             |problem: &str| ClientError::Failed(format!("the api at {} {problem}", self.address));
         let asked = async {
-            let response = self.send(path, None).await?;
+            let response = self.send(method, path, None).await?;
             let status = response.status();
             let answer = json(response.into_body()).await;
             if status.is_success() {
@@ -75,7 +84,7 @@ impl Client {
         path: &str,
         last_seen: Option<&str>,
     ) -> Result<Incoming, ClientError> {
-        let response = self.send(path, last_seen).await?;
+        let response = self.send(Method::GET, path, last_seen).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response.into_body());
@@ -93,6 +102,7 @@ impl Client {
 
     async fn send(
         &self,
+        method: Method,
         path: &str,
         last_seen: Option<&str>,
     ) -> Result<Response<Incoming>, ClientError> {
@@ -110,7 +120,8 @@ impl Client {
             .await
             .map_err(|error| failed(&error))?;
         tokio::spawn(connection);
-        let mut request = Request::get(path).header(HOST, address.to_string());
+        let request = Request::builder().method(method).uri(path);
+        let mut request = request.header(HOST, address.to_string());
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
         }

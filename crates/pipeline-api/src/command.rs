@@ -25,6 +25,10 @@ const TOP_PAUSE: Duration = Duration::from_secs(1);
 /// Goes to the top left corner of a terminal and empties it.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
+/// Why a running pipeline cannot be asked.
+pub(crate) const NO_SECTION: &str =
+    "the pipeline file has no section `api`; a running pipeline can be asked only through it";
+
 const STATUS_HELP: &str = "Examples:
   pipeline status --config pipeline.yaml
   pipeline status --config pipeline.yaml --format json | jq .sinks[].buffer
@@ -110,10 +114,7 @@ impl Extension for TopExtension {
     async fn run(&self, matches: &ArgMatches) -> Result<ExitCode, Failure> {
         let arguments = read::<Top>(matches)?;
         let (_, client) = open(&arguments.config)?;
-        let client = client.ok_or_else(|| {
-            let problem = "the pipeline file has no section `api`; a running pipeline can be asked only through it";
-            Failure::Run(problem.to_owned())
-        })?;
+        let client = client.ok_or_else(|| Failure::Run(NO_SECTION.to_owned()))?;
         let in_place = stdout().is_terminal();
         let mut before = None;
         loop {

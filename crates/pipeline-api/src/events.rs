@@ -50,13 +50,10 @@ pub(crate) struct Asked {
 type AskedOr = Result<Query<Asked>, QueryRejection>;
 
 impl Asked {
-    fn filter(&self) -> Result<Filter, Response> {
+    fn filter(&self) -> Result<Filter, &'static str> {
         let status = self.status.as_deref().map(|word| {
             let known = Status::ALL.into_iter().find(|status| status.word() == word);
-            known.ok_or_else(|| {
-                let message = "`status` must be delivered, filtered, rejected, retrying or held";
-                bad(message)
-            })
+            known.ok_or("`status` must be delivered, filtered, rejected, retrying or held")
         });
         Ok(Filter {
             sink: self.sink.clone(),
@@ -68,19 +65,19 @@ impl Asked {
     }
 }
 
+/// The answer to a query that cannot be read.
 fn bad(message: &str) -> Response {
     refuse(StatusCode::BAD_REQUEST, "bad_request", message)
 }
 
-fn read(asked: AskedOr) -> Result<(Asked, Filter), Response> {
-    let Query(asked) = asked
-        .map_err(|_| bad("the query takes sink, status, reason, name, id, before and limit"))?;
+fn read(asked: AskedOr) -> Result<(Asked, Filter), &'static str> {
+    let Ok(Query(asked)) = asked else {
+        return Err("the query takes sink, status, reason, name, id, before and limit");
+    };
     let filter = asked.filter()?;
-    if asked
-        .limit
-        .is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit))
-    {
-        return Err(bad("`limit` must be 1 to 500"));
+    let limit = asked.limit.unwrap_or(USUAL_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err("`limit` must be 1 to 500");
     }
     Ok((asked, filter))
 }
@@ -89,7 +86,7 @@ fn read(asked: AskedOr) -> Result<(Asked, Filter), Response> {
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Response {
     let (asked, filter) = match read(asked) {
         Ok(read) => read,
-        Err(refused) => return refused,
+        Err(problem) => return bad(problem),
     };
     let limit = asked.limit.unwrap_or(USUAL_LIMIT);
     let (rows, has_more) = shared.feed.newest(&filter, asked.before, limit);
@@ -151,7 +148,7 @@ pub(crate) async fn follow(
 ) -> Response {
     let (_, filter) = match read(asked) {
         Ok(read) => read,
-        Err(refused) => return refused,
+        Err(problem) => return bad(problem),
     };
     let Ok(slot) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let message = "too many streams are open at the same time";

@@ -125,10 +125,10 @@ impl Feed {
         let mut rows: Vec<Row> = state.rings.iter().flat_map(newer).collect();
         let last = state.last;
         drop(state);
-        let lost = last.saturating_sub(seq).saturating_sub(rows.len() as u64);
+        let evicted = last.saturating_sub(seq).saturating_sub(rows.len() as u64);
         rows.retain(|row| filter.fits(row));
         rows.sort_by_key(|row| row.seq);
-        (rows, last, lost)
+        (rows, last, evicted)
     }
 
     /// The number of the last row.
@@ -381,91 +381,68 @@ mod tests {
         assert_eq!(told, expected);
     }
 
-    #[tokio::test]
-    async fn every_fate_has_its_status_and_filters_find_it() {
+    /// One event of each fate: delivered, retrying, held, rejected, filtered.
+    fn one_of_each() -> Feed {
         let feed = Feed::default();
         let reason = |code| Reason::new(code, "a sentence");
+        let retry = Outcome::Retry {
+            after: None,
+            reason: reason("throttled"),
+        };
+        let blocked = Outcome::Blocked {
+            reason: reason("token"),
+        };
         deliver(&feed, "sent", 1, &Outcome::Delivered);
-        let after = None;
-        deliver(
-            &feed,
-            "again",
-            2,
-            &Outcome::Retry {
-                after,
-                reason: reason("throttled"),
-            },
-        );
-        deliver(
-            &feed,
-            "kept",
-            3,
-            &Outcome::Blocked {
-                reason: reason("token"),
-            },
-        );
+        deliver(&feed, "again", 2, &retry);
+        deliver(&feed, "kept", 3, &blocked);
         deliver(&feed, "bad", 4, &rejected("refused_invalid"));
         let event = Event::new("{}", 0).with_origin(origin(5));
         let filtered = Filtered::new(reason("consent")).with_label(Some("Cart Viewed".into()));
         feed.encoded("other", &event, &Encoded::Filtered(filtered));
-        let found = |filter: Filter| {
+        feed
+    }
+
+    #[tokio::test]
+    async fn every_fate_has_its_status_and_filters_find_it() {
+        let feed = one_of_each();
+        let found = |change: &dyn Fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            change(&mut filter);
             let (rows, _) = feed.newest(&filter, None, 10);
             rows.iter().map(|row| row.seq).collect::<Vec<_>>()
         };
-        for (number, status) in (1..).zip([
+        let fates = [
             Status::Delivered,
             Status::Retrying,
             Status::Held,
             Status::Rejected,
             Status::Filtered,
-        ]) {
-            let filter = Filter {
-                status: Some(status),
-                ..Filter::default()
-            };
-            assert_eq!(found(filter), [number], "{status:?}");
+        ];
+        for (number, status) in (1..).zip(fates) {
+            assert_eq!(
+                found(&|it| it.status = Some(status)),
+                [number],
+                "{status:?}"
+            );
         }
         let text = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            found(Filter {
-                sink: text("other"),
-                ..Filter::default()
-            }),
-            [5]
-        );
-        assert_eq!(
-            found(Filter {
-                reason: text("token"),
-                ..Filter::default()
-            }),
-            [3]
-        );
-        assert_eq!(
-            found(Filter {
-                id: text("again"),
-                ..Filter::default()
-            }),
-            [2]
-        );
-        assert_eq!(
-            found(Filter {
-                name: text("Purchase"),
-                ..Filter::default()
-            }),
-            [4, 3, 2, 1]
-        );
-        assert_eq!(
-            found(Filter {
-                name: text("Cart Viewed"),
-                ..Filter::default()
-            }),
-            [5]
-        );
+        assert_eq!(found(&|it| it.sink = text("other")), [5]);
+        assert_eq!(found(&|it| it.reason = text("token")), [3]);
+        assert_eq!(found(&|it| it.id = text("again")), [2]);
+        assert_eq!(found(&|it| it.name = text("Purchase")), [4, 3, 2, 1]);
+        assert_eq!(found(&|it| it.name = text("Cart Viewed")), [5]);
+        assert!(found(&|it| it.name = text("Cart")).is_empty());
+    }
+
+    #[tokio::test]
+    async fn rows_come_in_pages_and_after_the_last_one_seen() {
+        let feed = one_of_each();
         let (rows, has_more) = feed.newest(&Filter::default(), Some(4), 2);
         let seqs: Vec<_> = rows.iter().map(|row| row.seq).collect();
         assert_eq!((seqs, has_more), (vec![3, 2], true));
-        let (rows, last, lost) = feed.after(2, &Filter::default());
-        assert_eq!((rows.len(), last, lost), (3, 5, 0));
+        let (rows, last, evicted) = feed.after(2, &Filter::default());
+        assert_eq!((rows.len(), last, evicted), (3, 5, 0));
+        assert_eq!(feed.after(5, &Filter::default()), (vec![], 5, 0));
     }
 
     #[tokio::test]

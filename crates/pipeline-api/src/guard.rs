@@ -7,7 +7,7 @@
 //!
 //! Invariant: a refusal says nothing about the token, and a comparison takes the same time whatever was guessed.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use pipeline_core::SensitiveString;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -70,9 +70,11 @@ impl Guard {
         }
     }
 
-    /// Whether a request is answered. `authority` is the host of its target, where it is an absolute one.
+    /// Whether a request is answered. `authority` is the host of its target, where it is an absolute one. What changes
+    /// something always needs a token.
     pub(crate) fn check(
         &self,
+        method: &Method,
         path: &str,
         authority: Option<&str>,
         headers: &HeaderMap,
@@ -94,9 +96,15 @@ impl Guard {
                 "the request comes from a page of another site",
             ));
         }
+        let changes = !method.is_safe();
         let is_free = is_probe || (self.is_local && path == METRICS);
         match &self.token {
-            Some(token) if !is_free => self.check_token(token, headers),
+            Some(token) if changes || !is_free => self.check_token(token, headers),
+            None if changes => Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                "no_token",
+                "what changes something needs a token; configure `api.token` or `api.token_file`",
+            )),
             _ => Ok(()),
         }
     }
@@ -200,7 +208,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        let checked = guard.check(path, None, &map);
+        let checked = guard.check(&Method::GET, path, None, &map);
         checked.map_or_else(|refused| refused.status.as_u16(), |()| 200)
     }
 
@@ -233,10 +241,14 @@ mod tests {
         assert_eq!(status(&local, STATUS, &twice), 421);
         let mut headers = HeaderMap::new();
         headers.insert("host", "localhost".parse().unwrap());
-        assert!(local.check(STATUS, Some("evil.example"), &headers).is_err());
         assert!(
             local
-                .check(STATUS, Some("localhost:8686"), &headers)
+                .check(&Method::GET, STATUS, Some("evil.example"), &headers)
+                .is_err()
+        );
+        assert!(
+            local
+                .check(&Method::GET, STATUS, Some("localhost:8686"), &headers)
                 .is_ok()
         );
         let open = guard("0.0.0.0:8686", Some(TOKEN));
@@ -308,5 +320,24 @@ mod tests {
             status(&open, STATUS, &[host, ("authorization", &right)]),
             200
         );
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_always_needs_a_token() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "localhost".parse().unwrap());
+        let path = "/api/v1/sinks/meta/pause";
+        let post = |guard: &Guard, headers: &HeaderMap| {
+            let checked = guard.check(&Method::POST, path, None, headers);
+            checked.map_or_else(|refused| refused.status.as_u16(), |()| 200)
+        };
+        assert_eq!(post(&guard("127.0.0.1:1", None), &headers), 403);
+        let with_token = guard("127.0.0.1:1", Some(TOKEN));
+        assert_eq!(post(&with_token, &headers), 401);
+        let right = format!("Bearer {TOKEN}");
+        headers.insert("authorization", right.parse().unwrap());
+        assert_eq!(post(&with_token, &headers), 200);
+        headers.insert("origin", "http://evil.example".parse().unwrap());
+        assert_eq!(post(&with_token, &headers), 403);
     }
 }

@@ -24,6 +24,7 @@ mod feed;
 mod guard;
 mod metrics;
 mod options;
+mod pause;
 mod routes;
 mod row;
 mod server;
@@ -34,13 +35,16 @@ mod tap;
 
 pub use command::{StatusExtension, TopExtension};
 pub use extension::ApiExtension;
+pub use pause::{PauseExtension, ResumeExtension};
 use pipeline_cli::Extension;
 pub use tap::TapExtension;
 
 /// Everything that this crate adds to the command of a program.
-pub const EXTENSIONS: [&dyn Extension; 4] = [
+pub const EXTENSIONS: [&dyn Extension; 6] = [
     &ApiExtension,
     &StatusExtension,
-    &TapExtension,
     &TopExtension,
+    &TapExtension,
+    &PauseExtension,
+    &ResumeExtension,
 ];

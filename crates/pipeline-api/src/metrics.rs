@@ -106,7 +106,7 @@ pub(crate) const METRICS: [(&str, Kind, &str); 23] = [
     (
         "sink_state",
         Kind::Gauge,
-        "1 for what the sink is doing: sending, backing_off or blocked",
+        "1 for what the sink is doing: sending, backing_off, blocked or paused",
     ),
     (
         "source_state",
@@ -150,11 +150,11 @@ pub(crate) enum Kind {
 type Labels = Vec<(&'static str, String)>;
 
 /// A value.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Value {
     Count(u64),
     Level(f64),
-    Durations(DurationCounts),
+    Durations(Box<DurationCounts>),
     Is,
 }
 
@@ -285,8 +285,13 @@ fn sources(lines: &mut Lines, status: &Status) {
         lines.count("component_sent_events", &labels, source.received);
         let error = error(&labels, "reader_failed", "receiving", "unreadable");
         lines.count("component_errors", &error, source.problems);
-        let states = ["running", "ended", "failed"];
-        lines.state("source_state", &labels, &states, source_state(source.state));
+        let possible = ["running", "ended", "failed"];
+        lines.state(
+            "source_state",
+            &labels,
+            &possible,
+            source_state(source.state),
+        );
     }
 }
 
@@ -311,7 +316,7 @@ fn events(lines: &mut Lines, labels: &Labels, sink: &SinkStatus, failed: &[(&str
     }
     errors(lines, labels, sink, failed);
     lines.count("component_retried_events", labels, counts.retried);
-    let durations = Value::Durations(sink.deliveries);
+    let durations = Value::Durations(Box::new(sink.deliveries));
     lines.add(
         "component_delivery_duration_seconds",
         labels.clone(),
@@ -320,11 +325,12 @@ fn events(lines: &mut Lines, labels: &Labels, sink: &SinkStatus, failed: &[(&str
     lines.level("sink_held_events", labels, counts.held);
     lines.level("sink_resumed_events", labels, counts.resumed);
     let state = match &counts.state {
+        _ if sink.is_paused => "paused",
         SinkState::Sending => "sending",
         SinkState::BackingOff { .. } => "backing_off",
         SinkState::Blocked { .. } => "blocked",
     };
-    let states = ["sending", "backing_off", "blocked"];
+    let states = ["sending", "backing_off", "blocked", "paused"];
     lines.state("sink_state", labels, &states, state);
 }
 

@@ -1,17 +1,17 @@
 //! The paths, and what every answer carries.
 
 use crate::answer::refuse;
-use crate::attention::findings;
+use crate::attention::{Finding, findings};
 use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use std::sync::Arc;
@@ -48,6 +48,22 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/stream", get(events::follow))
         .route("/api/v1/events/{seq}", get(events::one))
+        .route(
+            "/api/v1/sinks/{sink}/pause",
+            post(
+                |State(shared): State<Arc<Shared>>, Path(sink): Path<String>| async move {
+                    set_paused(&shared, &sink, true)
+                },
+            ),
+        )
+        .route(
+            "/api/v1/sinks/{sink}/resume",
+            post(
+                |State(shared): State<Arc<Shared>>, Path(sink): Path<String>| async move {
+                    set_paused(&shared, &sink, false)
+                },
+            ),
+        )
         .fallback(|| async {
             let message = "nothing is served at this path";
             refuse(StatusCode::NOT_FOUND, "not_found", message)
@@ -68,7 +84,8 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
 async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let uri = request.uri();
     let authority = uri.authority().map(axum::http::uri::Authority::as_str);
-    let mut response = match guard.check(uri.path(), authority, request.headers()) {
+    let mut response = match guard.check(request.method(), uri.path(), authority, request.headers())
+    {
         Ok(()) => next.run(request).await,
         Err(Refused {
             status,
@@ -89,7 +106,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let blocking: Vec<_> = found
         .iter()
         .filter(|finding| finding.is_blocking)
-        .map(|finding| finding.to_json())
+        .map(Finding::to_json)
         .collect();
     let status = if blocking.is_empty() {
         StatusCode::OK
@@ -98,6 +115,18 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     };
     let body = json!({ "ready": blocking.is_empty(), "reasons": blocking });
     (status, Json(body)).into_response()
+}
+
+/// Pauses the delivery of a sink, or lets it resume.
+fn set_paused(shared: &Shared, sink: &str, is_paused: bool) -> Response {
+    let pipeline = shared.pipeline.get();
+    if !pipeline.is_some_and(|it| it.telemetry.set_paused(sink, is_paused)) {
+        let message = "no sink of this name is running";
+        return refuse(StatusCode::NOT_FOUND, "unknown_sink", message);
+    }
+    let done = if is_paused { "paused" } else { "resumed" };
+    tracing::info!(sink, "delivery was {done} through the api");
+    Json(json!({ "sink": sink, "paused": is_paused })).into_response()
 }
 
 async fn scrape(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

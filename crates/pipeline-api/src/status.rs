@@ -3,7 +3,7 @@
 //! Invariant: counts, names of the configuration and codes; of events only what their sinks say of a kind of reason.
 
 use crate::answer::time;
-use crate::attention::findings;
+use crate::attention::{Finding, findings};
 use crate::shared::Shared;
 use pipeline_host::status::{BufferLevel, SourceState};
 use pipeline_host::telemetry::{SinkSnapshot, SinkState, SinkStatus, Status};
@@ -30,13 +30,14 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "stopping": status.is_stopping,
         "sinks": status.sinks.iter().map(|it| sink(it, now_ms)).collect::<Vec<_>>(),
         "sources": sources(&status),
-        "attention": found.iter().map(|finding| finding.to_json()).collect::<Vec<_>>(),
+        "attention": found.iter().map(Finding::to_json).collect::<Vec<_>>(),
     })
 }
 
 fn sink(sink: &SinkStatus, now_ms: i64) -> Value {
     let counts = &sink.counts;
     let (state, until, reason) = match &counts.state {
+        _ if sink.is_paused => ("paused", None, None),
         SinkState::Sending => ("sending", None, None),
         SinkState::BackingOff { until, reason } => {
             let left = until.saturating_duration_since(Instant::now());

@@ -3,7 +3,7 @@
 //! Invariant: rows go to standard output; what was left out is said on standard error.
 
 use crate::client::ClientError;
-use crate::command::{open, read};
+use crate::command::{NO_SECTION, open, read};
 use async_trait::async_trait;
 use clap::{ArgMatches, Args as _, Command};
 use http_body_util::BodyExt as _;
@@ -65,10 +65,7 @@ impl Extension for TapExtension {
         let arguments = read::<Arguments>(matches)?;
         let (_, client) = open(&arguments.config)?;
         let failed = |error: ClientError| Failure::Run(error.to_string());
-        let client = client.ok_or_else(|| {
-            let problem = "the pipeline file has no section `api`; a running pipeline can be asked only through it";
-            Failure::Run(problem.to_owned())
-        })?;
+        let client = client.ok_or_else(|| Failure::Run(NO_SECTION.to_owned()))?;
         let last_seen = arguments.past.then_some("0");
         let path = arguments.path();
         let response = client.stream(&path, last_seen).await.map_err(failed)?;

@@ -21,6 +21,7 @@ use pipeline_core::{
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -40,6 +41,8 @@ pub(crate) struct SinkInput {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) stop: StopSignal,
+    /// A person has paused the delivery; events are still taken.
+    is_paused: AtomicBool,
     log: Mutex<Log>,
     current: Mutex<Arc<SinkSettings>>,
 }
@@ -175,6 +178,15 @@ impl LiveSink for SinkInput {
     fn coverage(&self) -> Option<Coverage> {
         self.current().sink.coverage()
     }
+
+    fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Acquire)
+    }
+
+    fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Release);
+        self.changed.notify_one();
+    }
 }
 
 impl SinkInput {
@@ -196,6 +208,7 @@ impl SinkInput {
             clock: Arc::clone(&options.clock),
             observers: options.observers.clone(),
             stop,
+            is_paused: AtomicBool::new(false),
             log: Mutex::default(),
             current: Mutex::new(Arc::new(settings)),
         }

@@ -106,6 +106,12 @@ pub(crate) trait LiveSink: Send + Sync {
 
     /// Which identifiers its events carried, where it counts them.
     fn coverage(&self) -> Option<Coverage>;
+
+    /// Whether a person has paused its delivery.
+    fn is_paused(&self) -> bool;
+
+    /// Pauses its delivery, or lets it resume.
+    fn set_paused(&self, is_paused: bool);
 }
 
 /// How many deliveries took how long.

@@ -75,6 +75,8 @@ pub struct SinkStatus {
     pub buffer: Option<BufferLevel>,
     /// Which identifiers its events carried, where it counts them.
     pub coverage: Option<Coverage>,
+    /// Whether a person has paused its delivery; events are still taken.
+    pub is_paused: bool,
     /// How long its deliveries took.
     pub deliveries: DurationCounts,
     /// Why events wait at its door, although it is not blocked: a dead letter that cannot be written.
@@ -112,10 +114,24 @@ impl Telemetry {
             kind,
             counts: telemetry.snapshot(),
             buffer: live.as_ref().map(|live| live.level()),
-            coverage: live.and_then(|live| live.coverage()),
+            coverage: live.as_ref().and_then(|live| live.coverage()),
+            is_paused: live.is_some_and(|live| live.is_paused()),
             deliveries: telemetry.deliveries.counts(),
             stuck: lock(&telemetry.stuck).clone(),
         }
+    }
+
+    /// Pauses the delivery of a running sink, or lets it resume; events are still taken meanwhile, as far as its buffer has
+    /// room. Says whether there is such a sink. A paused sink that the pipeline waits for keeps it running.
+    pub fn set_paused(&self, sink: &str, is_paused: bool) -> bool {
+        let running = lock(&self.running.sinks);
+        let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
+        let live = of_name.find_map(|it| it.live.upgrade());
+        drop(running);
+        if let Some(live) = &live {
+            live.set_paused(is_paused);
+        }
+        live.is_some()
     }
 
     /// Adds a sink that runs.

@@ -13,6 +13,7 @@ use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, Fate};
 use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
+use crate::status::LiveSink as _;
 use crate::stop::Phase;
 use crate::telemetry::{SinkState, SinkTelemetry};
 use pipeline_core::{HealthcheckError, Outcome, Reason, Settlement, Sink};
@@ -141,12 +142,13 @@ impl Worker {
         let (mut stop, mut end) = (self.input.stop.clone(), self.input.stop.clone());
         let stopping = stop.now() != Phase::Run;
         let changed = self.input.changed.notified();
+        let is_paused = self.input.is_paused();
         // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
         let drained = self.input.buffer.is_drained();
         let nothing_left = self.deliveries.is_empty() && drained;
         // What is on disk need not be sent now, and draining into a blocked destination is useless.
         let sends_no_more =
-            stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
+            stopping && (self.blocked.is_some() || is_paused || self.input.buffer.disk().is_some());
         if nothing_left || (sends_no_more && self.deliveries.is_empty()) {
             return Step::End;
         }
@@ -158,6 +160,7 @@ impl Worker {
         };
         let may_send = self.paused_until.is_none()
             && self.blocked.is_none()
+            && !is_paused
             && !sends_no_more
             && self.deliveries.len() < at_once;
         let paused = self.paused_until.filter(|_| self.blocked.is_none());

@@ -9,6 +9,7 @@ use pipeline_sources as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let [api, status, tap, top] = pipeline_api::EXTENSIONS;
-    pipeline_cli::main(&[&sandbox::SandboxExtension, api, status, tap, top])
+    let [api, status, top, tap, pause, resume] = pipeline_api::EXTENSIONS;
+    let sandbox = &sandbox::SandboxExtension;
+    pipeline_cli::main(&[sandbox, api, status, top, tap, pause, resume])
 }

@@ -63,7 +63,11 @@ impl Running {
     }
 
     /// The answer at this path once it is as a test wants it.
-    pub(crate) async fn until(&self, path: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(
+        &self,
+        path: &str,
+        is_wanted: impl Fn(&Value) -> bool + Send,
+    ) -> Value {
         let reached = async {
             loop {
                 let answer = self.json(path).await;
@@ -107,6 +111,11 @@ fn sum(metrics: &BTreeMap<String, f64>, name: &str, labels: &[&str]) -> f64 {
     fitting.iter().sum()
 }
 
+/// Whether every event has met its fate.
+fn is_settled(status: &Value) -> bool {
+    status["sinks"][0]["counts"]["held"] == 0
+}
+
 /// An event that is filtered, one that is rejected, and two that are sent.
 fn mixed() -> Value {
     let mut refused = event("refused");
@@ -136,7 +145,6 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     let running = Running::start(Bench::new().await).await;
     send(&running.events, &mixed()).await;
     running.bench.delivered(2).await;
-    let is_settled = |status: &Value| status["sinks"][0]["counts"]["held"] == 0;
     let status = running.until("/api/v1/status", is_settled).await;
     let sink = &status["sinks"][0];
     assert_eq!(
@@ -167,49 +175,7 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
         .collect();
     let expected = [("consent", json!(true)), ("too_old", json!(false))];
     assert_eq!(reasons, BTreeMap::from(expected));
-
-    let metrics = running.metrics().await;
-    let sink = "component_kind=\"sink\"";
-    let of = |name: &str, labels: &[&str]| sum(&metrics, name, &[labels, &[sink]].concat());
-    let accepted = running.bench.sandbox.unique().len();
-    assert!((of("component_sent_events_total", &[]) - accepted as f64).abs() < 0.5);
-    for (name, labels, expected) in [
-        ("component_received_events_total", vec![], 4.0),
-        (
-            "component_discarded_events_total",
-            vec!["intentional=\"true\"", "reason=\"consent\""],
-            1.0,
-        ),
-        (
-            "component_discarded_events_total",
-            vec!["intentional=\"false\"", "reason=\"too_old\""],
-            1.0,
-        ),
-        (
-            "component_errors_total",
-            vec!["error_code=\"too_old\"", "stage=\"processing\""],
-            1.0,
-        ),
-        ("buffer_events", vec!["buffer_type=\"memory\""], 0.0),
-        ("sink_state", vec!["state=\"sending\""], 1.0),
-        ("sink_state", vec!["state=\"blocked\""], 0.0),
-        (
-            "sink_identifier_events_total",
-            vec!["event=\"(all)\"", "identifier=\"external_id\""],
-            2.0,
-        ),
-        (
-            "sink_identifier_base_events_total",
-            vec!["event=\"AddToCart\"", "identifier=\"external_id\""],
-            2.0,
-        ),
-    ] {
-        let found = of(name, &labels);
-        assert!((found - expected).abs() < 0.5, "{name} {labels:?}: {found}");
-    }
-    assert!(of("buffer_max_byte_size", &[]) > 1.0);
-    assert!(of("component_delivery_duration_seconds_count", &[]) > 0.5);
-
+    assert_eq!(running.bench.sandbox.unique().len(), 2);
     running.process.terminate();
     let (ended, table, _) = running.process.end().await;
     assert_eq!(ended.code(), Some(0), "{table}");
@@ -223,6 +189,55 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
         "held",
     ];
     assert_eq!(figures.map(|it| figure(&table, it)), [4, 2, 1, 1, 1, 1, 0]);
+}
+
+#[tokio::test]
+async fn metrics_equal_what_the_sandbox_took() {
+    let running = Running::start(Bench::new().await).await;
+    send(&running.events, &mixed()).await;
+    running.bench.delivered(2).await;
+    running.until("/api/v1/status", is_settled).await;
+    let metrics = running.metrics().await;
+    let sink = "component_kind=\"sink\"";
+    let of = |name: &str, labels: &[&str]| sum(&metrics, name, &[labels, &[sink]].concat());
+    let rows: [(&str, &[&str], f64); 10] = [
+        ("component_sent_events_total", &[], 2.0),
+        ("component_received_events_total", &[], 4.0),
+        (
+            "component_discarded_events_total",
+            &["intentional=\"true\"", "reason=\"consent\""],
+            1.0,
+        ),
+        (
+            "component_discarded_events_total",
+            &["intentional=\"false\"", "reason=\"too_old\""],
+            1.0,
+        ),
+        (
+            "component_errors_total",
+            &["error_code=\"too_old\"", "stage=\"processing\""],
+            1.0,
+        ),
+        ("buffer_events", &["buffer_type=\"memory\""], 0.0),
+        ("sink_state", &["state=\"sending\""], 1.0),
+        ("sink_state", &["state=\"blocked\""], 0.0),
+        (
+            "sink_identifier_events_total",
+            &["event=\"(all)\"", "identifier=\"external_id\""],
+            2.0,
+        ),
+        (
+            "sink_identifier_base_events_total",
+            &["event=\"AddToCart\"", "identifier=\"external_id\""],
+            2.0,
+        ),
+    ];
+    for (name, labels, expected) in rows {
+        let found = of(name, labels);
+        assert!((found - expected).abs() < 0.5, "{name} {labels:?}: {found}");
+    }
+    assert!(of("buffer_max_byte_size", &[]) > 1.0);
+    assert!(of("component_delivery_duration_seconds_count", &[]) > 0.5);
 }
 
 #[tokio::test]
@@ -264,11 +279,11 @@ async fn both_forms_of_the_metrics_are_well_formed() {
     );
     let lines = lines_of(&text);
     // Every line belongs to a metric that was announced, and none comes twice.
-    let named: Vec<&str> = text
+    let announced: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .collect();
-    let names: Vec<&str> = named
+    let names: Vec<&str> = announced
         .iter()
         .filter_map(|line| line.split(' ').next())
         .collect();
@@ -601,7 +616,6 @@ async fn nothing_personal_is_in_any_answer() {
     assert!(found.len() > 5, "{found:?}");
     let running = Running::start(Bench::new().await).await;
     send(&running.events, &json!(events)).await;
-    let is_settled = |status: &Value| status["sinks"][0]["counts"]["held"] == 0;
     running.until("/api/v1/status", is_settled).await;
     for path in PATHS {
         let text = running.text(path).await;
@@ -820,4 +834,72 @@ async fn tap_prints_what_becomes_of_events() {
     assert_eq!(filtered[0]["reason"], "consent", "{filtered:?}");
     let rejected = tap(&["--limit", "1", "--reason", "too_old", "--sink", "meta"]).await;
     assert_eq!(rejected[0]["status"], "rejected", "{rejected:?}");
+}
+
+#[tokio::test]
+async fn a_paused_sink_takes_events_and_sends_them_once_it_resumes() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    drop(port);
+    let api = json!({"address": address, "token": TOKEN});
+    let running = Running::start_with(Bench::new().await, api).await;
+    let file = running.bench.write();
+    let command = |name: &'static str, sink: &'static str| {
+        let arguments = [name, "--config", &file, "--sink", sink].map(str::to_owned);
+        async move {
+            let arguments = arguments.each_ref().map(String::as_str);
+            let (ended, text, said) = Process::start(&arguments).end().await;
+            (ended.code(), format!("{text}{said}"))
+        }
+    };
+    let right = format!("Bearer {TOKEN}");
+    let status = || async {
+        let response = running
+            .get_with("/api/v1/status", &[("authorization", &right)])
+            .await;
+        let status: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        status["sinks"][0].clone()
+    };
+    assert_eq!(command("pause", "meta").await.0, Some(0));
+    assert_eq!(command("pause", "other").await.0, Some(64));
+    assert_eq!(post(&running.events, &["one", "two"]).await, 200);
+    let sink = status().await;
+    assert_eq!(
+        (&sink["state"], &sink["counts"]["held"]),
+        (&json!("paused"), &json!(2)),
+        "{sink}"
+    );
+    let (code, text) = command("resume", "meta").await;
+    assert_eq!((code, text.as_str()), (Some(0), "meta: delivery resumed\n"));
+    running.bench.delivered(2).await;
+    assert_eq!(status().await["state"], "sending");
+}
+
+#[tokio::test]
+async fn what_a_paused_sink_holds_on_disk_stays_there_and_is_sent_by_the_next_run() {
+    let mut bench = Bench::new().await;
+    bench.sink(&json!({"buffer": {"type": "disk"}}));
+    let api = json!({"address": "127.0.0.1:0", "token": TOKEN});
+    let running = Running::start_with(bench, api).await;
+    let client = reqwest::Client::new();
+    let path = format!("{}/api/v1/sinks/meta/pause", running.api);
+    let refused = client.post(&path).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let paused = client.post(&path).bearer_auth(TOKEN).send().await.unwrap();
+    assert_eq!(paused.status(), 200);
+    let unknown = client
+        .post(path.replace("meta", "other"))
+        .bearer_auth(TOKEN);
+    assert_eq!(unknown.send().await.unwrap().status(), 404);
+    assert_eq!(post(&running.events, &["one"]).await, 200);
+    running.process.terminate();
+    let (ended, table, _) = running.process.end().await;
+    assert_eq!(
+        (ended.code(), figure(&table, "held")),
+        (Some(0), 1),
+        "{table}"
+    );
+    let (process, _) = running.bench.start(&["run"]).await;
+    running.bench.delivered(1).await;
+    process.terminate();
 }
