@@ -129,3 +129,61 @@ fn of_source(source: &SourceStatus, is_stopping: bool, found: &mut Vec<Finding>)
         found.push(Finding::notice("source_problems", name, message));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline_host::status::BufferLevel;
+
+    fn codes(status: &Status) -> Vec<(&'static str, bool)> {
+        let found = findings(Some(status)).into_iter();
+        found.map(|it| (it.code, it.is_blocking)).collect()
+    }
+
+    fn with_source(state: SourceState, address: Option<&str>, is_stopping: bool) -> Status {
+        let mut source = SourceStatus::default();
+        source.name = "web".to_owned();
+        source.state = state;
+        source.address = address.map(|address| address.parse().unwrap());
+        let mut status = Status::default();
+        status.sources = vec![source];
+        status.is_stopping = is_stopping;
+        status
+    }
+
+    #[test]
+    fn a_source_is_down_when_it_failed_or_no_longer_listens() {
+        let listens = Some("127.0.0.1:80");
+        let codes = |state, address, is_stopping| codes(&with_source(state, address, is_stopping));
+        assert_eq!(codes(SourceState::Running, listens, false), []);
+        // The end of a file is no fault.
+        assert_eq!(codes(SourceState::Ended, None, false), []);
+        let down = [("source_down", true)];
+        assert_eq!(codes(SourceState::Ended, listens, false), down);
+        assert_eq!(codes(SourceState::Failed, None, false), down);
+        assert_eq!(
+            codes(SourceState::Ended, listens, true),
+            [("stopping", true)]
+        );
+        assert_eq!(findings(None)[0].code, "starting");
+    }
+
+    #[test]
+    fn what_blocks_comes_first_and_the_rest_is_told_only() {
+        let mut level = BufferLevel::default();
+        (level.bytes, level.max_bytes, level.is_failing) = (85, 100, true);
+        let mut sink = SinkStatus::default();
+        sink.buffer = Some(level);
+        sink.is_paused = true;
+        let mut status = with_source(SourceState::Running, None, false);
+        status.sources[0].problems = 2;
+        status.sinks = vec![sink];
+        let expected = [
+            ("disk_failing", true),
+            ("sink_paused", false),
+            ("buffer_high", false),
+            ("source_problems", false),
+        ];
+        assert_eq!(codes(&status), expected);
+    }
+}

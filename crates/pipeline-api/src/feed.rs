@@ -308,6 +308,7 @@ impl Observer for Feed {
 mod tests {
     use super::*;
     use pipeline_core::{Filtered, Record, Rejection};
+    use proptest::prelude::*;
 
     fn origin(line: u64) -> Origin {
         Origin::line("events".into(), line)
@@ -443,6 +444,51 @@ mod tests {
         let (rows, last, evicted) = feed.after(2, &Filter::default());
         assert_eq!((rows.len(), last, evicted), (3, 5, 0));
         assert_eq!(feed.after(5, &Filter::default()), (vec![], 5, 0));
+    }
+
+    proptest! {
+        /// The rings against a list of everything that remembers all.
+        #[test]
+        fn the_rings_hold_the_latest_of_each_fate_whatever_comes(
+            fates in prop::collection::vec((0_usize..5, 1_usize..400), 1..30),
+            limit in 1_usize..50,
+        ) {
+            let feed = Feed::default();
+            let mut all: Vec<(u64, usize)> = Vec::new();
+            let place = origin(1);
+            for (fate, times) in fates {
+                for _ in 0..times {
+                    let seen = Seen {
+                        sink: "meta",
+                        origin: &place,
+                        label: None,
+                        event_id: None,
+                        reason: None,
+                        attempt: 1,
+                    };
+                    let mut state = feed.lock();
+                    state.last += 1;
+                    let row = Row::new(state.last, 0, Status::ALL[fate], seen);
+                    all.push((row.seq, fate));
+                    state.rings[fate].push(row);
+                }
+            }
+            let of = |fate: usize| {
+                let rows = all.iter().rev().filter(move |(_, of)| *of == fate);
+                rows.take(MAX_ROWS).map(|(seq, _)| *seq)
+            };
+            let mut kept: Vec<u64> = (0..5).flat_map(of).collect();
+            kept.sort_by_key(|seq| std::cmp::Reverse(*seq));
+            let (rows, has_more) = feed.newest(&Filter::default(), None, limit);
+            let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
+            prop_assert_eq!(&seqs[..], &kept[..kept.len().min(limit)]);
+            prop_assert_eq!(has_more, kept.len() > limit);
+            let half = all.len() as u64 / 2;
+            let (rows, last, evicted) = feed.after(half, &Filter::default());
+            let newer = kept.iter().filter(|seq| **seq > half).count();
+            prop_assert_eq!((rows.len(), last), (newer, all.len() as u64));
+            prop_assert_eq!(evicted, all.len() as u64 - half - newer as u64);
+        }
     }
 
     #[tokio::test]

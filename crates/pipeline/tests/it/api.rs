@@ -384,11 +384,7 @@ async fn it_is_not_ready_while_its_buffer_is_full_and_is_again_once_there_is_roo
     }));
     let mut running = Running::start(bench).await;
     assert_eq!(post(&running.events, &["one", "two"]).await, 200);
-    let is_full = |answer: &Value| {
-        let reasons = answer["reasons"].as_array().unwrap();
-        reasons.iter().any(|it| it["code"] == "buffer_full")
-    };
-    running.until("/ready", is_full).await;
+    running.until("/ready", has_reason("buffer_full")).await;
     let status = running.json("/api/v1/status").await;
     assert_eq!(status["sinks"][0]["buffer"]["percent"], 100, "{status}");
     // A new token, and the events go out.
@@ -437,7 +433,7 @@ async fn strangers_names_and_pages_of_other_sites_get_nothing() {
         .post(format!("{}/api/v1/status", running.api))
         .send()
         .await;
-    assert_eq!(posted.unwrap().status(), 405);
+    assert_eq!(posted.unwrap().status(), 403);
 }
 
 #[tokio::test]
@@ -456,6 +452,10 @@ async fn a_token_that_is_configured_is_needed_and_never_shown() {
         .await;
     assert_eq!(response.status(), 200);
     assert!(!response.text().await.unwrap().contains(TOKEN));
+    let client = reqwest::Client::new();
+    let posted = client.post(format!("{}/api/v1/status", running.api));
+    let posted = posted.bearer_auth(TOKEN).send().await;
+    assert_eq!(posted.unwrap().status(), 405);
     running.process.terminate();
     let (_, table, said) = running.process.end().await;
     assert!(
@@ -465,7 +465,7 @@ async fn a_token_that_is_configured_is_needed_and_never_shown() {
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_wait_and_the_pipeline_works_on() {
+async fn connections_that_ask_nothing_make_room_and_the_pipeline_works_on() {
     let running = Running::start(Bench::new().await).await;
     let address = running.api.strip_prefix("http://").unwrap();
     let mut idle = Vec::new();
@@ -474,10 +474,63 @@ async fn more_connections_than_allowed_wait_and_the_pipeline_works_on() {
     }
     assert_eq!(post(&running.events, &["one"]).await, 200);
     running.bench.delivered(1).await;
-    drop(idle);
     running
         .until("/ready", |answer| answer["ready"] == true)
         .await;
+    drop(idle);
+}
+
+/// Whether an answer of `/ready` has this reason.
+fn has_reason(code: &'static str) -> impl Fn(&Value) -> bool + Send {
+    move |answer| {
+        let reasons = answer["reasons"].as_array().unwrap();
+        reasons.iter().any(|it| it["code"] == code)
+    }
+}
+
+#[tokio::test]
+async fn it_is_not_ready_while_the_disk_buffer_cannot_be_written() {
+    let mut bench = Bench::new().await;
+    bench.sink(&json!({"buffer": {"type": "disk"}}));
+    let running = Running::start(bench).await;
+    assert_eq!(post(&running.events, &["one"]).await, 200);
+    running.bench.delivered(1).await;
+    let folder = running.bench.folder.path().join("data/buffer/meta");
+    let (place, away) = (folder.join("records.db"), folder.join("away.db"));
+    std::fs::rename(&place, &away).unwrap();
+    running.until("/ready", has_reason("disk_failing")).await;
+    let metrics = running.metrics().await;
+    assert!(sum(&metrics, "buffer_writable", &[]) < 0.5);
+    std::fs::rename(&away, &place).unwrap();
+    running
+        .until("/ready", |answer| answer["ready"] == true)
+        .await;
+}
+
+#[tokio::test]
+async fn it_is_not_ready_while_a_dead_letter_cannot_be_written() {
+    let running = Running::start(Bench::new().await).await;
+    let folder = running.bench.folder.path().join("data/dead_letters");
+    std::fs::create_dir_all(&folder).unwrap();
+    // A file where the folder should be.
+    std::fs::write(folder.join("meta"), "").unwrap();
+    let url = running.events.clone();
+    let sending = tokio::spawn(async move { send(&url, &mixed()).await });
+    let answer = running
+        .until("/ready", has_reason("dead_letters_stuck"))
+        .await;
+    assert!(
+        answer["reasons"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("dead letters"),
+        "{answer}"
+    );
+    std::fs::remove_file(folder.join("meta")).unwrap();
+    running
+        .until("/ready", |answer| answer["ready"] == true)
+        .await;
+    sending.await.unwrap();
 }
 
 #[tokio::test]
