@@ -72,6 +72,10 @@ pub(crate) fn findings(status: Option<&Status>) -> Vec<Finding> {
 
 fn of_sink(sink: &SinkStatus, found: &mut Vec<Finding>) {
     let name = &sink.counts.name;
+    // One that was removed has ended, whatever it was doing.
+    let Some(buffer) = &sink.buffer else {
+        return;
+    };
     match &sink.counts.state {
         SinkState::Blocked { reason } => {
             found.push(Finding::blocking("sink_blocked", name, reason.clone()));
@@ -90,9 +94,6 @@ fn of_sink(sink: &SinkStatus, found: &mut Vec<Finding>) {
         let message = problem.clone();
         found.push(Finding::blocking("dead_letters_stuck", name, message));
     }
-    let Some(buffer) = &sink.buffer else {
-        return;
-    };
     if buffer.is_failing {
         let message = "the disk buffer cannot be written; the log says why";
         found.push(Finding::blocking("disk_failing", name, message));
@@ -185,5 +186,18 @@ mod tests {
             ("source_problems", false),
         ];
         assert_eq!(codes(&status), expected);
+    }
+
+    #[test]
+    fn a_sink_that_was_removed_while_it_was_blocked_blocks_nothing() {
+        let mut sink = SinkStatus::default();
+        sink.counts.state = SinkState::Blocked {
+            reason: "the token is revoked".to_owned(),
+        };
+        let mut status = Status::default();
+        status.sinks = vec![sink];
+        assert_eq!(codes(&status), []);
+        status.sinks[0].buffer = Some(BufferLevel::default());
+        assert_eq!(codes(&status)[0], ("sink_blocked", true));
     }
 }

@@ -170,7 +170,8 @@ fn add_left(
         });
         let known = status["sinks"].as_array_mut();
         let Some(known) = known else { continue };
-        if let Some(sink) = known.iter_mut().find(|sink| sink["name"] == **name) {
+        // The last of a name is the one that runs: a reload may have removed another before.
+        if let Some(sink) = known.iter_mut().rfind(|sink| sink["name"] == **name) {
             sink["dead_letters"] = letters;
         } else if !is_running {
             known.push(json!({

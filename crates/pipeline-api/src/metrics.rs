@@ -17,7 +17,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 
 /// Kinds of events for which identifiers are told apart.
@@ -160,7 +161,7 @@ enum Value {
 
 /// The lines of every metric.
 #[derive(Debug, Default)]
-struct Lines(BTreeMap<&'static str, Vec<(Labels, Value)>>);
+struct Lines(BTreeMap<&'static str, BTreeMap<Labels, Value>>);
 
 /// The metrics as text, in the form that the client asks for; and its media type.
 pub(crate) fn metrics(shared: &Shared, accept: &str) -> (&'static str, String) {
@@ -222,10 +223,26 @@ impl Collector for Lines {
     }
 }
 
+impl Value {
+    /// Adds what another sink of the same name has counted, which a reload has removed or added; of levels the last counts.
+    fn add(&mut self, later: Self) {
+        match (self, later) {
+            (Self::Count(sum), Self::Count(events)) => *sum += events,
+            (Self::Durations(sum), Self::Durations(more)) => sum.add(&more),
+            (earlier, later) => *earlier = later,
+        }
+    }
+}
+
 impl Lines {
     fn add(&mut self, name: &'static str, labels: Labels, value: Value) {
         debug_assert!(METRICS.iter().any(|(known, ..)| *known == name), "{name}");
-        self.0.entry(name).or_default().push((labels, value));
+        match self.0.entry(name).or_default().entry(labels) {
+            Entry::Vacant(place) => {
+                place.insert(value);
+            }
+            Entry::Occupied(mut known) => known.get_mut().add(value),
+        }
     }
 
     fn count(&mut self, name: &'static str, labels: &Labels, events: u64) {

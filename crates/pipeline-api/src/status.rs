@@ -50,6 +50,7 @@ fn sink(sink: &SinkStatus, now_ms: i64) -> Value {
     json!({
         "name": counts.name,
         "type": sink.kind,
+        "removed": sink.buffer.is_none(),
         "state": state,
         "until": until,
         "reason": reason,

@@ -147,6 +147,15 @@ impl DurationCounts {
         })
     }
 
+    /// Adds those of another sink.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *sum += more;
+        }
+        self.longer += other.longer;
+        self.sum_micros += other.sum_micros;
+    }
+
     /// All deliveries.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum::<u64>() + self.longer

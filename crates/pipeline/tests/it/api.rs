@@ -956,3 +956,74 @@ async fn what_a_paused_sink_holds_on_disk_stays_there_and_is_sent_by_the_next_ru
     running.bench.delivered(1).await;
     process.terminate();
 }
+
+#[tokio::test]
+async fn a_sink_that_is_removed_and_added_again_has_one_line_for_each_counter() {
+    let mut bench = Bench::new().await;
+    bench.sink(&json!({"access_token": "a-revoked-token"}));
+    let meta = bench.pipeline["sinks"]["meta"].clone();
+    bench.pipeline["sinks"]["other"] = meta.clone();
+    bench.pipeline["sinks"]["other"]["access_token"] = json!("the-token-of-today");
+    bench.pipeline["shutdown"] = json!({"limit_secs": 0.1});
+    let mut running = Running::start(bench).await;
+    assert_eq!(post(&running.events, &["one"]).await, 200);
+    running.process.says("delivery is blocked").await;
+    running.bench.delivered(1).await;
+    running.until("/ready", has_reason("sink_blocked")).await;
+    // Without the blocked one it is ready.
+    running.bench.pipeline["sinks"]
+        .as_object_mut()
+        .unwrap()
+        .remove("meta");
+    running.bench.write();
+    running.process.signal("HUP");
+    running
+        .until("/ready", |answer| answer["ready"] == true)
+        .await;
+    let status = running.json("/api/v1/status").await;
+    assert_eq!(status["sinks"][0]["removed"], true, "{status}");
+    running.process.says("the removed sink has ended").await;
+    running.bench.pipeline["sinks"]["meta"] = meta;
+    running
+        .bench
+        .sink(&json!({"access_token": "the-token-of-today"}));
+    running.bench.write();
+    running.process.signal("HUP");
+    let is_back = |status: &Value| status["sinks"].as_array().unwrap().len() == 3;
+    running.until("/api/v1/status", is_back).await;
+    assert_eq!(post(&running.events, &["two", "three"]).await, 200);
+    running.bench.delivered(3).await;
+    let text = running.text("/metrics").await;
+    let lines = lines_of(&text);
+    let written = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(lines.len(), written, "{text}");
+    let read = sum(
+        &lines,
+        "component_received_events_total",
+        &["component_id=\"meta\""],
+    );
+    assert!((read - 3.0).abs() < 0.5, "{read}");
+}
+
+#[tokio::test]
+async fn a_pipeline_that_drains_is_not_ready_and_still_answers() {
+    let mut bench = Bench::new().await;
+    // Where nobody listens.
+    bench.sink(&json!({"endpoint": "http://127.0.0.1:9"}));
+    bench.pipeline["shutdown"] = json!({"limit_secs": 3600});
+    let mut running = Running::start(bench).await;
+    assert_eq!(post(&running.events, &["one"]).await, 200);
+    running.process.says("delivery failed").await;
+    running.process.terminate();
+    running.until("/ready", has_reason("stopping")).await;
+    let status = running.json("/api/v1/status").await;
+    assert_eq!(status["stopping"], true, "{status}");
+    assert_eq!(running.get("/health").await.status(), 200);
+    running.process.terminate();
+    let (ended, table, _) = running.process.end().await;
+    assert_eq!(
+        (ended.code(), figure(&table, "held")),
+        (Some(1), 1),
+        "{table}"
+    );
+}
