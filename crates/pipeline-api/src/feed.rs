@@ -3,7 +3,8 @@
 //! In: what the host tells an observer. Out: rows, the newest first or as they come.
 //!
 //! Counts are exact elsewhere; rows are a sample. Each fate has a ring of its own, so that plenty of deliveries never push
-//! out a rare rejection. What is delivered or filtered is sampled; of the rest all is kept, as far as a second has room.
+//! out a rare rejection. What is delivered or filtered is sampled, and each name of an event gets a row a minute besides; of the rest
+//! all is kept, as far as a second has room.
 //!
 //! Invariant: memory is bounded by [`MAX_ROWS`] and [`MAX_RING_BYTES`] for each fate, and an event that is not sampled costs a look
 //! at the clock.
@@ -26,6 +27,8 @@ const MAX_RING_BYTES: usize = 2 * 1024 * 1024;
 const SAMPLED_A_SECOND: u64 = 20;
 /// Rows of each other fate that are kept in a second.
 const KEPT_A_SECOND: u64 = 200;
+/// Places for names of events that get a row a minute, however many others there are; names that share a place share the row.
+const NAME_PLACES: usize = 256;
 /// Rejections that were seen before the host says that they are in the dead letters.
 const MAX_AWAITED: usize = 10_000;
 
@@ -39,10 +42,12 @@ pub(crate) struct Feed {
 }
 
 /// Lets a bounded number of events through in each second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sample {
     /// The second, times 2^16, plus those let through in it.
     taken: AtomicU64,
+    /// The minute of the last row of each name, from 1.
+    minutes: [AtomicU64; NAME_PLACES],
     /// All that were let through.
     kept: AtomicU64,
 }
@@ -85,7 +90,7 @@ impl Default for Feed {
         Self {
             clock: Arc::new(SystemClock),
             since: Instant::now(),
-            samples: Default::default(),
+            samples: std::array::from_fn(|_| Sample::default()),
             state: Mutex::default(),
         }
     }
@@ -158,7 +163,8 @@ impl Feed {
             _ => KEPT_A_SECOND,
         };
         let second = self.since.elapsed().as_secs();
-        if !self.samples[status as usize].takes(second, most) {
+        let sample = &self.samples[status as usize];
+        if !sample.takes(second, most) && !sample.takes_name(second, seen.label) {
             return;
         }
         let time_ms = self.clock.now_ms();
@@ -189,7 +195,34 @@ fn key(sink: &str, origin: &Origin, code: &str) -> u64 {
     hasher.finish()
 }
 
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            minutes: std::array::from_fn(|_| AtomicU64::new(0)),
+            kept: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Sample {
+    /// Lets one event of each name through in each minute.
+    fn takes_name(&self, second: u64, name: Option<&str>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let place = hasher.finish() % NAME_PLACES as u64;
+        let place = usize::try_from(place).unwrap_or(0);
+        let minute = second / 60 + 1;
+        let last = &self.minutes[place];
+        let was_seen = |last: u64| last == minute;
+        if was_seen(last.load(Ordering::Relaxed)) || was_seen(last.swap(minute, Ordering::Relaxed))
+        {
+            return false;
+        }
+        self.kept.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
     fn takes(&self, second: u64, most: u64) -> bool {
         const BITS: u32 = 16;
         let now = second << BITS;
@@ -340,7 +373,8 @@ mod tests {
             }
             tokio::time::advance(std::time::Duration::from_secs(1)).await;
         }
-        assert_eq!(feed.kept(Status::Delivered), 100 * SAMPLED_A_SECOND);
+        // One more in each of two minutes, for its name.
+        assert_eq!(feed.kept(Status::Delivered), 100 * SAMPLED_A_SECOND + 2);
         let (rows, has_more) = feed.newest(&Filter::default(), None, 5_000);
         assert_eq!((rows.len(), has_more), (MAX_ROWS + 1, false));
         let filter = Filter {
@@ -355,6 +389,33 @@ mod tests {
         );
         assert_eq!(feed.find(2), Found::Gone);
         assert_eq!(feed.find(1_000_000), Found::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rare_name_is_seen_among_plenty_of_another() {
+        let feed = Feed::default();
+        for line in 0..10_000 {
+            deliver(&feed, "common", line, &Outcome::Delivered);
+        }
+        let rare = Record::new("{}", "rare").labeled("Quote Requested → Lead");
+        let origin = origin(1);
+        for _ in 0..10_000 {
+            let settlement = Settlement::new(&rare, &origin, 1, &Outcome::Delivered);
+            feed.attempted("meta", &settlement);
+        }
+        let filter = Filter {
+            name: Some("Lead".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(feed.newest(&filter, None, 10).0.len(), 1);
+        // Whatever senders make up, there are no more rows than places.
+        for line in 0..10_000 {
+            let record = Record::new("{}", "odd").labeled(format!("Name {line} → Lead"));
+            let settlement = Settlement::new(&record, &origin, 1, &Outcome::Delivered);
+            feed.attempted("meta", &settlement);
+        }
+        let most = SAMPLED_A_SECOND + NAME_PLACES as u64;
+        assert!(feed.kept(Status::Delivered) <= most);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Buckets of [`Durations`]: each bound is the one before it times √2, from 1 ms to more than 60 s.
+/// Buckets of [`DurationCounts`]: each bound is the one before it times √2, from 1 ms to more than 60 s.
 pub const DURATION_BUCKETS: usize = 33;
 
 /// How full a buffer is.

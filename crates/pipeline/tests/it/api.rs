@@ -66,7 +66,7 @@ impl Running {
     pub(crate) async fn until(
         &self,
         path: &str,
-        is_wanted: impl Fn(&Value) -> bool + Send,
+        is_wanted: impl Fn(&Value) -> bool + Send + Sync,
     ) -> Value {
         let reached = async {
             loop {
@@ -481,7 +481,7 @@ async fn connections_that_ask_nothing_make_room_and_the_pipeline_works_on() {
 }
 
 /// Whether an answer of `/ready` has this reason.
-fn has_reason(code: &'static str) -> impl Fn(&Value) -> bool + Send {
+fn has_reason(code: &'static str) -> impl Fn(&Value) -> bool + Send + Sync {
     move |answer| {
         let reasons = answer["reasons"].as_array().unwrap();
         reasons.iter().any(|it| it["code"] == code)
