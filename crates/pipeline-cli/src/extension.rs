@@ -3,9 +3,13 @@
 use crate::Failure;
 use async_trait::async_trait;
 use clap::{ArgMatches, Command};
+use pipeline_core::Observer;
 pub use pipeline_host::config::schema::ProgramSection;
+use pipeline_host::telemetry::Telemetry;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Something that a program adds to the command.
 #[async_trait]
@@ -52,9 +56,37 @@ pub trait Extension: Sync {
 /// Something that runs beside a pipeline.
 #[async_trait]
 pub trait Companion: Send {
-    /// What it did, for the end of the run; a text that ends with a newline.
+    /// What watches the events of the pipeline for it. Asked before the pipeline starts.
+    fn observers(&self) -> Vec<Arc<dyn Observer>> {
+        Vec::new()
+    }
+
+    /// The pipeline runs now.
+    fn started(&mut self, _pipeline: StartedPipeline) {}
+
+    /// What it did, for the end of the run; a text that ends with a newline, or an empty one.
     fn describe(&self) -> String;
 
     /// Stops it.
     async fn stop(self: Box<Self>);
+}
+
+/// A pipeline that runs, for what runs beside it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StartedPipeline {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// The counters, and what the pipeline is doing.
+    pub telemetry: Telemetry,
+}
+
+impl StartedPipeline {
+    /// The pipeline of this file.
+    pub fn new(file: impl Into<PathBuf>, telemetry: Telemetry) -> Self {
+        Self {
+            file: file.into(),
+            telemetry,
+        }
+    }
 }

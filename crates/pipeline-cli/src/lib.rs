@@ -28,7 +28,7 @@ mod validate;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use context::Context;
-pub use extension::{Companion, Extension, ProgramSection};
+pub use extension::{Companion, Extension, ProgramSection, StartedPipeline};
 pub use failure::Failure;
 use failure::{USAGE, report};
 pub use output::{print, print_line};

@@ -1,7 +1,7 @@
 //! `pipeline run FILE`: runs a pipeline, shows its progress, and ends with the closing table.
 
 use crate::context::{Context, PipelineFile};
-use crate::extension::Companion;
+use crate::extension::{Companion, StartedPipeline};
 use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending};
 use crate::progress;
@@ -66,12 +66,20 @@ pub(crate) async fn run(
     let noted = pipeline.notices();
     log_notes(&noted);
     log_notes(&pipeline.leftovers());
-    let companions = start_companions(&pipeline, cx).await?;
+    let mut companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
     let mut options = StartOptions::default();
     options.checks_destinations = true;
+    let observers = companions
+        .iter()
+        .flat_map(|companion| companion.observers());
+    options.observers = observers.collect();
     tell_start(arguments.file.path(), &pipeline);
     let running = topology::start(pipeline, options).await?;
+    for companion in &mut companions {
+        let file = arguments.file.path();
+        companion.started(StartedPipeline::new(file, running.telemetry()));
+    }
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
     let reloading = Reloading {
@@ -109,8 +117,11 @@ pub(crate) async fn run(
         table.push_str(&coverage);
     }
     for companion in companions {
-        table.push('\n');
-        table.push_str(&companion.describe());
+        let told = companion.describe();
+        if !told.is_empty() {
+            table.push('\n');
+            table.push_str(&told);
+        }
         companion.stop().await;
     }
     let code = if ending.is_complete() {

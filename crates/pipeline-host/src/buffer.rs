@@ -6,8 +6,10 @@ mod disk;
 mod queue;
 
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
+use crate::status::BufferLevel;
 pub use disk::{
-    BufferCheck, Cause, DiskBufferError, MIN_DISK_BYTES, Salvaged, check, count, salvage,
+    BufferCheck, Cause, DiskBufferError, MIN_DISK_BYTES, Salvaged, Stored, check, count, salvage,
+    stored,
 };
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub(crate) use queue::{Queue, QueueLimit};
@@ -178,6 +180,14 @@ impl Buffer {
     /// When the oldest event that waits to be sent was first seen, in milliseconds since the Unix epoch.
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
         self.queue().oldest_ms()
+    }
+
+    /// How full it is.
+    pub(crate) fn level(&self) -> BufferLevel {
+        match self {
+            Self::Memory(queue) => queue.level(),
+            Self::Disk(disk) => disk.level(),
+        }
     }
 
     /// Whether every input has ended and nothing is left to be sent.

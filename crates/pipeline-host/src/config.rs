@@ -25,7 +25,7 @@ pub use file::MAX_CONFIG_BYTES;
 pub(crate) use fingerprint::Fingerprint;
 pub use interpolate::Environment;
 use option::{PipelineOptions, SourceOptions, TransformOptions, seconds};
-pub use outline::{load_data_dir, load_dead_letters};
+pub use outline::{Outline, load_data_dir, load_dead_letters, load_outline};
 use pipeline_core::options::{Problem, check, join};
 use pipeline_core::{Kind, Registry, Resource};
 pub(crate) use plan::{BufferPlan, Written};

@@ -36,6 +36,7 @@ pub mod replay;
 pub mod report;
 mod runtime;
 mod sink_input;
+pub mod status;
 mod stop;
 pub mod telemetry;
 pub mod topology;

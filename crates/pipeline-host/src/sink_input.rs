@@ -13,6 +13,7 @@ use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
 use crate::pulse::{Pulse, age_of};
 use crate::runtime::{StartOptions, watching};
+use crate::status::{BufferLevel, LiveSink};
 use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
 use crate::wording::thousands;
@@ -23,6 +24,7 @@ use pipeline_core::{
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -48,6 +50,8 @@ pub(crate) struct SinkInput {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) stop: StopSignal,
+    /// A person has paused the delivery; events are still taken.
+    is_paused: AtomicBool,
     log: Mutex<Log>,
     current: Mutex<Arc<SinkSettings>>,
     /// What a reload has replaced.
@@ -216,6 +220,25 @@ impl Drop for InputGuard {
     }
 }
 
+impl LiveSink for SinkInput {
+    fn level(&self) -> BufferLevel {
+        self.buffer.level()
+    }
+
+    fn coverage(&self) -> Option<Coverage> {
+        self.current().sink.coverage()
+    }
+
+    fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Acquire)
+    }
+
+    fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Release);
+        self.changed.notify_one();
+    }
+}
+
 impl SinkInput {
     pub(crate) fn new(
         name: &str,
@@ -239,6 +262,7 @@ impl SinkInput {
             clock: Arc::clone(&options.clock),
             observers: options.observers.clone(),
             stop,
+            is_paused: AtomicBool::new(false),
             log: Mutex::default(),
             current: Mutex::new(Arc::new(settings)),
             earlier: Mutex::default(),

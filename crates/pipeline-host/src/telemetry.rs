@@ -4,16 +4,81 @@
 
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, EventCounts, Fate};
-use pipeline_core::{Reason, Record};
+use crate::status::{
+    BufferLevel, DurationCounts, Durations, LiveSink, SourceCounters, SourceStatus,
+};
+use crate::stop::{Phase, StopSignal};
+use pipeline_core::{Coverage, Reason, Record};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::time::Instant;
 
 /// The counters of all sinks.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
     sinks: Arc<Mutex<Vec<Arc<SinkTelemetry>>>>,
+    running: Arc<Running>,
+}
+
+/// What runs, as far as it still does: who asks must not keep it alive.
+#[derive(Debug, Default)]
+struct Running {
+    sinks: Mutex<Vec<RunningSink>>,
+    sources: Mutex<Vec<RunningSource>>,
+    stop: OnceLock<StopSignal>,
+}
+
+struct RunningSink {
+    telemetry: Arc<SinkTelemetry>,
+    kind: String,
+    live: Weak<dyn LiveSink>,
+}
+
+impl fmt::Debug for RunningSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningSink").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct RunningSource {
+    name: String,
+    kind: String,
+    address: Option<SocketAddr>,
+    counters: Arc<SourceCounters>,
+}
+
+/// A running pipeline at one time.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// The sinks, in the order of the pipeline file; those that a reload has added or removed stay where they are.
+    pub sinks: Vec<SinkStatus>,
+    /// The sources that run or have ended.
+    pub sources: Vec<SourceStatus>,
+    /// Whether it has been told to stop.
+    pub is_stopping: bool,
+}
+
+/// One sink at one time.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SinkStatus {
+    /// Its type.
+    pub kind: String,
+    /// Its counters.
+    pub counts: SinkSnapshot,
+    /// Its buffer; `None` once it was removed or has ended.
+    pub buffer: Option<BufferLevel>,
+    /// Which identifiers its events carried, where it counts them.
+    pub coverage: Option<Coverage>,
+    /// Whether a person has paused its delivery; events are still taken.
+    pub is_paused: bool,
+    /// How long its deliveries took.
+    pub deliveries: DurationCounts,
 }
 
 impl Telemetry {
@@ -24,9 +89,111 @@ impl Telemetry {
         sinks.iter().map(|sink| sink.snapshot()).collect()
     }
 
+    /// What the pipeline is doing now.
+    pub fn status(&self) -> Status {
+        let telemetry = lock(&self.sinks).clone();
+        let sinks = telemetry.iter().map(|sink| self.sink_status(sink));
+        let sources = lock(&self.running.sources);
+        Status {
+            sinks: sinks.collect(),
+            sources: sources.iter().map(RunningSource::status).collect(),
+            is_stopping: (self.running.stop.get()).is_some_and(|stop| stop.now() != Phase::Run),
+        }
+    }
+
+    fn sink_status(&self, telemetry: &Arc<SinkTelemetry>) -> SinkStatus {
+        let running = lock(&self.running.sinks);
+        let of = |sink: &&RunningSink| Arc::ptr_eq(&sink.telemetry, telemetry);
+        let found = running.iter().find(of);
+        let kind = found.map(|sink| sink.kind.clone()).unwrap_or_default();
+        let live = found.and_then(|sink| sink.live.upgrade());
+        drop(running);
+        SinkStatus {
+            kind,
+            counts: telemetry.snapshot(),
+            buffer: live.as_ref().map(|live| live.level()),
+            coverage: live.as_ref().and_then(|live| live.coverage()),
+            is_paused: live.is_some_and(|live| live.is_paused()),
+            deliveries: telemetry.deliveries.counts(),
+        }
+    }
+
+    /// Pauses the delivery of a running sink, or lets it resume; events are still taken meanwhile, as far as its buffer has
+    /// room. Says whether there is such a sink. A paused sink that the pipeline waits for keeps it running.
+    pub fn set_paused(&self, sink: &str, is_paused: bool) -> bool {
+        let running = lock(&self.running.sinks);
+        let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
+        let live = of_name.find_map(|it| it.live.upgrade());
+        drop(running);
+        if let Some(live) = &live {
+            live.set_paused(is_paused);
+        }
+        live.is_some()
+    }
+
+    /// Adds a sink that runs.
+    pub(crate) fn add_sink(
+        &self,
+        telemetry: &Arc<SinkTelemetry>,
+        kind: &str,
+        live: Weak<dyn LiveSink>,
+    ) {
+        self.add(Arc::clone(telemetry));
+        lock(&self.running.sinks).push(RunningSink {
+            telemetry: Arc::clone(telemetry),
+            kind: kind.to_owned(),
+            live,
+        });
+    }
+
+    /// Adds a source that runs, or puts it in the place of the one that had its name.
+    pub(crate) fn add_source(
+        &self,
+        name: &str,
+        kind: &str,
+        address: Option<SocketAddr>,
+        counters: &Arc<SourceCounters>,
+    ) {
+        let source = RunningSource {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            address,
+            counters: Arc::clone(counters),
+        };
+        let mut sources = lock(&self.running.sources);
+        match sources.iter_mut().find(|known| known.name == name) {
+            Some(known) => *known = source,
+            None => sources.push(source),
+        }
+    }
+
+    /// Forgets a source that was taken out of the pipeline.
+    pub(crate) fn remove_source(&self, name: &str) {
+        lock(&self.running.sources).retain(|source| source.name != name);
+    }
+
+    /// Where it is seen whether the pipeline has been told to stop.
+    pub(crate) fn watch_stop(&self, stop: StopSignal) {
+        // There is one for each pipeline.
+        let _ = self.running.stop.set(stop);
+    }
+
     /// Adds the counters of a sink.
     pub(crate) fn add(&self, sink: Arc<SinkTelemetry>) {
         lock(&self.sinks).push(sink);
+    }
+}
+
+impl RunningSource {
+    fn status(&self) -> SourceStatus {
+        SourceStatus {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            address: self.address,
+            received: self.counters.received.load(Ordering::Relaxed),
+            problems: self.counters.problems.load(Ordering::Relaxed),
+            state: self.counters.state(),
+        }
     }
 }
 
@@ -47,6 +214,7 @@ pub(crate) struct SinkTelemetry {
     letter_problem: Mutex<Option<String>>,
     events: Mutex<EventCounts>,
     state: Mutex<SinkState>,
+    pub(crate) deliveries: Durations,
 }
 
 /// How often one reason was the cause of a rejection, and the first case of it.
@@ -151,6 +319,7 @@ impl SinkTelemetry {
             letter_problem: Mutex::default(),
             events: Mutex::default(),
             state: Mutex::new(SinkState::Sending),
+            deliveries: Durations::default(),
         }
     }
 

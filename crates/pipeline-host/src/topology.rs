@@ -49,6 +49,7 @@ pub struct Reloader(mpsc::Sender<Reload>);
 pub async fn start(pipeline: Pipeline, options: StartOptions) -> Result<Running, StartError> {
     let (stop, signal) = StopHandle::new(pipeline.shutdown_limit);
     let telemetry = Telemetry::default();
+    telemetry.watch_stop(signal.clone());
     let addresses = Addresses::default();
     let mut supervisor = Supervisor::new(
         &pipeline,

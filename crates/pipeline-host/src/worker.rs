@@ -16,6 +16,7 @@ use crate::letterbox::Group;
 use crate::narrowing::{Errand, Failed, MAX_SUSPECTS, Narrowing};
 use crate::runtime::{Failures, Watched, watching};
 use crate::sink_input::SinkInput;
+use crate::status::LiveSink as _;
 use crate::stop::Phase;
 use crate::telemetry::{SinkState, SinkTelemetry};
 use pipeline_core::{HealthcheckError, Outcome, Reason, Settlement, Sink};
@@ -202,6 +203,7 @@ impl Worker {
         let (mut stop, mut end) = (self.input.stop.clone(), self.input.stop.clone());
         let stopping = stop.now() != Phase::Run;
         let changed = self.input.changed.notified();
+        let is_paused = self.input.is_paused();
         // Only this worker puts records back, so a drained buffer stays drained while deliveries are awaited.
         let drained = self.input.buffer.is_drained();
         let is_idle = self.deliveries.is_empty() && drained;
@@ -209,7 +211,7 @@ impl Worker {
             is_idle && (self.narrowing.is_empty() || (stopping && self.narrowing.is_at_end()));
         // What is on disk need not be sent now, and draining into a blocked destination is useless.
         let sends_no_more =
-            stopping && (self.blocked.is_some() || self.input.buffer.disk().is_some());
+            stopping && (self.blocked.is_some() || is_paused || self.input.buffer.disk().is_some());
         if nothing_left || (self.deliveries.is_empty() && (sends_no_more || self.waits_too_long()))
         {
             return Step::End;
@@ -226,6 +228,7 @@ impl Worker {
         };
         let may_send = self.paused_until.is_none()
             && self.blocked.is_none()
+            && !is_paused
             && !sends_no_more
             && self.deliveries.len() < at_once;
         let now = Instant::now();
@@ -302,11 +305,13 @@ impl Worker {
         };
         let batch = Arc::new(batch);
         let records = Arc::clone(&batch);
+        let telemetry = Arc::clone(&self.input.telemetry);
         let task = self.deliveries.spawn(async move {
+            let since = Instant::now();
             let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
-            delivery
-                .await
-                .unwrap_or_else(|_| vec![no_answer(); records.records.len()])
+            let outcomes = delivery.await;
+            telemetry.deliveries.add(since.elapsed());
+            outcomes.unwrap_or_else(|_| vec![no_answer(); records.records.len()])
         });
         self.flights.insert(task.id(), Flight { batch, errand });
     }

@@ -9,5 +9,7 @@ use pipeline_sources as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pipeline_cli::main(&[&sandbox::SandboxExtension])
+    let [api, status, top, tap, pause, resume] = pipeline_api::EXTENSIONS;
+    let sandbox = &sandbox::SandboxExtension;
+    pipeline_cli::main(&[sandbox, api, status, top, tap, pause, resume])
 }

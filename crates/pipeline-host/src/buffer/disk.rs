@@ -19,6 +19,7 @@ mod pages;
 mod reserve;
 mod salvage;
 mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -26,6 +27,7 @@ mod writer;
 use super::queue::{Queue, QueueLimit};
 use crate::batch::{BatchLimit, Queued, Slot};
 use crate::config::option::Sync;
+use crate::status::BufferLevel;
 use crate::stop::StopSignal;
 pub use error::{Cause, DiskBufferError};
 pub use salvage::{BufferCheck, Salvaged, check, count, salvage};
@@ -35,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use store::{Found, Gap, Inventory, Store};
+pub use stored::{Stored, stored};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use writer::{Append, Command, Writer};
@@ -275,6 +278,23 @@ impl DiskBuffer {
     /// The queue that batches come from.
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// How full it is. The window in memory holds its oldest records.
+    pub(crate) fn level(&self) -> BufferLevel {
+        let oldest_ms = self.queue.level().oldest_ms;
+        let state = self.shared.lock();
+        let bytes = state.used + state.pending;
+        let usual = bytes / state.events.max(1);
+        BufferLevel {
+            events: state.events,
+            bytes,
+            max_events: None,
+            max_bytes: state.max_bytes,
+            oldest_ms,
+            is_full: state.events > 0 && bytes + usual > state.max_bytes,
+            is_failing: state.is_failing,
+        }
     }
 
     /// Changes the limits.

@@ -6,6 +6,7 @@
 //! Invariant: a record that was taken in comes out as part of a batch, or of [`Queue::abandon`]; never neither.
 
 use crate::batch::{Batch, BatchLimit, Queued};
+use crate::status::BufferLevel;
 use pipeline_core::AckLevel;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,6 +234,23 @@ impl Queue {
             .iter()
             .filter_map(|partition| partition.queue.front());
         firsts.map(|queued| queued.meta.first_ms).min()
+    }
+
+    /// How full it is.
+    pub(crate) fn level(&self) -> BufferLevel {
+        let state = self.lock();
+        let usual = state.bytes / state.events.max(1);
+        let firsts = state.partitions.iter().map(|part| part.queue.front());
+        let oldest_ms = firsts.flatten().map(|queued| queued.meta.first_ms).min();
+        BufferLevel {
+            events: state.events as u64,
+            bytes: state.bytes as u64,
+            max_events: Some(state.limit.max_events as u64),
+            max_bytes: state.limit.max_bytes as u64,
+            oldest_ms,
+            is_full: !state.fits(1, usual),
+            is_failing: false,
+        }
     }
 
     /// Whether every input has ended and nothing is queued.

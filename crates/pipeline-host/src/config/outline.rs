@@ -1,9 +1,11 @@
-//! Of a pipeline file only what says where dead letters are: the data folder, and the sinks by name.
+//! Of a pipeline file only what says where dead letters and stored events are: the data folder, the sinks by name, and a section
+//! of the program.
 //!
 //! For commands that look at what a pipeline has left. They must work where the secrets of the pipeline are not, so
 //! nothing else of the file is expanded or checked, and no sink is built.
 
 use super::option::{DeadLetterOptions, PipelineOptions};
+use super::schema::ProgramSection;
 use super::{ConfigError, Environment, file, interpolate, sink, sorted, typed};
 use crate::dead_letter::DeadLetters;
 use pipeline_core::options::{check, join};
@@ -12,6 +14,19 @@ use std::path::{Path, PathBuf};
 
 /// The keys of a sink that are read.
 const SINK_KEYS: [&str; 1] = ["dead_letters"];
+
+/// What a pipeline file says of the places where a run leaves something.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outline {
+    /// The folder of everything that survives the process.
+    pub data_dir: PathBuf,
+    /// The dead letters of every sink, by its name, in the order of the file.
+    pub sinks: Vec<(String, DeadLetters)>,
+    /// The options of the section of the program that was asked for, checked against its schema; `None` where the file has
+    /// none.
+    pub section: Option<Value>,
+}
 
 /// Reads where the dead letters of a pipeline's sinks are: by the sink's name, in the order of the file.
 ///
@@ -22,11 +37,28 @@ pub fn load_dead_letters(
     path: &Path,
     environment: Environment<'_>,
 ) -> Result<Vec<(String, DeadLetters)>, ConfigError> {
-    let known = || super::schema::option_names(&super::schema::host(&[]));
+    load_outline(path, environment, None).map(|outline| outline.sinks)
+}
+
+/// Reads what a pipeline file says of the places where a run leaves something, and this section of the program.
+///
+/// # Errors
+///
+/// As [`load_dead_letters`].
+pub fn load_outline(
+    path: &Path,
+    environment: Environment<'_>,
+    section: Option<&ProgramSection>,
+) -> Result<Outline, ConfigError> {
+    let sections = section.map(std::slice::from_ref).unwrap_or_default();
+    let known = || super::schema::option_names(&super::schema::host(sections));
     let written = file::read(path, known).map_err(|problem| ConfigError::of_file(path, problem))?;
     let mut outline = outline(&written);
+    if let Some((section, options)) = section.zip(section.and_then(|it| written.get(it.name))) {
+        outline[section.name] = options.clone();
+    }
     let mut problems = interpolate::expand(&mut outline, environment).problems;
-    let checked = check(&super::schema::host(&[]), &outline);
+    let checked = check(&super::schema::host(sections), &outline);
     problems.extend(checked.problems);
     let schema = schemars::schema_for!(DeadLetterOptions).to_value();
     let mut sinks = Vec::new();
@@ -48,7 +80,13 @@ pub fn load_dead_letters(
         return Err(ConfigError::Invalid(sorted(problems)));
     }
     let invalid = |problem| ConfigError::Invalid(vec![problem]);
-    let options: PipelineOptions = typed(&checked.options, "").map_err(invalid)?;
+    let section = section.and_then(|section| checked.options.get(section.name).cloned());
+    let section = section.filter(|options| !options.is_null());
+    let mut host = checked.options.clone();
+    if let Some(map) = host.as_object_mut() {
+        map.retain(|key, _| sections.iter().all(|section| section.name != key));
+    }
+    let options: PipelineOptions = typed(&host, "").map_err(invalid)?;
     let data_dir = path
         .parent()
         .unwrap_or(Path::new(""))
@@ -58,7 +96,11 @@ pub fn load_dead_letters(
         let letters = DeadLetters::new(&data_dir, name, options.max_bytes);
         Ok((name.clone(), letters))
     });
-    sinks.collect()
+    Ok(Outline {
+        sinks: sinks.collect::<Result<_, ConfigError>>()?,
+        data_dir,
+        section,
+    })
 }
 
 /// Reads where the data of a pipeline is.
@@ -67,12 +109,7 @@ pub fn load_dead_letters(
 ///
 /// As [`load_dead_letters`].
 pub fn load_data_dir(path: &Path, environment: Environment<'_>) -> Result<PathBuf, ConfigError> {
-    let sinks = load_dead_letters(path, environment)?;
-    // `data_dir/dead_letters/<sink>`; a file has at least one sink.
-    let folder = sinks
-        .first()
-        .and_then(|(_, letters)| letters.path().ancestors().nth(2));
-    Ok(folder.unwrap_or(Path::new("data")).to_owned())
+    load_outline(path, environment, None).map(|outline| outline.data_dir)
 }
 
 /// The parts of a file that are read.

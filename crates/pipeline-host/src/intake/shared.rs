@@ -5,6 +5,7 @@ use super::turn::{Turn, Turns};
 use crate::ack::Ack;
 use crate::runtime::{Failure, Failures};
 use crate::sink_input::{EncodeOutcome, Encoding};
+use crate::status::SourceCounters;
 use pipeline_core::{Chunk, Refused, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     failures: Failures,
     has_failed: AtomicBool,
     refuses_offers: AtomicBool,
+    counters: Arc<SourceCounters>,
 }
 
 /// A chunk as every sink sees it.
@@ -38,7 +40,13 @@ impl Shared {
             failures,
             has_failed: AtomicBool::new(false),
             refuses_offers: AtomicBool::new(false),
+            counters: Arc::default(),
         }
+    }
+
+    /// What the source has done so far.
+    pub(crate) fn counters(&self) -> &Arc<SourceCounters> {
+        &self.counters
     }
 
     /// The source's name.
@@ -73,6 +81,8 @@ impl Shared {
             let task = format!("the intake of source `{}`", self.name);
             return Err(Failure::task(task, "takes no more events"));
         }
+        let events = chunk.entries().len() as u64;
+        self.counters.received.fetch_add(events, Ordering::Relaxed);
         let chunks = match routes.transform(chunk).await {
             Ok(chunks) => chunks,
             Err(failure) => {
@@ -120,6 +130,7 @@ impl Shared {
 
     /// Reports what the source could not read.
     pub(super) fn report(&self, failure: Failure) {
+        self.counters.problems.fetch_add(1, Ordering::Relaxed);
         self.failures.report(failure);
     }
 

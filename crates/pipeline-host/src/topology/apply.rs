@@ -282,7 +282,8 @@ impl Supervisor {
             }
         }
         for (plan, input, stop) in prepared.added {
-            self.telemetry.add(Arc::clone(&input.telemetry));
+            let live = Arc::downgrade(&input);
+            self.telemetry.add_sink(&input.telemetry, plan.kind(), live);
             let folder = input.dead_letters.path().to_owned();
             self.dead_letters.insert(plan.name.clone(), folder);
             input.tell_backlog();
@@ -312,6 +313,7 @@ impl Supervisor {
                 let source = self.sources.remove(at);
                 source.stop.drain();
                 self.addresses().remove(&change.name);
+                self.telemetry.remove_source(&change.name);
                 self.leaving.spawn(source.ended());
             }
         }
@@ -340,7 +342,8 @@ impl Supervisor {
     }
 
     fn start_source(&mut self, plan: SourcePlan, source: Box<dyn Source>, routes: Routes) {
-        if let Some(address) = source.address() {
+        let listens_on = source.address();
+        if let Some(address) = listens_on {
             let path = source.path().map(tracing::field::display);
             tracing::info!(source = %plan.name, %address, path, "listening");
             self.addresses().insert(plan.name.clone(), address);
@@ -354,6 +357,9 @@ impl Supervisor {
             (stop, &signal),
             self.ends.clone(),
         );
+        let (plan, counters) = (&source.plan, source.intake.counters());
+        self.telemetry
+            .add_source(&plan.name, &plan.kind, listens_on, counters);
         self.sources.push(source);
     }
 

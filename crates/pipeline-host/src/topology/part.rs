@@ -56,11 +56,14 @@ impl RunningSource {
         let name = plan.name.clone();
         let (intake, forwarder) = SourceIntake::new(&name, routes, failures.clone());
         let shared = intake.shared();
+        let counters = Arc::clone(shared.counters());
         let task = format!("source `{name}`");
         let (_, running) = failures.spawn(task.clone(), {
             let (failures, signal) = (failures.clone(), signal.for_source());
+            let counters = Arc::clone(&counters);
             async move {
                 if let Err(error) = source.run(Arc::new(intake), signal).await {
+                    counters.has_failed.store(true, Ordering::Release);
                     let error = error.to_string();
                     // A source names itself in its errors.
                     let name = format!("{task}: ");
@@ -74,8 +77,11 @@ impl RunningSource {
         let has_ended = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&has_ended);
         let ended = async move {
-            running.ended().await;
+            if running.ended().await.is_none() {
+                counters.has_failed.store(true, Ordering::Release);
+            }
             forwarding.ended().await;
+            counters.has_ended.store(true, Ordering::Release);
             flag.store(true, Ordering::Release);
             // The supervisor waits for it as long as there are sources.
             let _ = ends.send(());

@@ -5,6 +5,7 @@
 
 use pipeline_sources as _;
 
+mod api;
 mod checkpoint;
 mod clients;
 mod command;

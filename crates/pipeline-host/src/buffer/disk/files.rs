@@ -9,9 +9,9 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-const DATABASE: &str = "records.db";
-const LOG: &str = "records.db-wal";
-const LOCK: &str = "lock";
+pub(super) const DATABASE: &str = "records.db";
+pub(super) const LOG: &str = "records.db-wal";
+pub(super) const LOCK: &str = "lock";
 const RESERVE: &str = "reserve";
 /// What a lock holds from the moment on when there is a database.
 const USED: &[u8] = b"used\n";

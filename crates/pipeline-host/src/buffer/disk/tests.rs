@@ -939,3 +939,39 @@ async fn records_that_are_done_are_not_salvaged_and_a_buffer_in_use_is_left_alon
     assert_eq!(salvage(folder.path()).unwrap().found.events, left);
     assert_eq!(Rig::open(folder.path()).drain().await.len() as u64, left);
 }
+
+#[tokio::test]
+async fn who_looks_from_outside_sees_what_waits_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let buffer = folder.path().join("buffer").join("meta");
+    assert_eq!(stored(folder.path(), "meta"), Stored::Nothing);
+    let rig = Rig::open(&buffer);
+    let ids: Vec<String> = (0..7).map(|id| id.to_string()).collect();
+    rig.push(&ids, 100).await;
+    assert_eq!(stored(folder.path(), "meta"), Stored::InUse);
+    rig.close().await;
+    let files = || {
+        let mut files: Vec<_> = std::fs::read_dir(&buffer)
+            .unwrap()
+            .map(|file| file.unwrap())
+            .map(|file| (file.file_name(), std::fs::read(file.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    assert_eq!(stored(folder.path(), "meta"), Stored::Events(7));
+    assert!(before == files(), "a look has changed the folder");
+    for file in std::fs::read_dir(&buffer).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().unwrap() != "lock" {
+            std::fs::write(path, "not a database at all").unwrap();
+        }
+    }
+    assert_eq!(stored(folder.path(), "meta"), Stored::Unreadable);
+    let copied = killed(5).await;
+    let data = tempfile::tempdir().unwrap();
+    std::fs::create_dir(data.path().join("buffer")).unwrap();
+    std::fs::rename(copied.path(), data.path().join("buffer").join("meta")).unwrap();
+    assert_eq!(stored(data.path(), "meta"), Stored::Events(5));
+}

@@ -1,0 +1,109 @@
+//! Attempts that failed, counted by reason: what the counters of the host add up, told apart.
+//!
+//! Invariant: an event that is delivered costs one comparison; and at most [`MAX_KINDS`] reasons are told apart.
+
+use pipeline_core::{Encoded, Event, Observer, Outcome, Settlement};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Pairs of sink and reason that are told apart; reasons come from closed sets, so only a plugin that breaks its contract has
+/// more.
+const MAX_KINDS: usize = 2_000;
+
+/// Counts the attempts that failed.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<BTreeMap<(String, &'static str), Failed>>);
+
+/// Attempts that failed for one reason, counted per event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Failed {
+    /// Tried again, or held until a person acts.
+    pub(crate) retried: u64,
+    /// Refused for good.
+    pub(crate) rejected: u64,
+}
+
+impl Attempts {
+    /// Every reason of this sink that was counted.
+    pub(crate) fn of(&self, sink: &str) -> Vec<(&'static str, Failed)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_sink = counts.iter().filter(|((name, _), _)| name == sink);
+        of_sink
+            .map(|((_, code), failed)| (*code, *failed))
+            .collect()
+    }
+
+    fn add(&self, sink: &str, code: &'static str, count: impl Fn(&mut Failed)) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = (sink.to_owned(), code);
+        if counts.len() >= MAX_KINDS && !counts.contains_key(&key) {
+            key.1 = "other";
+        }
+        count(counts.entry(key).or_default());
+    }
+}
+
+impl Observer for Attempts {
+    fn encoded(&self, _: &str, _: &Event, _: &Encoded) {}
+
+    fn attempted(&self, sink: &str, settlement: &Settlement<'_>) {
+        match settlement.outcome {
+            Outcome::Delivered => {}
+            Outcome::Rejected { reason } => self.add(sink, reason.code, |it| it.rejected += 1),
+            Outcome::Retry { reason, .. } | Outcome::Blocked { reason } => {
+                self.add(sink, reason.code, |it| it.retried += 1);
+            }
+            _ => self.add(sink, "other", |it| it.retried += 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline_core::{Origin, Reason, Record};
+
+    #[test]
+    fn failed_attempts_are_counted_by_reason_and_delivered_ones_are_not() {
+        let attempts = Attempts::default();
+        let record = Record::new("{}", "id");
+        let origin = Origin::new("web".into(), pipeline_core::Place::Line(1));
+        let attempt = |sink: &str, outcome: Outcome| {
+            attempts.attempted(sink, &Settlement::new(&record, &origin, 1, &outcome));
+        };
+        let reason = |code| Reason::new(code, "a sentence");
+        attempt("meta", Outcome::Delivered);
+        attempt(
+            "meta",
+            Outcome::Blocked {
+                reason: reason("token"),
+            },
+        );
+        attempt(
+            "meta",
+            Outcome::Rejected {
+                reason: reason("invalid"),
+            },
+        );
+        for _ in 0..2 {
+            let reason = reason("throttled");
+            attempt(
+                "meta",
+                Outcome::Retry {
+                    after: None,
+                    reason,
+                },
+            );
+        }
+        let failed = |retried, rejected| Failed { retried, rejected };
+        assert_eq!(
+            attempts.of("meta"),
+            [
+                ("invalid", failed(0, 1)),
+                ("throttled", failed(2, 0)),
+                ("token", failed(1, 0))
+            ]
+        );
+        assert_eq!(attempts.of("other"), []);
+    }
+}

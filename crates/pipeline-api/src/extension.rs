@@ -1,0 +1,86 @@
+//! The section `api`: starts the server with a pipeline and stops it with the pipeline.
+
+use crate::guard::Guard;
+use crate::options::{ApiOptions, SECTION, Settings};
+use crate::server::Server;
+use crate::shared::Shared;
+use async_trait::async_trait;
+use pipeline_cli::{Companion, Extension, Failure, ProgramSection, StartedPipeline};
+use pipeline_core::options::Problem;
+use pipeline_core::{Observer, Resource, schemars};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Adds the section `api` to the pipeline file.
+#[derive(Debug)]
+pub struct ApiExtension;
+
+/// The section and its options.
+pub(crate) fn section() -> ProgramSection {
+    ProgramSection {
+        name: SECTION,
+        schema: schemars::schema_for!(ApiOptions).to_value(),
+    }
+}
+
+#[async_trait]
+impl Extension for ApiExtension {
+    fn section(&self) -> Option<ProgramSection> {
+        Some(section())
+    }
+
+    fn check(&self, options: &Value) -> Vec<Problem> {
+        Settings::read(options).err().unwrap_or_default()
+    }
+
+    fn resources(&self, options: &Value) -> Vec<Resource> {
+        let settings = Settings::read(options).ok();
+        let address = settings.map(|settings| Resource::Listen(settings.address));
+        address.into_iter().collect()
+    }
+
+    async fn start(&self, options: &Value) -> Result<Option<Box<dyn Companion>>, Failure> {
+        let settings = Settings::read(options).map_err(|problems| {
+            let first = problems.first().map(ToString::to_string);
+            Failure::Run(format!("`{SECTION}`: {}", first.unwrap_or_default()))
+        })?;
+        let token = settings.token().map_err(Failure::Run)?;
+        let address = settings.address;
+        let guard = Guard::new(address, settings.hosts, token);
+        let shared = Arc::new(Shared::default());
+        let server = Server::start(address, guard, Arc::clone(&shared)).await;
+        let server = server.map_err(|error| {
+            Failure::Run(format!("the api cannot listen on {address}: {error}"))
+        })?;
+        tracing::info!("the api listens on http://{}", server.address);
+        Ok(Some(Box::new(Running { server, shared })))
+    }
+}
+
+struct Running {
+    server: Server,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl Companion for Running {
+    fn observers(&self) -> Vec<Arc<dyn Observer>> {
+        vec![
+            Arc::clone(&self.shared.attempts) as Arc<dyn Observer>,
+            Arc::clone(&self.shared.feed) as Arc<dyn Observer>,
+        ]
+    }
+
+    fn started(&mut self, pipeline: StartedPipeline) {
+        // There is one pipeline.
+        let _ = self.shared.pipeline.set(pipeline);
+    }
+
+    fn describe(&self) -> String {
+        String::new()
+    }
+
+    async fn stop(self: Box<Self>) {
+        self.server.stop();
+    }
+}

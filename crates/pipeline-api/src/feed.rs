@@ -1,0 +1,583 @@
+//! What became of single events, the latest of each fate.
+//!
+//! In: what the host tells an observer. Out: rows, the newest first or as they come.
+//!
+//! Counts are exact elsewhere; rows are a sample. Each fate has a ring of its own, so that plenty of deliveries never push
+//! out a rare rejection. What is delivered or filtered is sampled, and each name of an event gets a row a minute besides; of the rest
+//! all is kept, as far as a second has room.
+//!
+//! Invariant: memory is bounded by [`MAX_ROWS`] and [`MAX_RING_BYTES`] for each fate, and an event that is not sampled costs a look
+//! at the clock.
+
+use crate::row::{Row, Seen, Status};
+use pipeline_core::{
+    Clock, Encoded, Event, Observer, Origin, Outcome, Reason, Settlement, SystemClock,
+};
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
+
+/// Rows of each fate.
+pub(crate) const MAX_ROWS: usize = 1_000;
+/// Bytes of the rows of each fate.
+const MAX_RING_BYTES: usize = 2 * 1024 * 1024;
+/// Rows of deliveries, and of filtered events, that are kept in a second.
+const SAMPLED_A_SECOND: u64 = 20;
+/// Rows of each other fate that are kept in a second.
+const KEPT_A_SECOND: u64 = 200;
+/// Places for names of events that get a row a minute, however many others there are; names that share a place share the row.
+const NAME_PLACES: usize = 256;
+/// Rejections that were seen before the host says that they are in the dead letters.
+const MAX_AWAITED: usize = 10_000;
+
+/// The latest events.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    clock: Arc<dyn Clock>,
+    since: Instant,
+    samples: [Sample; 5],
+    state: Mutex<State>,
+}
+
+/// Lets a bounded number of events through in each second.
+#[derive(Debug)]
+struct Sample {
+    /// The second, times 2^16, plus those let through in it.
+    taken: AtomicU64,
+    /// The minute of the last row of each name, from 1.
+    minutes: [AtomicU64; NAME_PLACES],
+    /// All that were let through.
+    kept: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    rings: [Ring; 5],
+    awaited: HashSet<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    rows: VecDeque<Row>,
+    bytes: usize,
+}
+
+/// Which rows are meant; what is `None` does not count.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    pub(crate) sink: Option<String>,
+    pub(crate) status: Option<Status>,
+    pub(crate) reason: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) id: Option<String>,
+}
+
+/// A row that was asked for by its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    Row(Box<Row>),
+    /// It has left the ring.
+    Gone,
+    /// There was none yet.
+    Unknown,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            since: Instant::now(),
+            samples: std::array::from_fn(|_| Sample::default()),
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl Feed {
+    /// The newest rows that fit, the newest first, older than `before` where it is given; and whether there are more.
+    pub(crate) fn newest(
+        &self,
+        filter: &Filter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> (Vec<Row>, bool) {
+        let state = self.lock();
+        let of = |ring: &Ring| {
+            let older = |row: &&Row| before.is_none_or(|before| row.seq < before);
+            let rows = ring.rows.iter().rev().filter(older);
+            let fitting = rows.filter(|row| filter.fits(row)).take(limit + 1);
+            fitting.cloned().collect::<Vec<_>>()
+        };
+        let mut rows: Vec<Row> = state.rings.iter().flat_map(of).collect();
+        drop(state);
+        rows.sort_by_key(|row| std::cmp::Reverse(row.seq));
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        (rows, has_more)
+    }
+
+    /// The rows after this number that fit, in their order; the number of the last row of all; and how many rows after this
+    /// number have left their rings.
+    pub(crate) fn after(&self, seq: u64, filter: &Filter) -> (Vec<Row>, u64, u64) {
+        let state = self.lock();
+        let newer = |ring: &Ring| {
+            let rows = ring.rows.iter().rev().take_while(|row| row.seq > seq);
+            rows.cloned().collect::<Vec<_>>()
+        };
+        let mut rows: Vec<Row> = state.rings.iter().flat_map(newer).collect();
+        let last = state.last;
+        drop(state);
+        let evicted = last.saturating_sub(seq).saturating_sub(rows.len() as u64);
+        rows.retain(|row| filter.fits(row));
+        rows.sort_by_key(|row| row.seq);
+        (rows, last, evicted)
+    }
+
+    /// The number of the last row.
+    pub(crate) fn last(&self) -> u64 {
+        self.lock().last
+    }
+
+    pub(crate) fn find(&self, seq: u64) -> Found {
+        let state = self.lock();
+        if seq == 0 || seq > state.last {
+            return Found::Unknown;
+        }
+        let mut rows = state.rings.iter().flat_map(|ring| &ring.rows);
+        let row = rows.find(|row| row.seq == seq);
+        row.map_or(Found::Gone, |row| Found::Row(Box::new(row.clone())))
+    }
+
+    /// Rows of this fate that were made.
+    pub(crate) fn kept(&self, status: Status) -> u64 {
+        self.samples[status as usize].kept.load(Ordering::Relaxed)
+    }
+
+    /// Adds a row, where the second has room for it.
+    fn add(&self, status: Status, seen: Seen<'_>) {
+        let most = match status {
+            Status::Delivered | Status::Filtered => SAMPLED_A_SECOND,
+            _ => KEPT_A_SECOND,
+        };
+        let second = self.since.elapsed().as_secs();
+        let sample = &self.samples[status as usize];
+        if !sample.takes(second, most) && !sample.takes_name(second, seen.label) {
+            return;
+        }
+        let time_ms = self.clock.now_ms();
+        let mut state = self.lock();
+        state.last += 1;
+        let row = Row::new(state.last, time_ms, status, seen);
+        state.rings[status as usize].push(row);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a rejection that the host will tell again once it is in the dead letters.
+    fn await_letter(&self, sink: &str, origin: &Origin, code: &str) {
+        let mut state = self.lock();
+        if state.awaited.len() >= MAX_AWAITED {
+            // Better one row twice than none.
+            state.awaited.clear();
+        }
+        state.awaited.insert(key(sink, origin, code));
+    }
+}
+
+fn key(sink: &str, origin: &Origin, code: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (sink, origin.to_string(), code).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            minutes: std::array::from_fn(|_| AtomicU64::new(0)),
+            kept: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Sample {
+    /// Lets one event of each name through in each minute.
+    fn takes_name(&self, second: u64, name: Option<&str>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let place = hasher.finish() % NAME_PLACES as u64;
+        let place = usize::try_from(place).unwrap_or(0);
+        let minute = second / 60 + 1;
+        let last = &self.minutes[place];
+        let was_seen = |last: u64| last == minute;
+        if was_seen(last.load(Ordering::Relaxed)) || was_seen(last.swap(minute, Ordering::Relaxed))
+        {
+            return false;
+        }
+        self.kept.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn takes(&self, second: u64, most: u64) -> bool {
+        const BITS: u32 = 16;
+        let now = second << BITS;
+        let taken = self
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                if taken >> BITS != second {
+                    return Some(now + 1);
+                }
+                (taken - now < most).then_some(taken + 1)
+            });
+        if taken.is_ok() {
+            self.kept.fetch_add(1, Ordering::Relaxed);
+        }
+        taken.is_ok()
+    }
+}
+
+impl Ring {
+    fn push(&mut self, row: Row) {
+        self.bytes += row.size_bytes();
+        self.rows.push_back(row);
+        while self.rows.len() > MAX_ROWS || self.bytes > MAX_RING_BYTES {
+            let Some(oldest) = self.rows.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.size_bytes();
+        }
+    }
+}
+
+impl Filter {
+    fn fits(&self, row: &Row) -> bool {
+        let is = |wanted: &Option<String>, value: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| value == Some(wanted))
+        };
+        let name = self.name.as_deref();
+        is(&self.sink, Some(&row.sink))
+            && self.status.is_none_or(|status| status == row.status)
+            && is(&self.reason, row.reason)
+            && is(&self.id, row.event_id.as_deref())
+            && name.is_none_or(|name| {
+                row.name.as_deref() == Some(name) || row.destination_event.as_deref() == Some(name)
+            })
+    }
+}
+
+impl Observer for Feed {
+    fn encoded(&self, sink: &str, event: &Event, encoded: &Encoded) {
+        let (status, reason) = match encoded {
+            Encoded::Filtered(filtered) => (Status::Filtered, &filtered.reason),
+            Encoded::Rejected(rejection) => (Status::Rejected, &rejection.reason),
+            _ => return,
+        };
+        if status == Status::Rejected {
+            self.await_letter(sink, event.origin(), reason.code);
+        }
+        let record = match encoded {
+            Encoded::Rejected(rejection) => rejection.record.as_deref(),
+            _ => None,
+        };
+        let label = encoded.label().or_else(|| Some(&record?.label));
+        let seen = Seen {
+            sink,
+            origin: event.origin(),
+            label: label.map(|label| &**label),
+            event_id: record.map(|record| &*record.event_id),
+            reason: Some(reason),
+            attempt: 0,
+        };
+        self.add(status, seen);
+    }
+
+    fn attempted(&self, sink: &str, settlement: &Settlement<'_>) {
+        let (status, reason) = match settlement.outcome {
+            Outcome::Delivered => (Status::Delivered, None),
+            Outcome::Retry { reason, .. } => (Status::Retrying, Some(reason)),
+            Outcome::Blocked { reason } => (Status::Held, Some(reason)),
+            Outcome::Rejected { reason } => {
+                self.await_letter(sink, settlement.origin, reason.code);
+                (Status::Rejected, Some(reason))
+            }
+            _ => (Status::Retrying, None),
+        };
+        let seen = Seen {
+            sink,
+            origin: settlement.origin,
+            label: Some(&settlement.record.label),
+            event_id: Some(&settlement.record.event_id),
+            reason,
+            attempt: settlement.attempt,
+        };
+        self.add(status, seen);
+    }
+
+    /// What became a dead letter without having been seen as rejected: what a source cannot read, what became too old while
+    /// it waited, what was tried too often.
+    fn rejected(&self, sink: &str, origin: &Origin, reason: &Reason) {
+        let was_seen = self.lock().awaited.remove(&key(sink, origin, reason.code));
+        if was_seen {
+            return;
+        }
+        let seen = Seen {
+            sink,
+            origin,
+            label: None,
+            event_id: None,
+            reason: Some(reason),
+            attempt: 0,
+        };
+        self.add(Status::Rejected, seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline_core::{Filtered, Record, Rejection};
+    use proptest::prelude::*;
+
+    fn origin(line: u64) -> Origin {
+        Origin::line("events".into(), line)
+    }
+
+    fn deliver(feed: &Feed, id: &str, line: u64, outcome: &Outcome) {
+        let record = Record::new("{}", id).labeled("Order Completed → Purchase");
+        let origin = origin(line);
+        feed.attempted("meta", &Settlement::new(&record, &origin, 1, outcome));
+    }
+
+    fn rejected(code: &'static str) -> Outcome {
+        let reason = Reason::new(code, "a sentence");
+        Outcome::Rejected { reason }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn plenty_of_deliveries_never_push_out_a_rare_rejection() {
+        let feed = Feed::default();
+        deliver(&feed, "rare", 1, &rejected("refused_invalid"));
+        for second in 0..100 {
+            for number in 0..1_000 {
+                deliver(
+                    &feed,
+                    "common",
+                    second * 1_000 + number,
+                    &Outcome::Delivered,
+                );
+            }
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        }
+        // One more in each of two minutes, for its name.
+        assert_eq!(feed.kept(Status::Delivered), 100 * SAMPLED_A_SECOND + 2);
+        let (rows, has_more) = feed.newest(&Filter::default(), None, 5_000);
+        assert_eq!((rows.len(), has_more), (MAX_ROWS + 1, false));
+        let filter = Filter {
+            status: Some(Status::Rejected),
+            ..Filter::default()
+        };
+        let (rows, _) = feed.newest(&filter, None, 10);
+        assert_eq!(rows[0].event_id.as_deref(), Some("rare"));
+        assert_eq!(
+            feed.find(rows[0].seq),
+            Found::Row(Box::new(rows[0].clone()))
+        );
+        assert_eq!(feed.find(2), Found::Gone);
+        assert_eq!(feed.find(1_000_000), Found::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rare_name_is_seen_among_plenty_of_another() {
+        let feed = Feed::default();
+        for line in 0..10_000 {
+            deliver(&feed, "common", line, &Outcome::Delivered);
+        }
+        let rare = Record::new("{}", "rare").labeled("Quote Requested → Lead");
+        let origin = origin(1);
+        for _ in 0..10_000 {
+            let settlement = Settlement::new(&rare, &origin, 1, &Outcome::Delivered);
+            feed.attempted("meta", &settlement);
+        }
+        let filter = Filter {
+            name: Some("Lead".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(feed.newest(&filter, None, 10).0.len(), 1);
+        // Whatever senders make up, there are no more rows than places.
+        for line in 0..10_000 {
+            let record = Record::new("{}", "odd").labeled(format!("Name {line} → Lead"));
+            let settlement = Settlement::new(&record, &origin, 1, &Outcome::Delivered);
+            feed.attempted("meta", &settlement);
+        }
+        let most = SAMPLED_A_SECOND + NAME_PLACES as u64;
+        assert!(feed.kept(Status::Delivered) <= most);
+    }
+
+    #[tokio::test]
+    async fn a_rejection_that_is_told_twice_is_one_row() {
+        let feed = Feed::default();
+        let event = Event::new("{}", 0).with_origin(origin(1));
+        let reason = Reason::new("too_old", "a sentence");
+        let encoded = Encoded::Rejected(Rejection::new(reason.clone()));
+        feed.encoded("meta", &event, &encoded);
+        feed.rejected("meta", &origin(1), &reason);
+        // A line that a source could not read is told once.
+        feed.rejected("meta", &origin(2), &Reason::new("malformed_json", "no"));
+        deliver(&feed, "three", 3, &rejected("refused_invalid"));
+        feed.rejected("meta", &origin(3), &Reason::new("refused_invalid", "no"));
+        let (rows, _) = feed.newest(&Filter::default(), None, 10);
+        let told: Vec<_> = rows
+            .iter()
+            .map(|row| (row.place.as_str(), row.reason))
+            .collect();
+        let expected = [
+            ("events line 3", Some("refused_invalid")),
+            ("events line 2", Some("malformed_json")),
+            ("events line 1", Some("too_old")),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    /// One event of each fate: delivered, retrying, held, rejected, filtered.
+    fn one_of_each() -> Feed {
+        let feed = Feed::default();
+        let reason = |code| Reason::new(code, "a sentence");
+        let retry = Outcome::Retry {
+            after: None,
+            reason: reason("throttled"),
+        };
+        let blocked = Outcome::Blocked {
+            reason: reason("token"),
+        };
+        deliver(&feed, "sent", 1, &Outcome::Delivered);
+        deliver(&feed, "again", 2, &retry);
+        deliver(&feed, "kept", 3, &blocked);
+        deliver(&feed, "bad", 4, &rejected("refused_invalid"));
+        let event = Event::new("{}", 0).with_origin(origin(5));
+        let filtered = Filtered::new(reason("consent")).with_label(Some("Cart Viewed".into()));
+        feed.encoded("other", &event, &Encoded::Filtered(filtered));
+        feed
+    }
+
+    #[tokio::test]
+    async fn every_fate_has_its_status_and_filters_find_it() {
+        let feed = one_of_each();
+        let found = |change: &dyn Fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            change(&mut filter);
+            let (rows, _) = feed.newest(&filter, None, 10);
+            rows.iter().map(|row| row.seq).collect::<Vec<_>>()
+        };
+        let fates = [
+            Status::Delivered,
+            Status::Retrying,
+            Status::Held,
+            Status::Rejected,
+            Status::Filtered,
+        ];
+        for (number, status) in (1..).zip(fates) {
+            assert_eq!(
+                found(&|it| it.status = Some(status)),
+                [number],
+                "{status:?}"
+            );
+        }
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(found(&|it| it.sink = text("other")), [5]);
+        assert_eq!(found(&|it| it.reason = text("token")), [3]);
+        assert_eq!(found(&|it| it.id = text("again")), [2]);
+        assert_eq!(found(&|it| it.name = text("Purchase")), [4, 3, 2, 1]);
+        assert_eq!(found(&|it| it.name = text("Cart Viewed")), [5]);
+        assert!(found(&|it| it.name = text("Cart")).is_empty());
+    }
+
+    #[tokio::test]
+    async fn rows_come_in_pages_and_after_the_last_one_seen() {
+        let feed = one_of_each();
+        let (rows, has_more) = feed.newest(&Filter::default(), Some(4), 2);
+        let seqs: Vec<_> = rows.iter().map(|row| row.seq).collect();
+        assert_eq!((seqs, has_more), (vec![3, 2], true));
+        let (rows, last, evicted) = feed.after(2, &Filter::default());
+        assert_eq!((rows.len(), last, evicted), (3, 5, 0));
+        assert_eq!(feed.after(5, &Filter::default()), (vec![], 5, 0));
+    }
+
+    proptest! {
+        /// The rings against a list of everything that remembers all.
+        #[test]
+        fn the_rings_hold_the_latest_of_each_fate_whatever_comes(
+            fates in prop::collection::vec((0_usize..5, 1_usize..400), 1..30),
+            limit in 1_usize..50,
+        ) {
+            let feed = Feed::default();
+            let mut all: Vec<(u64, usize)> = Vec::new();
+            let place = origin(1);
+            for (fate, times) in fates {
+                for _ in 0..times {
+                    let seen = Seen {
+                        sink: "meta",
+                        origin: &place,
+                        label: None,
+                        event_id: None,
+                        reason: None,
+                        attempt: 1,
+                    };
+                    let mut state = feed.lock();
+                    state.last += 1;
+                    let row = Row::new(state.last, 0, Status::ALL[fate], seen);
+                    all.push((row.seq, fate));
+                    state.rings[fate].push(row);
+                }
+            }
+            let of = |fate: usize| {
+                let rows = all.iter().rev().filter(move |(_, of)| *of == fate);
+                rows.take(MAX_ROWS).map(|(seq, _)| *seq)
+            };
+            let mut kept: Vec<u64> = (0..5).flat_map(of).collect();
+            kept.sort_by_key(|seq| std::cmp::Reverse(*seq));
+            let (rows, has_more) = feed.newest(&Filter::default(), None, limit);
+            let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
+            prop_assert_eq!(&seqs[..], &kept[..kept.len().min(limit)]);
+            prop_assert_eq!(has_more, kept.len() > limit);
+            let half = all.len() as u64 / 2;
+            let (rows, last, evicted) = feed.after(half, &Filter::default());
+            let newer = kept.iter().filter(|seq| **seq > half).count();
+            prop_assert_eq!((rows.len(), last), (newer, all.len() as u64));
+            prop_assert_eq!(evicted, all.len() as u64 - half - newer as u64);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_memory_of_a_fate_is_bounded_in_bytes_too() {
+        let mut ring = Ring::default();
+        let origin = Origin::whole("f".repeat(200).into());
+        let reason = Reason::new("code", "x".repeat(10_000));
+        for seq in 0..5_000 {
+            let seen = Seen {
+                sink: "meta",
+                origin: &origin,
+                label: Some("ü"),
+                event_id: Some("id"),
+                reason: Some(&reason),
+                attempt: 1,
+            };
+            let mut row = Row::new(seq, 0, Status::Rejected, seen);
+            row.detail = Some("x".repeat(10_000));
+            ring.push(row);
+        }
+        assert!(
+            ring.bytes <= MAX_RING_BYTES && ring.rows.len() > 100,
+            "{}",
+            ring.rows.len()
+        );
+        assert_eq!(
+            ring.bytes,
+            ring.rows.iter().map(Row::size_bytes).sum::<usize>()
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! One line of the feed: what became of one event at one sink, without anything that identifies a person.
+//!
+//! Invariant: names and ids that a sender chose are shown only where they cannot be an address, a number or a sentence of
+//! somebody's.
+
+use crate::answer::time;
+use pipeline_core::{Origin, Reason};
+use pipeline_host::report::ARROW;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// What is shown instead of a name that may be personal.
+pub(crate) const WITHHELD: &str = "(withheld)";
+/// The longest name that is shown, in characters.
+const MAX_NAME_CHARS: usize = 64;
+/// The longest place that is shown, in characters: it has a file name.
+const MAX_PLACE_CHARS: usize = 200;
+/// The longest sentence that is kept, in characters.
+const MAX_DETAIL_CHARS: usize = 500;
+/// So many digits in a row may be a phone number.
+const DIGITS_OF_A_NUMBER: usize = 7;
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    Delivered,
+    Filtered,
+    Rejected,
+    Retrying,
+    Held,
+}
+
+impl Status {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Delivered,
+        Self::Filtered,
+        Self::Rejected,
+        Self::Retrying,
+        Self::Held,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Filtered => "filtered",
+            Self::Rejected => "rejected",
+            Self::Retrying => "retrying",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// One line of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) seq: u64,
+    pub(crate) time_ms: i64,
+    pub(crate) status: Status,
+    pub(crate) sink: String,
+    pub(crate) name: Option<String>,
+    pub(crate) destination_event: Option<String>,
+    pub(crate) event_id: Option<String>,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) detail: Option<String>,
+    pub(crate) destination_code: Option<String>,
+    pub(crate) source: String,
+    pub(crate) place: String,
+    pub(crate) attempt: u32,
+}
+
+/// An event of which there is a row to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) sink: &'a str,
+    pub(crate) origin: &'a Origin,
+    pub(crate) label: Option<&'a str>,
+    pub(crate) event_id: Option<&'a str>,
+    pub(crate) reason: Option<&'a Reason>,
+    pub(crate) attempt: u32,
+}
+
+impl Row {
+    pub(crate) fn new(seq: u64, time_ms: i64, status: Status, seen: Seen<'_>) -> Self {
+        let (name, destination_event) = names(seen.label);
+        let reason = seen.reason;
+        let code = reason.and_then(|reason| reason.destination.as_deref());
+        let place = seen.origin.to_string();
+        Self {
+            seq,
+            time_ms,
+            status,
+            sink: seen.sink.to_owned(),
+            name,
+            destination_event,
+            event_id: seen.event_id.filter(|id| !id.is_empty()).map(shown_id),
+            reason: reason.map(|reason| reason.code),
+            detail: reason.map(|reason| cut(&reason.detail, MAX_DETAIL_CHARS).into_owned()),
+            destination_code: code.map(|code| cut(code, MAX_NAME_CHARS).into_owned()),
+            source: withhold_address(seen.origin.source()),
+            place: withhold_address(&place),
+            attempt: seen.attempt,
+        }
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let optional = [
+            &self.name,
+            &self.destination_event,
+            &self.event_id,
+            &self.detail,
+            &self.destination_code,
+        ];
+        let optional = optional
+            .into_iter()
+            .flatten()
+            .map(String::len)
+            .sum::<usize>();
+        size_of::<Self>() + self.sink.len() + self.source.len() + self.place.len() + optional
+    }
+
+    /// As lists show it.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "seq": self.seq,
+            "time": time(self.time_ms),
+            "name": self.name,
+            "destination_event": self.destination_event,
+            "status": self.status.word(),
+            "reason": self.reason,
+            "source": self.source,
+            "sink": self.sink,
+            "event_id": self.event_id,
+        })
+    }
+
+    /// With everything that is known.
+    pub(crate) fn to_full_json(&self) -> Value {
+        let mut row = self.to_json();
+        row["detail"] = json!(self.detail);
+        row["destination_code"] = json!(self.destination_code);
+        row["place"] = json!(self.place);
+        row["attempt"] = json!(self.attempt);
+        row
+    }
+}
+
+/// The two names of a label: what its sender calls the event, and what it is at the destination, if anything.
+fn names(label: Option<&str>) -> (Option<String>, Option<String>) {
+    let Some(label) = label.filter(|label| !label.is_empty()) else {
+        return (None, None);
+    };
+    let shown = |name: &str| withhold(name).into_owned();
+    match label.split_once(ARROW) {
+        Some((name, destination)) => (Some(shown(name)), Some(shown(destination))),
+        None => (Some(shown(label)), None),
+    }
+}
+
+/// A text, cut; or a word for it where it may be personal.
+fn withhold(text: &str) -> Cow<'_, str> {
+    if text.contains(['@', '＠']) || text.contains("%40") || has_number(text) {
+        return Cow::Borrowed(WITHHELD);
+    }
+    cut(text, MAX_NAME_CHARS)
+}
+
+/// As [`withhold`], for places and files, whose numbers are counts and dates.
+fn withhold_address(text: &str) -> String {
+    if text.contains('@') {
+        return WITHHELD.to_owned();
+    }
+    cut(text, MAX_PLACE_CHARS).into_owned()
+}
+
+/// An id, where it looks like one: letters, digits and few signs; not digits alone, as of a phone.
+fn shown_id(id: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    let is_number = has_number(id) && id.bytes().all(|b| !b.is_ascii_alphabetic());
+    if id.len() > MAX_NAME_CHARS || is_number || !id.bytes().all(is_plain) {
+        return WITHHELD.to_owned();
+    }
+    id.to_owned()
+}
+
+/// Whether a text has as many digits as a phone number, with no more between them than people write there.
+fn has_number(text: &str) -> bool {
+    let mut digits = 0;
+    for character in text.chars() {
+        if character.is_numeric() {
+            digits += 1;
+            if digits >= DIGITS_OF_A_NUMBER {
+                return true;
+            }
+        } else if !matches!(character, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}') {
+            digits = 0;
+        }
+    }
+    false
+}
+
+fn cut(text: &str, max_chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max_chars) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_may_be_personal_are_withheld() {
+        let name = |label: &str| names(Some(label)).0.unwrap();
+        for label in [
+            "jane@example.com",
+            "jane%40example.com",
+            "Call 0170 1234567",
+            "+49 (170) 12-34-567",
+            "Order 1234567",
+            "٠١٢٣٤٥٦٧",
+        ] {
+            assert_eq!(name(label), WITHHELD, "{label}");
+        }
+        for label in ["Order Completed", "Step 3 of 5", "v1.2 2024", "Größe L"] {
+            assert_eq!(name(label), label);
+        }
+        assert_eq!(name(&"x".repeat(100)).chars().count(), 65);
+        let both = names(Some("jane@example.com → Purchase"));
+        assert_eq!(both, (Some(WITHHELD.into()), Some("Purchase".into())));
+        assert_eq!(names(None), (None, None));
+    }
+
+    #[test]
+    fn an_id_is_shown_where_it_looks_like_one() {
+        for id in [
+            "one",
+            "order-1234567",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "12345",
+        ] {
+            assert_eq!(shown_id(id), id);
+        }
+        for id in [
+            "jane@example.com",
+            "+491701234567",
+            "0170-1234567",
+            "Jane Doe",
+            "ü",
+        ] {
+            assert_eq!(shown_id(id), WITHHELD, "{id}");
+        }
+        assert_eq!(shown_id(&"a".repeat(65)), WITHHELD);
+    }
+}
