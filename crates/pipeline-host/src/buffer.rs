@@ -171,10 +171,7 @@ impl Buffer {
 
     /// How full it is, in percent.
     pub(crate) fn percent(&self) -> u64 {
-        match self {
-            Self::Memory(queue) => queue.percent(),
-            Self::Disk(disk) => disk.percent(),
-        }
+        self.level().percent()
     }
 
     /// When the oldest event that waits to be sent was first seen, in milliseconds since the Unix epoch.

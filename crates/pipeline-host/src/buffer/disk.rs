@@ -252,12 +252,6 @@ impl DiskBuffer {
         })
     }
 
-    /// How full it is, in percent.
-    pub(crate) fn percent(&self) -> u64 {
-        let state = self.shared.lock();
-        (state.used + state.pending).saturating_mul(100) / state.max_bytes.max(1)
-    }
-
     /// When the oldest event that was there when it was opened was first seen, in milliseconds since the Unix epoch.
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
         self.oldest.as_ref().map(|oldest| oldest.meta.first_ms)

@@ -219,13 +219,6 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// How full it is, in percent.
-    pub(crate) fn percent(&self) -> u64 {
-        let state = self.lock();
-        let part = |used: usize, of: usize| (used as u64).saturating_mul(100) / (of as u64).max(1);
-        part(state.events, state.limit.max_events).max(part(state.bytes, state.limit.max_bytes))
-    }
-
     /// When the oldest event that is queued was first seen, in milliseconds since the Unix epoch.
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
         let state = self.lock();
