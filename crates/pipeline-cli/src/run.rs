@@ -68,14 +68,8 @@ pub(crate) async fn run(
     log_notes(&pipeline.leftovers());
     let mut companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
-    let mut options = StartOptions::default();
-    options.checks_destinations = true;
-    let observers = companions
-        .iter()
-        .flat_map(|companion| companion.observers());
-    options.observers = observers.collect();
     tell_start(arguments.file.path(), &pipeline);
-    let running = topology::start(pipeline, options).await?;
+    let running = topology::start(pipeline, start_options(&companions)).await?;
     for companion in &mut companions {
         let file = arguments.file.path();
         companion.started(StartedPipeline::new(file, running.telemetry()));
@@ -130,6 +124,16 @@ pub(crate) async fn run(
         ExitCode::from(FAILED)
     };
     print_ending(&table, code)
+}
+
+/// How the pipeline is started: watched by everything that the program adds, and with a look at its destinations.
+fn start_options(companions: &[Box<dyn Companion>]) -> StartOptions {
+    let mut options = StartOptions::default();
+    options.checks_destinations = true;
+    let observers = companions.iter();
+    let observers = observers.flat_map(|companion| companion.observers());
+    options.observers = observers.collect();
+    options
 }
 
 /// Tells the log what is started.
