@@ -2,7 +2,7 @@
 //! a JSON text sequence (RFC 7464). It does not look inside an event.
 //!
 //! Values are read one after the other; between them may be white space, commas and record separators, and an array at
-//! the top gives its elements. Where a value is damaged, [`damage`](super::damage) finds the next one: what lies between
+//! the top gives its elements. Where a value is damaged, [`damage`] finds the next one: what lies between
 //! is one event that sinks reject.
 //!
 //! Invariant: an event is cut in the same way in every framing, and whatever comes before or after it.

@@ -458,7 +458,13 @@ async fn a_key_is_taken_from_every_place_and_without_one_nothing_is() {
 #[tokio::test]
 async fn a_key_in_the_body_that_differs_is_said_and_a_masked_one_is_not() {
     let server = Server::start(with_keys()).await;
-    for (in_body, notes) in [(KEY, 1), ("unknown", 1), ("***", 0), (SERVER_KEY, 0)] {
+    for (in_body, notes) in [
+        (KEY, 1),
+        ("unknown", 1),
+        ("***", 0),
+        ("the-server:***", 0),
+        (SERVER_KEY, 0),
+    ] {
         let body = format!(r#"{{"batch":[{{"type":"track"}}],"writeKey":"{in_body}"}}"#);
         let request = server
             .post("/v1/batch", body)
