@@ -655,10 +655,14 @@ proptest::proptest! {
         let run = || letters(&folder, 1 << 30, 1 << 30);
         write(&run(), &first);
         let restarted = run();
-        second.iter().for_each(|group| write(&restarted, group));
+        for group in &second {
+            write(&restarted, group);
+        }
         let count = |kinds: &mut dyn Iterator<Item = u8>| {
             let mut counts = std::collections::BTreeMap::new();
-            kinds.for_each(|kind| *counts.entry(key_of(&of_kind(kind))).or_insert(0_usize) += 1);
+            for kind in kinds {
+                *counts.entry(key_of(&of_kind(kind))).or_insert(0_usize) += 1;
+            }
             counts
         };
         let (before, after) = (
