@@ -28,7 +28,7 @@ const MAX_COVERAGE_GROUPS: usize = 64;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every metric: its name without the ending that its type brings, what kind it is, and what it says.
-pub(crate) const METRICS: [(&str, Kind, &str); 23] = [
+pub(crate) const METRICS: [(&str, Kind, &str); 24] = [
     (
         "component_received_events",
         Kind::Counter,
@@ -113,6 +113,11 @@ pub(crate) const METRICS: [(&str, Kind, &str); 23] = [
         "source_state",
         Kind::Gauge,
         "1 for what the source is doing: running, ended or failed",
+    ),
+    (
+        "source_last_received_timestamp_seconds",
+        Kind::Gauge,
+        "When the last event of a source came in",
     ),
     (
         "sink_identifier_events",
@@ -300,6 +305,14 @@ fn sources(lines: &mut Lines, status: &Status) {
         let labels = component(&source.name, "source", &source.kind);
         lines.count("component_received_events", &labels, source.received);
         lines.count("component_sent_events", &labels, source.received);
+        if let Some(last) = source.last_received_ms {
+            let last = Value::Level(seconds(age(0, last), 1_000));
+            lines.add(
+                "source_last_received_timestamp_seconds",
+                labels.clone(),
+                last,
+            );
+        }
         let error = error(&labels, "reader_failed", "receiving", "unreadable");
         lines.count("component_errors", &error, source.problems);
         let possible = ["running", "ended", "failed"];

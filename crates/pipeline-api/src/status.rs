@@ -96,6 +96,7 @@ fn sources(status: &Status) -> Value {
             "state": source_state(source.state),
             "address": source.address.map(|address| address.to_string()),
             "received": source.received,
+            "last_received": source.last_received_ms.and_then(time),
             "problems": source.problems,
         })
     });

@@ -191,6 +191,8 @@ impl RunningSource {
             kind: self.kind.clone(),
             address: self.address,
             received: self.counters.received.load(Ordering::Relaxed),
+            last_received_ms: Some(self.counters.last_received_ms.load(Ordering::Relaxed))
+                .filter(|ms| *ms > 0),
             problems: self.counters.problems.load(Ordering::Relaxed),
             state: self.counters.state(),
         }

@@ -6,7 +6,7 @@ use crate::ack::Ack;
 use crate::runtime::{Failure, Failures};
 use crate::sink_input::{EncodeOutcome, Encoding};
 use crate::status::SourceCounters;
-use pipeline_core::{Chunk, Refused, Verdict};
+use pipeline_core::{Chunk, Item, Refused, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,8 +81,11 @@ impl Shared {
             let task = format!("the intake of source `{}`", self.name);
             return Err(Failure::task(task, "takes no more events"));
         }
-        let events = chunk.entries().len() as u64;
-        self.counters.received.fetch_add(events, Ordering::Relaxed);
+        let last_ms = match chunk.entries().last().map(|entry| &entry.item) {
+            Some(Item::Event(event)) => Some(event.received_ms()),
+            _ => None,
+        };
+        self.counters.receive(chunk.entries().len(), last_ms);
         let chunks = match routes.transform(chunk).await {
             Ok(chunks) => chunks,
             Err(failure) => {

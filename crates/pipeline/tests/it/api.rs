@@ -164,6 +164,7 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     );
     assert_eq!(sink["buffer"]["events"], 0, "{sink}");
     assert_eq!(status["sources"][0]["received"], 4, "{status}");
+    assert!(status["sources"][0]["last_received"].is_string());
     assert_eq!(status["attention"], json!([]));
     assert_eq!(status["ready"], true);
     let reasons = running.json("/api/v1/reasons").await;
@@ -237,6 +238,8 @@ async fn metrics_equal_what_the_sandbox_took() {
         assert!((found - expected).abs() < 0.5, "{name} {labels:?}: {found}");
     }
     assert!(of("buffer_max_byte_size", &[]) > 1.0);
+    let last = sum(&metrics, "source_last_received_timestamp_seconds", &["web"]);
+    assert!(last > 1.7e9, "{last}");
     assert!(of("component_delivery_duration_seconds_count", &[]) > 0.5);
 }
 
