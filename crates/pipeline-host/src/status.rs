@@ -26,8 +26,7 @@ pub struct BufferLevel {
     pub max_events: Option<u64>,
     /// The most bytes that it takes.
     pub max_bytes: u64,
-    /// When the oldest event that waits in it was first seen, in milliseconds since the Unix epoch. Events on their way do
-    /// not wait.
+    /// When the oldest of its events was first seen, in milliseconds since the Unix epoch.
     pub oldest_ms: Option<i64>,
     /// Whether another event of the usual size would have to wait for room.
     pub is_full: bool,

@@ -113,7 +113,12 @@ impl Telemetry {
         SinkStatus {
             kind,
             counts: telemetry.snapshot(),
-            buffer: live.as_ref().map(|live| live.level()),
+            buffer: live.as_ref().map(|live| {
+                let mut level = live.level();
+                let sent = *lock(&telemetry.oldest_sent_ms);
+                level.oldest_ms = level.oldest_ms.into_iter().chain(sent).min();
+                level
+            }),
             coverage: live.as_ref().and_then(|live| live.coverage()),
             is_paused: live.is_some_and(|live| live.is_paused()),
             deliveries: telemetry.deliveries.counts(),
@@ -218,6 +223,8 @@ pub(crate) struct SinkTelemetry {
     state: Mutex<SinkState>,
     pub(crate) deliveries: Durations,
     stuck: Mutex<Option<String>>,
+    /// When the oldest record on its way was first seen, in milliseconds since the Unix epoch.
+    oldest_sent_ms: Mutex<Option<i64>>,
 }
 
 /// How often one reason was the cause of a rejection, and the first case of it.
@@ -314,6 +321,7 @@ impl SinkTelemetry {
             state: Mutex::new(SinkState::Sending),
             deliveries: Durations::default(),
             stuck: Mutex::default(),
+            oldest_sent_ms: Mutex::default(),
         }
     }
 
@@ -407,6 +415,11 @@ impl SinkTelemetry {
         entry.count += events;
         drop(rejected);
         lock(&self.events).add(None, Fate::Rejected(reason.code), events);
+    }
+
+    /// Notes when the oldest record on its way was first seen.
+    pub(crate) fn set_oldest_sent(&self, first_ms: Option<i64>) {
+        *lock(&self.oldest_sent_ms) = first_ms;
     }
 
     /// Notes why events wait although the sink is not blocked, or that they no longer do.

@@ -204,6 +204,14 @@ impl Worker {
             outcomes.unwrap_or_else(|_| vec![no_answer(); records.records.len()])
         });
         self.batches.insert(task.id(), batch);
+        self.tell_oldest();
+    }
+
+    /// Tells when the oldest record on its way was first seen.
+    fn tell_oldest(&self) {
+        let tickets = self.batches.values().flat_map(|batch| &batch.tickets);
+        let oldest = tickets.map(|meta| meta.first_ms).min();
+        self.input.telemetry.set_oldest_sent(oldest);
     }
 
     /// Takes out what the destination would refuse as too old by now.
@@ -234,6 +242,7 @@ impl Worker {
         let Some(batch) = self.batches.remove(&id) else {
             return;
         };
+        self.tell_oldest();
         let batch = Arc::unwrap_or_clone(batch);
         let expected = batch.records.len();
         let outcomes = outcomes
