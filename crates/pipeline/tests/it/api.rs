@@ -112,7 +112,7 @@ fn sum(metrics: &BTreeMap<String, f64>, name: &str, labels: &[&str]) -> f64 {
     fitting.iter().sum()
 }
 
-/// Whether every event has met its fate.
+/// Whether every event has its final fate.
 fn is_settled(status: &Value) -> bool {
     status["sinks"][0]["counts"]["held"] == 0
 }
