@@ -91,7 +91,7 @@ pub(crate) struct SourceCounters {
 }
 
 impl SourceCounters {
-    /// Counts events, the last of which came in then.
+    /// Counts events; the last came in at this time.
     pub(crate) fn receive(&self, events: usize, last_ms: Option<i64>) {
         self.received.fetch_add(events as u64, Ordering::Relaxed);
         if let Some(last_ms) = last_ms {

@@ -800,7 +800,7 @@ async fn what_is_held_and_what_is_tried_again_is_told_too() {
     let held = running.until("/api/v1/events?status=held", has_any).await;
     assert_eq!(held["events"][0]["event_id"], "one", "{held}");
     let mut bench = Bench::new().await;
-    // Where nobody listens.
+    // No program listens there.
     bench.sink(&json!({"endpoint": "http://127.0.0.1:9"}));
     let running = Running::start(bench).await;
     assert_eq!(post(&running.events, &["two"]).await, 200);
@@ -1012,7 +1012,7 @@ async fn a_sink_that_is_removed_and_added_again_has_one_line_for_each_counter() 
 #[tokio::test]
 async fn a_pipeline_that_drains_is_not_ready_and_still_answers() {
     let mut bench = Bench::new().await;
-    // Where nobody listens.
+    // No program listens there.
     bench.sink(&json!({"endpoint": "http://127.0.0.1:9"}));
     bench.pipeline["shutdown"] = json!({"limit_secs": 3600});
     let mut running = Running::start(bench).await;
