@@ -16,7 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
     let all: usize = cut.iter().flatten().map(Bytes::len).sum();
     assert!(all <= body.len(), "no byte is in two events");
     for event in cut.iter().flatten() {
-        if serde_json::from_slice::<serde::de::IgnoredAny>(event).is_ok() && event.starts_with(b"{") {
+        if serde_json::from_slice::<serde::de::IgnoredAny>(event).is_ok() && event.starts_with(b"{")
+        {
             let alone = events(event).expect("one event");
             assert_eq!(alone, [Ok(event.clone())]);
         }

@@ -7,7 +7,8 @@
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
+static FOLDER: LazyLock<tempfile::TempDir> =
+    LazyLock::new(|| tempfile::tempdir().expect("a folder"));
 
 fuzz_target!(|bytes: &[u8]| {
     let (first, again) = pipeline_sources::fuzzing::checkpoint_again(FOLDER.path(), "in", bytes);

@@ -22,8 +22,12 @@ static SINK: LazyLock<Box<dyn Sink>> = LazyLock::new(|| {
         "consent": { "when_absent": "allow" },
     });
     let description = registry.sink("meta_conversions").expect("linked");
-    let config = description.parse(&options, &ParseContext::default()).expect("good options");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let config = description
+        .parse(&options, &ParseContext::default())
+        .expect("good options");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let clock = Arc::new(ManualClock::new(NOW_MS));
     let built = runtime.block_on(config.build(SinkContext::new("fuzz").with_clock(clock)));
     built.expect("a sink")

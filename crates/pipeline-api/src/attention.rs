@@ -45,7 +45,7 @@ impl Finding {
     }
 }
 
-/// What needs a person; `None` stands for a pipeline that has not started yet.
+/// What needs a person; `None` for a pipeline that has not started yet.
 pub(crate) fn findings(status: Option<&Status>) -> Vec<Finding> {
     let Some(status) = status else {
         return vec![Finding::blocking(

@@ -92,7 +92,7 @@ pub(crate) const METRICS: [(&str, Kind, &str); 24] = [
     (
         "buffer_oldest_event_age_seconds",
         Kind::Gauge,
-        "How long ago the oldest event that waits in the buffer came in",
+        "How long ago the oldest event without a final fate came in",
     ),
     (
         "sink_held_events",

@@ -68,7 +68,7 @@ pub(crate) struct Row {
     pub(crate) attempt: u32,
 }
 
-/// An event of which there is a row to be made.
+/// An event that a row is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub(crate) sink: &'a str,

@@ -26,8 +26,7 @@ pub struct BufferLevel {
     pub max_events: Option<u64>,
     /// The most bytes that it takes.
     pub max_bytes: u64,
-    /// When the oldest event that waits in it was first seen, in milliseconds since the Unix epoch. Events on their way do
-    /// not wait.
+    /// When the oldest of its events was first seen, in milliseconds since the Unix epoch.
     pub oldest_ms: Option<i64>,
     /// Whether another event of the usual size would have to wait for room.
     pub is_full: bool,
@@ -92,7 +91,7 @@ pub(crate) struct SourceCounters {
 }
 
 impl SourceCounters {
-    /// Counts events, the last of which came in then.
+    /// Counts events; the last came in at this time.
     pub(crate) fn receive(&self, events: usize, last_ms: Option<i64>) {
         self.received.fetch_add(events as u64, Ordering::Relaxed);
         if let Some(last_ms) = last_ms {

@@ -111,7 +111,12 @@ impl Telemetry {
         SinkStatus {
             kind,
             counts: telemetry.snapshot(),
-            buffer: live.as_ref().map(|live| live.level()),
+            buffer: live.as_ref().map(|live| {
+                let mut level = live.level();
+                let sent = *lock(&telemetry.oldest_sent_ms);
+                level.oldest_ms = level.oldest_ms.into_iter().chain(sent).min();
+                level
+            }),
             coverage: live.as_ref().and_then(|live| live.coverage()),
             is_paused: live.is_some_and(|live| live.is_paused()),
             deliveries: telemetry.deliveries.counts(),
@@ -217,6 +222,8 @@ pub(crate) struct SinkTelemetry {
     events: Mutex<EventCounts>,
     state: Mutex<SinkState>,
     pub(crate) deliveries: Durations,
+    /// When the oldest record on its way was first seen, in milliseconds since the Unix epoch.
+    oldest_sent_ms: Mutex<Option<i64>>,
 }
 
 /// How often one reason was the cause of a rejection, and the first case of it.
@@ -322,6 +329,7 @@ impl SinkTelemetry {
             events: Mutex::default(),
             state: Mutex::new(SinkState::Sending),
             deliveries: Durations::default(),
+            oldest_sent_ms: Mutex::default(),
         }
     }
 
@@ -430,6 +438,11 @@ impl SinkTelemetry {
 
     pub(crate) fn set_letter_problem(&self, problem: Option<String>) {
         *lock(&self.letter_problem) = problem;
+    }
+
+    /// Notes when the oldest record on its way was first seen.
+    pub(crate) fn set_oldest_sent(&self, first_ms: Option<i64>) {
+        *lock(&self.oldest_sent_ms) = first_ms;
     }
 
     pub(crate) fn set_state(&self, state: SinkState) {

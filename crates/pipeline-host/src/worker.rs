@@ -314,6 +314,17 @@ impl Worker {
             outcomes.unwrap_or_else(|_| vec![no_answer(); records.records.len()])
         });
         self.flights.insert(task.id(), Flight { batch, errand });
+        self.tell_oldest();
+    }
+
+    /// Tells when the oldest record on its way was first seen.
+    fn tell_oldest(&self) {
+        let tickets = self
+            .flights
+            .values()
+            .flat_map(|flight| &flight.batch.tickets);
+        let oldest = tickets.map(|meta| meta.first_ms).min();
+        self.input.telemetry.set_oldest_sent(oldest);
     }
 
     /// Takes out what the destination would refuse as too old by now.
@@ -344,6 +355,7 @@ impl Worker {
         let Some(Flight { batch, errand }) = self.flights.remove(&id) else {
             return;
         };
+        self.tell_oldest();
         let batch = Arc::unwrap_or_clone(batch);
         let expected = batch.records.len();
         let outcomes = outcomes

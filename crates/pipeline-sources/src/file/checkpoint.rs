@@ -224,7 +224,7 @@ fn create(path: &Path) -> io::Result<File> {
 #[cfg(fuzzing)]
 #[expect(clippy::expect_used, reason = "a folder of the fuzzer")]
 pub fn again(data_dir: &Path, source: &str, bytes: &[u8]) -> (usize, usize) {
-    let opened = Checkpoint::open(data_dir, source).expect("a folder of this process");
+    let opened = Store::open(data_dir, source).expect("a folder of this process");
     std::fs::write(opened.path(), bytes).expect("a writable folder");
     let Ok(first) = opened.load() else {
         return (0, 0);

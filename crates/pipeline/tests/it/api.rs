@@ -1,9 +1,10 @@
 //! What a running pipeline tells over HTTP: the real program, the sandbox, and clients of all kinds.
 
+use crate::destination::{Case, Step, lines, until};
 use crate::operation::{Bench, post};
 use crate::process::{Process, event};
 use graph_sandbox::{Sandbox, SandboxOptions};
-use pipeline_host::status::DURATION_BUCKETS;
+use pipeline_host::status::{DURATION_BUCKETS, SourceState};
 use reqwest::Response;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -111,7 +112,7 @@ fn sum(metrics: &BTreeMap<String, f64>, name: &str, labels: &[&str]) -> f64 {
     fitting.iter().sum()
 }
 
-/// Whether every event has met its fate.
+/// Whether every event has its final fate.
 fn is_settled(status: &Value) -> bool {
     status["sinks"][0]["counts"]["held"] == 0
 }
@@ -799,7 +800,7 @@ async fn what_is_held_and_what_is_tried_again_is_told_too() {
     let held = running.until("/api/v1/events?status=held", has_any).await;
     assert_eq!(held["events"][0]["event_id"], "one", "{held}");
     let mut bench = Bench::new().await;
-    // Where nobody listens.
+    // No program listens there.
     bench.sink(&json!({"endpoint": "http://127.0.0.1:9"}));
     let running = Running::start(bench).await;
     assert_eq!(post(&running.events, &["two"]).await, 200);
@@ -1011,7 +1012,7 @@ async fn a_sink_that_is_removed_and_added_again_has_one_line_for_each_counter() 
 #[tokio::test]
 async fn a_pipeline_that_drains_is_not_ready_and_still_answers() {
     let mut bench = Bench::new().await;
-    // Where nobody listens.
+    // No program listens there.
     bench.sink(&json!({"endpoint": "http://127.0.0.1:9"}));
     bench.pipeline["shutdown"] = json!({"limit_secs": 3600});
     let mut running = Running::start(bench).await;
@@ -1029,4 +1030,32 @@ async fn a_pipeline_that_drains_is_not_ready_and_still_answers() {
         (Some(1), 1),
         "{table}"
     );
+}
+
+#[tokio::test]
+async fn an_event_on_its_way_is_still_the_oldest_and_its_delivery_is_timed_once_it_ends() {
+    let case = Case::new([Step::Wait]);
+    let running = case
+        .start_lines(&lines(5), &json!({"batch": {"max_events": 5}}))
+        .await;
+    let telemetry = running.telemetry();
+    until(|| case.batches().len() == 1).await;
+    let waits = |oldest: Option<i64>| {
+        let sink = &telemetry.status().sinks[0];
+        sink.buffer
+            .as_ref()
+            .is_some_and(|it| it.oldest_ms == oldest)
+    };
+    until(|| waits(Some(1_000_000))).await;
+    let status = telemetry.status();
+    assert_eq!(status.sinks[0].kind, "scripted");
+    assert_eq!(status.sinks[0].deliveries.count(), 0);
+    assert_eq!(status.sources[0].received, 5);
+    case.destination.gate.add_permits(1);
+    until(|| telemetry.status().sinks[0].counts.delivered == 5).await;
+    let ended = running.finish().await;
+    assert!(ended.is_complete());
+    let status = telemetry.status();
+    assert_eq!(status.sinks[0].deliveries.count(), 1);
+    assert_eq!(status.sources[0].state, SourceState::Ended);
 }
