@@ -1,19 +1,30 @@
-// Clients that tell by a callback what became of an event: counts those under way and those given up.
+// Clients that tell by a callback what became of an event: keeps those under way and those given up.
+
+// Beside telling the callback, these clients throw what they give up where no caller can catch it.
+process.on('unhandledRejection', () => {})
+
+// Longer than all attempts of one event take; some events that are given up are never told of.
+const SILENCE_MS = 10_000
 
 export function told(client, gaveUp) {
-    let open = 0
+    const open = new Set()
+    let last = Date.now()
     const wrapped = {}
     for (const name of ['track', 'page', 'identify']) {
         wrapped[name] = (message) => {
-            open++
+            open.add(message.messageId)
             client[name](message, (error) => {
-                open--
+                last = Date.now()
+                open.delete(message.messageId)
                 if (error) gaveUp.push(message.messageId)
             })
         }
     }
     const done = async () => {
-        while (open > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+        while (open.size > 0 && Date.now() < last + SILENCE_MS) {
+            await new Promise((resolve) => setTimeout(resolve, 20))
+        }
+        gaveUp.push(...open)
     }
     return [wrapped, done]
 }
