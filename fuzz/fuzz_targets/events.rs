@@ -28,7 +28,7 @@ static SINK: LazyLock<Box<dyn Sink>> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
-    let clock = Arc::new(ManualClock::new(NOW_MS));
+    let clock = Arc::new(ManualClock::at(NOW_MS));
     let built = runtime.block_on(config.build(SinkContext::new("fuzz").with_clock(clock)));
     built.expect("a sink")
 });
