@@ -1,7 +1,7 @@
 //! One layer of encoding taken off a text: percent, entities of HTML, escapes of JSON and JavaScript, compatibility forms of Unicode,
 //! `(at)`; and Base64.
 //!
-//! In: a text. Out: the text that it is an encoding of, or nothing if it is none. Invariant: the result is never longer than a small
+//! In: a text. Out: the text that it is an encoding of, or nothing if it has no encoding. Invariant: the result is never longer than a small
 //! multiple of the text, and nothing here fails on a broken encoding.
 
 use crate::identity::{entity, is_invisible};

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const MAX_HOPS: usize = 32;
 /// A longer `User-Agent` is not passed on.
 const MAX_USER_AGENT_BYTES: usize = 1024;
-/// A longer cookie is none of Meta's.
+/// A longer cookie is not one of Meta's.
 const MAX_COOKIE_BYTES: usize = 500;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

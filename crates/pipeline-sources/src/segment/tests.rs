@@ -671,7 +671,7 @@ async fn the_connection_of_a_browser_fills_the_context_where_it_is_absent() {
     assert_eq!(status(post("{}").header("origin", SHOP)).await, 200);
     let given = r#"{"context":{"ip":"0.0.0.0","userAgent":"mine","fbp":null}}"#;
     assert_eq!(status(post(given).header("origin", SHOP)).await, 200);
-    // A server that calls itself a browser speaks for nobody.
+    // A server that calls itself a browser does not speak for a visitor.
     let of_server = server
         .post("/v1/p", "{}")
         .header("authorization", basic(SERVER_KEY));

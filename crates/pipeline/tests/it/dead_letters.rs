@@ -1,4 +1,4 @@
-//! `pipeline dead-letters`, the real binary on what a real run has left, and beside a run that goes on.
+//! `pipeline dead-letters`, the real binary on what a real run has left, and beside a run that continues.
 
 use crate::destination::dead_letters;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Bench {
         Self { folder, file }
     }
 
-    /// Starts a run over these events, which goes on until it is killed.
+    /// Starts a run over these events, which continues until it is killed.
     fn start(&self, events: &str) -> Running {
         std::fs::write(self.folder.path().join("events.ndjson"), events).unwrap();
         let child = command(&["run", "--log-level", "off", &self.file])

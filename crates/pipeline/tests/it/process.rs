@@ -1,4 +1,4 @@
-//! The `pipeline` binary as a process that goes on: signals, ports, progress, and events over HTTP.
+//! The `pipeline` binary as a process that keeps running: signals, ports, progress, and events over HTTP.
 
 use crate::destination::dead_letters;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 /// The longest a process may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Where nobody listens: the system hands out no port as low as this.
+/// Where nothing listens: the system hands out no port as low as this.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 /// A running `pipeline`.

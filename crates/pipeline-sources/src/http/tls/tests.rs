@@ -61,7 +61,7 @@ async fn clients_reach_the_source_by_https_and_a_handshake_that_fails_costs_no_o
     let url = format!("https://localhost:{}/", address.port());
     let plain = client.get(format!("http://localhost:{}/", address.port()));
     assert!(plain.send().await.is_err());
-    // Somebody who never shakes hands holds up nobody.
+    // A client that never completes the handshake delays no other.
     let silent = tokio::net::TcpStream::connect(address).await.unwrap();
     let answer = client.get(&url).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "by https");
