@@ -51,8 +51,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Values of the text's own object that do not count, because another one came behind them under an equal key; each with
-    /// its slot, at most 64. Empty for nearly every text.
+    /// Values of the text's own object that do not count, because another one came behind them under the same key, spelled as
+    /// in the paths; each with its slot, at most 64. Empty for nearly every text.
     #[inline]
     pub fn repeats(&self) -> impl Iterator<Item = (Slot, &'a str)> + use<'_, 'a> {
         let scratch = self.scratch.as_deref();

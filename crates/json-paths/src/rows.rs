@@ -62,7 +62,7 @@ pub(crate) struct RowStore {
     repeats: Repeats,
 }
 
-/// Values of the row that was filled last which others of an equal key have replaced.
+/// Values of the row that was filled last which others of the same key, as the paths spell it, have replaced.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats {
     values: Vec<(Slot, Span)>,
@@ -82,7 +82,6 @@ impl Repeats {
         }
     }
 
-    #[cold]
     fn add(&mut self, slot: Slot, span: Span) {
         if self.values.len() < MAX_REPEATS {
             self.values.push((slot, span));
@@ -172,21 +171,27 @@ impl RowMut<'_> {
     #[inline]
     pub(crate) fn set(&mut self, cell: Cell, span: Span) {
         if self.found[cell.word] & cell.bit != 0 {
-            self.repeats.add(cell.slot, self.spans[cell.slot.0]);
+            self.note_repeat(cell.slot);
         }
         self.spans[cell.slot.0] = span;
         self.found[cell.word] |= cell.bit;
+    }
+
+    /// Keeps a value that another one of the same key replaces. One under another spelling is another key.
+    #[cold]
+    fn note_repeat(&mut self, slot: Slot) {
+        let span = self.spans[slot.0];
+        if span.end & DEVIATES == 0 {
+            self.repeats.add(slot, span);
+        }
     }
 
     /// Stores a value that was found under another spelling, unless there is one that deviates less.
     #[inline]
     pub(crate) fn set_deviating(&mut self, cell: Cell, span: Span, deviation: Deviation) {
         let Slot(slot) = cell.slot;
-        if self.found[cell.word] & cell.bit != 0 {
-            if self.deviates_less(slot, deviation) {
-                return;
-            }
-            self.repeats.add(cell.slot, self.spans[slot]);
+        if self.found[cell.word] & cell.bit != 0 && self.deviates_less(slot, deviation) {
+            return;
         }
         self.found[cell.word] |= cell.bit;
         self.deviations[slot] = deviation;
