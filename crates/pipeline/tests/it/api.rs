@@ -518,8 +518,10 @@ async fn it_is_not_ready_while_a_dead_letter_cannot_be_written() {
     std::fs::create_dir_all(&folder).unwrap();
     // A file where the folder should be.
     std::fs::write(folder.join("meta"), "").unwrap();
-    let url = running.events.clone();
-    let sending = tokio::spawn(async move { send(&url, &mixed()).await });
+    let request = reqwest::Client::new().post(&running.events);
+    let request = request.header("content-type", "application/json");
+    let refused = request.body(mixed().to_string()).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
     let answer = running
         .until("/ready", has_reason("dead_letters_stuck"))
         .await;
@@ -531,10 +533,11 @@ async fn it_is_not_ready_while_a_dead_letter_cannot_be_written() {
         "{answer}"
     );
     std::fs::remove_file(folder.join("meta")).unwrap();
+    // As the client does after 503.
+    send(&running.events, &mixed()).await;
     running
         .until("/ready", |answer| answer["ready"] == true)
         .await;
-    sending.await.unwrap();
 }
 
 #[tokio::test]

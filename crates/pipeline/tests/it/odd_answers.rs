@@ -309,6 +309,7 @@ async fn an_event_that_keeps_failing_while_others_are_delivered_becomes_a_dead_l
         letters,
         [(ODD.to_owned(), "keeps_failing".to_owned())].into()
     );
+    bench.settle(next).await;
     run.terminate();
     let (_, said) = run.end().await;
     bench.keeps_secrets(&said);
