@@ -68,7 +68,7 @@ pub(crate) struct Row {
     pub(crate) attempt: u32,
 }
 
-/// An event that a row is made of.
+/// The event of a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub(crate) sink: &'a str,

@@ -229,7 +229,7 @@ mod tests {
         for index in 0..MAX_LINES + 100 {
             queue.put(line(&index.to_string()));
         }
-        // Nobody reads: it is not waited for longer than asked.
+        // There is no reader: the flush waits no longer than asked.
         queue.flush(Duration::ZERO);
         let waiting = queue.lock().items.len();
         assert_eq!(waiting, MAX_LINES);

@@ -155,7 +155,7 @@ impl Outer {
         let end = end_of_batch(text, batch.start);
         let events = cut(&text.slice(batch.start..end))?;
         if end < text.len() {
-            // `"x":0` stands for everything in front of the array's end.
+            // `"x":0` replaces everything in front of the array's end.
             let rest = [b"{\"x\":0", &text[end..]].concat();
             let moved = |range: Range<usize>| range.start + end - 6..range.end + end - 6;
             each(&rest, 0, |member| {
