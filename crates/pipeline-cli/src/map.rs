@@ -7,7 +7,6 @@ mod as_of;
 mod json;
 mod summary;
 mod table;
-mod values;
 mod wait;
 
 use crate::context::Context;
@@ -17,6 +16,7 @@ use answer::{Answer, Mapper};
 use as_of::AsOf;
 use jiff::Timestamp;
 use json::Json;
+use json_framing::Values;
 use pipeline_core::{Clock, ManualClock, Sink, SinkContext, SystemClock};
 use pipeline_host::config::SinkPlan;
 use std::cell::RefCell;
@@ -26,7 +26,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use summary::Summary;
 use table::Table;
-use values::Values;
 use wait::FlushFirst;
 
 #[derive(Debug, clap::Args)]
@@ -137,7 +136,7 @@ fn map(
 ) -> io::Result<Option<String>> {
     let output = RefCell::new(BufWriter::new(output));
     let mut values = Values::new(FlushFirst::new(input, &output));
-    while let Some((line, found)) = values.next()? {
+    while let Some((line, found)) = values.next_value()? {
         let answer = mapper.answer(line, found, report.needs_explanations());
         report.add(&answer, &mut *output.borrow_mut())?;
     }

@@ -13,13 +13,11 @@
 //! looks like the end of its input.
 
 mod file;
-mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
 mod http_server;
 mod line;
-mod mark;
 mod segment;
 mod stdin;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use pipeline_core::Reason;
 use std::io::{self, BufRead};
 
 /// Longest line, in bytes.
-pub const MAX_LINE_BYTES: usize = 5 * 1024 * 1024;
+pub const MAX_LINE_BYTES: usize = json_framing::MAX_VALUE_BYTES;
 
 /// Why a line was not read.
 pub fn too_large() -> Reason {

@@ -2,8 +2,8 @@
 //!
 //! Invariant: what was read cannot be read again, so no receipt is followed; what cannot be delivered becomes a dead letter.
 
-use crate::framing::Values;
 use crate::thread::{self, Ended, Output};
+use json_framing::Values;
 use pipeline_core::{
     BuildError, Clock, Component, Intake, Resource, Source, SourceConfig, SourceContext,
     SourceError, Stop, async_trait, inventory, schemars,

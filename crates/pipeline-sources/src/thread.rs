@@ -7,9 +7,9 @@
 //! Invariant: batches keep the order of the lines, and a batch with progress holds every event up to there that no batch
 //! before it held.
 
-use crate::framing::{Found, Values};
 use crate::line::too_large;
 use bytes::Bytes;
+use json_framing::{Found, Values};
 use pipeline_core::{
     AckLevel, AckStatus, Chunk, Clock, Event, Input, Intake, Origin, Receipt, SourceError, Stop,
 };
@@ -98,7 +98,7 @@ impl<P> Output<P> {
         let received_ms = self.clock.now_ms();
         let mut more = Ok(true);
         while found.len() < BATCH_LINES && text.len() < BATCH_BYTES {
-            let (line, value) = match values.next() {
+            let (line, value) = match values.next_value() {
                 Ok(Some(found)) => found,
                 Ok(None) => {
                     more = Ok(false);

@@ -1,7 +1,7 @@
 //! What becomes of one value of the input.
 
 use super::as_of::AsOf;
-use super::values::{Found, MAX_VALUE_BYTES};
+use json_framing::{Found, MAX_VALUE_BYTES};
 use pipeline_core::{Clock, Encoded, Event, Explained, Explanation, Origin, Reason, Record, Sink};
 use std::sync::Arc;
 

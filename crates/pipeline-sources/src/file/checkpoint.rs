@@ -6,7 +6,7 @@
 //! Invariant: at every moment the file holds one whole checkpoint, the old or the new one; and nothing of what files say,
 //! only lengths and checksums.
 
-use crate::mark::{Fingerprint, Mark};
+use json_framing::{Fingerprint, Mark};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -237,7 +237,7 @@ pub fn again(data_dir: &Path, source: &str, bytes: &[u8]) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::surroundings::Surroundings;
+    use json_framing::Surroundings;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn entries() -> Entries {

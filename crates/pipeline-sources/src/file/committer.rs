@@ -175,8 +175,8 @@ async fn next(
 mod tests {
     use super::*;
     use crate::file::checkpoint::Entry;
-    use crate::mark::{Fingerprint, Mark};
     use crate::test_intake::StopHandle;
+    use json_framing::{Fingerprint, Mark};
     use pipeline_core::receipt;
     use std::path::PathBuf;
 

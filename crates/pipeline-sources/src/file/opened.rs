@@ -4,8 +4,7 @@
 
 use super::checkpoint::Entry;
 use super::packing::{Behind, Packing, Unpacked};
-use crate::framing::Values;
-use crate::mark::{FINGERPRINT_BYTES, Fingerprint, Mark};
+use json_framing::{FINGERPRINT_BYTES, Fingerprint, Mark, Values};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};

@@ -4,7 +4,7 @@
 
 use super::checkpoint::{Entries, Entry};
 use super::opened::{Found, real_place};
-use crate::mark::Fingerprint;
+use json_framing::Fingerprint;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 

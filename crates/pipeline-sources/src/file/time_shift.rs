@@ -7,10 +7,10 @@
 
 use super::cookie_time;
 use super::opened::open;
-use crate::framing::{Found, Values};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use json_framing::{Found, Values};
 use pipeline_core::{Event, Input};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -37,7 +37,7 @@ pub(super) fn shift_ms<'a>(paths: impl Iterator<Item = &'a Path>, now_ms: i64) -
     for path in paths {
         let Ok(reader) = open(path) else { continue };
         let mut values = Values::new(reader);
-        while let Ok(Some((_, found))) = values.next() {
+        while let Ok(Some((_, found))) = values.next_value() {
             if let Found::Value(bytes) = found {
                 newest = newest.max(time_ms(bytes));
             }

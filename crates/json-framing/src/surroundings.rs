@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What matters at a place of a stream besides the place itself. The default is the start of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Surroundings {
+pub struct Surroundings {
     /// Whether the place is within a line.
     #[serde(default)]
     pub(super) in_line: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Whether nothing but the place matters.
-    pub(crate) fn is_line_start(&self) -> bool {
+    pub fn is_line_start(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -15,22 +15,23 @@
 //! mark of the last, gives what it gives as a whole, but for values that reached the end of a part without their own.
 
 mod list;
+mod mark;
 mod shape;
-pub(crate) mod surroundings;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use crate::line::MAX_LINE_BYTES;
-use crate::mark::Mark;
 use list::{List, Part};
+pub use mark::{FINGERPRINT_BYTES, Fingerprint, Mark};
 use shape::{Progress, Shape};
 use std::io::{self, Read};
-use surroundings::{Lost, Surroundings};
+use surroundings::Lost;
+pub use surroundings::Surroundings;
 use window::Window;
 
 /// Longest value, in bytes.
-const MAX_VALUE_BYTES: usize = MAX_LINE_BYTES;
+pub const MAX_VALUE_BYTES: usize = 5 * 1024 * 1024;
 /// How much may be read again in search of the end of values that have lost theirs. Beyond it, no value extends over a line
 /// that begins like a value, until all that was looked at has been passed.
 const MAX_REREAD_BYTES: u64 = 4 * MAX_VALUE_BYTES as u64;
@@ -39,7 +40,7 @@ const RECORD_SEPARATOR: u8 = 0x1e;
 
 /// What is next in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found<'b> {
+pub enum Found<'b> {
     /// The bytes of a value, or what is there in place of one.
     Value(&'b [u8]),
     /// A value longer than [`MAX_VALUE_BYTES`]; not kept.
@@ -105,7 +106,7 @@ struct Seen {
 
 /// Cuts a stream into values.
 #[derive(Debug)]
-pub(crate) struct Values<R> {
+pub struct Values<R> {
     input: Window<R>,
     /// Bytes that the last answer covered, and whether these are one whole line.
     answered: usize,
@@ -130,12 +131,12 @@ pub(crate) struct Values<R> {
 
 impl<R: Read> Values<R> {
     /// The values of this stream.
-    pub(crate) fn new(stream: R) -> Self {
+    pub fn new(stream: R) -> Self {
         Self::resume(stream, Mark::default(), b"")
     }
 
     /// The values of a stream that starts at the offset of `mark`; `before` is what precedes it, as far as is known.
-    pub(crate) fn resume(stream: R, mark: Mark, before: &[u8]) -> Self {
+    pub fn resume(stream: R, mark: Mark, before: &[u8]) -> Self {
         let around = mark.around;
         let place = (mark.offset, mark.line);
         Self {
@@ -155,33 +156,34 @@ impl<R: Read> Values<R> {
     }
 
     /// Returns a value only once what ends it has arrived; the end of the stream may not be the last.
-    pub(crate) fn waiting(mut self) -> Self {
+    #[must_use]
+    pub fn waiting(mut self) -> Self {
         self.waits = true;
         self
     }
 
     /// The last value will not be continued.
-    pub(crate) fn stop_waiting(&mut self) {
+    pub fn stop_waiting(&mut self) {
         self.waits = false;
     }
 
     /// Whether there were values, and none that begins like an object.
-    pub(crate) fn has_no_object(&self) -> bool {
+    pub fn has_no_object(&self) -> bool {
         self.seen.others && !self.seen.objects
     }
 
     /// Whether a list that is broken is the first; then it is worth telling.
-    pub(crate) fn is_first_broken_list(&mut self) -> bool {
+    pub fn is_first_broken_list(&mut self) -> bool {
         !std::mem::replace(&mut self.seen.broken_list, true)
     }
 
     /// Whether the next bytes are there without waiting.
-    pub(crate) fn has_more_at_hand(&self) -> bool {
+    pub fn has_more_at_hand(&self) -> bool {
         self.input.has_at_hand(self.answered)
     }
 
     /// The place behind the value that was read last.
-    pub(crate) fn mark(&mut self) -> Mark {
+    pub fn mark(&mut self) -> Mark {
         self.settle();
         if let Some(mark) = self.resumed {
             return mark;
@@ -202,7 +204,7 @@ impl<R: Read> Values<R> {
     }
 
     /// Whether what was read last may be replaced in its place.
-    pub(crate) fn ends_in_nul(&self) -> bool {
+    pub fn ends_in_nul(&self) -> bool {
         self.input.ends_in_nul()
     }
 
@@ -237,7 +239,7 @@ impl<R: Read> Values<R> {
     /// # Errors
     ///
     /// Those of the stream.
-    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Found<'_>)>> {
+    pub fn next_value(&mut self) -> io::Result<Option<(u64, Found<'_>)>> {
         self.settle();
         if self.waits {
             self.input.look_again();

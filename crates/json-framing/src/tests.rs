@@ -29,14 +29,18 @@ impl Read for Slowly<'_> {
 fn read(input: impl Read) -> Vec<Got> {
     let mut values = Values::new(input);
     let mut got = Vec::new();
-    while let Some((line, found)) = values.next().expect("memory") {
+    while let Some((line, found)) = values.next_value().expect("memory") {
         got.push(match found {
             Found::Value(bytes) => Got::Value(line, String::from_utf8_lossy(bytes).into_owned()),
             Found::TooLong => Got::TooLong(line),
             Found::BrokenList(_) => Got::BrokenList(line),
         });
     }
-    assert_eq!(values.next().expect("memory"), None, "it stays at the end");
+    assert_eq!(
+        values.next_value().expect("memory"),
+        None,
+        "it stays at the end"
+    );
     got
 }
 
@@ -267,7 +271,7 @@ fn a_line_of_white_space_and_byte_order_marks_is_not_kept() {
     let text = format!("{}{{}}\n{marks}\n{{}}", " ".repeat(3 * MAX_VALUE_BYTES));
     let mut values = Values::new(text.as_bytes());
     let mut found = Vec::new();
-    while let Some((line, value)) = values.next().expect("memory") {
+    while let Some((line, value)) = values.next_value().expect("memory") {
         found.push((line, value == Found::Value(b"{}")));
         let kept = values.input.kept();
         assert!(kept < 4 * MAX_VALUE_BYTES, "{kept}");
@@ -282,7 +286,7 @@ fn following_values_without_an_end_is_bounded() {
     let text = "{\"a\":[\n".repeat(lines);
     let mut values = Values::new(text.as_bytes());
     let (mut found, mut most) = (0, 0);
-    while let Some((_, value)) = values.next().expect("memory") {
+    while let Some((_, value)) = values.next_value().expect("memory") {
         assert_eq!(value, Found::Value(b"{\"a\":["));
         found += 1;
         most = most.max(values.reread.bytes);
@@ -434,7 +438,7 @@ proptest! {
     )) {
         let mut values = Values::new(&bytes[..]);
         let (mut all, mut before) = (0, 0);
-        while let Some((line, found)) = values.next().expect("memory") {
+        while let Some((line, found)) = values.next_value().expect("memory") {
             if let Found::Value(value) = found {
                 all += value.len();
                 prop_assert!(!value.is_empty());
@@ -527,7 +531,7 @@ fn resumed(text: &[u8], mark: Mark, waits: bool) -> (Vec<Got>, Mark) {
         values = values.waiting();
     }
     let mut found = Vec::new();
-    while let Some((line, next)) = values.next().expect("memory") {
+    while let Some((line, next)) = values.next_value().expect("memory") {
         found.push(match next {
             Found::Value(bytes) => Got::Value(line, String::from_utf8_lossy(bytes).into_owned()),
             Found::TooLong => Got::TooLong(line),
@@ -648,7 +652,7 @@ proptest! {
             mark = serde_json::from_str(&text).unwrap();
             let mut values = Values::resume(Slowly(&content[start..], bytes), mark, &content[..start]);
             let mut taken = 0;
-            while taken < stop && let Some((line, next)) = values.next().expect("memory") {
+            while taken < stop && let Some((line, next)) = values.next_value().expect("memory") {
                 taken += 1;
                 found.push(match next {
                     Found::Value(bytes) => Got::Value(line, String::from_utf8_lossy(bytes).into_owned()),

@@ -2,36 +2,37 @@
 //!
 //! Invariant: nothing here can be read as text; of what a file says only lengths and 32-bit checksums are kept.
 
-use crate::framing::surroundings::Surroundings;
+use crate::surroundings::Surroundings;
 use flate2::Crc;
 use serde::{Deserialize, Serialize};
 
 /// Bytes that a fingerprint covers at most.
-pub(crate) const FINGERPRINT_BYTES: usize = 1024;
+pub const FINGERPRINT_BYTES: usize = 1024;
 
 /// A checksum that recognizes a few bytes. Too short to tell anything about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fingerprint {
+pub struct Fingerprint {
     /// How many bytes it covers, at most [`FINGERPRINT_BYTES`].
-    pub(crate) bytes: u16,
-    pub(crate) crc32: u32,
+    pub bytes: u16,
+    /// Their checksum.
+    pub crc32: u32,
 }
 
 impl Fingerprint {
     /// The fingerprint of the first bytes.
-    pub(crate) fn of_start(bytes: &[u8]) -> Self {
+    pub fn of_start(bytes: &[u8]) -> Self {
         Self::new(&bytes[..bytes.len().min(FINGERPRINT_BYTES)])
     }
 
     /// Whether `head` starts with the bytes that this fingerprint was made of.
-    pub(crate) fn is_start_of(self, head: &[u8]) -> bool {
+    pub fn is_start_of(self, head: &[u8]) -> bool {
         let covered = head.get(..usize::from(self.bytes));
         covered.is_some_and(|covered| Self::new(covered) == self)
     }
 
     /// Whether it covers as much as it can.
-    pub(crate) fn is_long(self) -> bool {
+    pub fn is_long(self) -> bool {
         usize::from(self.bytes) == FINGERPRINT_BYTES
     }
 
@@ -48,28 +49,28 @@ impl Fingerprint {
 
 /// A place in a file: everything before it has been read. Counts plain bytes, also in a compressed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub struct Mark {
     /// Where reading resumes: in front of a value, or of what is between values.
-    pub(crate) offset: u64,
+    pub offset: u64,
     /// Lines before it.
-    pub(crate) line: u64,
+    pub line: u64,
     /// Bytes behind it that were read, and had no end yet. If the file has grown since, they are read again.
-    pub(crate) open_bytes: u64,
+    pub open_bytes: u64,
     /// The bytes before the place.
-    pub(crate) last: Fingerprint,
+    pub last: Fingerprint,
     /// What else matters there, unless it is the start of a line.
     #[serde(default, skip_serializing_if = "Surroundings::is_line_start")]
-    pub(crate) around: Surroundings,
+    pub around: Surroundings,
 }
 
 impl Mark {
     /// The first byte that has not been read.
-    pub(crate) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.offset + self.open_bytes
     }
 
     /// Where the bytes of `last` start.
-    pub(crate) fn last_start(&self) -> u64 {
+    pub fn last_start(&self) -> u64 {
         self.end().saturating_sub(u64::from(self.last.bytes))
     }
 }
