@@ -8,8 +8,7 @@ mod queue;
 use crate::batch::{Batch, BatchLimit, Queued, Slot};
 use crate::status::BufferLevel;
 pub use disk::{
-    BufferCheck, Cause, DiskBufferError, MIN_DISK_BYTES, Salvaged, Stored, check, count, salvage,
-    stored,
+    BufferCheck, Cause, DiskBufferError, MIN_DISK_BYTES, Salvaged, Stored, check, salvage, stored,
 };
 pub(crate) use disk::{DiskBuffer, DiskOptions};
 pub(crate) use queue::{Queue, QueueLimit};

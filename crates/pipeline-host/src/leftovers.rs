@@ -2,7 +2,7 @@
 //!
 //! In: a pipeline as data. Out: notes, with counts. Changes nothing.
 
-use crate::buffer;
+use crate::buffer::{self, Stored};
 use crate::config::Pipeline;
 use crate::dead_letter::DeadLetters;
 use crate::wording::{plain, thousands};
@@ -28,10 +28,10 @@ impl Pipeline {
                 .join("records.db")
                 .metadata()
                 .is_ok_and(|file| file.len() > 0);
-            let events = match has_database.then(|| buffer::count(&folder)) {
-                None | Some(Some(0)) => continue,
-                Some(Some(events)) => thousands(events),
-                Some(None) => "an unknown number of".to_owned(),
+            let events = match has_database.then(|| buffer::stored(&self.data_dir, &name)) {
+                None | Some(Stored::Events(0)) => continue,
+                Some(Stored::Events(events)) => thousands(events),
+                Some(_) => "an unknown number of".to_owned(),
             };
             let problem = format!(
                 "holds {events} events that no sink of this file sends: no sink `{}` has a disk buffer",

@@ -11,5 +11,3 @@ mod config;
 mod source;
 #[cfg(test)]
 mod tests;
-
-pub use config::DEFAULT_MAX_BODY_BYTES;

@@ -24,8 +24,9 @@ mod stdin;
 mod test_intake;
 mod thread;
 
-pub use http::{DEFAULT_MAX_BYTES_IN_FLIGHT, MAX_CONNECTIONS, MAX_EVENTS_PER_REQUEST};
-pub use http_server::DEFAULT_MAX_BODY_BYTES;
+pub use http::{
+    DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_BYTES_IN_FLIGHT, MAX_CONNECTIONS, MAX_EVENTS_PER_REQUEST,
+};
 pub use line::{Line, LineReader, MAX_LINE_BYTES, too_large};
 
 #[cfg(test)]

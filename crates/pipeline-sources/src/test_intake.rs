@@ -1,14 +1,50 @@
 //! An intake for tests: records what is sent and settles receipts by a script. And a stop that tests give.
 
 use pipeline_core::{
-    Accepted, AckLevel, AckStatus, Chunk, Intake, Item, Receipt, Refused, Settle, SourceError,
-    Stop, StopSignal, Verdict, async_trait, receipt,
+    Accepted, AckLevel, AckStatus, Chunk, Intake, Item, ManualClock, ParseContext, Receipt,
+    Refused, Registry, Settle, SourceContext, SourceError, Stop, StopSignal, Verdict, async_trait,
+    receipt,
 };
+use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+/// A source that runs, reachable at an address.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: StopHandle,
+    pub(crate) task: JoinHandle<Result<(), SourceError>>,
+}
+
+/// Starts a source that listens, at any free port. `options` are those but for the address.
+pub(crate) async fn start(
+    source: &str,
+    mut options: Value,
+    (now_ms, room_limit): (i64, Duration),
+    intake: &Arc<TestIntake>,
+) -> Running {
+    options["address"] = json!("127.0.0.1:0");
+    let registry = Registry::linked().unwrap();
+    let component = registry.source(source).unwrap();
+    let config = component.parse(&options, &ParseContext::new("web", ""));
+    let mut cx = SourceContext::new("web", "");
+    cx.clock = Arc::new(ManualClock::at(now_ms));
+    cx.room_limit = room_limit;
+    let source = config.unwrap().open(cx).await.unwrap();
+    let address = source.address().unwrap();
+    let (stop, given) = StopHandle::new(Duration::ZERO);
+    let task = tokio::spawn(source.run(Arc::<TestIntake>::clone(intake), given));
+    Running {
+        address,
+        stop,
+        task,
+    }
+}
 
 /// What becomes of a chunk.
 #[derive(Debug, Clone, Copy)]

@@ -30,7 +30,7 @@ use crate::config::option::Sync;
 use crate::status::BufferLevel;
 use crate::stop::StopSignal;
 pub use error::{Cause, DiskBufferError};
-pub use salvage::{BufferCheck, Salvaged, check, count, salvage};
+pub use salvage::{BufferCheck, Salvaged, check, salvage};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;

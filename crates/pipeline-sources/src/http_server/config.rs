@@ -4,7 +4,8 @@
 
 use super::source::{HEALTH_PATH, HttpServer, Settings};
 use crate::http::{
-    AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, SecretOptions, TlsFiles, TlsOptions, least_memory,
+    AccessOptions, SecretOptions, TlsFiles, TlsOptions, default_address, default_max_body_bytes,
+    listen_address, memory,
 };
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -14,10 +15,6 @@ use pipeline_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use std::net::SocketAddr;
-
-/// Largest request body an `http_server` takes unless told otherwise, in bytes.
-pub const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 inventory::submit! {
     Component::<dyn SourceConfig>::new(
@@ -78,16 +75,8 @@ enum Acknowledgements {
     EndToEnd,
 }
 
-fn default_address() -> String {
-    "127.0.0.1:8080".to_owned()
-}
-
 fn default_path() -> String {
     "/v1/events".to_owned()
-}
-
-fn default_max_body_bytes() -> usize {
-    DEFAULT_MAX_BODY_BYTES
 }
 
 fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Vec<Problem>> {
@@ -97,7 +86,8 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     })?;
     let mut problems = Vec::new();
     let mut found = |problem| problems.push(problem);
-    let address = listen_address(&options.address, options.allow_non_loopback).map_err(&mut found);
+    let address = listen_address(&options.address, options.allow_non_loopback, "a `secret`");
+    let address = address.map_err(&mut found);
     if options.allow_non_loopback && options.secret.is_none() {
         let problem = "is missing, so that whoever reaches the address could send events";
         let expected =
@@ -130,33 +120,6 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
         }
         _ => Err(problems),
     }
-}
-
-/// Memory for requests: enough for any one of them.
-fn memory(chosen: Option<usize>, max_body_bytes: usize) -> Result<usize, Problem> {
-    let least = least_memory(max_body_bytes);
-    match chosen {
-        None => Ok(least.max(DEFAULT_MAX_BYTES_IN_FLIGHT)),
-        Some(chosen) if chosen >= least => Ok(chosen),
-        Some(_) => {
-            let expected = format!("at least {least} with this `max_body_bytes`");
-            let problem = "is less than one request may take";
-            Err(Problem::new("max_bytes_in_flight", problem, expected))
-        }
-    }
-}
-
-fn listen_address(address: &str, allow_non_loopback: bool) -> Result<SocketAddr, Problem> {
-    let parsed: SocketAddr = address.parse().map_err(|_| {
-        let expected = "an IP address and a port: `127.0.0.1:8080`";
-        Problem::new("address", "is not an address", expected)
-    })?;
-    if !parsed.ip().is_loopback() && !allow_non_loopback {
-        let problem = "can be reached from other machines";
-        let expected = "a loopback address, or `allow_non_loopback: true` with a `secret`";
-        return Err(Problem::new("address", problem, expected));
-    }
-    Ok(parsed)
 }
 
 fn http_path(path: &str) -> Result<String, Problem> {

@@ -1,11 +1,11 @@
 //! The server over real HTTP, against an intake that follows a script.
 
-use crate::test_intake::{Step, StopHandle, TestIntake};
+use crate::test_intake::{Running, Step, StopHandle, TestIntake, start};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use pipeline_core::{
-    AckLevel, AckStatus, Item, ManualClock, ParseContext, Reason, Refused, Registry, SourceContext,
-    SourceError, Verdict,
+    AckLevel, AckStatus, Item, ParseContext, Reason, Refused, Registry, SourceContext, SourceError,
+    Verdict,
 };
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -28,22 +28,17 @@ struct Server {
 
 impl Server {
     /// Options but for the address, and the intake.
-    async fn start(mut options: Value, intake: &Arc<TestIntake>) -> Self {
-        options["address"] = json!("127.0.0.1:0");
-        let registry = Registry::linked().unwrap();
-        let component = registry.source("http_server").unwrap();
-        let config = component.parse(&options, &ParseContext::new("web", ""));
-        let mut cx = SourceContext::new("web", "");
-        cx.clock = Arc::new(ManualClock::at(NOW_MS));
-        cx.room_limit = ROOM_LIMIT;
-        let source = config.unwrap().open(cx).await.unwrap();
-        let address = source.address().unwrap();
-        let (handle, stop) = StopHandle::new(Duration::ZERO);
-        let running = tokio::spawn(source.run(Arc::<TestIntake>::clone(intake), stop));
+    async fn start(options: Value, intake: &Arc<TestIntake>) -> Self {
+        let at = (NOW_MS, ROOM_LIMIT);
+        let Running {
+            address,
+            stop,
+            task: running,
+        } = start("http_server", options, at, intake).await;
         Self {
             url: format!("http://{address}/v1/events"),
             client: Client::new(),
-            stop: handle,
+            stop,
             running,
         }
     }

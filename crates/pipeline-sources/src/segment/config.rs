@@ -5,7 +5,10 @@
 use super::client::{Clients, Fill, network};
 use super::keys::{self, KeyOptions};
 use super::source::{SegmentServer, Settings};
-use crate::http::{AccessOptions, DEFAULT_MAX_BYTES_IN_FLIGHT, TlsFiles, TlsOptions, least_memory};
+use crate::http::{
+    AccessOptions, TlsFiles, TlsOptions, default_address, default_max_body_bytes, listen_address,
+    memory,
+};
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BuildError, Component, ParseContext, Resource, Source, SourceConfig, SourceContext,
@@ -18,8 +21,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Largest request body unless told otherwise, in bytes: what RudderStack's clients send at most, and some more.
-const DEFAULT_MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 /// Networks of proxies.
 const MAX_PROXIES: usize = 1000;
 
@@ -102,14 +103,6 @@ struct CookieOptions {
     read: bool,
 }
 
-fn default_address() -> String {
-    "127.0.0.1:8080".to_owned()
-}
-
-fn default_max_body_bytes() -> usize {
-    DEFAULT_MAX_BODY_BYTES
-}
-
 fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Vec<Problem>> {
     let options = SegmentOptions::deserialize(options).map_err(|_| {
         let problem = "cannot be read as the options of this source";
@@ -118,7 +111,8 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     let mut problems = Vec::new();
     let has_keys = !options.keys.is_empty();
     let address = address(&options, has_keys).map_err(|problem| problems.push(problem));
-    let memory = memory(&options).map_err(|problem| problems.push(problem));
+    let memory = memory(options.max_bytes_in_flight, options.max_body_bytes);
+    let memory = memory.map_err(|problem| problems.push(problem));
     let trusted = networks(&options.trusted_proxies).map_err(|more| problems.extend(more));
     let public_url = options
         .public_url
@@ -172,35 +166,13 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
 }
 
 fn address(options: &SegmentOptions, has_keys: bool) -> Result<SocketAddr, Problem> {
-    let parsed: SocketAddr = options.address.parse().map_err(|_| {
-        let expected = "an IP address and a port: `127.0.0.1:8080`";
-        Problem::new("address", "is not an address", expected)
-    })?;
-    if !parsed.ip().is_loopback() && !options.allow_non_loopback {
-        let problem = "can be reached from other machines";
-        let expected = "a loopback address, or `allow_non_loopback: true` with `keys`";
-        return Err(Problem::new("address", problem, expected));
-    }
+    let address = listen_address(&options.address, options.allow_non_loopback, "`keys`")?;
     if options.allow_non_loopback && !has_keys {
         let problem = "are missing, so that whoever reaches the address could send events";
         let expected = "`keys` beside `allow_non_loopback: true`: `{ web: \"${WEB_KEY}\" }`";
         return Err(Problem::new("keys", problem, expected));
     }
-    Ok(parsed)
-}
-
-/// Memory for requests: enough for any one of them.
-fn memory(options: &SegmentOptions) -> Result<usize, Problem> {
-    let least = least_memory(options.max_body_bytes);
-    match options.max_bytes_in_flight {
-        None => Ok(least.max(DEFAULT_MAX_BYTES_IN_FLIGHT)),
-        Some(chosen) if chosen >= least => Ok(chosen),
-        Some(_) => {
-            let expected = format!("at least {least} with this `max_body_bytes`");
-            let problem = "is less than one request may take";
-            Err(Problem::new("max_bytes_in_flight", problem, expected))
-        }
-    }
+    Ok(address)
 }
 
 fn networks(texts: &[String]) -> Result<Vec<ipnet::IpNet>, Vec<Problem>> {

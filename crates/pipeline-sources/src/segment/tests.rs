@@ -1,14 +1,13 @@
 //! The server over real HTTP, against an intake that follows a script.
 
-use crate::test_intake::{Step, StopHandle, TestIntake};
+use crate::test_intake::{Running, Step, StopHandle, TestIntake, start};
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use pipeline_core::{
-    AckLevel, Item, ManualClock, ParseContext, Reason, Refused, Registry, SourceContext,
-    SourceError, Verdict,
+    AckLevel, Item, ParseContext, Reason, Refused, Registry, SourceError, Verdict,
 };
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -49,25 +48,20 @@ impl Server {
     }
 
     /// Options but for the address, and the intake.
-    async fn with(mut options: Value, intake: Arc<TestIntake>) -> Self {
-        options["address"] = json!("127.0.0.1:0");
-        let registry = Registry::linked().unwrap();
-        let component = registry.source("segment").unwrap();
-        let config = component.parse(&options, &ParseContext::new("web", ""));
-        let mut cx = SourceContext::new("web", "");
-        cx.clock = Arc::new(ManualClock::at(NOW_MS));
-        cx.room_limit = ROOM_LIMIT;
-        let source = config.unwrap().open(cx).await.unwrap();
-        let address = source.address().unwrap();
-        let (handle, stop) = StopHandle::new(Duration::ZERO);
-        let running = tokio::spawn(source.run(Arc::<TestIntake>::clone(&intake), stop));
+    async fn with(options: Value, intake: Arc<TestIntake>) -> Self {
+        let at = (NOW_MS, ROOM_LIMIT);
+        let Running {
+            address,
+            stop,
+            task: running,
+        } = start("segment", options, at, &intake).await;
         Self {
             url: format!("http://{address}"),
             client: Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .unwrap(),
-            stop: handle,
+            stop,
             running,
             intake,
         }

@@ -103,19 +103,6 @@ pub fn check(folder: &Path) -> Result<BufferCheck, DiskBufferError> {
     Ok(check)
 }
 
-/// How many events a disk buffer says it holds; `None` where another process uses it, or it cannot be read.
-pub fn count(folder: &Path) -> Option<u64> {
-    let files = Files::claim(folder).ok()?;
-    let database = rusqlite::Connection::open(files.database()).ok()?;
-    database
-        .pragma_update(None, "locking_mode", "EXCLUSIVE")
-        .ok()?;
-    let count = database.query_row("SELECT events FROM total WHERE id = 0", [], |row| {
-        row.get(0)
-    });
-    count.ok()
-}
-
 /// Brings what can be read of a disk buffer into a new one, which takes its place. Blocks.
 ///
 /// # Errors
