@@ -447,3 +447,37 @@ fn a_value_that_another_one_of_an_equal_key_replaces_is_listed() {
     assert_eq!(found.repeats().count(), 64);
     assert!(found.has_more_repeats());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// One thread reads texts with keys that are written twice, in any order; each is compared with a thread that has read
+    /// nothing else.
+    #[test]
+    fn replaced_values_do_not_depend_on_earlier_texts(
+        texts in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(&[
+                r#""a":1"#, r#""a":2"#, r#""a" : 1"#, r#""A":3"#, r#""b":{"c":1}"#, r#""b":{"c":2,"c":3}"#, r#""b":4"#, r#""B":{"C":5}"#,
+                r#""x":[{"a":1}]"#, r#""long":"0123456789012345678901234567890123456789""#,
+            ][..]), 0..7),
+            1..12,
+        ),
+    ) {
+        let mut paths = Paths::default();
+        for written in ["a", "b", "b.c"] {
+            paths.slot(&path(written));
+        }
+        let (_, items) = paths.list(&path("x"));
+        items.slot(&path("a"));
+        let replaced = |text: &str| -> Vec<(crate::Slot, String)> {
+            let found = paths.read(text).expect("JSON");
+            let differs = |(slot, json): &(crate::Slot, &str)| found.get(*slot) != Some(*json);
+            found.repeats().filter(differs).map(|(slot, json)| (slot, json.to_owned())).collect()
+        };
+        for members in &texts {
+            let text = format!("{{{}}}", members.join(","));
+            let alone = std::thread::scope(|scope| scope.spawn(|| replaced(&text)).join());
+            prop_assert_eq!(replaced(&text), alone.expect("no panic"), "{}", text);
+        }
+    }
+}
