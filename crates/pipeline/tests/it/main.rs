@@ -16,6 +16,8 @@ mod destination;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod end_to_end;
+#[cfg(target_os = "linux")]
+mod everything;
 mod http;
 mod map;
 mod missing;
