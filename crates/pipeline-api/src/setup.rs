@@ -5,6 +5,7 @@
 //! /api/v1/config                                    the file, without its secrets      read
 //! /api/v1/validate, map                             a text, options, an event          read: they change nothing
 //! /api/v1/sinks/{sink}/check, test-event            the destination, asked             needs the token
+//! /api/v1/config (PUT)                              the file edited, and reloaded      needs the token
 //! ```
 //!
 //! Invariant: neither a secret of the file nor anything of an event that a request brings is logged, kept, or answered, but for
@@ -12,11 +13,12 @@
 
 mod body;
 mod catalog;
-mod config;
+pub(crate) mod config;
 mod masked;
 mod probe;
 mod secrets;
 mod trial;
+mod write;
 
 use crate::shared::Shared;
 use axum::Router;
@@ -34,7 +36,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/catalog", get(catalog::catalog))
         .route("/api/v1/schema/{type}", get(catalog::schema_of))
         .route("/api/v1/presets/{name}", get(catalog::preset))
-        .route("/api/v1/config", get(config::config))
+        .route("/api/v1/config", get(config::config).put(write::put))
         .route(VALIDATE, post(trial::validate))
         .route(MAP, post(trial::map))
         .route("/api/v1/sinks/{sink}/check", post(probe::check))

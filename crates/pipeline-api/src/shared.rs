@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) read_only: bool,
     /// A permit for each text or event that may be looked at.
     pub(crate) trials: Arc<Semaphore>,
+    /// Held while the pipeline file is changed.
+    pub(crate) writing: tokio::sync::Mutex<()>,
     /// When the last test event was sent.
     pub(crate) last_test: Mutex<Option<Instant>>,
 }
@@ -54,6 +56,7 @@ impl Shared {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             read_only,
             trials: Arc::new(Semaphore::new(MAX_TRIALS)),
+            writing: tokio::sync::Mutex::default(),
             last_test: Mutex::default(),
         }
     }

@@ -120,9 +120,12 @@ pub(crate) fn format(file: &Path) -> &'static str {
 }
 
 /// Why the file cannot be changed here, if it cannot; said before anybody edits.
-pub(crate) fn not_writable(_file: &Path, read_only: bool) -> Option<&'static str> {
+pub(crate) fn not_writable(file: &Path, read_only: bool) -> Option<String> {
     if read_only {
-        return Some("`api.read_only` is set");
+        return Some("`api.read_only` is set".to_owned());
     }
-    Some("this version does not write pipeline files; copy the text")
+    if format(file) != "yaml" {
+        return Some("only YAML is edited here, because the layout of the others would be lost; copy the text".to_owned());
+    }
+    super::write::file::not_writable(file)
 }

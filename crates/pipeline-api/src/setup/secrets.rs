@@ -33,6 +33,8 @@ pub(crate) struct Secret {
     pub(crate) place: Vec<Step>,
     /// The variable that holds it, where the text is exactly that.
     pub(crate) variable: Option<String>,
+    /// Whether the schema says that it is one; else it looks like a token.
+    pub(crate) is_known: bool,
 }
 
 impl Secret {
@@ -212,6 +214,7 @@ fn search(
                 found.push(Secret {
                     place: place.clone(),
                     variable: text.and_then(variable).map(str::to_owned),
+                    is_known: is_secret,
                 });
             }
         }

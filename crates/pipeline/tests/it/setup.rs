@@ -431,3 +431,242 @@ async fn a_run_stays_where_its_section_says_so_and_can_be_reloaded_then() {
     let (ended, table, _) = running.process.end().await;
     assert_eq!(ended.code(), Some(0), "{table}");
 }
+
+/// A pipeline file in YAML, with comments, and its interface.
+async fn running_yaml() -> Running {
+    let bench = Bench::new().await;
+    let file = bench.folder.path().join("pipeline.yaml");
+    std::fs::write(&file, yaml(&bench.sandbox.url())).unwrap();
+    start_file(bench, &file).await
+}
+
+async fn start_file(bench: Bench, file: &std::path::Path) -> Running {
+    let variables = [("SETUP_TEST_TOKEN", SECRET)];
+    let mut process = Process::start_with(&["run", &file.display().to_string()], &variables);
+    let api = process.address("the api listens on ").await;
+    let events = format!("http://{}/v1/events", process.address("address=").await);
+    let running = Running {
+        bench,
+        process,
+        api,
+        events,
+    };
+    running.until_started().await;
+    running
+}
+
+fn yaml(endpoint: &str) -> String {
+    format!(
+        "\
+# The shop's events. The old token was EAABsbCS1iHgBO7ZCq4t1dZBZC2w.
+api: {{ address: \"127.0.0.1:0\", token: {TOKEN} }} # for the console
+sources:
+  web: {{ type: http_server, address: \"127.0.0.1:0\" }}
+sinks:
+  meta:
+    type: meta_conversions
+    inputs: [web] # all of them
+    preset: retail
+    # From Events Manager.
+    pixel_id: \"1234567890123456\"
+    access_token: {SECRET}
+    endpoint: '{endpoint}'
+    batch: {{ timeout_secs: 0.01 }}
+# The end.
+"
+    )
+}
+
+fn file_of(running: &Running) -> String {
+    std::fs::read_to_string(running.bench.folder.path().join("pipeline.yaml")).unwrap()
+}
+
+async fn put(running: &Running, query: &str, etag: Option<&Value>, body: &Value) -> (u16, Value) {
+    let url = format!("{}/api/v1/config{query}", running.api);
+    let mut request = reqwest::Client::new().put(url).body(body.to_string());
+    request = request
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .header("content-type", "application/json");
+    if let Some(etag) = etag {
+        request = request.header("if-match", etag.as_str().unwrap());
+    }
+    read(request.send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn options_that_are_saved_change_what_the_next_event_sends_and_keep_every_comment() {
+    let running = running_yaml().await;
+    let before = file_of(&running);
+    let (_, config) = get(&running, "config").await;
+    assert_eq!(config["writable"], true, "{config}");
+    assert_eq!(running_status(&running).await["writable"], true);
+    let text = config["text"].as_str().unwrap();
+    assert!(
+        text.contains("was (secret).") && text.contains("access_token: (secret)"),
+        "{text}"
+    );
+    let mut options = config["sinks"]["meta"].clone();
+    options["event_mappings"] = json!({"Product Added": "Lead"});
+    options["batch"]["max_events"] = json!(50);
+    let body = json!({"sink": "meta", "options": options});
+    let etag = &config["etag"];
+    assert_eq!(put(&running, "", None, &body).await.0, 428);
+    let other = json!("\"0000000000000000\"");
+    assert_eq!(put(&running, "", Some(&other), &body).await.0, 412);
+    let (status, dry) = put(&running, "?dry_run=1", Some(etag), &body).await;
+    assert_eq!((status, &dry["written"]), (200, &json!(false)), "{dry}");
+    assert_eq!(file_of(&running), before);
+    let changes = ["sinks.meta.batch.max_events", "sinks.meta.event_mappings"];
+    assert_eq!(dry["changes"], json!(changes));
+    assert!(
+        dry["diff"]
+            .as_str()
+            .unwrap()
+            .contains("+    event_mappings:"),
+        "{dry}"
+    );
+    assert_eq!(dry["reload"]["needs_restart"], json!([]));
+    let (status, saved) = put(&running, "", Some(etag), &body).await;
+    assert_eq!(
+        (status, &saved["written"], &saved["text"]),
+        (200, &json!(true), &dry["text"]),
+        "{saved}"
+    );
+    assert!(
+        saved["reload"]["changed"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("reloaded sink meta")
+    );
+    let after = file_of(&running);
+    for kept in [
+        "# The shop's",
+        "# for the console",
+        "# all of them",
+        "# From Events",
+        "# The end.\n",
+        SECRET,
+        TOKEN,
+    ] {
+        assert!(after.contains(kept), "{kept} in {after}");
+    }
+    let backup = running.bench.folder.path().join("pipeline.yaml.bak");
+    assert_eq!(std::fs::read_to_string(backup).unwrap(), before);
+    assert_eq!(crate::operation::post(&running.events, &["one"]).await, 200);
+    running.bench.delivered(1).await;
+    let (_, mapped) = post(
+        &running,
+        "map",
+        &json!({"sink": "meta", "event": event("two")}),
+    )
+    .await;
+    assert_eq!(mapped["event"]["event_name"], "Lead");
+    // The next change needs the new tag.
+    assert_eq!(put(&running, "", Some(etag), &body).await.0, 412);
+    assert_eq!(get(&running, "config").await.1["etag"], saved["etag"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_not_written() {
+    let running = running_yaml().await;
+    let before = file_of(&running);
+    let (_, config) = get(&running, "config").await;
+    let etag = Some(&config["etag"]);
+    let text = config["text"].as_str().unwrap();
+    let with = |key: &str, value: Value| {
+        let mut options = config["sinks"]["meta"].clone();
+        options[key] = value;
+        json!({"sink": "meta", "options": options})
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port();
+    let busy = text.replace(
+        "type: http_server, address: \"127.0.0.1:0\"",
+        &format!("type: http_server, address: \"127.0.0.1:{taken}\""),
+    );
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    for (body, expected, code) in [
+        (with("pixel_id", json!("x")), 422, "problems"),
+        // A secret belongs into the environment or a file of its own.
+        (
+            with("access_token", json!("another-secret-token")),
+            422,
+            "problems",
+        ),
+        (with("app_secret", json!("(secret)")), 422, "problems"),
+        (json!({"sink": "other", "options": 7}), 422, "problems"),
+        (json!({"text": "sinks: ["}), 422, "problems"),
+        (
+            json!({"text": text.replace("# The end.", "data_dir: elsewhere")}),
+            409,
+            "needs_restart",
+        ),
+        (json!({"text": busy}), 409, "reload_failed"),
+    ] {
+        let (status, answer) = put(&running, "", etag, &body).await;
+        assert_eq!(
+            (status, &answer["error"]["code"]),
+            (expected, &json!(code)),
+            "{answer}"
+        );
+        assert_eq!(file_of(&running), before, "{code}");
+    }
+    // It still runs as before.
+    assert_eq!(crate::operation::post(&running.events, &["one"]).await, 200);
+    running.bench.delivered(1).await;
+}
+
+#[tokio::test]
+async fn a_text_is_saved_with_its_hidden_values_at_their_places() {
+    let running = running_yaml().await;
+    let (_, config) = get(&running, "config").await;
+    let text = config["text"].as_str().unwrap();
+    let text = text.replace(
+        "preset: retail",
+        "preset: retail\n    test_event_code: TEST1",
+    );
+    let (status, saved) = put(&running, "", Some(&config["etag"]), &json!({"text": text})).await;
+    assert_eq!(status, 200, "{saved}");
+    let expected = yaml(&running.bench.sandbox.url());
+    let expected = expected.replace(
+        "preset: retail",
+        "preset: retail\n    test_event_code: TEST1",
+    );
+    assert_eq!(file_of(&running), expected);
+    assert_eq!(
+        saved["notes"][0]["path"], "sinks.meta.test_event_code",
+        "{saved}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_says_so_before_anybody_edits() {
+    let bench = Bench::new().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let real = elsewhere.path().join("pipeline.yaml");
+    std::fs::write(&real, yaml(&bench.sandbox.url())).unwrap();
+    let link = bench.folder.path().join("pipeline.yaml");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let running = start_file(bench, &link).await;
+    let before = file_of(&running);
+    let (_, config) = get(&running, "config").await;
+    assert_eq!(config["writable"], false);
+    assert!(
+        config["reason"].as_str().unwrap().contains("link"),
+        "{config}"
+    );
+    assert_eq!(running_status(&running).await["writable"], false);
+    let mut options = config["sinks"]["meta"].clone();
+    options["preset"] = json!("travel");
+    let body = json!({"sink": "meta", "options": options});
+    let (status, dry) = put(&running, "?dry_run=1", Some(&config["etag"]), &body).await;
+    assert_eq!(status, 200, "{dry}");
+    let (status, answer) = put(&running, "", Some(&config["etag"]), &body).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (409, &json!("not_writable"))
+    );
+    assert_eq!(answer["error"]["text"], dry["text"]);
+    assert_eq!(file_of(&running), before);
+    assert!(!link.with_extension("yaml.bak").exists());
+}
