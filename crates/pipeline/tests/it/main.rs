@@ -28,6 +28,7 @@ mod outage;
 mod process;
 mod reload;
 mod schema;
+mod setup;
 mod silence;
 mod soak;
 mod stopping;
