@@ -79,6 +79,8 @@ pub struct StartedPipeline {
     pub file: PathBuf,
     /// The counters, and what the pipeline is doing.
     pub telemetry: Telemetry,
+    /// The folder for everything that is kept on disk, where it is known.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl StartedPipeline {
@@ -87,6 +89,14 @@ impl StartedPipeline {
         Self {
             file: file.into(),
             telemetry,
+            data_dir: None,
         }
+    }
+
+    /// The same with the folder for everything that is kept on disk.
+    #[must_use]
+    pub fn with_data_dir(mut self, data_dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(data_dir.into());
+        self
     }
 }
