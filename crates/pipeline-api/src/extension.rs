@@ -2,6 +2,7 @@
 
 use crate::guard::Guard;
 use crate::options::{ApiOptions, SECTION, Settings};
+use crate::series;
 use crate::server::Server;
 use crate::shared::Shared;
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use pipeline_core::options::Problem;
 use pipeline_core::{Observer, Resource, schemars};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::task::AbortHandle;
 
 /// Adds the section `api` to the pipeline file.
 #[derive(Debug)]
@@ -47,19 +49,28 @@ impl Extension for ApiExtension {
         let token = settings.token().map_err(Failure::Run)?;
         let address = settings.address;
         let guard = Guard::new(address, settings.hosts, token);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            shows_as_sent: settings.shows_as_sent,
+            ..Shared::default()
+        });
         let server = Server::start(address, guard, Arc::clone(&shared)).await;
         let server = server.map_err(|error| {
             Failure::Run(format!("the api cannot listen on {address}: {error}"))
         })?;
         tracing::info!("the api listens on http://{}", server.address);
-        Ok(Some(Box::new(Running { server, shared })))
+        Ok(Some(Box::new(Running {
+            server,
+            shared,
+            keeping: None,
+        })))
     }
 }
 
 struct Running {
     server: Server,
     shared: Arc<Shared>,
+    /// The task that keeps the series.
+    keeping: Option<AbortHandle>,
 }
 
 #[async_trait]
@@ -72,8 +83,11 @@ impl Companion for Running {
     }
 
     fn started(&mut self, pipeline: StartedPipeline) {
+        self.shared.series.open(pipeline.data_dir.as_deref());
         // There is one pipeline.
         let _ = self.shared.pipeline.set(pipeline);
+        let keeping = tokio::spawn(series::keep(Arc::clone(&self.shared)));
+        self.keeping = Some(keeping.abort_handle());
     }
 
     fn describe(&self) -> String {
@@ -82,5 +96,10 @@ impl Companion for Running {
 
     async fn stop(self: Box<Self>) {
         self.server.stop();
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+            self.shared.look();
+            series::write(&self.shared, true).await;
+        }
     }
 }

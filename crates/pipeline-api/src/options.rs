@@ -39,6 +39,13 @@ pub(crate) struct ApiOptions {
     /// Listen on an address that other machines can reach although the connection is not encrypted: a proxy in front does that. Default: `false`.
     #[serde(default)]
     allow_plain_http: bool,
+    /// Show of a single event also the bytes as they are sent: identity is hashed, but IP address, user agent, click ids and page addresses are in the clear, as the destination takes them. Default: `true`.
+    #[serde(default = "default_show_as_sent")]
+    show_as_sent: bool,
+}
+
+fn default_show_as_sent() -> bool {
+    true
 }
 
 fn default_address() -> String {
@@ -50,6 +57,7 @@ fn default_address() -> String {
 pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     pub(crate) hosts: Vec<String>,
+    pub(crate) shows_as_sent: bool,
     token: Option<SensitiveString>,
     token_file: Option<PathBuf>,
 }
@@ -85,6 +93,7 @@ impl Settings {
             Some(address) if problems.is_empty() => Ok(Self {
                 address,
                 hosts: options.hosts,
+                shows_as_sent: options.show_as_sent,
                 token,
                 token_file: options.token_file,
             }),

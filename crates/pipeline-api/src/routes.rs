@@ -1,10 +1,12 @@
 //! The paths, and what every answer carries.
 
-use crate::answer::refuse;
+use crate::answer::{refuse, unknown_sink};
 use crate::attention::{Finding, findings};
 use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
+use crate::quality;
+use crate::series;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
 use axum::extract::{Path, Request, State};
@@ -64,6 +66,8 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
                 },
             ),
         )
+        .merge(quality::router())
+        .merge(series::router())
         .fallback(|| async {
             let message = "nothing is served at this path";
             refuse(StatusCode::NOT_FOUND, "not_found", message)
@@ -121,8 +125,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 fn set_paused(shared: &Shared, sink: &str, is_paused: bool) -> Response {
     let pipeline = shared.pipeline.get();
     if !pipeline.is_some_and(|it| it.telemetry.set_paused(sink, is_paused)) {
-        let message = "no sink of this name is running";
-        return refuse(StatusCode::NOT_FOUND, "unknown_sink", message);
+        let status = shared.status().unwrap_or_default();
+        let running = status.sinks.iter().filter(|sink| sink.buffer.is_some());
+        return unknown_sink(running.map(|sink| &*sink.counts.name));
     }
     let done = if is_paused { "paused" } else { "resumed" };
     tracing::info!(sink, "delivery was {done} through the api");

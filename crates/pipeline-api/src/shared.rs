@@ -1,10 +1,13 @@
 //! What every request sees.
 
+use crate::answer::unknown_sink;
 use crate::attempts::Attempts;
 use crate::feed::Feed;
+use crate::series::Series;
+use axum::response::Response;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
-use pipeline_host::telemetry::Status;
+use pipeline_host::telemetry::{SinkStatus, Status};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
@@ -21,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) pipeline: OnceLock<StartedPipeline>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) feed: Arc<Feed>,
+    /// Whether payloads are shown, byte by byte.
+    pub(crate) shows_as_sent: bool,
+    pub(crate) series: Series,
     /// A permit for each stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
 }
@@ -34,6 +40,8 @@ impl Default for Shared {
             pipeline: OnceLock::new(),
             attempts: Arc::default(),
             feed: Arc::default(),
+            shows_as_sent: true,
+            series: Series::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }
     }
@@ -44,5 +52,40 @@ impl Shared {
     pub(crate) fn status(&self) -> Option<Status> {
         let pipeline = self.pipeline.get()?;
         Some(pipeline.telemetry.status())
+    }
+
+    /// Looks at the counters, for the series.
+    pub(crate) fn look(&self) {
+        if let Some(status) = self.status() {
+            self.series.look(self.clock.now_ms(), &status);
+        }
+    }
+
+    /// The sinks of this name, or all; a reload may have removed one of a name and added another.
+    pub(crate) fn sinks(&self, name: Option<&str>) -> Result<Vec<SinkStatus>, Response> {
+        let sinks = self.status().unwrap_or_default().sinks;
+        let Some(name) = name else {
+            return Ok(sinks);
+        };
+        let (wanted, others): (Vec<_>, Vec<_>) =
+            sinks.into_iter().partition(|sink| sink.counts.name == name);
+        if wanted.is_empty() {
+            let known = others.iter().map(|sink| &*sink.counts.name);
+            return Err(unknown_sink(known));
+        }
+        Ok(wanted)
+    }
+
+    /// Refuses a name that no sink has.
+    pub(crate) fn check_sink(&self, name: Option<&str>) -> Result<(), Response> {
+        let Some(name) = name else {
+            return Ok(());
+        };
+        let sinks = self.pipeline.get().map(|it| it.telemetry.snapshot());
+        let sinks = sinks.unwrap_or_default();
+        if sinks.iter().any(|sink| sink.name == name) {
+            return Ok(());
+        }
+        Err(unknown_sink(sinks.iter().map(|sink| &*sink.name)))
     }
 }
