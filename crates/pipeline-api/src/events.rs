@@ -3,12 +3,12 @@
 //! A stream looks at the rings every [`TICK`] and sends one message, so a client that reads slowly costs no memory: what it
 //! misses has left the rings meanwhile, and is counted.
 
-use crate::answer::{bad_request, refuse};
+use crate::answer::{Refusal, bad_request, refuse};
 use crate::feed::{Feed, Filter, Found, Watcher};
 use crate::row::{Row, Status};
 use crate::shared::Shared;
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
@@ -65,7 +65,7 @@ impl Asked {
     }
 }
 
-fn read(shared: &Shared, asked: AskedOr) -> Result<(Asked, Filter), Response> {
+fn read(shared: &Shared, asked: AskedOr) -> Result<(Asked, Filter), Refusal> {
     let Ok(Query(asked)) = asked else {
         let message = "the query takes sink, status, reason, name, id, before and limit";
         return Err(bad_request(message));
@@ -83,7 +83,7 @@ fn read(shared: &Shared, asked: AskedOr) -> Result<(Asked, Filter), Response> {
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Response {
     let (asked, filter) = match read(&shared, asked) {
         Ok(read) => read,
-        Err(refused) => return refused,
+        Err(refusal) => return refusal.into_response(),
     };
     let limit = asked.limit.unwrap_or(USUAL_LIMIT);
     let (rows, has_more) = shared.feed.newest(&filter, asked.before, limit);
@@ -109,10 +109,12 @@ fn sampled(shared: &Shared) -> Value {
 }
 
 /// One row, with everything that is known.
-pub(crate) async fn one(State(shared): State<Arc<Shared>>, Path(seq): Path<String>) -> Response {
-    let found = seq
-        .parse()
-        .map_or(Found::Unknown, |seq| shared.feed.find(seq));
+pub(crate) async fn one(
+    State(shared): State<Arc<Shared>>,
+    seq: Result<Path<String>, PathRejection>,
+) -> Response {
+    let seq = seq.ok().and_then(|Path(seq)| seq.parse().ok());
+    let found = seq.map_or(Found::Unknown, |seq| shared.feed.find(seq));
     match found {
         Found::Row(row) => {
             let related = shared.feed.related(&row);
@@ -149,7 +151,7 @@ pub(crate) async fn follow(
 ) -> Response {
     let (_, filter) = match read(&shared, asked) {
         Ok(read) => read,
-        Err(refused) => return refused,
+        Err(refusal) => return refusal.into_response(),
     };
     let Ok(slot) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let message = "too many streams are open at the same time";

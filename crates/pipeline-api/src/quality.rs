@@ -6,7 +6,7 @@
 //! Invariant: counts, names of the destination and paths; a name that a sender chose only where it cannot be personal. Whatever
 //! senders send, there are at most [`MAX_GROUPS`] and [`MAX_NAMES`] entries.
 
-use crate::answer::bad_request;
+use crate::answer::{Refusal, bad_request};
 use crate::row::{WITHHELD, withhold};
 use crate::shared::Shared;
 use axum::extract::rejection::QueryRejection;
@@ -16,6 +16,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use pipeline_core::{Coverage, CoverageRow};
 use pipeline_host::report::{ARROW, EventCounts, Fates, NO_NAME, OTHER_NAMES};
+use pipeline_host::telemetry::SinkStatus;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -46,30 +47,22 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/seen", get(seen))
 }
 
-async fn quality(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Response {
-    let Ok(Query(asked)) = asked else {
-        return bad_request("the query takes sink");
-    };
-    match shared.sinks(asked.sink.as_deref()) {
-        Err(unknown) => unknown,
-        Ok(sinks) => {
-            let coverages = sinks.into_iter().filter_map(|sink| sink.coverage);
-            Json(of_coverage(coverages.reduce(Coverage::and_later))).into_response()
-        }
-    }
+async fn quality(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Result<Response, Refusal> {
+    let sinks = sinks(&shared, asked)?.into_iter();
+    let coverage = sinks.filter_map(|sink| sink.coverage);
+    Ok(Json(of_coverage(coverage.reduce(Coverage::and_later))).into_response())
 }
 
-async fn seen(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Response {
-    let Ok(Query(asked)) = asked else {
-        return bad_request("the query takes sink");
-    };
-    match shared.sinks(asked.sink.as_deref()) {
-        Err(unknown) => unknown,
-        Ok(sinks) => {
-            let counts = sinks.iter().map(|sink| &sink.counts.events);
-            Json(of_counts(counts)).into_response()
-        }
-    }
+async fn seen(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Result<Response, Refusal> {
+    let sinks = sinks(&shared, asked)?;
+    let counts = sinks.iter().map(|sink| &sink.counts.events);
+    Ok(Json(of_counts(counts)).into_response())
+}
+
+/// The sinks that are meant.
+fn sinks(shared: &Shared, asked: AskedOr) -> Result<Vec<SinkStatus>, Refusal> {
+    let Query(asked) = asked.map_err(|_| bad_request("the query takes sink"))?;
+    shared.sinks(asked.sink.as_deref())
 }
 
 /// `{about, events, names: [{name, events, identifiers: {em: n}}], worst: [{identifier, strength, name, carried, events,

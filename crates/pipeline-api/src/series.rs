@@ -9,7 +9,7 @@
 mod history;
 mod minutes;
 
-use crate::answer::{bad_request, refuse};
+use crate::answer::{Refusal, bad_request};
 use crate::shared::Shared;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -29,9 +29,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Steps of the hour.
-const MAX_STEPS: usize = 360;
+const MAX_STEPS: i64 = 360;
 /// Minutes of the day.
-const MAX_MINUTES: usize = 1_440;
+const MAX_MINUTES: i64 = 1_440;
 /// Sinks that are told apart; a reload can bring new names.
 const MAX_SINKS: usize = 64;
 /// Reasons of one step that are told apart; they come from closed sets, so only what was written by another version has more.
@@ -75,7 +75,7 @@ impl Series {
         };
         let due = self.history().take_due(is_end);
         if !due.is_empty() {
-            minutes.write(due);
+            minutes.write(&due);
         }
     }
 
@@ -93,7 +93,7 @@ impl Series {
         };
         self.history().add_unwritten(sink, &mut steps);
         if let Some((newest, _)) = steps.last_key_value() {
-            let oldest = newest.saturating_sub(MAX_MINUTES as i64);
+            let oldest = newest.saturating_sub(MAX_MINUTES);
             steps = steps.split_off(&(oldest + 1));
         }
         (steps, problem)
@@ -146,31 +146,25 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
 async fn series(
     State(shared): State<Arc<Shared>>,
     asked: Result<Query<Asked>, QueryRejection>,
-) -> Response {
-    let Ok(Query(asked)) = asked else {
-        return bad_request("the query takes range and sink");
-    };
+) -> Result<Response, Refusal> {
+    let Query(asked) = asked.map_err(|_| bad_request("the query takes range and sink"))?;
     let is_day = match asked.range.as_deref() {
         None | Some("1h") => false,
         Some("1d") => true,
-        Some(_) => return bad_request("`range` must be 1h or 1d"),
+        Some(_) => return Err(bad_request("`range` must be 1h or 1d")),
     };
-    if let Err(unknown) = shared.check_sink(asked.sink.as_deref()) {
-        return unknown;
-    }
+    shared.check_sink(asked.sink.as_deref())?;
     shared.look();
     if !is_day {
         let steps = shared.series.hour(asked.sink.as_deref());
-        return Json(told(&steps, STEP_MS, None)).into_response();
+        return Ok(Json(told(&steps, STEP_MS, None)).into_response());
     }
     let read = tokio::task::spawn_blocking(move || shared.series.day(asked.sink.as_deref()));
-    match read.await {
-        Ok((steps, problem)) => Json(told(&steps, MINUTE_MS, problem.as_deref())).into_response(),
-        Err(_) => {
-            let message = "the pipeline is ending";
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "ending", message)
-        }
-    }
+    let (steps, problem) = read.await.map_err(|_| {
+        let message = "the pipeline is ending";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "ending", message)
+    })?;
+    Ok(Json(told(&steps, MINUTE_MS, problem.as_deref())).into_response())
 }
 
 /// `{step_secs, times, delivered, filtered: {reason: […]}, rejected: {reason: […]}, retried, p50_ms, p99_ms}`: times in seconds since

@@ -1,10 +1,9 @@
 //! What every request sees.
 
-use crate::answer::unknown_sink;
+use crate::answer::{Refusal, unknown_sink};
 use crate::attempts::Attempts;
 use crate::feed::Feed;
 use crate::series::Series;
-use axum::response::Response;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
 use pipeline_host::telemetry::{SinkStatus, Status};
@@ -62,7 +61,7 @@ impl Shared {
     }
 
     /// The sinks of this name, or all; a reload may have removed one of a name and added another.
-    pub(crate) fn sinks(&self, name: Option<&str>) -> Result<Vec<SinkStatus>, Response> {
+    pub(crate) fn sinks(&self, name: Option<&str>) -> Result<Vec<SinkStatus>, Refusal> {
         let sinks = self.status().unwrap_or_default().sinks;
         let Some(name) = name else {
             return Ok(sinks);
@@ -77,7 +76,7 @@ impl Shared {
     }
 
     /// Refuses a name that no sink has.
-    pub(crate) fn check_sink(&self, name: Option<&str>) -> Result<(), Response> {
+    pub(crate) fn check_sink(&self, name: Option<&str>) -> Result<(), Refusal> {
         let Some(name) = name else {
             return Ok(());
         };

@@ -19,9 +19,7 @@ use crate::sink_input::SinkInput;
 use crate::status::LiveSink as _;
 use crate::stop::Phase;
 use crate::telemetry::{SinkState, SinkTelemetry};
-use pipeline_core::{
-    DeliveryReport, Exchange, HealthcheckError, Outcome, Reason, Record, Settlement, Sink,
-};
+use pipeline_core::{DeliveryReport, HealthcheckError, Outcome, Reason, Record, Settlement, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -373,9 +371,8 @@ impl Worker {
         let (mut again, mut rejected) = (Again::default(), Vec::new());
         let (mut is_refused, mut blocked) = (false, None);
         let is_alone = batch.records.len() == 1;
-        let mut exchanges = report.exchanges.into_iter();
+        self.show(&batch, &report);
         for (mut queued, outcome) in batch.into_queued().zip(report.outcomes) {
-            self.show(&queued, &outcome, exchanges.next().flatten().as_ref());
             match &outcome {
                 Outcome::Failed { .. } if !is_alone => queued.meta.failures += 1,
                 _ => queued.meta.attempts = queued.meta.attempts.saturating_add(1),
@@ -440,13 +437,18 @@ impl Worker {
         self.reject(rejected).await;
     }
 
-    fn show(&self, queued: &Queued, outcome: &Outcome, exchange: Option<&Arc<Exchange>>) {
+    /// Tells who watches of every record of a batch that was answered.
+    fn show(&self, batch: &Batch, report: &DeliveryReport) {
         for observer in watching(&self.input.observers) {
-            let (origin, attempt) = (&queued.meta.origin, queued.meta.sent().saturating_add(1));
-            let settlement = Settlement::new(&queued.record, origin, attempt, outcome)
-                .with_exchange(exchange)
-                .received_at(queued.meta.first_ms);
-            observer.attempted(&self.input.name, &settlement);
+            let records = batch.records.iter().zip(&batch.tickets);
+            for (position, ((record, meta), outcome)) in records.zip(&report.outcomes).enumerate() {
+                let exchange = report.exchanges.get(position).and_then(Option::as_ref);
+                let attempt = meta.sent().saturating_add(1);
+                let settlement = Settlement::new(record, &meta.origin, attempt, outcome)
+                    .with_exchange(exchange)
+                    .received_at(meta.first_ms);
+                observer.attempted(&self.input.name, &settlement);
+            }
         }
     }
 

@@ -163,7 +163,7 @@ impl History {
         }
         if let Some((newest, _)) = steps.last_key_value() {
             // Another sink may have ended long ago.
-            let oldest = newest - MAX_STEPS as i64 + 1;
+            let oldest = newest - MAX_STEPS + 1;
             steps = steps.split_off(&oldest);
         }
         steps
@@ -210,7 +210,7 @@ impl Sink {
     fn add(&mut self, at_ms: i64, added: &Counts) {
         let step = at_ms.div_euclid(STEP_MS);
         self.hour.entry(step).or_default().add(added);
-        self.hour = self.hour.split_off(&(step - MAX_STEPS as i64 + 1));
+        self.hour = self.hour.split_off(&(step - MAX_STEPS + 1));
         let minute = at_ms.div_euclid(MINUTE_MS);
         self.unwritten.entry(minute).or_default().add(added);
         // By number, not by age: what waits while the machine sleeps is still to be written.

@@ -66,11 +66,11 @@ impl Minutes {
     }
 
     /// Adds minutes; forgets those that are older than a day.
-    pub(crate) fn write(&mut self, minutes: Vec<(String, i64, Counts)>) {
-        if let Err(error) = self.try_write(&minutes) {
+    pub(crate) fn write(&mut self, minutes: &[(String, i64, Counts)]) {
+        if let Err(error) = self.try_write(minutes) {
             self.give_up(&error);
             // What cannot be kept in memory either is lost: a chart of the past, nothing else.
-            let _ = self.try_write(&minutes);
+            let _ = self.try_write(minutes);
         }
     }
 
@@ -190,10 +190,9 @@ fn add(change: &Transaction<'_>, sink: &str, minute: i64, counts: &Counts) -> ru
 
 /// Forgets what is older than a day, what a clock that was wrong has written ahead, and sinks beyond the bound.
 fn forget(change: &Transaction<'_>, newest: i64) -> rusqlite::Result<()> {
-    let day = i64::try_from(MAX_MINUTES).unwrap_or(i64::MAX);
     change
         .prepare_cached("DELETE FROM minutes WHERE minute <= ?1 OR minute > ?2")?
-        .execute(params![newest.saturating_sub(day), newest])?;
+        .execute(params![newest.saturating_sub(MAX_MINUTES), newest])?;
     let sinks = i64::try_from(MAX_SINKS).unwrap_or(i64::MAX);
     change
         .prepare_cached(

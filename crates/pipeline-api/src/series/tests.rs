@@ -78,20 +78,17 @@ fn sum<'a>(
     all: impl Iterator<Item = &'a (i64, &'static str, Counts)>,
     sink: Option<&str>,
     step_ms: i64,
-    most: usize,
+    most: i64,
 ) -> Steps {
     let mut steps = Steps::new();
     for (at, name, counts) in all {
         if sink.is_none_or(|sink| sink == *name) {
             let step = at.div_euclid(step_ms);
-            steps
-                .entry(step)
-                .or_insert_with(Counts::default)
-                .add(counts);
+            steps.entry(step).or_default().add(counts);
         }
     }
     let newest = steps.keys().max().copied().unwrap_or(0);
-    steps.retain(|step, _| *step > newest - i64::try_from(most).unwrap());
+    steps.retain(|step, _| *step > newest - most);
     steps
 }
 
