@@ -60,7 +60,8 @@ impl Shared {
         }
     }
 
-    /// The sinks of this name, or all; a reload may have removed one of a name and added another.
+    /// The sinks of this name, or all; a reload may have removed one of a name and added another. Before the pipeline runs
+    /// there are none yet, and no name is refused.
     pub(crate) fn sinks(&self, name: Option<&str>) -> Result<Vec<SinkStatus>, Refusal> {
         let sinks = self.status().unwrap_or_default().sinks;
         let Some(name) = name else {
@@ -68,20 +69,19 @@ impl Shared {
         };
         let (wanted, others): (Vec<_>, Vec<_>) =
             sinks.into_iter().partition(|sink| sink.counts.name == name);
-        if wanted.is_empty() {
+        if wanted.is_empty() && self.pipeline.get().is_some() {
             let known = others.iter().map(|sink| &*sink.counts.name);
             return Err(unknown_sink(known));
         }
         Ok(wanted)
     }
 
-    /// Refuses a name that no sink has.
+    /// Refuses a name that no sink has, once the pipeline runs.
     pub(crate) fn check_sink(&self, name: Option<&str>) -> Result<(), Refusal> {
-        let Some(name) = name else {
+        let (Some(name), Some(pipeline)) = (name, self.pipeline.get()) else {
             return Ok(());
         };
-        let sinks = self.pipeline.get().map(|it| it.telemetry.snapshot());
-        let sinks = sinks.unwrap_or_default();
+        let sinks = pipeline.telemetry.snapshot();
         if sinks.iter().any(|sink| sink.name == name) {
             return Ok(());
         }

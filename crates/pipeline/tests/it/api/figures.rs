@@ -170,6 +170,13 @@ async fn a_question_that_cannot_be_answered_is_told_why_and_what_there_is() {
     let running = Running::start_with(Bench::new().await, api).await;
     let bearer = format!("Bearer {TOKEN}");
     let authorized = [("authorization", bearer.as_str())];
+    let runs = async {
+        let path = "/api/v1/quality?sink=metta";
+        while running.get_with(path, &authorized).await.status() == 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, runs).await.expect("a start");
     let rows = [
         ("/api/v1/quality?sink=metta", 404, "unknown_sink"),
         ("/api/v1/seen?sink=metta", 404, "unknown_sink"),
