@@ -4,6 +4,7 @@
 
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, EventCounts, Fate};
+use crate::replay::SinkLetters;
 use crate::status::{
     BufferLevel, DurationCounts, Durations, LiveSink, SourceCounters, SourceStatus,
 };
@@ -134,6 +135,15 @@ impl Telemetry {
             live.set_paused(is_paused);
         }
         live.is_some()
+    }
+
+    /// The dead letters of a running sink; `None` where no such sink runs. Reads no file.
+    pub fn letters(&self, sink: &str) -> Option<SinkLetters> {
+        let running = lock(&self.running.sinks);
+        let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
+        let live = of_name.find_map(|it| it.live.upgrade());
+        drop(running);
+        live.map(LiveSink::letters)
     }
 
     /// Adds a sink that runs.
@@ -443,6 +453,10 @@ impl SinkTelemetry {
     /// Notes when the oldest record on its way was first seen.
     pub(crate) fn set_oldest_sent(&self, first_ms: Option<i64>) {
         *lock(&self.oldest_sent_ms) = first_ms;
+    }
+
+    pub(crate) fn state(&self) -> SinkState {
+        lock(&self.state).clone()
     }
 
     pub(crate) fn set_state(&self, state: SinkState) {

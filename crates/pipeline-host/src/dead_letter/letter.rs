@@ -39,7 +39,7 @@ pub(crate) struct Letter {
 }
 
 /// An earlier end of an event that was replayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Past {
     /// The reason's code.
     pub reason: Box<str>,

@@ -4,8 +4,8 @@
 
 use super::letter::StoredLetter;
 use super::segment::{Access, Segment};
-use super::{DeadLetterError, DeadLetters};
-use std::collections::VecDeque;
+use super::{DeadLetterError, DeadLetters, marks};
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Take};
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ impl Iterator for Letters {
     }
 }
 
-fn unreadable(path: &Path, error: io::Error) -> DeadLetterError {
+pub(super) fn unreadable(path: &Path, error: io::Error) -> DeadLetterError {
     DeadLetterError::Io {
         action: "read",
         path: path.to_owned(),
@@ -132,6 +132,8 @@ pub(super) struct Lines {
     number: u64,
     bytes: Vec<u8>,
     is_inside: bool,
+    /// Lines of letters that a replay has finished: they are no longer there.
+    finished: HashSet<u64>,
 }
 
 /// What a line is.
@@ -159,6 +161,7 @@ impl Lines {
             number: 0,
             bytes: Vec::new(),
             is_inside: false,
+            finished: marks::read(segment)?,
         }))
     }
 
@@ -188,7 +191,7 @@ impl Lines {
             return Ok(Some(Line::More));
         }
         self.number += 1;
-        if self.bytes.trim_ascii().is_empty() {
+        if self.finished.contains(&self.number) || self.bytes.trim_ascii().is_empty() {
             return Ok(Some(Line::Empty));
         }
         let letter = StoredLetter::read(&self.bytes).filter(|_| !is_cut);
@@ -202,7 +205,16 @@ impl Lines {
         &self.bytes
     }
 
-    fn no_letter(&self) -> DeadLetterError {
+    /// The number of the line that was read last, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn no_letter(&self) -> DeadLetterError {
         DeadLetterError::Line {
             path: self.path.clone(),
             line: self.number,
