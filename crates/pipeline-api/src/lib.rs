@@ -22,6 +22,7 @@ mod events;
 mod extension;
 mod feed;
 mod guard;
+mod letters;
 mod metrics;
 mod options;
 mod pause;

@@ -2,6 +2,7 @@
 
 use crate::attempts::Attempts;
 use crate::feed::Feed;
+use crate::letters::LetterJobs;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
 use pipeline_host::telemetry::Status;
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) pipeline: OnceLock<StartedPipeline>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) feed: Arc<Feed>,
+    /// Replays of dead letters.
+    pub(crate) letters: LetterJobs,
     /// A permit for each stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
 }
@@ -34,6 +37,7 @@ impl Default for Shared {
             pipeline: OnceLock::new(),
             attempts: Arc::default(),
             feed: Arc::default(),
+            letters: LetterJobs::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }
     }

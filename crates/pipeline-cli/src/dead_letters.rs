@@ -255,6 +255,7 @@ impl Replay {
                 labels: self.label.clone(),
                 since_ms: self.since.map(|since| since.ms(now_ms)),
                 before_ms: self.until.map(|until| until.ms(now_ms)),
+                ..Filter::default()
             },
             limit: self.limit,
         }

@@ -32,7 +32,7 @@ pub use letter::{MAX_HISTORY, Past, StoredLetter};
 pub use plain::PLAIN_SHARE;
 pub(crate) use plain::Shares;
 pub use purge::Purged;
-pub use reader::{Letters, MAX_LETTER_BYTES};
+pub use reader::{LetterPage, LetterPlace, Letters, MAX_LETTER_BYTES};
 pub use replay::{MAX_SUCCESSORS, Replay, TakenLetter, TakenLetters};
 pub use segment::Segment;
 use segment::{Access, Folder};

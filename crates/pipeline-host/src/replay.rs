@@ -408,7 +408,8 @@ impl Run {
             else {
                 break;
             };
-            self.progress.add(&of_chunk, to_send.len());
+            self.progress
+                .add(&of_chunk, to_send.len(), written_again.len());
             left.join(of_chunk);
             self.mark(segment, written_again).await?;
             way.send(&self.input, to_send).await;

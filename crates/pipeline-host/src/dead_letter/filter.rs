@@ -3,9 +3,7 @@
 //! Invariant: a filter that names several kinds means the letters that fit all of them; of one kind, those that fit any.
 
 use super::letter::StoredLetter;
-
-/// Between the name of an event and the destination's name of it, in the labels of sinks that have both.
-const ARROW: &str = " → ";
+use crate::event_counts::ARROW;
 
 /// Which letters are meant. The default means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +12,8 @@ pub struct Filter {
     pub reasons: Vec<String>,
     /// Those of one of these event ids.
     pub event_ids: Vec<String>,
+    /// Those that have one of these as their event id or as their own ([`StoredLetter::id`]).
+    pub ids: Vec<String>,
     /// Those of one of these labels, or of a name on one side of a label's arrow.
     pub labels: Vec<String>,
     /// Those that became dead letters at this time or later, in milliseconds since the Unix epoch.
@@ -38,6 +38,9 @@ impl Filter {
         let has_label = |label: &String| record.is_some_and(|record| is_of(&record.label, label));
         (self.reasons.is_empty() || self.reasons.contains(&letter.reason))
             && (self.event_ids.is_empty() || self.event_ids.iter().any(has_id))
+            && (self.ids.is_empty()
+                || self.ids.iter().any(has_id)
+                || self.ids.contains(&letter.id()))
             && (self.labels.is_empty() || self.labels.iter().any(has_label))
             && self.since_ms.is_none_or(|since| letter.last_ms >= since)
             && self.before_ms.is_none_or(|before| letter.last_ms < before)

@@ -12,6 +12,8 @@ pub struct Progress {
     total: AtomicU64,
     sent: AtomicU64,
     unfit: AtomicU64,
+    /// Letters that a replay which was killed had written again.
+    written_again: AtomicU64,
 }
 
 /// A replay at one time.
@@ -39,6 +41,7 @@ impl Progress {
             total: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             unfit: AtomicU64::new(0),
+            written_again: AtomicU64::new(0),
         }
     }
 
@@ -46,7 +49,10 @@ impl Progress {
         self.total.store(letters, Ordering::Relaxed);
     }
 
-    pub(super) fn add(&self, left: &Left, sent: usize) {
+    pub(super) fn add(&self, left: &Left, sent: usize, written_again: usize) {
+        let written_again = written_again as u64;
+        self.written_again
+            .fetch_add(written_again, Ordering::Relaxed);
         self.unfit.fetch_add(left.unfit_total(), Ordering::Relaxed);
         self.sent.fetch_add(sent as u64, Ordering::Relaxed);
     }
@@ -59,7 +65,9 @@ impl Progress {
     /// The counters as they are now.
     pub fn now(&self) -> ReplayProgress {
         let counts = self.telemetry.snapshot();
-        let (delivered, rejected) = (counts.delivered, counts.rejected_total());
+        let delivered = counts.delivered;
+        let again = self.written_again.load(Ordering::Relaxed);
+        let rejected = counts.rejected_total() + again;
         let unfit = self.unfit.load(Ordering::Relaxed);
         let done = delivered + rejected + unfit;
         ReplayProgress {
@@ -68,7 +76,7 @@ impl Progress {
             done,
             delivered,
             rejected,
-            held: self.sent().saturating_sub(delivered + rejected),
+            held: self.sent().saturating_sub(delivered + rejected - again),
             unfit,
         }
     }
