@@ -491,6 +491,7 @@ impl SinkInput {
     /// Writes what is in the letterbox until it is closed and empty, or the pipeline must end.
     pub(crate) async fn keep_letters(self: Arc<Self>) {
         let mut stop = self.stop.clone();
+        self.letterbox.look().await;
         loop {
             match self.letterbox.work() {
                 Work::Write(group) => {

@@ -86,6 +86,11 @@ impl DeadLetters {
         Ok(bytes.saturating_mul(100) / self.max_bytes.max(1))
     }
 
+    /// Bytes that they take now, without those that a replay has taken; `None` where the folder cannot be read. Blocks.
+    pub(crate) fn taken_bytes(&self) -> Option<u64> {
+        self.bytes().ok()
+    }
+
     /// The bytes that they may take.
     pub fn max_bytes(&self) -> u64 {
         self.max_bytes
