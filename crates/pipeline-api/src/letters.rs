@@ -251,7 +251,9 @@ async fn purge(
             return Err(refuse(status, "not_confirmed", message));
         }
         let filter = Filter::of_reason(reason);
-        let purged = on_thread(&shared, move || letters.dead_letters().purge(&filter)).await?;
+        let of = letters.clone();
+        let purged = on_thread(&shared, move || of.dead_letters().purge(&filter)).await?;
+        letters.look().await;
         let purged = purged.map_err(|error| failed(&error))?;
         tracing::info!(
             sink,

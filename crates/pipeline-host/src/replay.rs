@@ -118,6 +118,13 @@ impl SinkLetters {
         &self.letters
     }
 
+    /// Looks how much of their room the letters take, after some were taken out.
+    pub async fn look(&self) {
+        if let Some(running) = self.input.upgrade() {
+            running.letterbox.look().await;
+        }
+    }
+
     /// What a replay of these letters would do. Sends and changes nothing. Blocks.
     ///
     /// # Errors
@@ -257,6 +264,7 @@ impl Replaying {
             ..
         } = self;
         let worker = worker.start(&failures);
+        let running = beside.clone();
         let run = Run {
             judge: Judge::of(&input),
             input: Arc::clone(&input),
@@ -271,6 +279,9 @@ impl Replaying {
         drop(open);
         worker.ended().await;
         input.end_log();
+        if let Some(running) = running.and_then(|running| running.upgrade()) {
+            running.letterbox.look().await;
+        }
         let left = sent?;
         if let Ok(failure) = failed.try_recv() {
             return Err(ReplayError::Failed(failure));

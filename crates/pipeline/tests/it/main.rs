@@ -17,6 +17,7 @@ mod destination;
 mod disk_full;
 mod end_to_end;
 mod http;
+mod letters;
 mod map;
 mod missing;
 mod odd_answers;
