@@ -423,7 +423,7 @@ async fn a_reason_that_no_letter_has_and_a_time_that_is_none_are_mistakes() {
             "expected one of `refused_invalid`",
         ),
         (&["replay", "--since", "yesterday"], "such as `2h`"),
-        (&["replay", "--limit", "-1"], "invalid digit"),
+        (&["replay", "--limit", "few"], "invalid digit"),
     ] {
         let (code, _, said) = dead_letters(arguments, &file).await;
         assert_eq!(code, Some(64), "{arguments:?}: {said}");
@@ -439,12 +439,21 @@ async fn a_replay_that_is_killed_again_and_again_loses_nothing() {
     const LETTERS: usize = 60;
     const KILLS: u64 = 6;
     let mut bench = Bench::new().await;
-    bench.sink(&json!({"batch": {"max_events": 5, "timeout_secs": 0.01}}));
-    let running = with_letters(bench, LETTERS).await;
-    let Running { bench, process, .. } = running;
+    bench.sink(&json!({
+        "batch": {"max_events": 5, "timeout_secs": 0.01}, "endpoint": "http://127.0.0.1:9",
+        "retry": {"initial_backoff_secs": 0.01, "max_backoff_secs": 0.01, "max_attempts": 1},
+    }));
+    let (process, url) = bench.start(&["run"]).await;
+    let ids: Vec<_> = (0..LETTERS).map(|id| format!("e-{id}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    assert_eq!(post(&url, &ids).await, 200);
     process.terminate();
-    assert_eq!(process.end().await.0.code(), Some(0));
+    process.end().await;
+    let url = bench.sandbox.url();
+    bench.sink(&json!({"endpoint": url}));
     let file = bench.write();
+    let (_, shown, _) = dead_letters(&["show"], &file).await;
+    assert_eq!(shown.lines().count(), LETTERS, "{shown}");
     for id in ["e-3", "e-17", "e-41"] {
         refuse(&bench, id);
     }
