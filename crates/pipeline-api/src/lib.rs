@@ -24,6 +24,7 @@ mod explained;
 mod extension;
 mod feed;
 mod guard;
+mod letters;
 mod metrics;
 mod options;
 mod pause;
