@@ -190,7 +190,16 @@ async fn a_preview_equals_what_map_explain_prints_and_shows_edited_options_besid
     let body = json!({"sink": "meta", "options": options, "event": event("one").to_string()});
     let (_, both) = post(&running, "map", &body).await;
     assert_eq!(both["event"]["event_name"], "Lead", "{both}");
-    assert_eq!(both["running"]["event"], mapped["event"]);
+    // An event without a time is of now, which is a second later, perhaps.
+    let without_time = |event: &Value| {
+        let mut event = event.clone();
+        event.as_object_mut().unwrap().remove("event_time");
+        event
+    };
+    assert_eq!(
+        without_time(&both["running"]["event"]),
+        without_time(&mapped["event"])
+    );
     // Nothing is kept of it, and nothing was sent.
     let status = running_status(&running).await;
     assert_eq!(status["sinks"][0]["counts"]["read"], 0);
@@ -244,8 +253,15 @@ async fn a_test_event_is_sent_with_its_code_and_a_filtered_one_says_so() {
     );
     assert_eq!(sent["event_id"], "one");
     assert_eq!(running.bench.sandbox.unique().len(), 1);
-    let (status, _) = post(&running, path, &body).await;
-    assert_eq!(status, 429);
+    // On a busy machine, a request can take longer than the pause that is asked for.
+    let mut is_limited = false;
+    for _ in 0..100 {
+        is_limited |= post(&running, path, &body).await.0 == 429;
+        if is_limited {
+            break;
+        }
+    }
+    assert!(is_limited, "one test event a second");
     let mut refused = event("two");
     refused["context"]["consent"]["marketing"] = json!(false);
     let body = json!({"event": refused, "test_event_code": "TEST123"});
@@ -329,9 +345,17 @@ async fn requests_of_another_form_are_refused_and_what_changes_something_needs_t
     drop(running);
     let open = Running::start(Bench::new().await).await;
     let body = json!({"sink": "meta", "event": event("one")}).to_string();
-    let request = client.post(format!("{}/api/v1/map", open.api));
-    let request = request.header("content-type", json).body(body);
-    assert_eq!(request.send().await.unwrap().status(), 200);
+    let map = async || {
+        let request = client.post(format!("{}/api/v1/map", open.api));
+        let request = request.header("content-type", json).body(body.clone());
+        request.send().await.unwrap().status().as_u16()
+    };
+    let mut status = map().await;
+    while status == 503 {
+        // The pipeline is still starting.
+        status = map().await;
+    }
+    assert_eq!(status, 200);
     let request = client.post(format!("{}/api/v1/sinks/meta/check", open.api));
     assert_eq!(request.send().await.unwrap().status(), 403);
 }
@@ -579,12 +603,11 @@ async fn what_cannot_be_used_is_not_written() {
         json!({"sink": "meta", "options": options})
     };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().port();
+    let port = taken.local_addr().unwrap().port();
     let busy = text.replace(
         "type: http_server, address: \"127.0.0.1:0\"",
-        &format!("type: http_server, address: \"127.0.0.1:{taken}\""),
+        &format!("type: http_server, address: \"127.0.0.1:{port}\""),
     );
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
     for (body, expected, code) in [
         (with("pixel_id", json!("x")), 422, "problems"),
         // A secret belongs into the environment or a file of its own.
