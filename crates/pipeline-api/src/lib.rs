@@ -22,6 +22,7 @@ mod events;
 mod extension;
 mod feed;
 mod guard;
+mod letter_jobs;
 mod letters;
 mod metrics;
 mod options;

@@ -2,7 +2,7 @@
 
 use crate::attempts::Attempts;
 use crate::feed::Feed;
-use crate::letters::LetterJobs;
+use crate::letter_jobs::LetterJobs;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
 use pipeline_host::telemetry::Status;

@@ -4,7 +4,6 @@
 
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, EventCounts, Fate};
-use crate::replay::SinkLetters;
 use crate::status::{
     BufferLevel, DurationCounts, Durations, LiveSink, SourceCounters, SourceStatus,
 };
@@ -127,23 +126,18 @@ impl Telemetry {
     /// Pauses the delivery of a running sink, or lets it resume; events are still taken meanwhile, as far as its buffer has
     /// room. Says whether there is such a sink. A paused sink that the pipeline waits for keeps it running.
     pub fn set_paused(&self, sink: &str, is_paused: bool) -> bool {
-        let running = lock(&self.running.sinks);
-        let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
-        let live = of_name.find_map(|it| it.live.upgrade());
-        drop(running);
+        let live = self.live(sink);
         if let Some(live) = &live {
             live.set_paused(is_paused);
         }
         live.is_some()
     }
 
-    /// The dead letters of a running sink; `None` where no such sink runs. Reads no file.
-    pub fn letters(&self, sink: &str) -> Option<SinkLetters> {
+    /// The running sink of this name.
+    pub(crate) fn live(&self, sink: &str) -> Option<Arc<dyn LiveSink>> {
         let running = lock(&self.running.sinks);
         let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
-        let live = of_name.find_map(|it| it.live.upgrade());
-        drop(running);
-        live.map(LiveSink::letters)
+        of_name.find_map(|it| it.live.upgrade())
     }
 
     /// Adds a sink that runs.
