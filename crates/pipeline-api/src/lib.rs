@@ -24,6 +24,7 @@ mod explained;
 mod extension;
 mod feed;
 mod guard;
+mod letter_jobs;
 mod letters;
 mod metrics;
 mod options;

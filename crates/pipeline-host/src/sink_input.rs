@@ -12,7 +12,6 @@ use crate::letter_log::{self, LetterLog};
 use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
 use crate::pulse::{Pulse, age_of};
-use crate::replay::SinkLetters;
 use crate::runtime::{StartOptions, watching};
 use crate::status::{BufferLevel, LiveSink};
 use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
@@ -241,10 +240,6 @@ impl LiveSink for SinkInput {
     fn set_paused(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Ordering::Release);
         self.changed.notify_one();
-    }
-
-    fn letters(self: Arc<Self>) -> SinkLetters {
-        SinkLetters::of(&self)
     }
 }
 
