@@ -6,7 +6,7 @@
 //!
 //! Invariant: names, paths and rules, never a value; and what is not shared counts in full against the memory of the feed.
 
-use crate::row::{WITHHELD, is_personal};
+use crate::withheld::{WITHHELD, is_personal};
 use pipeline_core::{Explanation, Field, FieldFate, Identifiers};
 use serde_json::Value;
 use std::borrow::Cow;

@@ -112,6 +112,8 @@ pub(crate) struct Filter {
     pub(crate) reason: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) id: Option<String>,
+    /// A part of a name or of the id, in lower case.
+    pub(crate) part: Option<String>,
 }
 
 /// A row that was asked for by its number.
@@ -296,13 +298,6 @@ fn event_key(sink: &str, origin: &Origin, id: Option<&str>) -> u64 {
     hasher.finish()
 }
 
-/// Says which rows are of one event, also those of which only its place is known.
-fn place_key(origin: &Origin) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    origin.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// What would be sent of an event, where it came that far.
 fn record_of(encoded: &Encoded) -> Option<&Record> {
     match encoded {
@@ -383,7 +378,13 @@ impl Filter {
             wanted.as_deref().is_none_or(|wanted| value == Some(wanted))
         };
         let name = self.name.as_deref();
-        is(&self.sink, Some(&row.sink))
+        let has_part = |part: &String| {
+            let texts = [&row.name, &row.destination_event, &row.event_id];
+            let mut texts = texts.into_iter().flatten();
+            texts.any(|text| text.to_lowercase().contains(part))
+        };
+        self.part.as_ref().is_none_or(has_part)
+            && is(&self.sink, Some(&row.sink))
             && self.status.is_none_or(|status| status == row.status)
             && is(&self.reason, row.reason)
             && is(&self.id, row.event_id.as_deref())
@@ -447,7 +448,6 @@ impl Observer for Feed {
             label: label.map(|label| &**label),
             event_id,
             reason: Some(reason),
-            event: place_key(origin),
             received_ms: Some(event.received_ms()),
             payload: record.map(|record| &*record.payload),
             explanation: self.explanation(sink, origin, event_id, true),
@@ -476,7 +476,6 @@ impl Observer for Feed {
             event_id: Some(&record.event_id),
             reason,
             attempt: settlement.attempt,
-            event: place_key(origin),
             received_ms: settlement.received_ms,
             payload: Some(&record.payload),
             exchange: settlement.exchange,
@@ -495,7 +494,6 @@ impl Observer for Feed {
         }
         let seen = Seen {
             reason: Some(reason),
-            event: place_key(origin),
             ..Seen::of(sink, origin)
         };
         self.add(Status::Rejected, seen);
@@ -825,6 +823,9 @@ mod tests {
         assert_eq!(found(&|it| it.name = text("Purchase")), [4, 3, 2, 1]);
         assert_eq!(found(&|it| it.name = text("Cart Viewed")), [5]);
         assert!(found(&|it| it.name = text("Cart")).is_empty());
+        assert_eq!(found(&|it| it.part = text("cart v")), [5]);
+        assert_eq!(found(&|it| it.part = text("purch")), [4, 3, 2, 1]);
+        assert_eq!(found(&|it| it.part = text("gai")), [2]);
     }
 
     #[tokio::test]

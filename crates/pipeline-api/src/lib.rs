@@ -16,6 +16,7 @@
 mod answer;
 mod attempts;
 mod attention;
+mod charts;
 mod client;
 mod command;
 mod events;
@@ -35,6 +36,7 @@ mod shared;
 mod status;
 mod table;
 mod tap;
+mod withheld;
 
 pub use command::{StatusExtension, TopExtension};
 pub use extension::ApiExtension;

@@ -7,8 +7,8 @@
 //! senders send, there are at most [`MAX_GROUPS`] and [`MAX_NAMES`] entries.
 
 use crate::answer::{Refusal, bad_request};
-use crate::row::{WITHHELD, withhold};
 use crate::shared::Shared;
+use crate::withheld::{WITHHELD, withhold};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};

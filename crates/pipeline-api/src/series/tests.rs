@@ -255,29 +255,3 @@ fn sinks_beyond_the_bound_are_not_counted_and_old_ones_make_room_on_disk() {
     let sinks: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(sinks, i64::try_from(MAX_SINKS).unwrap());
 }
-
-#[test]
-fn what_nobody_looked_at_is_unknown_and_percentiles_are_bounds() {
-    let mut counts = Counts {
-        delivered: 3,
-        ..Counts::default()
-    };
-    counts.filtered.insert("consent".into(), 2);
-    (counts.durations.buckets[0], counts.durations.buckets[2]) = (98, 1);
-    counts.durations.longer = 1;
-    let steps = Steps::from([(10, counts), (12, Counts::default())]);
-    assert_eq!(
-        told(&steps, STEP_MS, None),
-        json!({
-            "step_secs": 10, "times": [100, 110, 120],
-            "delivered": [3, null, 0], "retried": [0, null, 0],
-            "filtered": {"consent": [2, null, 0]}, "rejected": {},
-            "p50_ms": [1.0, null, null], "p99_ms": [2.0, null, null],
-        })
-    );
-    let empty = told(&Steps::new(), MINUTE_MS, Some("why"));
-    assert_eq!(
-        (&empty["times"], &empty["problem"]),
-        (&json!([]), &json!("why"))
-    );
-}
