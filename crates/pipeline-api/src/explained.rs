@@ -216,6 +216,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         /// The pool against explanations that share nothing.
         #[test]
         fn whatever_is_shared_each_explanation_reads_as_it_was_given(

@@ -224,6 +224,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         /// What is told against a recount of every event.
         #[test]
         fn every_event_without_a_counterpart_is_counted_once_whatever_its_name(

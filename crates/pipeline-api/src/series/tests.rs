@@ -97,7 +97,9 @@ fn check(steps: Vec<Step>, folder: Option<&Path>) -> Result<(), TestCaseError> {
     series.open(folder);
     let (mut now_ms, mut looked) = (START_MS, None);
     let mut totals: BTreeMap<String, Counts> = BTreeMap::new();
-    for step in steps {
+    let last = steps.len() - 1;
+    for (number, step) in steps.into_iter().enumerate() {
+        let is_checked = number % 6 == 0 || number == last;
         match step {
             Step::Look(passed, did) => {
                 now_ms = (now_ms + passed).max(looked.unwrap_or(now_ms));
@@ -124,6 +126,10 @@ fn check(steps: Vec<Step>, folder: Option<&Path>) -> Result<(), TestCaseError> {
                 looked = None;
             }
         }
+        // Not after each step: the list of everything is added up anew each time.
+        if !is_checked {
+            continue;
+        }
         for sink in [None, Some("meta"), Some("other")] {
             let hour = sum(everything.of_run.iter(), sink, STEP_MS, MAX_STEPS);
             prop_assert_eq!(series.hour(sink), hour);
@@ -136,7 +142,7 @@ fn check(steps: Vec<Step>, folder: Option<&Path>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn the_series_are_those_of_a_list_that_keeps_everything(steps in steps()) {
@@ -145,7 +151,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
     fn the_day_outlives_restarts(steps in steps()) {
