@@ -172,6 +172,19 @@ fn total(steps: &Steps) -> u64 {
     steps.values().map(|counts| counts.delivered).sum()
 }
 
+#[test]
+fn a_machine_that_slept_for_hours_loses_nothing_of_the_day() {
+    let series = Series::default();
+    series.open(None);
+    for (secs, events) in [(0, 0), (30, 5), (5 * 3_600, 9), (5 * 3_600 + 70, 12)] {
+        series
+            .history()
+            .look(START_MS + secs * 1_000, delivered(events));
+        series.write(false);
+    }
+    assert_eq!(total(&series.day(None).0), 12);
+}
+
 /// Counts events below this folder over two minutes.
 fn run(folder: &Path) -> Series {
     let series = Series::default();
