@@ -16,6 +16,7 @@
 mod answer;
 mod attempts;
 mod attention;
+mod charts;
 mod client;
 mod command;
 mod console;
@@ -39,6 +40,7 @@ mod shared;
 mod status;
 mod table;
 mod tap;
+mod withheld;
 
 pub use command::{StatusExtension, TopExtension};
 pub use console::ConsoleExtension;
