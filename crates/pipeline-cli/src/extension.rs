@@ -124,12 +124,15 @@ pub struct RunOrder {
     pub overlay: Overlay,
 }
 
+/// Makes a section as it is to be from the section as it is written.
+type ChangeSection = dyn Fn(Option<&Value>) -> Value + Send + Sync;
+
 /// What a command changes of a section of the pipeline file, each time that the file is read.
 #[derive(Clone)]
 pub struct Overlay {
     /// The section.
     pub section: &'static str,
-    change: Arc<dyn Fn(Option<&Value>) -> Value + Send + Sync>,
+    change: Arc<ChangeSection>,
 }
 
 impl Overlay {

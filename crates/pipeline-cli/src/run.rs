@@ -52,6 +52,17 @@ pub enum When {
     Never,
 }
 
+impl When {
+    /// Whether something is shown on standard error.
+    fn is_now(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Auto => io::stderr().is_terminal(),
+            Self::Never => false,
+        }
+    }
+}
+
 /// What is run, and how.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -122,12 +133,10 @@ pub(crate) async fn run(
         noted,
         hangup,
     };
-    let shows_progress = match order.progress {
-        When::Always => true,
-        When::Auto => io::stderr().is_terminal(),
-        When::Never => false,
-    };
-    let progress = shows_progress.then(|| tokio::spawn(progress::show(running.telemetry())));
+    let progress = order
+        .progress
+        .is_now()
+        .then(|| tokio::spawn(progress::show(running.telemetry())));
     let mut ending = tokio::select! {
         ending = running.finish() => ending,
         never = reloading.run() => match never {},

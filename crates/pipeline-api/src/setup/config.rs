@@ -2,15 +2,13 @@
 //!
 //! Invariant: a secret is shown by nothing but its place, whether it is set, and the name of its variable.
 
-use super::body::on_thread;
+use super::body::{Refusal, on_thread, refuse};
 use super::masked;
 use super::secrets::{self, Secret, has_token_key};
-use crate::answer::refuse;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use pipeline_cli::Program;
 use pipeline_host::config;
 use serde_json::{Map, Value, json};
@@ -60,7 +58,7 @@ pub(crate) fn etag(text: &str) -> String {
 }
 
 /// `{text, etag, format, file, writable, reason, sinks, secrets}`.
-pub(crate) async fn config(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Response> {
+pub(crate) async fn config(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Refusal> {
     let read_only = shared.read_only;
     let answer = on_thread(&shared, move |program| {
         let written = Written::read(program)?;

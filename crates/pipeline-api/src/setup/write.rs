@@ -12,16 +12,14 @@ mod difference;
 pub(crate) mod file;
 mod yaml;
 
-use super::body::{json, on_thread, problem, started, unprocessable};
+use super::body::{Refusal, json, on_thread, problem, refuse, started, unprocessable};
 use super::config::{Written, etag, format};
 use super::secrets::{self, PLACEHOLDER, Step, at, path};
 use super::{config, masked};
-use crate::answer::{refuse, refuse_with};
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
 use pipeline_cli::Program;
 use pipeline_core::options::Problem;
 use pipeline_host::Pipeline;
@@ -76,7 +74,7 @@ pub(crate) async fn put(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let draft: Draft = json(request).await?;
     let wanted = match (draft.text, draft.sink, draft.options) {
         (Some(text), None, None) => Wanted::Text(text),
@@ -103,6 +101,7 @@ pub(crate) async fn put(
     let prepared = on_thread(&shared, move |program| {
         let change = prepare(program, &expected, &wanted)?;
         let mut answer = answer(program, &change)?;
+        let is_dry = is_dry || change.text == change.old.text;
         if !is_dry {
             refuse_unwritable(program, &change, read_only, &answer)?;
             file::replace(program.file(), &change.old.text, &change.text).map_err(|problem| {
@@ -121,9 +120,9 @@ pub(crate) async fn put(
             &change.text
         })
         .into();
-        Ok((change, answer))
+        Ok((change, answer, is_dry))
     });
-    let (change, mut answer) = prepared.await??;
+    let (change, mut answer, is_dry) = prepared.await??;
     if !is_dry {
         let changed = reload(&shared, change).await?;
         answer["reload"] = object!({ "changed": changed, "needs_restart": [] });
@@ -132,7 +131,7 @@ pub(crate) async fn put(
 }
 
 /// Everything that can be refused without touching the file.
-fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change, Response> {
+fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change, Refusal> {
     let old = Written::read(program).map_err(|error| {
         let message = format!("the pipeline file cannot be read now: {error}");
         refuse(StatusCode::CONFLICT, "unreadable_file", &message)
@@ -164,7 +163,7 @@ fn with_options(
     old: &Written,
     sink: &str,
     options: &Value,
-) -> Result<(String, Value), Response> {
+) -> Result<(String, Value), Refusal> {
     let mut raw = old.raw.clone();
     let Some(sinks) = raw["sinks"].as_object_mut().filter(|_| options.is_object()) else {
         let problem = Problem::new("options", "is not a table", "the options of the sink");
@@ -189,13 +188,12 @@ fn with_options(
             let body = object!({ "error": {
                 "code": "cannot_edit", "message": message, "options": shown.to_string(),
             }});
-            let response = (StatusCode::CONFLICT, Json(body));
-            axum::response::IntoResponse::into_response(response)
+            Refusal::new(StatusCode::CONFLICT, body)
         })
 }
 
 /// Puts hidden values back, and refuses new ones: a secret belongs into a file of its own, or into the environment.
-fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Response> {
+fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Refusal> {
     let mut problems = secrets::restore(raw, &old.shown(), &old.raw, "");
     for secret in secrets::find(&program.schema(), raw) {
         let is_kept = at(raw, &secret.place) == at(&old.raw, &secret.place);
@@ -214,7 +212,7 @@ fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Res
 }
 
 /// A text that a person has edited, with the hidden values of the old one put back.
-fn with_text(program: &Program, old: &Written, text: &str) -> Result<(String, Value), Response> {
+fn with_text(program: &Program, old: &Written, text: &str) -> Result<(String, Value), Refusal> {
     let parse = |text: &str| program.parse(text).ok();
     let shown = program.parse(text).map_err(|error| unprocessable(&error))?;
     let mut raw = shown.clone();
@@ -316,7 +314,7 @@ fn first_difference(one: &Value, other: &Value, place: &mut Vec<Step>) -> Option
 }
 
 /// `{text, diff, changes, reload}`, without secrets.
-fn answer(program: &Program, change: &Change) -> Result<Value, Response> {
+fn answer(program: &Program, change: &Change) -> Result<Value, Refusal> {
     let new = Written {
         secrets: secrets::find(&program.schema(), &change.raw),
         text: change.text.clone(),
@@ -331,7 +329,7 @@ fn answer(program: &Program, change: &Change) -> Result<Value, Response> {
     let mut changes = Vec::new();
     difference::places(&change.old.raw, &change.raw, &mut Vec::new(), &mut changes);
     let preview = change.preview.as_ref();
-    let changed = preview.map(|preview| {
+    let steps = preview.map(|preview| {
         let changes = preview.changes.iter();
         changes.map(ToString::to_string).collect::<Vec<_>>()
     });
@@ -342,7 +340,7 @@ fn answer(program: &Program, change: &Change) -> Result<Value, Response> {
         "changes": changes.iter().map(|place| path(place)).collect::<Vec<_>>(),
         "notes": notes.unwrap_or_default().iter().map(problem).collect::<Vec<_>>(),
         "reload": {
-            "changed": changed.unwrap_or_default(),
+            "changed": steps.unwrap_or_default(),
             "needs_restart": preview.map(|preview| &preview.needs_restart),
         },
     }))
@@ -354,13 +352,12 @@ fn refuse_unwritable(
     change: &Change,
     read_only: bool,
     answer: &Value,
-) -> Result<(), Response> {
+) -> Result<(), Refusal> {
     let refused = |code: &str, message: &str| {
         let mut error = answer.clone();
         error["code"] = code.into();
         error["message"] = message.into();
-        let body = Json(object!({ "error": error }));
-        axum::response::IntoResponse::into_response((StatusCode::CONFLICT, body))
+        Refusal::new(StatusCode::CONFLICT, object!({ "error": error }))
     };
     if let Some(reason) = config::not_writable(program.file(), read_only) {
         return Err(refused("not_writable", &reason));
@@ -378,7 +375,7 @@ fn refuse_unwritable(
 }
 
 /// Changes what runs; puts the old file back where that fails.
-async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Response> {
+async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Refusal> {
     let program = started(shared)?.program.clone();
     let refused = match program.reload().await {
         Ok(changed) => {
@@ -402,12 +399,7 @@ async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Res
             "the new file cannot be used: {refused}; and the old one could not be put back; it is the one with the ending `.bak`"
         ),
     };
-    Err(refuse_with(
-        StatusCode::CONFLICT,
-        "reload_failed",
-        &message,
-        Vec::new(),
-    ))
+    Err(refuse(StatusCode::CONFLICT, "reload_failed", &message))
 }
 
 #[cfg(test)]
