@@ -6,14 +6,14 @@
 //! Invariant: nothing is written, and nothing of a text is shown but what problems show.
 
 use crate::context::Context;
-use crate::extension::{Extension, Overlay};
+use crate::extension::{Extension, Overlay, ProgramSection};
 use pipeline_core::Registry;
 use pipeline_host::Pipeline;
 use pipeline_host::config::{self, ConfigError, LoadContext, SinkPlan, schema};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 
 /// A reload that is asked for.
@@ -29,6 +29,8 @@ pub struct Program(Arc<Inner>);
 struct Inner {
     registry: Registry,
     extensions: Vec<&'static dyn Extension>,
+    sections: Vec<ProgramSection>,
+    schema: OnceLock<Value>,
     overlay: Option<Overlay>,
     file: PathBuf,
     reloads: mpsc::Sender<Ask>,
@@ -83,6 +85,8 @@ impl Program {
         let inner = Inner {
             registry,
             extensions: extensions.to_vec(),
+            sections: Context::new(&Registry::default(), extensions).sections,
+            schema: OnceLock::new(),
             overlay,
             file: file.to_owned(),
             reloads,
@@ -107,8 +111,9 @@ impl Program {
     }
 
     /// The JSON Schema of a pipeline file.
-    pub fn schema(&self) -> Value {
-        schema::pipeline(&self.0.registry, &self.context().sections)
+    pub fn schema(&self) -> &Value {
+        let make = || schema::pipeline(&self.0.registry, &self.0.sections);
+        self.0.schema.get_or_init(make)
     }
 
     /// The value tree of a text in the format of the pipeline file, with variables as they are in the text.
@@ -117,9 +122,23 @@ impl Program {
     ///
     /// When the text is not in that format.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
-        let cx = self.context();
-        let cx: LoadContext<'_> = cx.with(&|_| None);
+        let cx = LoadContext {
+            registry: &self.0.registry,
+            environment: &|_| None,
+            sections: &self.0.sections,
+        };
         config::parse_text(text, &self.0.file, cx)
+    }
+
+    /// As [`parse`](Self::parse), without a word about what is wrong: for who tries many texts.
+    pub fn try_parse(&self, text: &str) -> Option<Value> {
+        let registry = Registry::default();
+        let cx = LoadContext {
+            registry: &registry,
+            environment: &|_| None,
+            sections: &[],
+        };
+        config::parse_text(text, &self.0.file, cx).ok()
     }
 
     /// Reads a text as if it were the pipeline file.

@@ -29,7 +29,7 @@ impl Written {
     pub(crate) fn read(program: &Program) -> Result<Self, config::ConfigError> {
         let text = config::read_text(program.file())?;
         let raw = program.parse(&text)?;
-        let secrets = secrets::find(&program.schema(), &raw);
+        let secrets = secrets::find(program.schema(), &raw);
         Ok(Self { text, raw, secrets })
     }
 
@@ -40,7 +40,7 @@ impl Written {
 
     /// The text without its secrets, where that can be done faithfully.
     pub(crate) fn shown_text(&self, program: &Program) -> Option<String> {
-        let parse = |text: &str| program.parse(text).ok();
+        let parse = |text: &str| program.try_parse(text);
         masked::text(&self.text, &self.raw, &self.secrets, &parse)
     }
 

@@ -179,7 +179,7 @@ fn with_options(
             .map(|text| text + "\n"),
         _ => None,
     };
-    let parse = |text: &str| program.parse(text).ok();
+    let parse = |text: &str| program.try_parse(text);
     text.filter(|text| parse(text).as_ref() == Some(&raw))
         .map(|text| (text, raw))
         .ok_or_else(|| {
@@ -195,7 +195,7 @@ fn with_options(
 /// Puts hidden values back, and refuses new ones: a secret belongs into a file of its own, or into the environment.
 fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Refusal> {
     let mut problems = secrets::restore(raw, &old.shown(), &old.raw, "");
-    for secret in secrets::find(&program.schema(), raw) {
+    for secret in secrets::find(program.schema(), raw) {
         let is_kept = at(raw, &secret.place) == at(&old.raw, &secret.place);
         if secret.is_known && secret.variable.is_none() && !is_kept {
             let problem = "is a secret, which is not written into the pipeline file";
@@ -213,7 +213,7 @@ fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Ref
 
 /// A text that a person has edited, with the hidden values of the old one put back.
 fn with_text(program: &Program, old: &Written, text: &str) -> Result<(String, Value), Refusal> {
-    let parse = |text: &str| program.parse(text).ok();
+    let parse = |text: &str| program.try_parse(text);
     let shown = program.parse(text).map_err(|error| unprocessable(&error))?;
     let mut raw = shown.clone();
     put_back(program, old, &mut raw)?;
@@ -316,7 +316,7 @@ fn first_difference(one: &Value, other: &Value, place: &mut Vec<Step>) -> Option
 /// `{text, diff, changes, reload}`, without secrets.
 fn answer(program: &Program, change: &Change) -> Result<Value, Refusal> {
     let new = Written {
-        secrets: secrets::find(&program.schema(), &change.raw),
+        secrets: secrets::find(program.schema(), &change.raw),
         text: change.text.clone(),
         raw: change.raw.clone(),
     };
