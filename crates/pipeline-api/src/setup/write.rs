@@ -10,6 +10,7 @@
 
 mod difference;
 pub(crate) mod file;
+mod secret_file;
 mod yaml;
 
 use super::body::{Refusal, json, on_thread, problem, refuse, started, unprocessable};
@@ -25,6 +26,7 @@ use pipeline_core::options::Problem;
 use pipeline_host::Pipeline;
 use pipeline_host::config::ConfigError;
 use pipeline_host::topology::Preview;
+use secret_file::SecretFile;
 use serde::Deserialize;
 use serde_json::{Value, json as object};
 use std::sync::Arc;
@@ -65,6 +67,10 @@ struct Change {
     text: String,
     /// What its text is read as.
     raw: Value,
+    /// Secrets that go into files of their own.
+    secret_files: Vec<SecretFile>,
+    /// What is perhaps not meant.
+    notes: Vec<Problem>,
     preview: Option<Preview>,
 }
 
@@ -95,6 +101,21 @@ pub(crate) async fn put(
     let is_dry = asked
         .dry_run
         .is_some_and(|it| !matches!(&*it, "0" | "false"));
+    // It is made as a whole, also when the client goes away meanwhile.
+    let made = tokio::spawn(make(shared, expected, wanted, is_dry)).await;
+    made.map_err(|_| {
+        let message = "the program failed on what was sent; please report it";
+        refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    })?
+}
+
+/// Makes the change, or shows it.
+async fn make(
+    shared: Arc<Shared>,
+    expected: String,
+    wanted: Wanted,
+    is_dry: bool,
+) -> Result<Json<Value>, Refusal> {
     // One change at a time: the next one sees the file of the last.
     let _turn = shared.writing.lock().await;
     let read_only = shared.read_only;
@@ -104,14 +125,7 @@ pub(crate) async fn put(
         let is_dry = is_dry || change.text == change.old.text;
         if !is_dry {
             refuse_unwritable(program, &change, read_only, &answer)?;
-            file::replace(program.file(), &change.old.text, &change.text).map_err(|problem| {
-                let status = StatusCode::CONFLICT;
-                refuse(
-                    status,
-                    "not_written",
-                    &format!("nothing was changed: {problem}"),
-                )
-            })?;
+            write(program, &change)?;
         }
         answer["written"] = (!is_dry).into();
         answer["etag"] = etag(if is_dry {
@@ -130,6 +144,27 @@ pub(crate) async fn put(
     Ok(Json(answer))
 }
 
+/// Writes the files of secrets, then the pipeline file.
+fn write(program: &Program, change: &Change) -> Result<(), Refusal> {
+    let refused = |problem: &dyn std::fmt::Display| {
+        let message = format!("nothing was changed: {problem}");
+        refuse(StatusCode::CONFLICT, "not_written", &message)
+    };
+    secret_file::write(&change.secret_files).map_err(|error| refused(&error))?;
+    // With the files in their places it can be read as it will be.
+    let written = program
+        .load_value(&change.raw)
+        .map_err(|error| unprocessable(&error))
+        .and_then(|_| {
+            let replaced = file::replace(program.file(), &change.old.text, &change.text);
+            replaced.map_err(|problem| refused(&problem))
+        });
+    if written.is_err() {
+        secret_file::remove(&change.secret_files);
+    }
+    written
+}
+
 /// Everything that can be refused without touching the file.
 fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change, Refusal> {
     let old = Written::read(program).map_err(|error| {
@@ -140,51 +175,83 @@ fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change,
         let message = "the file has changed meanwhile; read it again";
         return Err(refuse(StatusCode::PRECONDITION_FAILED, "changed", message));
     }
-    let (text, raw) = match wanted {
-        Wanted::Text(text) => with_text(program, &old, text)?,
-        Wanted::Sink(sink, options) => with_options(program, &old, sink, options)?,
+    let check = |raw: &Value| {
+        program
+            .load_value(raw)
+            .map_err(|error| unprocessable(&error))
     };
-    let pipeline = program
-        .load_value(&raw)
-        .map_err(|error| unprocessable(&error))?;
+    let mut secret_files = Vec::new();
+    let (text, raw, pipeline) = match wanted {
+        Wanted::Text(text) => {
+            let (text, raw) = with_text(program, &old, text)?;
+            let pipeline = check(&raw)?;
+            (text, raw, pipeline)
+        }
+        Wanted::Sink(sink, options) => {
+            let mut raw = with_sink(&old, sink, options)?;
+            let mut problems = secrets::restore(&mut raw, &old.shown(), &old.raw, "");
+            refuse_problems(&mut problems)?;
+            // With the secrets themselves: their files are not there yet.
+            let given = raw.clone();
+            secret_files = take_secrets(program, &old, sink, &mut raw);
+            refuse_new_secrets(program, &old, &raw)?;
+            let pipeline = check(&given)?;
+            (edited(program, &old, sink, &raw)?, raw, pipeline)
+        }
+    };
     let running = program.load_value(&old.raw).ok();
     let preview = running.map(|running: Pipeline| Preview::of(&running, &pipeline));
     Ok(Change {
+        notes: pipeline.notices(),
         old,
         text,
         raw,
+        secret_files,
         preview,
     })
 }
 
-/// The text, with these options for a sink.
-fn with_options(
-    program: &Program,
-    old: &Written,
-    sink: &str,
-    options: &Value,
-) -> Result<(String, Value), Refusal> {
+/// The value tree of the file, with these options for a sink.
+fn with_sink(old: &Written, sink: &str, options: &Value) -> Result<Value, Refusal> {
     let mut raw = old.raw.clone();
-    let Some(sinks) = raw["sinks"].as_object_mut().filter(|_| options.is_object()) else {
-        let problem = Problem::new("options", "is not a table", "the options of the sink");
-        return Err(unprocessable(&ConfigError::Invalid(vec![problem])));
+    match raw["sinks"].as_object_mut() {
+        Some(sinks) if options.is_object() => {
+            sinks.insert(sink.to_owned(), options.clone());
+            Ok(raw)
+        }
+        _ => {
+            let problem = Problem::new("options", "is not a table", "the options of the sink");
+            Err(unprocessable(&ConfigError::Invalid(vec![problem])))
+        }
+    }
+}
+
+/// Puts new secrets of a sink into files of their own, where it has options for that.
+fn take_secrets(program: &Program, old: &Written, sink: &str, raw: &mut Value) -> Vec<SecretFile> {
+    let kind = raw["sinks"][sink]["type"].as_str().unwrap_or_default();
+    let Ok(component) = program.registry().sink(kind) else {
+        return Vec::new();
     };
-    sinks.insert(sink.to_owned(), options.clone());
-    put_back(program, old, &mut raw)?;
+    let schema = pipeline_host::config::schema::sink(component);
+    let found = secrets::find(program.schema(), raw);
+    secret_file::take(raw, &old.raw, sink, &schema, &found, program.file())
+}
+
+/// The text of the file, edited so that it is read as this tree.
+fn edited(program: &Program, old: &Written, sink: &str, raw: &Value) -> Result<String, Refusal> {
     let text = match format(program.file()) {
-        "yaml" => yaml::edit(&old.text, sink, &old.raw, &raw),
+        "yaml" => yaml::edit(&old.text, sink, &old.raw, raw),
         // To be copied by a person, who sees the new layout; it is not written.
-        "json" => serde_json::to_string_pretty(&raw)
+        "json" => serde_json::to_string_pretty(raw)
             .ok()
             .map(|text| text + "\n"),
         _ => None,
     };
-    let parse = |text: &str| program.try_parse(text);
-    text.filter(|text| parse(text).as_ref() == Some(&raw))
-        .map(|text| (text, raw))
+    text.filter(|text| program.try_parse(text).as_ref() == Some(raw))
         .ok_or_else(|| {
             let message = "the file cannot be edited faithfully; change it by hand: the new options are in `options`";
-            let shown = Value::Object([(sink.to_owned(), options.clone())].into_iter().collect());
+            let shown = secrets::masked(raw, &secrets::find(program.schema(), raw));
+            let shown = object!({ sink: shown["sinks"][sink] });
             let body = object!({ "error": {
                 "code": "cannot_edit", "message": message, "options": shown.to_string(),
             }});
@@ -192,22 +259,23 @@ fn with_options(
         })
 }
 
-/// Puts hidden values back, and refuses new ones: a secret belongs into a file of its own, or into the environment.
-fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Refusal> {
-    let mut problems = secrets::restore(raw, &old.shown(), &old.raw, "");
-    for secret in secrets::find(program.schema(), raw) {
-        let is_kept = at(raw, &secret.place) == at(&old.raw, &secret.place);
-        if secret.is_known && secret.variable.is_none() && !is_kept {
-            let problem = "is a secret, which is not written into the pipeline file";
-            let expected =
-                "a variable of the environment, `${NAME}`, or the option that names a file";
-            problems.push(Problem::new(secret.path(), problem, expected));
-        }
-    }
+/// Refuses new secrets in the file: they belong into files of their own, or into the environment.
+fn refuse_new_secrets(program: &Program, old: &Written, raw: &Value) -> Result<(), Refusal> {
+    let found = secrets::find(program.schema(), raw).into_iter();
+    let new = found.filter(|secret| secret_file::is_new(secret, raw, &old.raw));
+    let problems = new.map(|secret| {
+        let problem = "is a secret, which is not written into the pipeline file";
+        let expected = "a variable of the environment, `${NAME}`, or the option that names a file";
+        Problem::new(secret.path(), problem, expected)
+    });
+    refuse_problems(&mut problems.collect())
+}
+
+fn refuse_problems(problems: &mut Vec<Problem>) -> Result<(), Refusal> {
     if problems.is_empty() {
         return Ok(());
     }
-    problems.dedup_by(|a, b| a.path == b.path);
+    let problems = std::mem::take(problems);
     Err(unprocessable(&ConfigError::Invalid(problems)))
 }
 
@@ -216,7 +284,9 @@ fn with_text(program: &Program, old: &Written, text: &str) -> Result<(String, Va
     let parse = |text: &str| program.try_parse(text);
     let shown = program.parse(text).map_err(|error| unprocessable(&error))?;
     let mut raw = shown.clone();
-    put_back(program, old, &mut raw)?;
+    let mut problems = secrets::restore(&mut raw, &old.shown(), &old.raw, "");
+    refuse_problems(&mut problems)?;
+    refuse_new_secrets(program, old, &raw)?;
     let restored = old
         .shown_text(program)
         .and_then(|shown_old| with_old_lines(text, &shown_old, &old.text, &raw, &parse))
@@ -333,12 +403,11 @@ fn answer(program: &Program, change: &Change) -> Result<Value, Refusal> {
         let changes = preview.changes.iter();
         changes.map(ToString::to_string).collect::<Vec<_>>()
     });
-    let notes = program.load_value(&change.raw).map(|it| it.notices());
     Ok(object!({
         "text": after,
         "diff": difference::lines(&before, &after),
         "changes": changes.iter().map(|place| path(place)).collect::<Vec<_>>(),
-        "notes": notes.unwrap_or_default().iter().map(problem).collect::<Vec<_>>(),
+        "notes": change.notes.iter().map(problem).collect::<Vec<_>>(),
         "reload": {
             "changed": steps.unwrap_or_default(),
             "needs_restart": preview.map(|preview| &preview.needs_restart),
@@ -384,8 +453,13 @@ async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Ref
         }
         Err(refused) => refused,
     };
-    let put_back = on_thread(shared, move |program| {
-        file::restore(program.file(), &change.text, &change.old.text)
+    // Without a permit: nothing may keep it from happening.
+    let put_back = tokio::task::spawn_blocking(move || {
+        let restored = file::restore(program.file(), &change.text, &change.old.text);
+        if restored.is_ok() {
+            secret_file::remove(&change.secret_files);
+        }
+        restored
     });
     let message = match put_back.await {
         Ok(Ok(())) => {

@@ -614,6 +614,39 @@ async fn a_change_needs_the_tag_of_the_file_as_it_is_and_a_difference() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_typed_goes_into_a_file_of_its_own_and_never_into_the_pipeline_file() {
+    let running = running_yaml().await;
+    let (_, config) = get(&running, "config").await;
+    let mut options = config["sinks"]["meta"].clone();
+    options["access_token"] = json!("a-token-that-was-typed");
+    let body = json!({"sink": "meta", "options": options});
+    let secret = running
+        .bench
+        .folder
+        .path()
+        .join("pipeline.meta.access_token");
+    let (status, dry) = put(&running, "?dry_run=1", Some(&config["etag"]), &body).await;
+    assert_eq!(status, 200, "{dry}");
+    assert!(!secret.exists());
+    let (status, saved) = put(&running, "", Some(&config["etag"]), &body).await;
+    assert_eq!((status, &saved["text"]), (200, &dry["text"]), "{saved}");
+    assert!(!saved.to_string().contains("was-typed"));
+    let file = file_of(&running);
+    assert!(
+        file.contains("access_token_file: pipeline.meta.access_token")
+            && !file.contains("was-typed"),
+        "{file}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&secret).unwrap(),
+        "a-token-that-was-typed\n"
+    );
+    // It is the one that is sent: the sandbox does not know it.
+    let (_, answer) = post(&running, "sinks/meta/check", &json!({})).await;
+    assert_eq!(answer["state"], "blocked", "{answer}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_is_not_written() {
     let running = running_yaml().await;
     let before = file_of(&running);
@@ -633,15 +666,14 @@ async fn what_cannot_be_used_is_not_written() {
     );
     for (body, expected, code) in [
         (with("pixel_id", json!("x")), 422, "problems"),
-        // A secret belongs into the environment or a file of its own.
-        (
-            with("access_token", json!("another-secret-token")),
-            422,
-            "problems",
-        ),
         (with("app_secret", json!("(secret)")), 422, "problems"),
         (json!({"sink": "other", "options": 7}), 422, "problems"),
         (json!({"text": "sinks: ["}), 422, "problems"),
+        (
+            json!({"text": text.replace("access_token: (secret)", "access_token: typed-secret")}),
+            422,
+            "problems",
+        ),
         (
             json!({"text": text.replace("# The end.", "data_dir: elsewhere")}),
             409,
