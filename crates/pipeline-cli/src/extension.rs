@@ -1,7 +1,8 @@
 //! What a program adds to the command: a subcommand, and something that runs beside a pipeline because its file asks for it.
 
+use crate::Failure;
 use crate::program::Program;
-use crate::{Failure, When};
+use crate::progress::When;
 use async_trait::async_trait;
 use clap::{ArgMatches, Command};
 use pipeline_core::Observer;

@@ -5,10 +5,9 @@
 //!
 //! Invariant: nothing is written, and nothing of a text is shown but what problems show.
 
-use crate::context::Context;
-use crate::extension::{Extension, Overlay, ProgramSection};
 use pipeline_core::Registry;
 use pipeline_host::Pipeline;
+use pipeline_host::config::schema::ProgramSection;
 use pipeline_host::config::{self, ConfigError, LoadContext, SinkPlan, schema};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -26,23 +25,16 @@ const NAMELESS: &str = "sink";
 #[derive(Clone)]
 pub struct Program(Arc<Inner>);
 
+/// Reads a value tree as if it were the pipeline file.
+type LoadValue = dyn Fn(&Value) -> Result<Pipeline, ConfigError> + Send + Sync;
+
 struct Inner {
     registry: Registry,
-    extensions: Vec<&'static dyn Extension>,
     sections: Vec<ProgramSection>,
     schema: OnceLock<Value>,
-    overlay: Option<Overlay>,
     file: PathBuf,
+    load: Box<LoadValue>,
     reloads: mpsc::Sender<Ask>,
-}
-
-/// A pipeline that was read.
-#[derive(Debug)]
-pub struct Loaded {
-    /// As it is written, with variables as they are in the text.
-    pub raw: Value,
-    /// As data.
-    pub pipeline: Pipeline,
 }
 
 /// Why a file was not loaded into the running pipeline; it continues as it was.
@@ -76,28 +68,21 @@ impl fmt::Debug for Program {
 impl Program {
     /// The program that runs this file, and the reloads that are asked for.
     pub(crate) fn new(
-        registry: Registry,
-        extensions: &[&'static dyn Extension],
-        overlay: Option<Overlay>,
+        registry: &Registry,
+        sections: &[ProgramSection],
         file: &Path,
+        load: impl Fn(&Value) -> Result<Pipeline, ConfigError> + Send + Sync + 'static,
     ) -> (Self, mpsc::Receiver<Ask>) {
         let (reloads, asked) = mpsc::channel(1);
         let inner = Inner {
-            registry,
-            extensions: extensions.to_vec(),
-            sections: Context::new(&Registry::default(), extensions).sections,
+            registry: registry.clone(),
+            sections: sections.to_vec(),
             schema: OnceLock::new(),
-            overlay,
             file: file.to_owned(),
+            load: Box::new(load),
             reloads,
         };
         (Self(Arc::new(inner)), asked)
-    }
-
-    pub(crate) fn context(&self) -> Context<'_> {
-        let mut cx = Context::new(&self.0.registry, &self.0.extensions);
-        cx.overlay = self.0.overlay.as_ref();
-        cx
     }
 
     /// The linked components.
@@ -141,24 +126,13 @@ impl Program {
         config::parse_text(text, &self.0.file, cx).ok()
     }
 
-    /// Reads a text as if it were the pipeline file.
-    ///
-    /// # Errors
-    ///
-    /// As `pipeline validate` reports them.
-    pub fn load(&self, text: &str) -> Result<Loaded, ConfigError> {
-        let raw = self.parse(text)?;
-        let pipeline = self.load_value(&raw)?;
-        Ok(Loaded { raw, pipeline })
-    }
-
     /// Reads a value tree as if it were the pipeline file.
     ///
     /// # Errors
     ///
     /// As `pipeline validate` reports them.
     pub fn load_value(&self, raw: &Value) -> Result<Pipeline, ConfigError> {
-        self.context().load_value(raw, &self.0.file)
+        (self.0.load)(raw)
     }
 
     /// Reads the options of one sink as if they were in this value tree of the pipeline file, alone. Where they have no `inputs`,
@@ -187,8 +161,11 @@ impl Program {
             let sinks = Map::from_iter([(name.to_owned(), options)]);
             raw.insert("sinks".to_owned(), Value::Object(sinks));
         }
-        let cx = self.context();
-        let cx = cx.with(&|name| std::env::var_os(name));
+        let cx = LoadContext {
+            registry: &self.0.registry,
+            environment: &|name| std::env::var_os(name),
+            sections: &self.0.sections,
+        };
         let pipeline = config::from_value(&raw, &config::base_dir(&self.0.file), cx)?;
         let sink = pipeline.sinks.into_iter().next();
         sink.ok_or_else(|| ConfigError::Invalid(Vec::new()))
