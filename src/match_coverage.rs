@@ -278,6 +278,7 @@ mod tests {
             meta_event,
             has_click,
             identifiers: set_of(keys),
+            ..Passed::default()
         }
     }
 

@@ -12,7 +12,7 @@ use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Component, Coverage, Encoded, Event, Explained,
+    BatchLimits, BuildError, Clock, Component, Cookie, Coverage, Encoded, Event, Explained,
     HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Sink, SinkConfig,
     SinkContext,
 };
@@ -119,6 +119,10 @@ impl Sink for MetaConversions {
             .encode(event, self.clock.now_ms(), &mut explainer);
         let source_event = explainer.source_event();
         Explained::new(encoded, explainer.into_explanation()).with_source_event(source_event)
+    }
+
+    fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
+        self.mapping().cookies(event, self.clock.now_ms())
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

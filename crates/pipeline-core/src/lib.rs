@@ -116,6 +116,7 @@
 
 mod chunk;
 mod clock;
+mod cookie;
 mod coverage;
 mod event;
 mod explanation;
@@ -140,6 +141,7 @@ pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cookie::Cookie;
 pub use coverage::{Coverage, CoverageBase, CoverageGroup, CoverageRow};
 pub use event::{Event, Meta};
 pub use explanation::{Explanation, Field, FieldFate, Identifiers};

@@ -1,7 +1,9 @@
 //! The contract between a host and a sink.
 
 use crate::options::Problem;
-use crate::{Clock, Coverage, Encoded, Event, Explanation, Outcome, Reason, Record, SystemClock};
+use crate::{
+    Clock, Cookie, Coverage, Encoded, Event, Explanation, Outcome, Reason, Record, SystemClock,
+};
 use async_trait::async_trait;
 use std::fmt;
 use std::path::PathBuf;
@@ -69,6 +71,13 @@ pub trait Sink: Send + Sync {
     /// Slower; a host calls it only for a person who asked. Names paths and rules, never a value.
     fn explain(&self, event: &Event) -> Explained {
         Explained::new(self.encode(event), Explanation::default())
+    }
+
+    /// The cookies that the destination would keep in the browser that sent this event: `None` for a destination without
+    /// cookies, and for an event that would not be sent or has no browser; empty where the event does not say that the visitor
+    /// agreed. A host asks only for sources that may set cookies.
+    fn cookies(&self, _event: &Event) -> Option<Vec<Cookie>> {
+        None
     }
 
     /// Makes one attempt to deliver a batch, and answers with one outcome per record, in the same order.
