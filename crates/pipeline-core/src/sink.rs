@@ -161,6 +161,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
         (**self).explain(event)
     }
 
+    fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
+        (**self).cookies(event)
+    }
+
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
         (**self).deliver(batch).await
     }

@@ -82,6 +82,18 @@ fn a_new_visitor_gets_what_the_event_is_sent_with() {
 }
 
 #[test]
+fn a_page_has_cookies_as_well() {
+    let sink = sink(&json!({}));
+    let page = json!({
+        "anonymousId": "a", "userId": "u", "type": "page", "messageId": "m",
+        "context": {"consent": {"marketing": true}, "page": {"url": "https://www.shop.example/?fbclid=IwAR_1"}},
+        "receivedAt": "2026-01-15T12:00:00.000Z",
+    });
+    let names = asked(&*sink, &page).map(|cookies| cookies.len());
+    assert_eq!(names, Some(2));
+}
+
+#[test]
 fn a_click_that_the_page_does_not_name_is_not_proposed() {
     let sink = sink(&json!({}));
     for (url, fbc, names) in [

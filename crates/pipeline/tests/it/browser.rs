@@ -4,7 +4,7 @@
 //! `CI` is set.
 
 use crate::clients::{beside_modules, has, install, target};
-use crate::tally::{Bench, Recorded, eventually, print};
+use crate::tally::{Bench, Recorded, print};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
