@@ -53,7 +53,7 @@ function serve(answer) {
 const scenarios = {
     async calls() {
         const { callsOf, pageOf } = await import('./browser_calls.mjs')
-        await serve((url) => ({ type: 'text/html', text: pageOf(url, EVENTS, task.key) }))
+        await serve((url) => ({ type: 'text/html', text: pageOf(url, EVENTS, task) }))
         const pages = task.clients.map(async (client) => {
             const page = await opened(`/${client}?${task.refuses ? 'refuses' : ''}`)
             return [client, await callsOf(page, client, task)]

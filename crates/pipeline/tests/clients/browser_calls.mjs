@@ -43,11 +43,13 @@ const jitsu = (url, key) => `
 
 const clients = { segment, rudder, jitsu }
 
-export function pageOf(url, events, key) {
-    const client = clients[url.pathname.slice(1)]
+export function pageOf(url, events, { key, key_for_each }) {
+    const name = url.pathname.slice(1)
+    const client = clients[name]
+    const own = key_for_each ? `${key}-of-${name}` : key
     const refuses = `<script>const refuses = location.search === '?refuses'</script>`
     return `<!doctype html><meta charset="utf-8"><title>Sofas</title><link rel="icon" href="data:,">${
-        client ? refuses + client(events, key) : ''
+        client ? refuses + client(events, own) : ''
     }`
 }
 

@@ -4,7 +4,7 @@
 //! `CI` is set.
 
 use crate::clients::{beside_modules, has, install, target};
-use crate::tally::{Bench, Recorded, print};
+use crate::tally::{Bench, Recorded, eventually, print};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 const KEY: &str = "the-web-key";
 const CLIENTS: [&str; 3] = ["segment", "rudder", "jitsu"];
@@ -29,6 +30,13 @@ const SCRIPTS: [(&str, &str); 3] = [
 ];
 /// Rounds of calls that nothing disturbs.
 const ROUNDS: u64 = 2;
+/// Rounds of calls of clients whose host turns them away, and is killed.
+const DISTURBED_ROUNDS: u64 = 12;
+/// Requests that a key may bring in a second then; ten times as many may come at once.
+const RATE: u64 = 2;
+/// How many events arrive until the host is killed. 36 are in the requests that may come at once; of the others two to three arrive
+/// in a second, so the host turns clients away for about 5 s.
+const EVENTS_BEFORE_KILL: u64 = 49;
 
 /// A browser that has made its calls, and stays open until it is closed.
 struct Browser {
@@ -286,4 +294,107 @@ async fn a_visit_to_the_demo_shop_is_told_by_the_pixel_and_by_the_server_under_t
         "the demo shop: {} orders, each under one id and one pair of cookies on both sides",
         visits.len()
     ));
+}
+
+#[tokio::test]
+async fn clients_of_browsers_that_send_again_lose_nothing_to_429_and_a_killed_host() {
+    if !is_possible().await {
+        return;
+    }
+    let pages = free_port();
+    let keys: Value = CLIENTS
+        .iter()
+        .map(|client| {
+            let origins = [format!("http://www.shop.example:{pages}")];
+            let key =
+                json!({"value": key_of(client), "allowed_origins": origins, "rate_limit": RATE});
+            ((*client).to_owned(), key)
+        })
+        .collect();
+    // The host comes back where the clients know it.
+    let address = format!("127.0.0.1:{}", free_port());
+    let bench = bench(&address, pages, &json!({"keys": keys})).await;
+    let run = bench.start();
+    run.says("address=").await;
+    let browser = Browser::start(&json!({
+        "scenario": "calls", "port": pages, "url": format!("http://{address}"), "key": KEY, "clients": CLIENTS,
+        "rounds": DISTURBED_ROUNDS, "pause": 20, "refuses": false, "key_for_each": true,
+    }))
+    .await;
+    run.says("rate_limit").await;
+    let since = Instant::now();
+    let arrived = || bench.sandbox.summary().unique >= EVENTS_BEFORE_KILL;
+    eventually(arrived, || format!("{:?}", products(&bench))).await;
+    let turned_away = since.elapsed();
+    let mut said = run.kill().await;
+    let run = bench.start();
+    run.says("address=").await;
+    let sent: BTreeMap<String, Vec<String>> = serde_json::from_value(browser.said.clone()).unwrap();
+    let kept = sent.iter().filter(|(client, _)| *client != "jitsu");
+    let kept: Vec<_> = kept.flat_map(|(_, ids)| ids).collect();
+    let all_kept = || {
+        let (products, pages) = (products(&bench), pages_of(&bench));
+        let all_pages = ["segment", "rudder"]
+            .iter()
+            .all(|client| pages[*client].len() == count(DISTURBED_ROUNDS));
+        all_pages && kept.iter().all(|id| products.contains_key(*id))
+    };
+    eventually(all_kept, || {
+        format!("{:?} {:?}", products(&bench), pages_of(&bench))
+    })
+    .await;
+    browser.close().await;
+    said += &ended(run).await;
+    let ids: BTreeSet<_> = accepted(&bench)
+        .iter()
+        .map(|event| event["event_id"].to_string())
+        .collect();
+    let (products, pages) = (products(&bench), pages_of(&bench));
+    let different = products.len() + pages.values().map(BTreeSet::len).sum::<usize>();
+    assert_eq!(
+        ids.len(),
+        different,
+        "an event has one id, however often it comes"
+    );
+    let known: BTreeSet<_> = sent.values().flatten().collect();
+    assert!(products.keys().all(|id| known.contains(id)), "{products:?}");
+    for client in CLIENTS {
+        let carts = products.keys().filter(|id| id.starts_with(client)).count();
+        let came = carts + pages[client].len();
+        print(&format!(
+            "{client} in the browser: {came} of {} events accepted, {:.1} s of 429 and a killed host",
+            2 * DISTURBED_ROUNDS,
+            turned_away.as_secs_f64(),
+        ));
+    }
+    bench.keeps_secrets(&said);
+}
+
+fn key_of(client: &str) -> String {
+    format!("{KEY}-of-{client}")
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+/// The ids of the views of pages that arrived of each client.
+fn pages_of(bench: &Bench) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut pages: BTreeMap<_, BTreeSet<_>> =
+        CLIENTS.map(|client| (client, BTreeSet::new())).into();
+    for event in accepted(bench)
+        .iter()
+        .filter(|event| event["event_name"] == "PageView")
+    {
+        let at = event["event_source_url"].as_str().unwrap();
+        let client = CLIENTS
+            .into_iter()
+            .find(|client| at.contains(client))
+            .unwrap();
+        pages
+            .entry(client)
+            .or_default()
+            .insert(event["event_id"].to_string());
+    }
+    pages
 }
