@@ -69,7 +69,7 @@ struct SegmentOptions {
     /// Where browsers reach this source: what the settings for Segment's browser client name. Default: the host of the request. Example: `https://events.shop.example`.
     #[serde(default)]
     public_url: Option<String>,
-    /// The folder with the scripts of browser clients: `analytics.min.js` and its parts under `/analytics.js/v1/KEY/`, and `/p.js`. Default: none are served. Example: `scripts`.
+    /// The folder with the scripts of browser clients: `analytics.min.js` and others under `/analytics.js/v1/KEY/`, the parts of Segment's client under `/analytics-next/bundles/`, and `/p.js`. Default: none are served. Example: `scripts`.
     #[serde(default)]
     script_dir: Option<PathBuf>,
     /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB).
