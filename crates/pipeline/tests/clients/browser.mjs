@@ -15,16 +15,16 @@ export const EVENTS = `http://events.shop.example:${events.port}`
 
 const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--host-resolver-rules=MAP *.shop.example 127.0.0.1'],
+    args: ['--no-sandbox', '--host-resolver-rules=MAP *.shop.example 127.0.0.1, MAP *.other.test 127.0.0.1'],
 })
 
-export async function opened(path, prepare) {
+export async function opened(path, prepare, origin = PAGES) {
     const context = await browser.newContext()
     const page = await context.newPage()
     page.setDefaultTimeout(LIMIT_MS)
     page.on('pageerror', (error) => console.error(`a page: ${error}`))
     await prepare?.(page)
-    await page.goto(PAGES + path)
+    await page.goto(origin + path)
     return page
 }
 
@@ -59,6 +59,23 @@ const scenarios = {
             return [client, await callsOf(page, client, task)]
         })
         return Object.fromEntries(await Promise.all(pages))
+    },
+
+    // Pages that send to another host and ask the browser to send cookies along: one of the same site, one of another.
+    async other_host() {
+        await serve(() => ({ type: 'text/html', text: '<!doctype html><link rel="icon" href="data:,">' }))
+        const send = async ([url, key, body]) => {
+            const headers = { authorization: `Basic ${btoa(`${key}:`)}` }
+            const answer = await fetch(`${url}/v1/track`, { method: 'POST', credentials: 'include', headers, body })
+            return [answer.status, document.cookie]
+        }
+        const told = {}
+        for (const [name, origin] of Object.entries({ same: PAGES, other: `http://www.other.test:${task.port}` })) {
+            const page = await opened('/', undefined, origin)
+            told[name] = []
+            for (const body of task.bodies[name]) told[name].push(await page.evaluate(send, [EVENTS, task.key, body]))
+        }
+        return told
     },
 
     async shop() {

@@ -234,66 +234,132 @@ async fn a_visit_to_the_demo_shop_is_told_by_the_pixel_and_by_the_server_under_t
     // A page and an order of each, and nothing of those who had refused.
     assert_eq!(events.len(), 2 * visits.len(), "{said}");
     for ((platform, known), visit) in visits.iter().zip(told.as_array().unwrap()) {
-        let steps = &visit["steps"];
-        let before = usize::from(!known["_fbp"].is_null());
-        for step in ["came", "refused"] {
-            assert_eq!(
-                steps[step].as_object().unwrap().len(),
-                before,
-                "{platform} {step}: {steps}"
-            );
-        }
-        let cookies = &steps["ordered"];
-        assert_eq!(cookies, &steps["agreed"], "{platform}");
-        let (fbp, fbc) = (&cookies["_fbp"], &cookies["_fbc"]);
-        for cookie in [fbp, fbc].into_iter().skip(before) {
-            let attributes = (&cookie["domain"], &cookie["sameSite"], &cookie["days"]);
-            assert_eq!(
-                attributes,
-                (&json!(".shop.example"), &json!("Lax"), &json!(90)),
-                "{platform}"
-            );
-        }
-        if before == 1 {
-            assert_eq!(fbp["value"], known["_fbp"]);
-        }
-        let click = fbc["value"].as_str().unwrap();
-        assert!(click.ends_with(&format!(".IwAR_{platform}")), "{click}");
-        let pixel = &visit["pixel"][0];
-        assert_eq!(
-            (&pixel["id"], &pixel["event"]),
-            (&visit["number"], &json!("Purchase"))
-        );
-        assert_eq!(
-            (&pixel["fbp"], &pixel["fbc"]),
-            (&fbp["value"], &fbc["value"])
-        );
-        let of_this = events
-            .iter()
-            .filter(|event| event["user_data"]["fbc"] == fbc["value"]);
-        let of_this: Vec<_> = of_this.collect();
-        assert_eq!(of_this.len(), 2, "{platform}: {events:?}");
-        for event in of_this {
-            assert_eq!(event["user_data"]["fbp"], fbp["value"], "{event}");
-            assert_eq!(event["user_data"]["client_ip_address"], "203.0.113.9");
-        }
-        let order = events
-            .iter()
-            .find(|event| event["event_id"] == visit["number"])
-            .unwrap();
-        assert_eq!(
-            (&order["event_name"], &order["custom_data"]["order_id"]),
-            (&json!("Purchase"), &visit["number"])
-        );
-        for key in ["em", "ph", "fn", "ln"] {
-            assert!(!order["user_data"][key].is_null(), "{key}: {order}");
-        }
+        let cookies = cookies_of(visit, platform, known);
+        tells_the_same(visit, platform, &cookies, &events);
     }
     bench.keeps_secrets(&said);
     print(&format!(
         "the demo shop: {} orders, each under one id and one pair of cookies on both sides",
         visits.len()
     ));
+}
+
+/// The cookies of a browser after its visit: none before the visitor agreed, but for those that it had.
+fn cookies_of(visit: &Value, platform: &str, known: &Value) -> Value {
+    let steps = &visit["steps"];
+    let before = usize::from(!known["_fbp"].is_null());
+    for step in ["came", "refused"] {
+        assert_eq!(
+            steps[step].as_object().unwrap().len(),
+            before,
+            "{platform} {step}: {steps}"
+        );
+    }
+    let cookies = &steps["ordered"];
+    assert_eq!(cookies, &steps["agreed"], "{platform}");
+    let (fbp, fbc) = (&cookies["_fbp"], &cookies["_fbc"]);
+    for cookie in [fbp, fbc].into_iter().skip(before) {
+        let attributes = (&cookie["domain"], &cookie["sameSite"], &cookie["days"]);
+        assert_eq!(
+            attributes,
+            (&json!(".shop.example"), &json!("Lax"), &json!(90)),
+            "{platform}"
+        );
+    }
+    if before == 1 {
+        assert_eq!(fbp["value"], known["_fbp"]);
+    }
+    let click = fbc["value"].as_str().unwrap();
+    assert!(click.ends_with(&format!(".IwAR_{platform}")), "{click}");
+    cookies.clone()
+}
+
+/// Whether the pixel, the server and the browser have the same ids.
+fn tells_the_same(visit: &Value, platform: &str, cookies: &Value, events: &[Value]) {
+    let (fbp, fbc) = (&cookies["_fbp"], &cookies["_fbc"]);
+    let pixel = &visit["pixel"][0];
+    assert_eq!(
+        (&pixel["id"], &pixel["event"]),
+        (&visit["number"], &json!("Purchase"))
+    );
+    assert_eq!(
+        (&pixel["fbp"], &pixel["fbc"]),
+        (&fbp["value"], &fbc["value"])
+    );
+    let of_this = events
+        .iter()
+        .filter(|event| event["user_data"]["fbc"] == fbc["value"]);
+    let of_this: Vec<_> = of_this.collect();
+    assert_eq!(of_this.len(), 2, "{platform}: {events:?}");
+    for event in of_this {
+        assert_eq!(event["user_data"]["fbp"], fbp["value"], "{event}");
+        assert_eq!(event["user_data"]["client_ip_address"], "203.0.113.9");
+    }
+    let order = events
+        .iter()
+        .find(|event| event["event_id"] == visit["number"])
+        .unwrap();
+    assert_eq!(
+        (&order["event_name"], &order["custom_data"]["order_id"]),
+        (&json!("Purchase"), &visit["number"])
+    );
+    for key in ["em", "ph", "fn", "ln"] {
+        assert!(!order["user_data"][key].is_null(), "{key}: {order}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_of_the_same_site_sets_cookies_that_come_back_and_a_page_of_another_site_gets_none()
+{
+    if !is_possible().await {
+        return;
+    }
+    let pages = free_port();
+    let origins = ["shop.example", "other.test"].map(|site| format!("http://www.{site}:{pages}"));
+    let options = json!({
+        "cookies": {"read": true, "set": ["fbp", "fbc"]},
+        "keys": {"web": {"value": KEY, "allowed_origins": origins}},
+    });
+    let bench = bench("127.0.0.1:0", pages, &options).await;
+    let run = bench.start();
+    let url = format!("http://{}", run.says("address=").await);
+    let body = |id: &str, url: &str| {
+        json!({
+            "event": "Product Added", "messageId": id, "userId": "u",
+            "anonymousId": format!("visitor of {id}"),
+            "properties": {"product_id": id, "price": 5, "currency": "EUR"},
+            "context": {"consent": {"marketing": true}, "page": {"url": url}},
+        })
+        .to_string()
+    };
+    let of_click = "http://www.shop.example/?fbclid=IwAR_1";
+    let browser = Browser::start(&json!({
+        "scenario": "other_host", "port": pages, "url": url, "key": KEY,
+        "bodies": {
+            // The second event has another anonymous id and no click: only the cookies join the two.
+            "same": [body("first", of_click), body("second", "http://www.shop.example/")],
+            "other": [body("foreign", of_click)],
+        },
+    }))
+    .await;
+    bench.settle(3).await;
+    let told = browser.said.clone();
+    browser.close().await;
+    let said = ended(run).await;
+    let user = |id: &str| {
+        let events = accepted(&bench);
+        let event = events.iter().find(|event| event["event_id"] == id).unwrap();
+        ["fbp", "fbc"].map(|key| event["user_data"][key].as_str().unwrap().to_owned())
+    };
+    let [fbp, fbc] = user("first");
+    assert_eq!(user("second"), [fbp.clone(), fbc.clone()], "{said}");
+    let cookies = format!("_fbp={fbp}; _fbc={fbc}");
+    assert_eq!(told["same"], json!([[200, cookies], [200, cookies]]));
+    assert_eq!(told["other"], json!([[200, ""]]));
+    assert!(
+        said.contains("no cookies are set for pages of another site"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -362,7 +428,7 @@ async fn clients_of_browsers_that_send_again_lose_nothing_to_429_and_a_killed_ho
         let carts = products.keys().filter(|id| id.starts_with(client)).count();
         let came = carts + pages[client].len();
         print(&format!(
-            "{client} in the browser: {came} of {} events accepted, {:.1} s of 429 and a killed host",
+            "{client} in the browser: {came} of {} events accepted over a killed host, which had sent clients away for {:.1} s",
             2 * DISTURBED_ROUNDS,
             turned_away.as_secs_f64(),
         ));
