@@ -60,7 +60,7 @@ async fn kept(sinks: &[Keeper], text: &'static str) -> Vec<(&'static str, String
         .data_dir(folder.path())
         .source("tap", tap.clone());
     for (name, sink) in names.into_iter().zip(sinks) {
-        pipeline = pipeline.sink(name, ["tap"], *sink, SinkSettings::default());
+        pipeline = pipeline.sink(name, &["tap"], *sink, SinkSettings::default());
     }
     let running = pipeline.build().unwrap();
     let running = running.start(StartOptions::default()).await.unwrap();

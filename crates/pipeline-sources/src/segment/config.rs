@@ -18,7 +18,7 @@ use pipeline_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -104,7 +104,7 @@ struct CookieOptions {
     read: bool,
     /// The cookies that the answer sets, for 90 days, in browsers that lack them: `fbp`, the id of a browser; `fbc`, the click of a page whose URL has an `fbclid`, also where an older click is known. Only for events that are sent and that say themselves that the visitor agreed to marketing, and with the values that they are sent with. Needs `read`. Default: none. Example: `[fbp, fbc]`.
     #[serde(default)]
-    set: BTreeSet<CookieName>,
+    set: Vec<CookieName>,
     /// The domain for which cookies are set. Default: what was registered of the host's name, so that all hosts of the site share them (`shop.example` for `events.shop.example`). Example: `eu.shop.example`.
     #[serde(default)]
     domain: Option<String>,
@@ -133,12 +133,11 @@ impl CookieOptions {
             let problem = "is no domain that a cookie can be for";
             site::domain(text).ok_or_else(|| Problem::new("cookies.domain", problem, expected))
         });
-        let names = self.set.iter().map(|name| match name {
-            CookieName::Fbp => "_fbp",
-            CookieName::Fbc => "_fbc",
-        });
+        let is_set = |name: &CookieName| self.set.contains(name);
+        let names = [(CookieName::Fbp, "_fbp"), (CookieName::Fbc, "_fbc")];
+        let names = names.into_iter().filter(|(name, _)| is_set(name));
         Ok(SetCookies {
-            names: names.collect(),
+            names: names.map(|(_, cookie)| cookie).collect(),
             domain: domain.transpose()?,
         })
     }
