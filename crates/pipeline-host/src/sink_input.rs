@@ -18,8 +18,8 @@ use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
 use crate::wording::thousands;
 use pipeline_core::{
-    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection,
-    Sink,
+    Chunk, Clock, Cookie, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason,
+    Rejection, Sink,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -411,6 +411,13 @@ impl SinkInput {
         if let Ok(explained) = catch_unwind(explain) {
             observer.explained(&self.name, event, &explained);
         }
+    }
+
+    /// The cookies of the destination for the browser that sent this event.
+    pub(crate) fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
+        let settings = self.current();
+        let cookies = AssertUnwindSafe(|| settings.sink.cookies(event));
+        catch_unwind(cookies).unwrap_or_else(|_| Some(Vec::new()))
     }
 
     /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the letterbox. Each of them

@@ -32,21 +32,30 @@ pub(super) struct Taken {
     /// What was found and not used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// Cookies for the browser.
+    #[serde(skip)]
+    cookies: Vec<HeaderValue>,
 }
 
 impl Taken {
-    pub(super) fn new(counts: Answer, notes: Vec<&'static str>) -> Self {
+    pub(super) fn new(counts: Answer, notes: Vec<&'static str>, cookies: Vec<HeaderValue>) -> Self {
         Self {
             success: true,
             counts,
             notes,
+            cookies,
         }
     }
 }
 
 impl IntoResponse for Taken {
-    fn into_response(self) -> Response {
-        Json(self).into_response()
+    fn into_response(mut self) -> Response {
+        let cookies = std::mem::take(&mut self.cookies);
+        let mut response = Json(self).into_response();
+        for cookie in cookies {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
     }
 }
 

@@ -17,6 +17,22 @@ const MAX_USER_AGENT_BYTES: usize = 1024;
 const MAX_COOKIE_BYTES: usize = 500;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// Cookies of Meta's, and the members of `context` for them.
+const COOKIES: [(&str, &str); 2] = [("_fbp", "fbp"), (CLICK, "fbc")];
+/// The one that holds a click.
+const CLICK: &str = "_fbc";
+/// Digits of the time in a well-formed cookie: milliseconds.
+const TIME_DIGITS: usize = 13;
+
+/// A cookie of Meta's that came with a request.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct CookieOfMeta {
+    pub(super) name: &'static str,
+    /// The member of `context` for it.
+    pub(super) member: &'static str,
+    pub(super) value: String,
+}
+
 /// For which requests the connection says something about the events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Fill {
@@ -61,14 +77,23 @@ impl Clients {
                 add("userAgent", agent);
             }
         }
-        if self.cookies && headers.contains_key(header::ORIGIN) {
-            for (cookie, name) in [("_fbp", "fbp"), ("_fbc", "fbc")] {
-                if let Some(value) = cookie_of_meta(headers, cookie) {
-                    add(name, value);
-                }
-            }
-        }
         members
+    }
+
+    /// Cookies of Meta's in a request, where they are read.
+    pub(super) fn cookies(&self, headers: &HeaderMap) -> Vec<CookieOfMeta> {
+        if !self.cookies || !headers.contains_key(header::ORIGIN) {
+            return Vec::new();
+        }
+        let found = COOKIES.iter().filter_map(|(name, member)| {
+            let value = cookie_of_meta(headers, name)?.to_owned();
+            Some(CookieOfMeta {
+                name,
+                member,
+                value,
+            })
+        });
+        found.collect()
     }
 
     fn fills(&self, headers: &HeaderMap) -> bool {
@@ -186,6 +211,33 @@ fn agent(headers: &HeaderMap) -> Option<&str> {
     let agent = headers.get(header::USER_AGENT)?.as_bytes();
     let agent = std::str::from_utf8(agent).ok()?.trim();
     (!agent.is_empty() && agent.len() <= MAX_USER_AGENT_BYTES).then_some(agent)
+}
+
+/// Whether a cookie holds a click, so that another click replaces it.
+pub(super) fn is_click(name: &str) -> bool {
+    name == CLICK
+}
+
+/// Whether a cookie is one that Meta takes: the rule that its own builder has for cookies that it keeps.
+pub(super) fn is_well_formed(value: &str) -> bool {
+    let mut parts = value.split('.');
+    let mut next = || parts.next().unwrap_or_default();
+    let (fb, index, time, payload) = (next(), next(), next(), next());
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let rest: Vec<_> = parts.collect();
+    fb == "fb"
+        && matches!(index.len(), 1..=2)
+        && digits(index)
+        && time.len() == TIME_DIGITS
+        && digits(time)
+        && !payload.is_empty()
+        && payload.bytes().all(known)
+        && match rest.as_slice() {
+            [] => true,
+            [appendix] => matches!(appendix.len(), 2 | 8) && appendix.bytes().all(known),
+            _ => false,
+        }
 }
 
 /// A cookie of Meta's, if it looks like one: `fb.1.1700000000000.1234567890`.
@@ -356,7 +408,9 @@ mod tests {
                 fill: Fill::Never,
                 ..Clients::default()
             };
-            clients.context(&Meta::default(), &headers(lines))
+            let cookies = clients.cookies(&headers(lines)).into_iter();
+            let cookies = cookies.map(|cookie| (cookie.member, cookie.value));
+            cookies.collect::<Vec<_>>()
         };
         let origin = ("origin", "https://shop.example");
         let good = (
@@ -366,8 +420,8 @@ mod tests {
         assert_eq!(
             read(true, &[origin, good]),
             [
-                ("fbp", "\"fb.1.1700000000000.123\"".to_owned()),
-                ("fbc", "\"fb.1.1700000000000.IwAR_x-1\"".to_owned()),
+                ("fbp", "fb.1.1700000000000.123".to_owned()),
+                ("fbc", "fb.1.1700000000000.IwAR_x-1".to_owned()),
             ]
         );
         assert_eq!(read(false, &[origin, good]), []);

@@ -48,6 +48,13 @@ impl Completion {
         self.common.bytes() + connection + FIXED_BYTES
     }
 
+    /// The same with further members of `context` that the connection gives.
+    pub(super) fn with(&self, more: impl Iterator<Item = (&'static str, String)>) -> Self {
+        let mut all = self.clone();
+        all.connection.extend(more);
+        all
+    }
+
     /// The event with what was absent.
     pub(super) fn of(&self, event: &Bytes) -> Bytes {
         let mut own = Own::default();

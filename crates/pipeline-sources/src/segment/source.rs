@@ -8,11 +8,13 @@
 
 use super::answer::{Pressure, Taken, Turned};
 use super::calls::{Call, key_of_settings};
-use super::client::Clients;
+use super::client::{Clients, CookieOfMeta};
 use super::completion::Completion;
+use super::cookies::{self, Jar, Visit};
 use super::documents;
 use super::envelope::Envelope;
 use super::keys::{Key, KeyPlan, Keys, shown};
+use super::site::{NoScope, scope};
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Events, Hold, Media, Memory, Offering,
     Packed, Refusal, Refusals, Server, TlsFiles, Unpacker,
@@ -31,6 +33,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -49,11 +52,19 @@ pub(super) struct Settings {
     pub(super) pages: AccessOptions,
     pub(super) keys: Vec<KeyPlan>,
     pub(super) clients: Clients,
+    pub(super) set_cookies: SetCookies,
     pub(super) public_url: Option<(String, String)>,
     pub(super) tls: Option<TlsFiles>,
     pub(super) script_dir: Option<PathBuf>,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
+}
+
+/// Which cookies are set, and for what.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SetCookies {
+    pub(super) names: Vec<&'static str>,
+    pub(super) domain: Option<String>,
 }
 
 /// A server that listens but does not answer yet.
@@ -77,6 +88,9 @@ struct Shared {
     pages: Access,
     keys: Keys,
     clients: Clients,
+    set_cookies: SetCookies,
+    /// Whether the log was told that cookies cannot be set, for pages of other sites and for hosts of other domains.
+    told: [AtomicBool; 2],
     scheme: &'static str,
     public_url: Option<(String, String)>,
     script_dir: Option<PathBuf>,
@@ -127,6 +141,8 @@ impl Source for SegmentServer {
             pages: self.pages,
             keys: self.keys,
             clients: self.settings.clients,
+            set_cookies: self.settings.set_cookies,
+            told: Default::default(),
             scheme: if self.settings.tls.is_some() {
                 "https"
             } else {
@@ -370,7 +386,8 @@ impl Shared {
         }
         drop(body);
         let notes = std::mem::take(&mut envelope.notes);
-        let events = self.complete(call, envelope, &meta, &headers, hold).await?;
+        let completed = self.complete(call, envelope, &meta, &headers, hold);
+        let (events, cookies) = completed.await?;
         let source = key.as_ref().map_or(&self.source, |key| &key.source);
         let count = events.len();
         let offered = self
@@ -380,18 +397,21 @@ impl Shared {
         if let Some(key) = &key {
             key.count(count);
         }
-        Ok((Taken::new(counts, notes), receipt))
+        Ok((Taken::new(counts, notes, cookies), receipt))
     }
 
-    /// The events with what the path, the batch and the connection say.
+    /// The events with what the path, the batch and the connection say, and the cookies to set.
     async fn complete(
         &self,
         call: Call,
         envelope: Envelope,
-        meta: &Meta,
+        meta: &Arc<Meta>,
         headers: &HeaderMap,
         hold: &mut Hold,
-    ) -> Result<Events, Refusal> {
+    ) -> Result<(Events, Vec<HeaderValue>), Refusal> {
+        let received_ms = self.offering.now_ms();
+        let of_request = self.clients.cookies(headers);
+        let mut jar = self.jar(headers, &of_request);
         let completion = Completion {
             kind: match call {
                 Call::Event(kind) => Some(kind),
@@ -399,7 +419,11 @@ impl Shared {
             },
             common: envelope.common,
             connection: self.clients.context(meta, headers),
-            received_at: received_at(self.offering.now_ms()),
+            received_at: received_at(received_ms),
+        };
+        let completion = match jar {
+            Some(_) => completion,
+            None => completion.with(cookies::members_of(&of_request)),
         };
         let events = envelope.events;
         let common = completion.common.bytes().saturating_mul(events.len());
@@ -412,13 +436,61 @@ impl Shared {
             return Err(Refusal::new(413, "too_large", message));
         }
         let own: usize = events.iter().flatten().map(Bytes::len).sum();
-        let bytes = own + completion.bytes().saturating_mul(events.len());
+        let added = jar.as_ref().map_or(0, |_| cookies::MAX_ADDED_BYTES);
+        let added = (completion.bytes() + added).saturating_mul(events.len());
+        let bytes = own + added;
         hold.grow_to(hold.bytes() + bytes).await?;
+        let visit = Visit {
+            to: self.offering.intake(),
+            received_ms,
+            meta: Arc::clone(meta),
+        };
         let complete = move || {
-            let complete = |event: Result<Bytes, _>| event.map(|event| completion.of(&event));
-            events.into_iter().map(complete).collect()
+            let mut complete = |event: Bytes| match &mut jar {
+                Some(jar) => jar.complete(&completion, &visit, &event),
+                None => completion.of(&event),
+            };
+            let events = events.into_iter().map(|event| event.map(&mut complete));
+            let events = events.collect();
+            let cookies = jar.map(Jar::into_headers).unwrap_or_default();
+            (events, cookies)
         };
         self.unpacker.work(bytes, complete).await
+    }
+
+    /// The cookies of the browser that sent a request, where some may be set.
+    fn jar(&self, headers: &HeaderMap, of_request: &[CookieOfMeta]) -> Option<Jar> {
+        let SetCookies { names, domain } = &self.set_cookies;
+        let origin = headers.get(header::ORIGIN).filter(|_| !names.is_empty())?;
+        let (_, host) = self.public_address(headers);
+        let origin = origin.to_str().unwrap_or_default();
+        match scope(&host, origin, domain.as_deref()) {
+            Ok(scope) => Some(Jar::new(scope, names, of_request)),
+            Err(why) => {
+                self.tell_no_cookies(why);
+                None
+            }
+        }
+    }
+
+    /// Tells the log once why cookies are not set.
+    fn tell_no_cookies(&self, why: NoScope) {
+        if self.told[why as usize].swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let source = &self.source;
+        match why {
+            NoScope::ForeignPage => tracing::info!(
+                %source,
+                "no cookies are set for pages of another site than this host's; `public_url` says by which host browsers \
+                 reach this source"
+            ),
+            NoScope::OtherDomain => tracing::warn!(
+                %source,
+                "no cookies are set, because `cookies.domain` does not cover the host by which a browser reached this \
+                 source; name a domain above it, or leave the option out"
+            ),
+        }
     }
 
     /// Scheme and host by which browsers reach this source.

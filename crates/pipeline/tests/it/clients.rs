@@ -73,34 +73,7 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 impl Sdk {
     /// Installs it; `false`, with a message, where its language is missing and this is no CI.
     async fn install(self) -> bool {
-        let command = if self.runtime == "node" {
-            "npm"
-        } else {
-            "python3"
-        };
-        let found = Command::new(command)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        if !found.is_ok_and(|status| status.success()) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "`{command}` is needed by the tests of clients"
-            );
-            print(&format!("left out: {} needs `{command}`", self.script));
-            return false;
-        }
-        let install = move || {
-            let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-            let script = folder().join("install");
-            let status = Command::new(script)
-                .arg(self.runtime)
-                .env("CARGO_TARGET_DIR", target())
-                .status();
-            assert!(status.unwrap().success(), "the clients cannot be installed");
-        };
-        spawn_blocking(install).await.unwrap();
-        true
+        install(self.runtime, self.script).await
     }
 
     /// The key as it is given to the client: Jitsu's want a secret behind it.
@@ -117,16 +90,7 @@ impl Sdk {
     fn start(self, url: &str, prefix: &str, rounds: u64, pause_ms: u64) -> Child {
         let installed = target().join("clients").join(self.runtime);
         let mut command = if self.runtime == "node" {
-            // Modules are looked for beside the script.
-            for name in ["calls.mjs", "callbacks.mjs", self.script] {
-                let script = std::fs::read(folder().join(name)).unwrap();
-                let to = installed.join(name);
-                if std::fs::read(&to).ok().as_ref() != Some(&script) {
-                    let new = installed.join(format!("{name}.{prefix}"));
-                    std::fs::write(&new, script).unwrap();
-                    std::fs::rename(new, to).unwrap();
-                }
-            }
+            beside_modules(&["calls.mjs", "callbacks.mjs", self.script], prefix);
             let mut command = tokio::process::Command::new("node");
             command.arg(installed.join(self.script));
             command
@@ -151,12 +115,63 @@ impl Sdk {
     }
 }
 
+/// Installs the clients of a language; `false`, with a message, where it is missing and this is no CI.
+pub(crate) async fn install(runtime: &'static str, what: &str) -> bool {
+    let command = if runtime == "node" { "npm" } else { "python3" };
+    if !has(command, what) {
+        return false;
+    }
+    let install = move || {
+        let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+        let script = folder().join("install");
+        let status = Command::new(script)
+            .arg(runtime)
+            .env("CARGO_TARGET_DIR", target())
+            .status();
+        assert!(status.unwrap().success(), "the clients cannot be installed");
+    };
+    spawn_blocking(install).await.unwrap();
+    true
+}
+
+/// Whether this machine has a command; where it has not, a message says what is left out, and a CI fails.
+pub(crate) fn has(command: &str, what: &str) -> bool {
+    let found = Command::new(command)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let is_there = found.is_ok_and(|status| status.success());
+    if !is_there {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "`{command}` is needed by the tests of clients"
+        );
+        print(&format!("left out: {what} needs `{command}`"));
+    }
+    is_there
+}
+
+/// Copies scripts to where modules are looked for: beside those that are installed.
+pub(crate) fn beside_modules(scripts: &[&str], prefix: &str) {
+    let installed = target().join("clients/node");
+    for name in scripts {
+        let script = std::fs::read(folder().join(name)).unwrap();
+        let to = installed.join(name);
+        if std::fs::read(&to).ok().as_ref() != Some(&script) {
+            let new = installed.join(format!("{name}.{prefix}"));
+            std::fs::write(&new, script).unwrap();
+            std::fs::rename(new, to).unwrap();
+        }
+    }
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
 /// The folder that cargo builds in.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_pipeline"));
     binary.ancestors().nth(2).unwrap().to_owned()
 }

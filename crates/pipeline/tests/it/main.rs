@@ -6,6 +6,7 @@
 use pipeline_sources as _;
 
 mod api;
+mod browser;
 mod checkpoint;
 mod clients;
 mod command;
