@@ -20,7 +20,6 @@ mod config;
 mod documents;
 mod envelope;
 mod keys;
-mod members;
 mod rate;
 mod source;
 #[cfg(test)]

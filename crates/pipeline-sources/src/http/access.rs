@@ -104,7 +104,7 @@ impl Access {
         self.check_page(headers)?;
         if let Some(secret) = &self.secret {
             // Who knows the secret was not led here by a trick: pages cannot know it.
-            return secret.check(headers);
+            return secret.check(headers, request.uri().query());
         }
         self.check_host(request)
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the secret is never shown, and how long a comparison takes does not depend on how much of it was right.
 
+use super::query;
 use super::refusal::Refusal;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use pipeline_core::options::Problem;
@@ -22,9 +23,9 @@ const MIN_SECRET_CHARS: usize = 16;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecretOptions {
-    /// The header that has to hold the secret. Default: `x-pipeline-secret`. Example: `authorization`.
-    #[serde(default = "default_header")]
-    header: String,
+    /// The header that has to hold the secret. Default: `x-pipeline-secret`, or the one that the service behind `envelope` sends: `x-amz-firehose-access-key`. Example: `authorization`.
+    #[serde(default)]
+    header: Option<String>,
     /// The whole value of the header, of at least 16 characters; use a variable rather than the text itself. Give `value` or `file`. Example: `${PIPELINE_SECRET}`.
     #[serde(default)]
     value: Option<SensitiveString>,
@@ -33,14 +34,28 @@ pub(crate) struct SecretOptions {
     file: Option<PathBuf>,
 }
 
-fn default_header() -> String {
-    "x-pipeline-secret".to_owned()
+/// Where clients show the secret.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// The header, unless the options name one.
+    pub(crate) header: &'static str,
+    /// The parameter of the query that may hold it instead, for senders that cannot set a header.
+    pub(crate) parameter: Option<&'static str>,
+}
+
+impl Shown {
+    /// In a header.
+    pub(crate) const IN_HEADER: Self = Self {
+        header: "x-pipeline-secret",
+        parameter: None,
+    };
 }
 
 /// A secret as the options name it; its file has not been read.
 #[derive(Debug, Clone)]
 pub(crate) struct Secret {
     header: HeaderName,
+    parameter: Option<&'static str>,
     from: From,
 }
 
@@ -54,13 +69,15 @@ enum From {
 #[derive(Debug)]
 pub(super) struct Expected {
     pub(super) header: HeaderName,
+    parameter: Option<&'static str>,
     value: SensitiveString,
 }
 
 impl SecretOptions {
     /// Checks the options; a relative path starts at `base_dir`.
-    pub(crate) fn check(self, base_dir: &Path) -> Result<Secret, Problem> {
-        let header = HeaderName::try_from(&self.header).map_err(|_| {
+    pub(crate) fn check(self, base_dir: &Path, shown: Shown) -> Result<Secret, Problem> {
+        let header = self.header.as_deref().unwrap_or(shown.header);
+        let header = HeaderName::try_from(header).map_err(|_| {
             let expected = "letters, digits and `-`: `x-pipeline-secret`";
             Problem::new("secret.header", "is not the name of a header", expected)
         })?;
@@ -86,7 +103,11 @@ impl SecretOptions {
                 ));
             }
         };
-        Ok(Secret { header, from })
+        Ok(Secret {
+            header,
+            parameter: shown.parameter,
+            from,
+        })
     }
 }
 
@@ -102,15 +123,20 @@ impl Secret {
                 ))
             })?,
         };
-        let header = self.header;
-        Ok(Expected { header, value })
+        Ok(Expected {
+            header: self.header,
+            parameter: self.parameter,
+            value,
+        })
     }
 }
 
 impl Expected {
     /// Refuses a request that does not show the secret.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check(&self, headers: &HeaderMap, query: Option<&str>) -> Result<(), Refusal> {
         let shown = headers.get(&self.header).map(HeaderValue::as_bytes);
+        let in_query = self.in_query(shown.is_some(), query);
+        let shown = shown.or(in_query.as_deref().map(str::as_bytes));
         let expected = self.value.expose().as_bytes();
         if bool::from(expected.ct_eq(shown.unwrap_or_default())) {
             return Ok(());
@@ -120,11 +146,19 @@ impl Expected {
         } else {
             "is missing"
         };
+        let parameter = self.parameter.map(|name| format!(" or in `?{name}=`"));
         let message = format!(
-            "the secret in the header `{}` {what}; expected what the option `secret` of this source says",
-            self.header
+            "the secret in the header `{}`{} {what}; expected what the option `secret` of this source says",
+            self.header,
+            parameter.unwrap_or_default()
         );
         Err(Refusal::new(401, "wrong_secret", message))
+    }
+
+    /// What the query shows, where the header shows nothing.
+    fn in_query(&self, is_in_header: bool, query: Option<&str>) -> Option<String> {
+        let (wanted, query) = self.parameter.zip(query).filter(|_| !is_in_header)?;
+        query::value(query, |name| name == wanted)
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The doc comments are the manual: the schema quotes them, and problems quote their first sentence.
 
+use super::envelope::Envelope;
 use super::source::{HEALTH_PATH, HttpServer, Settings};
 use crate::http::{
-    AccessOptions, SecretOptions, TlsFiles, TlsOptions, default_address, default_max_body_bytes,
+    AccessOptions, DEFAULT_MAX_BODY_BYTES, SecretOptions, TlsFiles, TlsOptions, default_address,
     listen_address, memory,
 };
 use pipeline_core::options::Problem;
@@ -15,6 +16,9 @@ use pipeline_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+
+/// Largest request body of Firehose unless told otherwise, in bytes: a buffer of 5 MiB in base64, and what is around it.
+const FIREHOSE_MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 inventory::submit! {
     Component::<dyn SourceConfig>::new(
@@ -51,10 +55,13 @@ struct HttpServerOptions {
     /// The path that takes events. Default: `/v1/events`.
     #[serde(default = "default_path")]
     path: String,
-    /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB).
-    #[serde(default = "default_max_body_bytes")]
+    /// What events come wrapped in: `cloudevents`, `pubsub` (pushes of Google Cloud Pub/Sub) or `firehose` (Amazon Data Firehose, HTTP endpoint). An element that cannot be unpacked is rejected alone; a body that is no such envelope gets 422. Default: `none`.
+    #[serde(default)]
+    envelope: Envelope,
+    /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB); with `envelope: firehose` 16777216 (16 MiB), because base64 makes its buffer of 5 MiB larger.
+    #[serde(default)]
     #[schemars(range(min = 1, max = 104_857_600))]
-    max_body_bytes: usize,
+    max_body_bytes: Option<usize>,
     /// Memory that requests may take until their events are in the buffers, in bytes; what comes beyond that waits, then gets 503. Default: 67108864 (64 MiB), or what `max_body_bytes` needs if that is more.
     #[serde(default)]
     #[schemars(range(min = 1, max = 4_294_967_295_u32))]
@@ -95,10 +102,14 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
         found(Problem::new("secret", problem, expected));
     }
     let path = http_path(&options.path).map_err(&mut found);
-    let memory = memory(options.max_bytes_in_flight, options.max_body_bytes).map_err(&mut found);
+    let max_body_bytes = options.max_body_bytes.unwrap_or(match options.envelope {
+        Envelope::Firehose => FIREHOSE_MAX_BODY_BYTES,
+        _ => DEFAULT_MAX_BODY_BYTES,
+    });
+    let memory = memory(options.max_bytes_in_flight, max_body_bytes).map_err(&mut found);
     let secret = options
         .secret
-        .map(|secret| secret.check(&cx.base_dir))
+        .map(|secret| secret.check(&cx.base_dir, options.envelope.shown()))
         .transpose();
     let secret = secret.map_err(&mut found).unwrap_or_default();
     let access = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, secret);
@@ -108,7 +119,8 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
             Ok(Box::new(HttpServerConfig(Settings {
                 address,
                 path,
-                max_body_bytes: options.max_body_bytes,
+                envelope: options.envelope,
+                max_body_bytes,
                 max_bytes_in_flight,
                 access,
                 tls: options.tls.map(|tls| tls.files(&cx.base_dir)),

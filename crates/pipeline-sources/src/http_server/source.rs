@@ -5,9 +5,10 @@
 //!
 //! Invariant: a request is answered with 200 only when every event of it got as far as the client was promised.
 
+use super::envelope::{Envelope, Form, Opened, firehose};
 use crate::http::{
-    self, Access, AccessOptions, Answer, Coding, Deadlines, Media, Memory, Offering, Packed,
-    Refusal, Refusals, Server, TlsFiles, Unpacker, events,
+    self, Access, AccessOptions, Coding, Deadlines, Hold, Media, Memory, Offering, Packed, Refusal,
+    Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use pipeline_core::{
     AckLevel, BuildError, Intake, Meta, Source, SourceContext, SourceError, Stop, async_trait,
 };
@@ -35,6 +37,7 @@ const END_TO_END_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Settings {
     pub(super) address: SocketAddr,
     pub(super) path: String,
+    pub(super) envelope: Envelope,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
     pub(super) access: AccessOptions,
@@ -56,6 +59,7 @@ struct Shared {
     source: Arc<str>,
     offering: Offering,
     path: String,
+    envelope: Envelope,
     max_body_bytes: usize,
     room_limit: Duration,
     deadlines: Deadlines,
@@ -99,6 +103,7 @@ impl Source for HttpServer {
             source: Arc::clone(&source),
             offering: Offering::new(to, self.cx.clock, self.settings.ack),
             path: self.settings.path,
+            envelope: self.settings.envelope,
             max_body_bytes: self.settings.max_body_bytes,
             room_limit,
             deadlines: Deadlines::DEFAULT,
@@ -145,13 +150,17 @@ async fn answer(
     let reader = shared.access.reader(request.headers());
     let mut answer = match shared.access.preflight(&request) {
         Some(answer) => answer,
-        None => match take(&shared, peer, request).await {
-            Ok(answer) => answer.into_response(),
-            Err(refusal) => {
-                shared.refusals.add(&refusal);
-                refusal.into_response()
+        None => {
+            let is_firehose = shared.envelope == Envelope::Firehose;
+            let request_id = firehose::named(request.headers()).filter(|_| is_firehose);
+            match take(&shared, peer, request).await {
+                Ok(answer) => answer,
+                Err(refusal) => {
+                    shared.refusals.add(&refusal);
+                    shared.refused(refusal, request_id.as_deref())
+                }
             }
-        },
+        }
     };
     Access::let_read(&mut answer, reader);
     answer
@@ -161,7 +170,7 @@ async fn take(
     shared: &Arc<Shared>,
     peer: SocketAddr,
     request: Request<Body>,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     shared.access.check(&request)?;
     if request.method() != Method::POST {
         return Err(Refusal::new(
@@ -174,6 +183,7 @@ async fn take(
     let media = Media::of(value(headers, header::CONTENT_TYPE))?;
     let coding = Coding::of(value(headers, header::CONTENT_ENCODING))?;
     shared.access.check_format(media.format, headers)?;
+    let form = shared.envelope.form(headers)?;
     let meta = Arc::new(meta(peer, headers));
     let mut hold = shared.memory.hold(shared.room_limit);
     let (max_bytes, deadlines) = (shared.max_body_bytes, &shared.deadlines);
@@ -186,14 +196,14 @@ async fn take(
             media,
             coding,
         };
-        let events = shared.unpacker.unpack(body, &mut hold, events).await?;
+        let opened = shared.open(form, body, &mut hold).await?;
         let (offering, source) = (&shared.offering, &shared.source);
         offering
-            .offer(source, events, &meta, &mut hold, shared.room_limit)
+            .offer(source, opened.events, &meta, &mut hold, shared.room_limit)
             .await
-            .map(|offered| (shared, offered))
+            .map(|offered| (shared, opened.request_id, offered))
     });
-    let (shared, (answer, receipt)) = work.await.map_err(|_| {
+    let (shared, request_id, (answer, receipt)) = work.await.map_err(|_| {
         let message = "the request could not be worked on; please report it";
         Refusal::new(500, "internal", message)
     })??;
@@ -204,7 +214,35 @@ async fn take(
         };
         shared.offering.wait(receipt, limit).await?;
     }
-    Ok(answer)
+    Ok(match request_id {
+        Some(id) => firehose::taken(&id, shared.offering.now_ms()),
+        None => answer.into_response(),
+    })
+}
+
+impl Shared {
+    /// The events in a body of this form.
+    async fn open(&self, form: Form, body: Packed, hold: &mut Hold) -> Result<Opened, Refusal> {
+        if form == Form::Events {
+            let open = move |plain: &Bytes| form.open(plain);
+            return self.unpacker.unpack(body, hold, open).await;
+        }
+        let plain = self.unpacker.unpack(body, hold, |plain| Ok(plain.clone()));
+        let plain = plain.await?;
+        // What is decoded takes no more than it did in base64.
+        hold.grow_to(hold.bytes() + plain.len()).await?;
+        self.unpacker
+            .work(plain.len(), move || form.open(&plain))
+            .await?
+    }
+
+    /// The answer to a request that was refused, as its sender reads it.
+    fn refused(&self, refusal: Refusal, request_id: Option<&str>) -> Response {
+        match self.envelope {
+            Envelope::Firehose => firehose::refused(refusal, request_id, self.offering.now_ms()),
+            _ => refusal.into_response(),
+        }
+    }
 }
 
 fn value(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {

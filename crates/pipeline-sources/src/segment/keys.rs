@@ -6,7 +6,7 @@
 //! Invariant: keys are held as hashes only and are never shown; how long a comparison takes does not depend on the keys.
 
 use super::rate::Rate;
-use crate::http::{Access, AccessOptions, Refusal, is_secret, read_secret};
+use crate::http::{Access, AccessOptions, Refusal, is_secret, query, read_secret};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -373,34 +373,9 @@ pub(super) fn shown(headers: &HeaderMap, query: Option<&str>) -> Option<String> 
 
 /// The key that a query names.
 fn in_query(query: &str) -> Option<String> {
-    query.split('&').find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        let is_key =
-            name.eq_ignore_ascii_case("writeKey") || name.eq_ignore_ascii_case("write_key");
-        is_key.then(|| unescaped(value))
+    query::value(query, |name| {
+        name.eq_ignore_ascii_case("writeKey") || name.eq_ignore_ascii_case("write_key")
     })
-}
-
-/// Text without its percent signs.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        let mut decoded = [0];
-        match (byte, behind) {
-            (b'%', [high, low, after @ ..])
-                if const_hex::decode_to_slice([*high, *low], &mut decoded).is_ok() =>
-            {
-                bytes.push(decoded[0]);
-                rest = after;
-            }
-            _ => {
-                bytes.push(if *byte == b'+' { b' ' } else { *byte });
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
