@@ -49,6 +49,12 @@ impl Refusals {
         self.tell(line);
     }
 
+    /// Requests that were refused with this code, told or not.
+    #[cfg(test)]
+    pub(crate) fn counted(&self, code: &str) -> u64 {
+        self.log().counted.get(code).copied().unwrap_or_default()
+    }
+
     fn tell(&self, line: Option<String>) {
         if let Some(line) = line {
             tracing::warn!(source = %self.source, "{line}");
@@ -66,6 +72,8 @@ impl Refusals {
 struct RefusalLog {
     /// Requests by the code of their refusal; codes come from a closed set.
     untold: BTreeMap<&'static str, u64>,
+    #[cfg(test)]
+    counted: BTreeMap<&'static str, u64>,
     pace: Pace,
 }
 
@@ -73,6 +81,10 @@ impl RefusalLog {
     /// Takes note of a refusal with this code. Answers with a line where one is due.
     fn add(&mut self, code: &'static str, now: Instant) -> Option<String> {
         *self.untold.entry(code).or_default() += 1;
+        #[cfg(test)]
+        {
+            *self.counted.entry(code).or_default() += 1;
+        }
         self.look(now)
     }
 

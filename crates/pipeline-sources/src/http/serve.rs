@@ -5,7 +5,10 @@
 
 use super::connections::{Activity, Connections, MAX_CONNECTIONS, Place};
 use super::deadlines::Deadlines;
-use super::refusal_log::PAUSE;
+use super::proxies::Proxies;
+use super::proxy_protocol::{self, Missing};
+use super::refusal::Refusal;
+use super::refusal_log::{PAUSE, Refusals};
 use super::tls::Tls;
 use axum::Router;
 use axum::body::Body;
@@ -42,6 +45,9 @@ pub(crate) struct Server {
     connections: Arc<Connections>,
     deadlines: Deadlines,
     tls: Option<Arc<Tls>>,
+    /// Whose connections begin with the PROXY protocol.
+    proxies: Option<Arc<Proxies>>,
+    refusals: Arc<Refusals>,
     told: Told,
 }
 
@@ -66,13 +72,16 @@ impl Server {
                 "source `{source}`: cannot listen on {address}: {error}"
             ))
         })?;
+        let source: Arc<str> = source.into();
         Ok(Self {
-            source: source.into(),
+            refusals: Arc::new(Refusals::new(Arc::clone(&source))),
+            source,
             listener,
             address,
             connections: Connections::new(MAX_CONNECTIONS),
             deadlines,
             tls: None,
+            proxies: None,
             told: Told::default(),
         })
     }
@@ -81,6 +90,17 @@ impl Server {
     pub(crate) fn with_tls(mut self, tls: Option<Tls>) -> Self {
         self.tls = tls.map(Arc::new);
         self
+    }
+
+    /// The same, where connections of these proxies begin with the PROXY protocol.
+    pub(crate) fn with_proxies(mut self, proxies: Option<Proxies>) -> Self {
+        self.proxies = proxies.map(Arc::new);
+        self
+    }
+
+    /// The refusals of this source, which those of connections are added to.
+    pub(crate) fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
     }
 
     /// Where it listens.
@@ -117,11 +137,10 @@ impl Server {
                     router: router.clone(),
                     deadlines: self.deadlines,
                     is_ending: is_ending.clone(),
+                    refusals: Arc::clone(&self.refusals),
                 };
-                match &self.tls {
-                    None => tasks.spawn(served.run(stream)),
-                    Some(tls) => tasks.spawn(served.run_tls(stream, Arc::clone(tls))),
-                };
+                let way = (self.proxies.clone(), self.tls.clone());
+                tasks.spawn(served.start(stream, way));
             }
         }
         drop(self.listener);
@@ -210,9 +229,39 @@ struct Served {
     router: Router,
     deadlines: Deadlines,
     is_ending: watch::Receiver<bool>,
+    refusals: Arc<Refusals>,
 }
 
 impl Served {
+    /// Hears from a proxy for whom the connection is, and shakes hands, where either is so.
+    async fn start(
+        mut self,
+        mut stream: TcpStream,
+        (proxies, tls): (Option<Arc<Proxies>>, Option<Arc<Tls>>),
+    ) {
+        if proxies.is_some_and(|proxies| proxies.trust(self.peer.ip())) {
+            let told = tokio::select! {
+                told = tokio::time::timeout(self.deadlines.head, proxy_protocol::read(&mut stream)) => told,
+                () = self.place.connection.closing() => return,
+                _ = self.is_ending.wait_for(|ending| *ending) => return,
+            };
+            match told.unwrap_or(Err(Missing::Malformed)) {
+                Ok(client) => self.peer = client,
+                Err(Missing::Nothing) => return,
+                Err(Missing::Malformed) => {
+                    let message =
+                        "a connection of a trusted proxy does not begin with the PROXY protocol";
+                    let refusal = Refusal::new(400, "no_proxy_header", message);
+                    return self.refusals.add(&refusal);
+                }
+            }
+        }
+        match tls {
+            None => self.run(stream).await,
+            Some(tls) => self.run_tls(stream, tls).await,
+        }
+    }
+
     /// Shakes hands first, within the time of a head.
     async fn run_tls(mut self, stream: TcpStream, tls: Arc<Tls>) {
         let stream = tokio::select! {
@@ -249,7 +298,7 @@ impl Served {
         let mut serving = pin!(builder.serve_connection(io, service));
         let limit = loop {
             tokio::select! {
-                _ = serving.as_mut() => return,
+                ended = serving.as_mut() => return count_unreadable(&self.refusals, ended),
                 _ = self.is_ending.wait_for(|ending| *ending) => break Duration::MAX,
                 () = connection.closing() => break self.deadlines.linger,
                 () = tokio::time::sleep(self.deadlines.look) => {
@@ -265,6 +314,23 @@ impl Served {
         serving.as_mut().graceful_shutdown();
         let _ = tokio::time::timeout(limit, serving).await;
     }
+}
+
+/// Counts a head that could not be read: no handler saw it.
+fn count_unreadable(refusals: &Refusals, ended: hyper::Result<()>) {
+    let refusal = match ended {
+        Err(error) if error.is_parse_too_large() => Refusal::new(
+            431,
+            "head_too_large",
+            format!("the head of the request is longer than {MAX_HEAD_BYTES} bytes"),
+        ),
+        Err(error) if error.is_parse() => {
+            let message = "the head of the request is not HTTP/1.1";
+            Refusal::new(400, "malformed_head", message)
+        }
+        _ => return,
+    };
+    refusals.add(&refusal);
 }
 
 /// A stream whose connection knows when bytes come.

@@ -6,7 +6,7 @@ use super::envelope::Envelope;
 use super::source::{HEALTH_PATH, HttpServer, Settings};
 use crate::http::{
     AccessOptions, DEFAULT_MAX_BODY_BYTES, SecretOptions, TlsFiles, TlsOptions, default_address,
-    listen_address, memory,
+    listen_address, memory, proxies,
 };
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -52,6 +52,12 @@ struct HttpServerOptions {
     /// Further names by which clients may call this source, for instance behind a proxy that keeps the name. Addresses that it listens on, `localhost`, and clients that show the `secret` are allowed anyway. Default: none. Example: `[events.shop.example]`.
     #[serde(default)]
     allowed_hosts: Vec<String>,
+    /// The networks of proxies whose `X-Forwarded-For` or `Forwarded` is believed, read from the right. Default: none. Example: `[10.0.0.0/8]`.
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
+    /// Whether connections of `trusted_proxies` begin with the PROXY protocol (version 1 or 2), which says for whom they are; one that does not is closed. Connections of others must not, and say it themselves. Default: `false`.
+    #[serde(default)]
+    proxy_protocol: bool,
     /// The path that takes events. Default: `/v1/events`.
     #[serde(default = "default_path")]
     path: String,
@@ -114,22 +120,30 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     let secret = secret.map_err(&mut found).unwrap_or_default();
     let access = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, secret);
     let access = access.map_err(|more| problems.extend(more));
-    match (address, path, memory, access) {
-        (Ok(address), Ok(path), Ok(max_bytes_in_flight), Ok(access)) if problems.is_empty() => {
-            Ok(Box::new(HttpServerConfig(Settings {
-                address,
-                path,
-                envelope: options.envelope,
-                max_body_bytes,
-                max_bytes_in_flight,
-                access,
-                tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
-                ack: match options.acknowledgements {
-                    Acknowledgements::Buffered => AckLevel::Buffered,
-                    Acknowledgements::EndToEnd => AckLevel::Final,
-                },
-            })))
-        }
+    let proxies = proxies(options.proxy_protocol, &options.trusted_proxies);
+    let proxies = proxies.map_err(|more| problems.extend(more));
+    match (address, path, memory, access, proxies) {
+        (
+            Ok(address),
+            Ok(path),
+            Ok(max_bytes_in_flight),
+            Ok(access),
+            Ok((trusted, proxy_protocol)),
+        ) if problems.is_empty() => Ok(Box::new(HttpServerConfig(Settings {
+            address,
+            path,
+            envelope: options.envelope,
+            max_body_bytes,
+            max_bytes_in_flight,
+            access,
+            trusted,
+            proxy_protocol,
+            tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
+            ack: match options.acknowledgements {
+                Acknowledgements::Buffered => AckLevel::Buffered,
+                Acknowledgements::EndToEnd => AckLevel::Final,
+            },
+        }))),
         _ => Err(problems),
     }
 }

@@ -7,8 +7,8 @@
 
 use super::envelope::{Envelope, Form, Opened, firehose};
 use crate::http::{
-    self, Access, AccessOptions, Coding, Deadlines, Hold, Media, Memory, Offering, Packed, Refusal,
-    Refusals, Server, TlsFiles, Unpacker,
+    self, Access, AccessOptions, Coding, Deadlines, Hold, Media, Memory, Offering, Packed, Proxies,
+    Refusal, Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -42,6 +42,9 @@ pub(super) struct Settings {
     pub(super) max_bytes_in_flight: usize,
     pub(super) access: AccessOptions,
     pub(super) tls: Option<TlsFiles>,
+    /// Whose connections begin with the PROXY protocol.
+    pub(super) trusted: Proxies,
+    pub(super) proxy_protocol: Option<Proxies>,
     /// How far events have to get before the client hears that they were taken.
     pub(super) ack: AckLevel,
 }
@@ -65,9 +68,10 @@ struct Shared {
     deadlines: Deadlines,
     ack: AckLevel,
     access: Access,
+    trusted: Proxies,
     memory: Memory,
     unpacker: Unpacker,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
 }
 
 impl HttpServer {
@@ -75,7 +79,9 @@ impl HttpServer {
         let tls = settings.tls.clone().map(|files| files.open(&cx.name));
         let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
-        let server = server.with_tls(tls);
+        let server = server
+            .with_tls(tls)
+            .with_proxies(settings.proxy_protocol.clone());
         let access = settings.access.clone().open(&cx.name, server.address())?;
         Ok(Self {
             settings,
@@ -109,9 +115,10 @@ impl Source for HttpServer {
             deadlines: Deadlines::DEFAULT,
             ack: self.settings.ack,
             access: self.access,
+            trusted: self.settings.trusted,
             memory: Memory::new(self.settings.max_bytes_in_flight),
             unpacker: Unpacker::new(self.settings.max_body_bytes),
-            refusals: Refusals::new(source),
+            refusals: self.server.refusals(),
         });
         let router = router(Arc::clone(&shared));
         tokio::select! {
@@ -184,7 +191,7 @@ async fn take(
     let coding = Coding::of(value(headers, header::CONTENT_ENCODING))?;
     shared.access.check_format(media.format, headers)?;
     let form = shared.envelope.form(headers)?;
-    let meta = Arc::new(meta(peer, headers));
+    let meta = Arc::new(meta(&shared.trusted, peer, headers));
     let mut hold = shared.memory.hold(shared.room_limit);
     let (max_bytes, deadlines) = (shared.max_body_bytes, &shared.deadlines);
     let body = http::read(request.into_body(), max_bytes, &mut hold, deadlines).await?;
@@ -250,14 +257,14 @@ fn value(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
 }
 
 /// What the connection and the headers say about the events of a request.
-fn meta(peer: SocketAddr, headers: &HeaderMap) -> Meta {
+fn meta(trusted: &Proxies, peer: SocketAddr, headers: &HeaderMap) -> Meta {
     let user_agent = value(headers, header::USER_AGENT)
         .filter(|agent| agent.len() <= MAX_USER_AGENT_BYTES)
         .and_then(|agent| std::str::from_utf8(agent).ok())
         .map(str::trim)
         .filter(|agent| !agent.is_empty());
     let mut meta = Meta::default();
-    meta.peer = Some(peer.ip().to_canonical());
+    meta.peer = trusted.client(peer.ip(), headers);
     meta.user_agent = user_agent.map(Box::from);
     meta
 }

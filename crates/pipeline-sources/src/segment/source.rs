@@ -15,7 +15,7 @@ use super::envelope::Envelope;
 use super::keys::{Key, KeyPlan, Keys, shown};
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Events, Hold, Media, Memory, Offering,
-    Packed, Refusal, Refusals, Server, TlsFiles, Unpacker,
+    Packed, Proxies, Refusal, Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -51,6 +51,8 @@ pub(super) struct Settings {
     pub(super) clients: Clients,
     pub(super) public_url: Option<(String, String)>,
     pub(super) tls: Option<TlsFiles>,
+    /// Whose connections begin with the PROXY protocol.
+    pub(super) proxy_protocol: Option<Proxies>,
     pub(super) script_dir: Option<PathBuf>,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
@@ -82,7 +84,7 @@ struct Shared {
     script_dir: Option<PathBuf>,
     memory: Memory,
     unpacker: Unpacker,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
     pressure: Pressure,
 }
 
@@ -91,7 +93,9 @@ impl SegmentServer {
         let tls = settings.tls.clone().map(|files| files.open(&cx.name));
         let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
-        let server = server.with_tls(tls);
+        let server = server
+            .with_tls(tls)
+            .with_proxies(settings.proxy_protocol.clone());
         let address = server.address();
         Ok(Self {
             own: settings.own.clone().open(&cx.name, address)?,
@@ -136,7 +140,7 @@ impl Source for SegmentServer {
             script_dir: self.settings.script_dir,
             memory: Memory::new(self.settings.max_bytes_in_flight),
             unpacker: Unpacker::new(self.settings.max_body_bytes),
-            refusals: Refusals::new(source),
+            refusals: self.server.refusals(),
             pressure: Pressure::default(),
         });
         let router = Router::new()
