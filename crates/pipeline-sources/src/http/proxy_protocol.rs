@@ -96,7 +96,11 @@ fn parse_line(line: &[u8]) -> Option<SocketAddr> {
                 "TCP6" => text.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
                 _ => None,
             };
-            address(destination).and(port(of_destination))?;
+            // nginx writes the destination in the other family where it learned of the client from another balancer.
+            destination
+                .parse::<IpAddr>()
+                .ok()
+                .and(port(of_destination))?;
             Some(SocketAddr::new(address(source)?, port(of_source)?))
         }
         _ => None,
@@ -178,6 +182,9 @@ mod tests {
         assert_eq!(told(published), (Ok(most), 16));
         let (family, rest) = addresses(client);
         assert_eq!(told(&binary(0x21, family, &rest)), (Ok(client), 0));
+        let mixed = b"PROXY TCP6 2a00:1450::9 127.0.0.1 5123 443\r\n";
+        let v6 = "[2a00:1450::9]:5123".parse().unwrap();
+        assert_eq!(told(mixed), (Ok(v6), 0));
         // Extensions are skipped.
         let longer = [&rest[..], &[0x04, 0, 1, 0]].concat();
         assert_eq!(told(&binary(0x21, family, &longer)), (Ok(client), 0));
