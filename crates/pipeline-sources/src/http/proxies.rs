@@ -23,6 +23,10 @@ impl Proxies {
     pub(crate) fn new(texts: &[String]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut networks = Vec::new();
+        if texts.len() > MAX_PROXIES {
+            let expected = format!("at most {MAX_PROXIES} networks");
+            problems.push(Problem::new("trusted_proxies", "are too many", expected));
+        }
         for (index, text) in texts.iter().enumerate().take(MAX_PROXIES) {
             match network(text) {
                 Some(network) => networks.push(network),
@@ -206,25 +210,6 @@ mod tests {
             ),
             ("10.1.1.1", &[("x-forwarded-for", "")], None),
             ("10.1.1.1", &[], Some("10.1.1.1")),
-            // Which of the two the proxy wrote is not known.
-            (
-                "10.1.1.1",
-                &[
-                    ("x-forwarded-for", "203.0.113.9"),
-                    ("forwarded", "for=203.0.113.9"),
-                ],
-                Some("203.0.113.9"),
-            ),
-            (
-                "10.1.1.1",
-                &[
-                    ("x-forwarded-for", "6.6.6.6"),
-                    ("forwarded", "for=203.0.113.9"),
-                ],
-                None,
-            ),
-            // A balancer that does not know it.
-            ("0.0.0.0", &[("x-forwarded-for", "203.0.113.9")], None),
             (
                 "10.1.1.1",
                 &[("x-forwarded-for", "10.3.3.3")],
@@ -235,5 +220,36 @@ mod tests {
             let expected = expected.map(|text| text.parse::<IpAddr>().unwrap());
             assert_eq!(found, expected, "{peer} {lines:?}");
         }
+    }
+
+    #[test]
+    fn more_proxies_than_are_read_are_a_problem() {
+        let texts = vec!["10.0.0.0/8".to_owned(); MAX_PROXIES];
+        assert!(Proxies::new(&texts).is_ok());
+        let more = [texts, vec!["10.0.0.1".to_owned()]].concat();
+        assert_eq!(Proxies::new(&more).unwrap_err()[0].path, "trusted_proxies");
+    }
+
+    #[test]
+    fn two_headers_that_name_different_clients_name_none() {
+        let proxies = proxies(&["10.0.0.0/8"]);
+        let client = |peer: &str, usual: &str, standard: &str| {
+            let lines = [("x-forwarded-for", usual), ("forwarded", standard)];
+            proxies.client(peer.parse().unwrap(), &headers(&lines))
+        };
+        let visitor: IpAddr = "203.0.113.9".parse().unwrap();
+        let stranger: IpAddr = "198.51.100.1".parse().unwrap();
+        let same = client("10.1.1.1", "203.0.113.9, 10.2.2.2", "for=203.0.113.9");
+        assert_eq!(same, Some(visitor));
+        assert_eq!(client("10.1.1.1", "6.6.6.6", "for=203.0.113.9"), None);
+        assert_eq!(client("10.1.1.1", "203.0.113.9", "for=6.6.6.6"), None);
+        assert_eq!(client("10.1.1.1", "203.0.113.9", "for=unknown"), None);
+        assert_eq!(client("10.1.1.1", "203.0.113.9", "proto=https"), None);
+        // Of a stranger neither counts; a balancer that does not know the client does not make another one known.
+        assert_eq!(
+            client("198.51.100.1", "6.6.6.6", "for=7.7.7.7"),
+            Some(stranger)
+        );
+        assert_eq!(client("0.0.0.0", "203.0.113.9", "for=203.0.113.9"), None);
     }
 }

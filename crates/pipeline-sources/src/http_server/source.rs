@@ -155,19 +155,13 @@ async fn answer(
     request: Request<Body>,
 ) -> Response {
     let reader = shared.access.reader(request.headers());
-    let mut answer = match shared.access.preflight(&request) {
-        Some(answer) => answer,
-        None => {
-            let is_firehose = shared.envelope == Envelope::Firehose;
-            let request_id = firehose::named(request.headers()).filter(|_| is_firehose);
-            match take(&shared, peer, request).await {
-                Ok(answer) => answer,
-                Err(refusal) => {
-                    shared.refusals.add(&refusal);
-                    shared.refused(refusal, request_id.as_deref())
-                }
-            }
-        }
+    let preflight = shared.access.preflight(&request);
+    let mut answer = if let Some(answer) = preflight {
+        answer
+    } else {
+        let request_id = shared.request_id(request.headers());
+        let taken = take(&shared, peer, request).await;
+        taken.unwrap_or_else(|refusal| shared.refused(refusal, request_id.as_deref()))
     };
     Access::let_read(&mut answer, reader);
     answer
@@ -243,8 +237,14 @@ impl Shared {
             .await?
     }
 
+    /// The id of a request of Firehose, which refusals repeat.
+    fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+        firehose::named(headers).filter(|_| self.envelope == Envelope::Firehose)
+    }
+
     /// The answer to a request that was refused, as its sender reads it.
     fn refused(&self, refusal: Refusal, request_id: Option<&str>) -> Response {
+        self.refusals.add(&refusal);
         match self.envelope {
             Envelope::Firehose => firehose::refused(refusal, request_id, self.offering.now_ms()),
             _ => refusal.into_response(),

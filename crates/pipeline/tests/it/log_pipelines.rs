@@ -3,6 +3,7 @@
 //! Where syslog-ng is missing, its tests say so and are left out, unless `CI` is set.
 
 use crate::tally::{Bench, eventually, filtered, free_address, is_installed, personal, print};
+use pipeline_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -219,7 +220,7 @@ async fn the_bodies_of_other_log_pipelines_are_read() {
     ] {
         let body = std::fs::read_to_string(folder.join(file)).unwrap();
         // Recorded events are too old to be sent.
-        let now = jiff::Timestamp::now();
+        let now = jiff::Timestamp::from_millisecond(SystemClock.now_ms()).unwrap();
         let body = body.replace("2026-01-15T12:00:00.123456789Z", &now.to_string());
         let body = body.replace("1768478400.123456", &format!("{}.123456", now.as_second()));
         let request = reqwest::Client::new().post(&url).body(body);

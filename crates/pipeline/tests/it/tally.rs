@@ -90,10 +90,10 @@ pub(crate) fn free_address() -> String {
 
 /// The events that were filtered, as the closing table of a run with one sink says.
 pub(crate) fn filtered(said: &str) -> usize {
-    let row = said
+    let mut rows = said
         .lines()
         .filter_map(|line| line.trim().strip_prefix("filtered "));
-    let last = row.last().map(str::trim);
+    let last = rows.next_back().map(str::trim);
     last.map_or(0, |number| number.parse().unwrap())
 }
 
