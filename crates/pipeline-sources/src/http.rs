@@ -53,7 +53,7 @@ pub(crate) use packed::{Packed, Unpacker};
 pub(crate) use proxies::Proxies;
 pub(crate) use refusal::Refusal;
 pub(crate) use refusal_log::Refusals;
-pub(crate) use secret::{SecretOptions, Shown, is_secret, read_secret};
+pub(crate) use secret::{LOOK_PAUSE, SecretFile, SecretOptions, Shown, is_secret, read_secret};
 pub(crate) use serve::Server;
 pub(crate) use tls::{TlsFiles, TlsOptions};
 pub(crate) use values::read_value;

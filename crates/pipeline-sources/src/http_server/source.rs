@@ -124,6 +124,7 @@ impl Source for HttpServer {
         tokio::select! {
             () = self.server.serve(router, &stop, room_limit) => {}
             never = shared.refusals.tell_each_minute() => match never {},
+            never = shared.access.follow(&shared.source) => match never {},
         }
         // What is being offered is taken or refused within the limit, with or without its client.
         let _ = tokio::time::timeout(room_limit, shared.memory.until_free()).await;

@@ -28,6 +28,7 @@ use pipeline_core::{
     async_trait,
 };
 use serde_json::json;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,12 +150,24 @@ impl Source for SegmentServer {
         tokio::select! {
             () = self.server.serve(router, &stop, room_limit) => {}
             never = shared.refusals.tell_each_minute() => match never {},
+            never = follow_keys(&shared) => match never {},
         }
         // What is being offered is taken or refused within the limit, with or without its client.
         let _ = tokio::time::timeout(room_limit, shared.memory.until_free()).await;
         shared.refusals.end();
         shared.tell_counts();
         Ok(())
+    }
+}
+
+/// Reads the files of keys again and again.
+async fn follow_keys(shared: &Arc<Shared>) -> Infallible {
+    loop {
+        tokio::time::sleep(http::LOOK_PAUSE).await;
+        let shared = Arc::clone(shared);
+        let look = move || shared.keys.look(&shared.source);
+        // A file may be on a slow disk.
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }
 
@@ -168,7 +181,7 @@ async fn answer(
     let mut answer = match respond(&shared, peer, request).await {
         Ok(answer) => answer,
         Err(turned) => {
-            shared.refusals.add(&turned.refusal);
+            shared.refusals.add_of(&turned.refusal, turned.key());
             turned.answer(&shared.pressure)
         }
     };
@@ -247,6 +260,18 @@ impl Shared {
         request: Request<Body>,
     ) -> Result<Taken, Turned> {
         let key = self.enter(&request)?;
+        let taken = self.take_of(key.clone(), call, peer, request).await;
+        taken.map_err(|turned| turned.of(key.as_ref()))
+    }
+
+    /// Takes a request whose head shows this key, or none.
+    async fn take_of(
+        self: &Arc<Self>,
+        key: Option<Arc<Key>>,
+        call: Call,
+        peer: SocketAddr,
+        request: Request<Body>,
+    ) -> Result<Taken, Turned> {
         let headers = request.headers().clone();
         let media = Media::of_json(value(&headers, header::CONTENT_TYPE));
         let coding = Coding::of(value(&headers, header::CONTENT_ENCODING))?;
@@ -304,7 +329,8 @@ impl Shared {
             None => None,
         };
         if let Some(key) = &key {
-            key.check_page(&self.own, headers)?;
+            let checked = key.check_page(&self.own, headers);
+            checked.map_err(|refusal| Turned::from(refusal).of(Some(key)))?;
         }
         // A key says who sends, so no trick of DNS led it here; a page of this very host may have been led.
         let of_own_page = headers.contains_key(header::ORIGIN) && !self.pages.is_allowed(headers);
@@ -363,25 +389,39 @@ impl Shared {
             (None, in_body) => {
                 let key = self.known(in_body)?;
                 if let Some(key) = &key {
-                    key.check_page(&self.own, &headers)?;
+                    let checked = key.check_page(&self.own, &headers);
+                    checked.map_err(|refusal| Turned::from(refusal).of(Some(key)))?;
                 }
                 key
             }
         };
-        if let Some(key) = &key {
-            key.check_signature(&headers, &body)?;
+        let offered = self.offer_of(key.as_ref(), (call, &headers, body), envelope, &meta, hold);
+        offered.await.map_err(|turned| turned.of(key.as_ref()))
+    }
+
+    /// Offers the events of a request with this key, or with none where there are no keys.
+    async fn offer_of(
+        &self,
+        key: Option<&Arc<Key>>,
+        (call, headers, body): (Call, &HeaderMap, Bytes),
+        mut envelope: Envelope,
+        meta: &Arc<Meta>,
+        hold: &mut Hold,
+    ) -> Result<(Taken, Option<Receipt>), Turned> {
+        if let Some(key) = key {
+            key.check_signature(headers, &body)?;
             key.take(envelope.events.len()).map_err(Turned::too_fast)?;
         }
         drop(body);
         let notes = std::mem::take(&mut envelope.notes);
-        let events = self.complete(call, envelope, &meta, &headers, hold).await?;
-        let source = key.as_ref().map_or(&self.source, |key| &key.source);
+        let events = self.complete(call, envelope, meta, headers, hold).await?;
+        let source = key.map_or(&self.source, |key| &key.source);
         let count = events.len();
         let offered = self
             .offering
-            .offer(source, events, &meta, hold, self.room_limit);
+            .offer(source, events, meta, hold, self.room_limit);
         let (counts, receipt): (Answer, _) = offered.await?;
-        if let Some(key) = &key {
+        if let Some(key) = key {
             key.count(count);
         }
         Ok((Taken::new(counts, notes), receipt))
