@@ -16,6 +16,7 @@ mod destination;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod end_to_end;
+mod envelopes;
 mod http;
 mod log_pipelines;
 mod map;

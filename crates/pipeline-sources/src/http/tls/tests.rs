@@ -1,10 +1,11 @@
 //! A server with a certificate of `fixtures/tls`, which is replaced while it runs.
 
 use super::*;
-use crate::http::{Deadlines, Hold, Memory, Refusal, Server, read};
+use crate::http::{Deadlines, Hold, Memory, Proxies, Refusal, Server, read};
 use crate::test_intake::StopHandle;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode, Version};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -159,6 +160,11 @@ async fn start(router: Router, deadlines: Deadlines) -> (SocketAddr, StopHandle,
 
 /// A connection over which a client offers HTTP/2.
 async fn secure(address: SocketAddr) -> TlsStream<TcpStream> {
+    shaken(TcpStream::connect(address).await.unwrap()).await
+}
+
+/// The same over a connection that is there.
+async fn shaken(stream: TcpStream) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     let authority = std::fs::read(fixture("ca.pem")).unwrap();
     roots
@@ -169,7 +175,6 @@ async fn secure(address: SocketAddr) -> TlsStream<TcpStream> {
     let config = config.with_safe_default_protocol_versions().unwrap();
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![HTTP_2.to_vec()];
-    let stream = TcpStream::connect(address).await.unwrap();
     let connector = TlsConnector::from(Arc::new(config));
     let stream = connector.connect("localhost".try_into().unwrap(), stream);
     let stream = stream.await.unwrap();
@@ -394,4 +399,42 @@ async fn what_has_begun_over_http_2_is_answered_when_the_source_stops() {
     assert_eq!(answered.await.unwrap().unwrap().1, "answered");
     serving.await.unwrap();
     connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_balancer_says_for_whom_a_connection_is_before_the_handshake() {
+    let folder = Folder::new();
+    let tls = folder.files().open("web").unwrap();
+    let server = Server::bind("web", ([127, 0, 0, 1], 0).into(), Deadlines::DEFAULT).await;
+    let trusted = Proxies::new(&["127.0.0.1".to_owned()]).unwrap();
+    let server = server.unwrap().with_tls(Some(tls));
+    let server = server.with_proxies(Some(trusted));
+    let address = server.address();
+    let (stop, stopping) = StopHandle::new(Duration::ZERO);
+    let tell = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+    let router = Router::new().route("/", post(tell));
+    let serving = tokio::spawn(async move { server.serve(router, &stopping, SHORT).await });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let header = [
+        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
+        &[203, 0, 113, 9, 192, 0, 2, 1, 0x14, 0x03, 1, 187],
+    ];
+    stream.write_all(&header.concat()).await.unwrap();
+    let stream = TokioIo::new(shaken(stream).await);
+    let hands = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await;
+    let (mut sender, connection) = hands.unwrap();
+    let _connection = tokio::spawn(connection);
+    let (_, told) = answer(&mut sender, to("/", "")).await.unwrap();
+    assert_eq!(told, "203.0.113.9:5123");
+    // Without it, the handshake is not begun.
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain
+        .write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00")
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    let _ = plain.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"");
+    stop.stop();
+    serving.await.unwrap();
 }
