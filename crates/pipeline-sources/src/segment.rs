@@ -21,7 +21,6 @@ mod cookies;
 mod documents;
 mod envelope;
 mod keys;
-mod members;
 mod rate;
 mod site;
 mod source;

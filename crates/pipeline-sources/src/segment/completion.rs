@@ -6,7 +6,7 @@
 //! Invariant: a value that an event has is never replaced, and an event that cannot be read is left as it is.
 
 use super::envelope::Common;
-use super::members::{Edit, Member, Whole, append, each, edited, folded, push};
+use crate::http::members::{Edit, Member, Whole, append, each, edited, folded, push};
 use bytes::Bytes;
 use std::ops::Range;
 

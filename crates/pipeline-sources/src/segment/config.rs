@@ -2,13 +2,13 @@
 //!
 //! The doc comments are the manual: the schema quotes them, and problems quote their first sentence.
 
-use super::client::{Clients, Fill, network};
+use super::client::{Clients, Fill};
 use super::keys::{self, KeyOptions};
 use super::site;
 use super::source::{SegmentServer, SetCookies, Settings};
 use crate::http::{
     AccessOptions, TlsFiles, TlsOptions, default_address, default_max_body_bytes, listen_address,
-    memory,
+    memory, proxies,
 };
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -21,9 +21,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-
-/// Networks of proxies.
-const MAX_PROXIES: usize = 1000;
 
 inventory::submit! {
     Component::<dyn SourceConfig>::new(
@@ -60,6 +57,9 @@ struct SegmentOptions {
     /// The networks of proxies whose `X-Forwarded-For` or `Forwarded` is believed, read from the right. Default: none. Example: `[10.0.0.0/8]`.
     #[serde(default)]
     trusted_proxies: Vec<String>,
+    /// Whether connections of `trusted_proxies` begin with the PROXY protocol (version 1 or 2), which says for whom they are; one that does not is closed. Connections of others must not, and say it themselves. Default: `false`.
+    #[serde(default)]
+    proxy_protocol: bool,
     /// For which requests the connection fills `context.ip` and `context.userAgent` where an event has none: `browsers` (those with an `Origin` and an agent that begins with `Mozilla/`), `always`, or `never`. Addresses inside of a network are not filled in. Default: `browsers`.
     #[serde(default)]
     client_context: ClientContext,
@@ -153,7 +153,8 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     let address = address(&options, has_keys).map_err(|problem| problems.push(problem));
     let memory = memory(options.max_bytes_in_flight, options.max_body_bytes);
     let memory = memory.map_err(|problem| problems.push(problem));
-    let trusted = networks(&options.trusted_proxies).map_err(|more| problems.extend(more));
+    let trusted = proxies(options.proxy_protocol, &options.trusted_proxies);
+    let trusted = trusted.map_err(|more| problems.extend(more));
     let public_url = options
         .public_url
         .as_deref()
@@ -172,7 +173,9 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     let own = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, None);
     let own = own.map_err(|more| problems.extend(more));
     let keys = keys::plans(options.keys, &cx.base_dir).map_err(|more| problems.extend(more));
-    let (Ok(address), Ok(max_bytes_in_flight), Ok(trusted)) = (address, memory, trusted) else {
+    let (Ok(address), Ok(max_bytes_in_flight), Ok((trusted, proxy_protocol))) =
+        (address, memory, trusted)
+    else {
         return Err(problems);
     };
     let (Ok(public_url), Ok(own), Ok(keys), Ok(set_cookies)) = (public_url, own, keys, set_cookies)
@@ -203,6 +206,7 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
         },
         set_cookies,
         public_url,
+        proxy_protocol,
         tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
         script_dir: options.script_dir.map(|folder| cx.base_dir.join(folder)),
         max_body_bytes: options.max_body_bytes,
@@ -218,26 +222,6 @@ fn address(options: &SegmentOptions, has_keys: bool) -> Result<SocketAddr, Probl
         return Err(Problem::new("keys", problem, expected));
     }
     Ok(address)
-}
-
-fn networks(texts: &[String]) -> Result<Vec<ipnet::IpNet>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut networks = Vec::new();
-    for (index, text) in texts.iter().enumerate().take(MAX_PROXIES) {
-        match network(text) {
-            Some(network) => networks.push(network),
-            None => problems.push(Problem::new(
-                format!("trusted_proxies[{index}]"),
-                "is not a network",
-                "an address, or an address and the length of its prefix: `10.0.0.0/8`",
-            )),
-        }
-    }
-    if problems.is_empty() {
-        Ok(networks)
-    } else {
-        Err(problems)
-    }
 }
 
 /// The two parts of an address of the web without a path.

@@ -17,7 +17,7 @@ use super::keys::{Key, KeyPlan, Keys, shown};
 use super::site::{NoScope, scope};
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Events, Hold, Media, Memory, Offering,
-    Packed, Refusal, Refusals, Server, TlsFiles, Unpacker,
+    Packed, Proxies, Refusal, Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -30,6 +30,7 @@ use pipeline_core::{
     async_trait,
 };
 use serde_json::json;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(super) struct Settings {
     pub(super) set_cookies: SetCookies,
     pub(super) public_url: Option<(String, String)>,
     pub(super) tls: Option<TlsFiles>,
+    /// Whose connections begin with the PROXY protocol.
+    pub(super) proxy_protocol: Option<Proxies>,
     pub(super) script_dir: Option<PathBuf>,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
@@ -96,7 +99,7 @@ struct Shared {
     script_dir: Option<PathBuf>,
     memory: Memory,
     unpacker: Unpacker,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
     pressure: Pressure,
 }
 
@@ -105,7 +108,9 @@ impl SegmentServer {
         let tls = settings.tls.clone().map(|files| files.open(&cx.name));
         let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
-        let server = server.with_tls(tls);
+        let server = server
+            .with_tls(tls)
+            .with_proxies(settings.proxy_protocol.clone());
         let address = server.address();
         Ok(Self {
             own: settings.own.clone().open(&cx.name, address)?,
@@ -152,7 +157,7 @@ impl Source for SegmentServer {
             script_dir: self.settings.script_dir,
             memory: Memory::new(self.settings.max_bytes_in_flight),
             unpacker: Unpacker::new(self.settings.max_body_bytes),
-            refusals: Refusals::new(source),
+            refusals: self.server.refusals(),
             pressure: Pressure::default(),
         });
         let router = Router::new()
@@ -161,12 +166,24 @@ impl Source for SegmentServer {
         tokio::select! {
             () = self.server.serve(router, &stop, room_limit) => {}
             never = shared.refusals.tell_each_minute() => match never {},
+            never = follow_keys(&shared) => match never {},
         }
         // What is being offered is taken or refused within the limit, with or without its client.
         let _ = tokio::time::timeout(room_limit, shared.memory.until_free()).await;
         shared.refusals.end();
         shared.tell_counts();
         Ok(())
+    }
+}
+
+/// Reads the files of keys again and again.
+async fn follow_keys(shared: &Arc<Shared>) -> Infallible {
+    loop {
+        tokio::time::sleep(http::LOOK_PAUSE).await;
+        let shared = Arc::clone(shared);
+        let look = move || shared.keys.look(&shared.source);
+        // A file may be on a slow disk.
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }
 
@@ -180,7 +197,7 @@ async fn answer(
     let mut answer = match respond(&shared, peer, request).await {
         Ok(answer) => answer,
         Err(turned) => {
-            shared.refusals.add(&turned.refusal);
+            shared.refusals.add_of(&turned.refusal, turned.key());
             turned.answer(&shared.pressure)
         }
     };
@@ -259,6 +276,18 @@ impl Shared {
         request: Request<Body>,
     ) -> Result<Taken, Turned> {
         let key = self.enter(&request)?;
+        let taken = self.take_of(key.clone(), call, peer, request).await;
+        taken.map_err(|turned| turned.of(key.as_ref()))
+    }
+
+    /// Takes a request whose head shows this key, or none.
+    async fn take_of(
+        self: &Arc<Self>,
+        key: Option<Arc<Key>>,
+        call: Call,
+        peer: SocketAddr,
+        request: Request<Body>,
+    ) -> Result<Taken, Turned> {
         let headers = request.headers().clone();
         let media = Media::of_json(value(&headers, header::CONTENT_TYPE));
         let coding = Coding::of(value(&headers, header::CONTENT_ENCODING))?;
@@ -316,7 +345,8 @@ impl Shared {
             None => None,
         };
         if let Some(key) = &key {
-            key.check_page(&self.own, headers)?;
+            let checked = key.check_page(&self.own, headers);
+            checked.map_err(|refusal| Turned::from(refusal).of(Some(key)))?;
         }
         // A key says who sends, so no trick of DNS led it here; a page of this very host may have been led.
         let of_own_page = headers.contains_key(header::ORIGIN) && !self.pages.is_allowed(headers);
@@ -375,26 +405,40 @@ impl Shared {
             (None, in_body) => {
                 let key = self.known(in_body)?;
                 if let Some(key) = &key {
-                    key.check_page(&self.own, &headers)?;
+                    let checked = key.check_page(&self.own, &headers);
+                    checked.map_err(|refusal| Turned::from(refusal).of(Some(key)))?;
                 }
                 key
             }
         };
-        if let Some(key) = &key {
-            key.check_signature(&headers, &body)?;
+        let offered = self.offer_of(key.as_ref(), (call, &headers, body), envelope, &meta, hold);
+        offered.await.map_err(|turned| turned.of(key.as_ref()))
+    }
+
+    /// Offers the events of a request with this key, or with none where there are no keys.
+    async fn offer_of(
+        &self,
+        key: Option<&Arc<Key>>,
+        (call, headers, body): (Call, &HeaderMap, Bytes),
+        mut envelope: Envelope,
+        meta: &Arc<Meta>,
+        hold: &mut Hold,
+    ) -> Result<(Taken, Option<Receipt>), Turned> {
+        if let Some(key) = key {
+            key.check_signature(headers, &body)?;
             key.take(envelope.events.len()).map_err(Turned::too_fast)?;
         }
         drop(body);
         let notes = std::mem::take(&mut envelope.notes);
-        let completed = self.complete(call, envelope, &meta, &headers, hold);
+        let completed = self.complete(call, envelope, meta, headers, hold);
         let (events, cookies) = completed.await?;
-        let source = key.as_ref().map_or(&self.source, |key| &key.source);
+        let source = key.map_or(&self.source, |key| &key.source);
         let count = events.len();
         let offered = self
             .offering
-            .offer(source, events, &meta, hold, self.room_limit);
+            .offer(source, events, meta, hold, self.room_limit);
         let (counts, receipt): (Answer, _) = offered.await?;
-        if let Some(key) = &key {
+        if let Some(key) = key {
             key.count(count);
         }
         Ok((Taken::new(counts, notes, cookies), receipt))
