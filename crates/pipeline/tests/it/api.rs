@@ -686,13 +686,15 @@ async fn nothing_personal_is_in_any_answer() {
 }
 
 /// Everything that is answered.
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 8] = [
     "/health",
     "/ready",
     "/metrics",
     "/api/v1/status",
     "/api/v1/reasons",
     "/api/v1/events?limit=500",
+    "/api/v1/letters",
+    "/api/v1/letters/meta?limit=500",
 ];
 
 #[tokio::test]
