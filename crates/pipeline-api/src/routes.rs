@@ -5,6 +5,7 @@ use crate::attention::{Finding, findings};
 use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
+use crate::pages;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
 use axum::extract::{Path, Request, State};
@@ -64,6 +65,7 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
                 },
             ),
         )
+        .merge(pages::router())
         .fallback(|| async {
             let message = "nothing is served at this path";
             refuse(StatusCode::NOT_FOUND, "not_found", message)
@@ -95,7 +97,10 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // The pages have a policy of their own.
+        if name != header::CONTENT_SECURITY_POLICY || !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }

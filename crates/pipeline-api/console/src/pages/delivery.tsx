@@ -1,0 +1,5 @@
+import { Title } from "../parts";
+
+export function DeliveryPage() {
+    return <Title text="Delivery" />;
+}

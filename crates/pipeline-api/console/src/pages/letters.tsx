@@ -1,0 +1,5 @@
+import { Title } from "../parts";
+
+export function LettersPage() {
+    return <Title text="Letters" />;
+}

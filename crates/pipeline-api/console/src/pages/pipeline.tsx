@@ -1,0 +1,5 @@
+import { Title } from "../parts";
+
+export function PipelinePage() {
+    return <Title text="Pipeline" />;
+}

@@ -1,0 +1,5 @@
+import { Title } from "../parts";
+
+export function QualityPage() {
+    return <Title text="Quality" />;
+}

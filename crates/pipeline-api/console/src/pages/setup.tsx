@@ -1,0 +1,5 @@
+import { Title } from "../parts";
+
+export function SetupPage() {
+    return <Title text="Setup" />;
+}

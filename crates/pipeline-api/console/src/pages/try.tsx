@@ -1,0 +1,5 @@
+import { Title } from "../parts";
+
+export function TryPage() {
+    return <Title text="Try" />;
+}
