@@ -1,1 +1,1 @@
-import{g as t,j as e}from"./chunk.js";function p(){return t(e,{text:"Setup"})}export{p as SetupPage};
+import{L as e,z as t}from"./chunk.js";function r(){return t(e,{text:"Setup"})}export{r as SetupPage};

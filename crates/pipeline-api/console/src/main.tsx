@@ -1,4 +1,5 @@
 // Starts the pages: the shell is in the HTML already; this fills it.
+import "./kit";
 import { effect } from "@preact/signals";
 import { render, type ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";

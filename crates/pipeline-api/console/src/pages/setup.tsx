@@ -1,3 +1,4 @@
+import "../kit";
 import { Title } from "../parts";
 
 export function SetupPage() {
