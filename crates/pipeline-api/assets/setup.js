@@ -1,1 +1,1 @@
-import{L as e,z as t}from"./chunk.js";function r(){return t(e,{text:"Setup"})}export{r as SetupPage};
+import{N as e,z as t}from"./chunk.js";function r(){return t(e,{text:"Setup"})}export{r as SetupPage};

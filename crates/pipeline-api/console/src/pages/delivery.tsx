@@ -91,8 +91,8 @@ function Tiles({ sinks, series, name }: { sinks: Sink[]; series: Series | null; 
                 value={delivered === null || rejected === null ? UNKNOWN : percent(delivered, delivered + rejected)}
                 more={`${count(rejected)} rejected`}
             />
-            <Tile label="Requests, median" value={span(last(series?.p50_ms))} />
-            <Tile label="Requests, slowest 1 %" value={span(last(series?.p99_ms))} />
+            <Tile label="Request, median" value={span(last(series?.p50_ms))} more="until Meta’s answer" />
+            <Tile label="Request, 99 of 100" value={span(last(series?.p99_ms))} more="are faster than this" />
             <Tile
                 label="In the buffers"
                 value={count(of((it) => it.buffer?.events ?? 0))}
@@ -212,7 +212,7 @@ function Reasons({ sinks, sink }: { sinks: Sink[]; sink: string }) {
                     <tbody>
                         {rows.map(({ code, fate, events }) => (
                             <tr key={fate + code}>
-                                <td>
+                                <td class="nowrap">
                                     <a href={`/events?reason=${code}${sink ? `&sink=${encodeURIComponent(sink)}` : ""}`}>{label(code)}</a>
                                 </td>
                                 <td>
