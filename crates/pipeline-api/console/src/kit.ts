@@ -7,3 +7,4 @@ import "./parts";
 import "./route";
 import "./state";
 import "./pages/panel";
+import "./pages/try";
