@@ -1,5 +1,6 @@
 // A form for the options of a sink, drawn from its schema. An empty field writes nothing, so what was not chosen stays the default.
 import { useState } from "preact/hooks";
+import { FieldMappings } from "./pages/mappings";
 import { read, same, write, type Options } from "./options";
 import type { Found, Secret } from "./pages/setup";
 import type { Field, Kind } from "./schema";
@@ -141,6 +142,8 @@ function Control(props: ControlProps) {
         );
     }
     if (kind.is === "choice" && !isVariable && (value === undefined || typeof value === "string")) return <ChoiceControl {...props} kind={kind} common={common} />;
+    if (kind.is === "map" && !isVariable) return <MapControl {...props} of={kind.of.map((it) => it.value)} />;
+    if (kind.is === "paths" && !isVariable) return <FieldMappings value={value} set={set} keys={kind.keys} />;
     if (kind.is === "list" && kind.of.length > 0) return <Boxes {...props} of={kind.of.map((it) => it.value)} />;
     if (kind.is === "list" || kind.is === "json" || (typeof value === "object" && value !== null)) return <JsonControl {...props} common={common} />;
     const text = value === undefined || value === null ? "" : String(value);
@@ -194,6 +197,52 @@ function Boxes({ value, set, of, field }: ControlProps & { of: string[] }) {
                     <input type="checkbox" checked={chosen.includes(name)} onChange={() => toggle(name)} /> {name}
                 </label>
             ))}
+        </div>
+    );
+}
+
+/** Names of the user's own, each with one of a few values. */
+function MapControl({ value, set, of, field }: ControlProps & { of: string[] }) {
+    const [name, setName] = useState("");
+    const map = (value ?? {}) as Options;
+    const put = (name: string, to: string | undefined) => {
+        const next = write(map, [name], to);
+        set(Object.keys(next).length > 0 ? next : undefined);
+    };
+    return (
+        <div>
+            {Object.entries(map).map(([name, to]) => (
+                <div class="bar" key={name}>
+                    <code>{name}</code>
+                    <select aria-label={`What ${name} means`} value={String(to)} onChange={(event) => put(name, event.currentTarget.value)}>
+                        {of.map((it) => (
+                            <option key={it}>{it}</option>
+                        ))}
+                    </select>
+                    <button type="button" onClick={() => put(name, undefined)} aria-label={`Remove ${name}`}>
+                        remove
+                    </button>
+                </div>
+            ))}
+            <div class="bar">
+                <input
+                    type="text"
+                    aria-label={`New name in ${field.key}`}
+                    autocomplete="off"
+                    value={name}
+                    onInput={(event) => setName(event.currentTarget.value)}
+                />
+                <button
+                    type="button"
+                    disabled={!name.trim() || name in map}
+                    onClick={() => {
+                        put(name.trim(), of[0]);
+                        setName("");
+                    }}
+                >
+                    Add
+                </button>
+            </div>
         </div>
     );
 }

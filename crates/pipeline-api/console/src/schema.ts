@@ -32,6 +32,8 @@ export type Kind =
     | { is: "yes" }
     | { is: "choice"; of: Choice[]; open: boolean }
     | { is: "list"; of: Choice[] }
+    | { is: "map"; of: Choice[] }
+    | { is: "paths"; keys: string[] }
     | { is: "group"; fields: Field[] }
     | { is: "secret" }
     | { is: "json" };
@@ -85,6 +87,9 @@ function choices(schema: Schema, root: Schema): { of: Choice[]; open: boolean } 
         const it = resolve(alternative, root);
         if (it.const !== undefined) of.push({ value: String(it.const), note: it.description ?? "" });
         else if (it.enum) of.push(...texts(it.enum));
+        else if (it.anyOf) of.push(...(choices(it, root)?.of ?? []));
+        // The form that is more than a name is written as JSON.
+        else if (it.type === "object") open = true;
         else if (it.type === "string" || (Array.isArray(it.type) && it.type.includes("string"))) open = true;
         else return null;
     }
@@ -97,6 +102,14 @@ function kindOf(schema: Schema, root: Schema, path: string[]): Kind {
     if (choice) return { is: "choice", ...choice };
     const types = new Set([schema.type ?? []].flat());
     if (types.has("boolean")) return { is: "yes" };
+    const values = typeof schema.additionalProperties === "object" ? resolve(schema.additionalProperties, root) : null;
+    if (types.has("object") && path.length === 1 && path[0] === "field_mappings") {
+        return { is: "paths", keys: Object.keys(schema.properties ?? {}) };
+    }
+    if (types.has("object") && values && !schema.properties) {
+        const of = choices(values, root);
+        return of ? { is: "map", of: of.of } : { is: "json" };
+    }
     if (types.has("object") && schema.properties && path.length < MAX_DEPTH && Object.keys(schema.properties).length <= 16) {
         return { is: "group", fields: fieldsOf(schema, root, path) };
     }

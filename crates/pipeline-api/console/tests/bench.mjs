@@ -3,14 +3,14 @@ import { violationsIn } from "./axe.mjs";
 import { chromium } from "playwright-core";
 import { strict as assert } from "node:assert";
 import { randomUUID } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 
 /** Ends a test that hangs; nothing is timed with it. */
 export const DEADLINE_MS = 30_000;
 
-const { CONSOLE_URL, CONSOLE_TOKEN, EVENTS_URL, SANDBOX_URL, SCREENSHOTS, CHROMIUM } = process.env;
+const { CONSOLE_URL, CONSOLE_TOKEN, EVENTS_URL, SANDBOX_URL, SCREENSHOTS, CHROMIUM, ASSETS } = process.env;
 export const url = CONSOLE_URL;
 export const token = CONSOLE_TOKEN;
 
@@ -19,6 +19,14 @@ export const browser = await chromium.launch({ executablePath: CHROMIUM ?? "/usr
 /** A page that has the token. What breaks its policy, throws or logs an error is collected in `page.faults`. */
 export async function open(path, options = {}, at = url) {
     const context = await browser.newContext({ viewport: { width: 1360, height: 860 }, ...options });
+    // While pages are written, files of this folder come in the place of those that are compiled in.
+    if (ASSETS) {
+        await context.route(/\/assets\//, async (route) => {
+            const name = new URL(route.request().url()).pathname.slice("/assets/".length);
+            const response = await route.fetch();
+            await route.fulfill({ response, body: await readFile(join(ASSETS, name)) });
+        });
+    }
     const page = await context.newPage();
     page.setDefaultTimeout(DEADLINE_MS);
     page.faults = [];

@@ -9,6 +9,7 @@ mod api;
 mod checkpoint;
 mod clients;
 mod command;
+mod console;
 mod crash;
 mod dead_letters;
 mod delivery;

@@ -1,4 +1,5 @@
 // Which event becomes which Meta event: the preset's table, what the user's options change of it, and what was seen but is not mapped.
+import { useState } from "preact/hooks";
 import { count, UNKNOWN } from "../format";
 import { read, write, type Options } from "../options";
 
@@ -137,5 +138,138 @@ function Target({ row, entry, isOwn, choose }: TargetProps) {
                 </option>
             ))}
         </select>
+    );
+}
+
+type From = "event" | "constant" | "nothing" | "table";
+
+function fromOf(entry: unknown): From {
+    if (entry === null) return "nothing";
+    if (typeof entry === "string" || Array.isArray(entry)) return "event";
+    const keys = Object.keys(entry as Options);
+    return keys.length === 1 && keys[0] === "value" ? "constant" : "table";
+}
+
+const pathsOf = (entry: unknown) => (Array.isArray(entry) ? entry.join(", ") : typeof entry === "string" ? entry : "");
+
+function paths(text: string): string | string[] {
+    const all = text.split(",").map((it) => it.trim());
+    return all.length > 1 ? all : text.trim();
+}
+
+interface FieldProps {
+    value: unknown;
+    set: (value: unknown) => void;
+    /** The parameters that there are. */
+    keys: string[];
+}
+
+/** Where the values of parameters come from, where that is not the preset's choice. */
+export function FieldMappings({ value, set, keys }: FieldProps) {
+    const [name, setName] = useState("");
+    const own = (value ?? {}) as Options;
+    const put = (key: string, entry: unknown) => {
+        const next = { ...own };
+        if (entry === undefined) delete next[key];
+        else next[key] = entry;
+        set(Object.keys(next).length > 0 ? next : undefined);
+    };
+    return (
+        <div>
+            {Object.keys(own).length > 0 && (
+                <table class="mappings">
+                    <thead>
+                        <tr>
+                            <th>Meta parameter</th>
+                            <th>From</th>
+                            <th>Paths, tried in order</th>
+                            <th>
+                                <span class="hint">Change</span>
+                            </th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        {Object.entries(own).map(([key, entry]) => (
+                            <FieldRow key={key} name={key} entry={entry} put={(entry) => put(key, entry)} />
+                        ))}
+                    </tbody>
+                </table>
+            )}
+            <div class="bar">
+                <input
+                    type="text"
+                    list="parameters"
+                    aria-label="Meta parameter to change"
+                    placeholder="custom_data.value"
+                    autocomplete="off"
+                    value={name}
+                    onInput={(event) => setName(event.currentTarget.value)}
+                />
+                <datalist id="parameters">
+                    {keys.map((key) => (
+                        <option key={key} value={key} />
+                    ))}
+                </datalist>
+                <button
+                    type="button"
+                    disabled={!name.trim() || name.trim() in own}
+                    onClick={() => {
+                        put(name.trim(), "");
+                        setName("");
+                    }}
+                >
+                    Change this parameter
+                </button>
+            </div>
+        </div>
+    );
+}
+
+function FieldRow({ name, entry, put }: { name: string; entry: unknown; put: (entry: unknown) => void }) {
+    // As it was typed: a path list is read again only when it is left.
+    const [text, setText] = useState(() => pathsOf(entry));
+    const from = fromOf(entry);
+    const choose = (from: string) => put(from === "nothing" ? null : from === "constant" ? { value: "" } : paths(text));
+    const constant = from === "constant" ? String((entry as Options)["value"] ?? "") : "";
+    return (
+        <tr>
+            <td>
+                <code>{name}</code>
+            </td>
+            <td>
+                {from === "table" ? (
+                    <span class="hint">a table</span>
+                ) : (
+                    <select aria-label={`Where ${name} comes from`} value={from} onChange={(event) => choose(event.currentTarget.value)}>
+                        <option value="event">the event</option>
+                        <option value="constant">a constant</option>
+                        <option value="nothing">not sent</option>
+                    </select>
+                )}
+            </td>
+            <td>
+                {from === "event" && (
+                    <input
+                        type="text"
+                        aria-label={`Paths of ${name}`}
+                        placeholder="properties.total"
+                        value={text}
+                        onInput={(event) => {
+                            setText(event.currentTarget.value);
+                            put(paths(event.currentTarget.value));
+                        }}
+                    />
+                )}
+                {from === "constant" && (
+                    <input type="text" aria-label={`Constant for ${name}`} value={constant} onInput={(event) => put({ value: event.currentTarget.value })} />
+                )}
+                {from === "table" && <code>{JSON.stringify(entry)}</code>}
+            </td>
+            <td>
+                <button type="button" onClick={() => put(undefined)} aria-label={`Undo the change of ${name}`}>
+                    undo
+                </button>
+            </td>
+        </tr>
     );
 }
