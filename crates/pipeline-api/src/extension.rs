@@ -1,5 +1,6 @@
 //! The section `api`: starts the server with a pipeline and stops it with the pipeline.
 
+use crate::console;
 use crate::guard::Guard;
 use crate::options::{ApiOptions, SECTION, Settings};
 use crate::server::Server;
@@ -46,20 +47,29 @@ impl Extension for ApiExtension {
         })?;
         let token = settings.token().map_err(Failure::Run)?;
         let address = settings.address;
-        let guard = Guard::new(address, settings.hosts, token);
-        let shared = Arc::new(Shared::default());
+        let fresh = settings.console.and(token.clone());
+        let guard = Guard::new(address, settings.hosts, token, settings.read_only);
+        let shared = Arc::new(Shared::new(settings.read_only));
         let server = Server::start(address, guard, Arc::clone(&shared)).await;
         let server = server.map_err(|error| {
             Failure::Run(format!("the api cannot listen on {address}: {error}"))
         })?;
         tracing::info!("the api listens on http://{}", server.address);
-        Ok(Some(Box::new(Running { server, shared })))
+        if let Some(is_fresh) = settings.console {
+            console::announce(server.address, fresh.filter(|_| is_fresh).as_ref());
+        }
+        Ok(Some(Box::new(Running {
+            server,
+            shared,
+            stays: settings.stay,
+        })))
     }
 }
 
 struct Running {
     server: Server,
     shared: Arc<Shared>,
+    stays: bool,
 }
 
 #[async_trait]
@@ -69,6 +79,10 @@ impl Companion for Running {
             Arc::clone(&self.shared.attempts) as Arc<dyn Observer>,
             Arc::clone(&self.shared.feed) as Arc<dyn Observer>,
         ]
+    }
+
+    fn stays(&self) -> bool {
+        self.stays
     }
 
     fn started(&mut self, pipeline: StartedPipeline) {

@@ -8,6 +8,7 @@
 //! Invariant: a refusal says nothing about the token, and a comparison takes the same time whatever was guessed.
 
 use crate::pages::is_page;
+use crate::setup;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use pipeline_core::SensitiveString;
 use std::collections::VecDeque;
@@ -24,6 +25,8 @@ const FAILURE_TIME: Duration = Duration::from_secs(60);
 
 /// Paths that tell only whether the process is well: for load balancers and probes, which bring no token.
 const PROBES: [&str; 2] = ["/health", "/ready"];
+/// Paths that take a body and change nothing.
+const READS: [&str; 2] = [setup::VALIDATE, setup::MAP];
 /// The path of the metrics, which a scraper asks for.
 pub(crate) const METRICS: &str = "/metrics";
 
@@ -34,6 +37,8 @@ pub(crate) struct Guard {
     is_local: bool,
     hosts: Vec<String>,
     token: Option<SensitiveString>,
+    /// Whether nothing can be changed.
+    read_only: bool,
     failures: Mutex<VecDeque<Instant>>,
 }
 
@@ -60,6 +65,7 @@ impl Guard {
         address: SocketAddr,
         hosts: Vec<String>,
         token: Option<SensitiveString>,
+        read_only: bool,
     ) -> Self {
         let ip = address.ip().to_canonical();
         Self {
@@ -67,6 +73,7 @@ impl Guard {
             is_local: ip.is_loopback(),
             hosts,
             token,
+            read_only,
             failures: Mutex::default(),
         }
     }
@@ -97,7 +104,14 @@ impl Guard {
                 "the request comes from a page of another site",
             ));
         }
-        let changes = !method.is_safe();
+        let changes = !method.is_safe() && !READS.contains(&path);
+        if changes && self.read_only {
+            return Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                "read_only",
+                "nothing can be changed here: `api.read_only` is set",
+            ));
+        }
         let is_free = is_probe || is_page(path) || (self.is_local && path == METRICS);
         match &self.token {
             Some(token) if changes || !is_free => self.check_token(token, headers),
@@ -201,7 +215,7 @@ mod tests {
     fn guard(address: &str, token: Option<&str>) -> Guard {
         let hosts = vec!["Pipeline.internal".to_owned()];
         let token = token.map(|token| SensitiveString::from(token.to_owned()));
-        Guard::new(address.parse().unwrap(), hosts, token)
+        Guard::new(address.parse().unwrap(), hosts, token, false)
     }
 
     fn status(guard: &Guard, path: &str, headers: &[(&'static str, &str)]) -> u16 {

@@ -19,6 +19,7 @@ mod attempts;
 mod attention;
 mod client;
 mod command;
+mod console;
 mod events;
 mod extension;
 mod feed;
@@ -30,20 +31,23 @@ mod pause;
 mod routes;
 mod row;
 mod server;
+mod setup;
 mod shared;
 mod status;
 mod table;
 mod tap;
 
 pub use command::{StatusExtension, TopExtension};
+pub use console::ConsoleExtension;
 pub use extension::ApiExtension;
 pub use pause::{PauseExtension, ResumeExtension};
 use pipeline_cli::Extension;
 pub use tap::TapExtension;
 
 /// Everything that this crate adds to the command of a program.
-pub const EXTENSIONS: [&dyn Extension; 6] = [
+pub const EXTENSIONS: [&dyn Extension; 7] = [
     &ApiExtension,
+    &ConsoleExtension,
     &StatusExtension,
     &TopExtension,
     &TapExtension,

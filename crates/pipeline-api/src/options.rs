@@ -39,6 +39,16 @@ pub(crate) struct ApiOptions {
     /// Listen on an address that other machines can reach although the connection is not encrypted: a proxy in front does that. Default: `false`.
     #[serde(default)]
     allow_plain_http: bool,
+    /// Whether the pipeline runs on after the end of its input until it is interrupted, so that one can look at what it did. Default: `false`.
+    #[serde(default)]
+    stay: bool,
+    /// Whether nothing can be changed over HTTP, also with the token: neither the pipeline file nor what runs. Default: `false`.
+    #[serde(default)]
+    read_only: bool,
+    /// Set by `pipeline console`, never by a file: whether it made the token.
+    #[serde(default)]
+    #[schemars(skip)]
+    console: Option<bool>,
 }
 
 fn default_address() -> String {
@@ -50,6 +60,12 @@ fn default_address() -> String {
 pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     pub(crate) hosts: Vec<String>,
+    /// Whether the pipeline runs on after the end of its input.
+    pub(crate) stay: bool,
+    /// Whether nothing can be changed over HTTP.
+    pub(crate) read_only: bool,
+    /// Set where `pipeline console` runs it: whether it made the token.
+    pub(crate) console: Option<bool>,
     token: Option<SensitiveString>,
     token_file: Option<PathBuf>,
 }
@@ -85,6 +101,9 @@ impl Settings {
             Some(address) if problems.is_empty() => Ok(Self {
                 address,
                 hosts: options.hosts,
+                stay: options.stay,
+                read_only: options.read_only,
+                console: options.console,
                 token,
                 token_file: options.token_file,
             }),

@@ -6,6 +6,7 @@ use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
 use crate::pages;
+use crate::setup;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
 use axum::extract::{Path, Request, State};
@@ -46,6 +47,7 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
             "/api/v1/reasons",
             get(|State(shared): State<Arc<Shared>>| async move { Json(reasons(&shared)) }),
         )
+        .merge(setup::router())
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/stream", get(events::follow))
         .route("/api/v1/events/{seq}", get(events::one))

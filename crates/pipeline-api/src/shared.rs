@@ -5,11 +5,15 @@ use crate::feed::Feed;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
 use pipeline_host::telemetry::Status;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Streams of events that are open at the same time.
 pub(crate) const MAX_STREAMS: usize = 8;
+
+/// Texts and events of requests that are looked at at the same time.
+pub(crate) const MAX_TRIALS: usize = 2;
 
 /// What every request sees.
 #[derive(Debug)]
@@ -23,10 +27,25 @@ pub(crate) struct Shared {
     pub(crate) feed: Arc<Feed>,
     /// A permit for each stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
+    /// Whether nothing can be changed.
+    pub(crate) read_only: bool,
+    /// A permit for each text or event that may be looked at.
+    pub(crate) trials: Arc<Semaphore>,
+    /// Held while the pipeline file is changed.
+    pub(crate) writing: tokio::sync::Mutex<()>,
+    /// When the last test event was sent.
+    pub(crate) last_test: Mutex<Option<Instant>>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl Shared {
+    /// What requests see before the pipeline runs; `read_only` says whether they can change nothing.
+    pub(crate) fn new(read_only: bool) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self {
             started_ms: clock.now_ms(),
@@ -35,6 +54,10 @@ impl Default for Shared {
             attempts: Arc::default(),
             feed: Arc::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            read_only,
+            trials: Arc::new(Semaphore::new(MAX_TRIALS)),
+            writing: tokio::sync::Mutex::default(),
+            last_test: Mutex::default(),
         }
     }
 }

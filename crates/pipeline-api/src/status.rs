@@ -4,6 +4,7 @@
 
 use crate::answer::time;
 use crate::attention::{Finding, findings};
+use crate::setup;
 use crate::shared::Shared;
 use pipeline_host::status::{BufferLevel, SourceState};
 use pipeline_host::telemetry::{SinkSnapshot, SinkState, SinkStatus, Status};
@@ -19,6 +20,10 @@ pub(crate) fn status(shared: &Shared) -> Value {
         let file = pipeline_core::shown(&pipeline.file);
         file.to_string()
     });
+    let writable = shared.pipeline.get().map(|pipeline| {
+        let reason = setup::config::not_writable(&pipeline.file, shared.read_only);
+        reason.is_none()
+    });
     let found = findings(status.as_ref());
     let status = status.unwrap_or_default();
     json!({
@@ -26,6 +31,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "started": time(shared.started_ms),
         "now": time(now_ms),
         "file": file,
+        "writable": writable,
         "ready": !found.iter().any(|finding| finding.is_blocking),
         "stopping": status.is_stopping,
         "sinks": status.sinks.iter().map(|it| sink(it, now_ms)).collect::<Vec<_>>(),

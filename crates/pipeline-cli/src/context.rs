@@ -1,12 +1,13 @@
 //! What every command works with: the linked components, and what the program adds.
 
-use crate::extension::Extension;
+use crate::extension::{Extension, Overlay};
 use crate::failure::Failure;
 use pipeline_core::options::join;
 use pipeline_core::{Registry, Resource};
 use pipeline_host::Pipeline;
 use pipeline_host::config::schema::ProgramSection;
 use pipeline_host::config::{self, ConfigError, LoadContext, Unbound};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The pipeline file that a command is about, behind the command or behind `--config`.
@@ -33,6 +34,8 @@ pub(crate) struct Context<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) extensions: &'a [&'a dyn Extension],
     pub(crate) sections: Vec<ProgramSection>,
+    /// What the command changes of the file, if anything.
+    pub(crate) overlay: Option<&'a Overlay>,
 }
 
 impl<'a> Context<'a> {
@@ -44,12 +47,30 @@ impl<'a> Context<'a> {
             registry,
             extensions,
             sections: sections.collect(),
+            overlay: None,
         }
     }
 
     /// Reads a pipeline file with the environment of the process.
     pub(crate) fn load(&self, path: &Path) -> Result<Pipeline, Failure> {
         let pipeline = config::load(path, self.with(&|name| std::env::var_os(name)))?;
+        Ok(self.finish(pipeline)?)
+    }
+
+    /// Reads a value tree as if it were the pipeline file at this path, with the environment of the process.
+    pub(crate) fn load_value(&self, raw: &Value, path: &Path) -> Result<Pipeline, ConfigError> {
+        let cx = self.with(&|name| std::env::var_os(name));
+        self.finish(config::from_value(raw, &config::base_dir(path), cx)?)
+    }
+
+    /// Lays over it what the command changes, and checks its sections.
+    fn finish(&self, mut pipeline: Pipeline) -> Result<Pipeline, ConfigError> {
+        if let Some(overlay) = self.overlay {
+            let changed = overlay.change(pipeline.sections.get(overlay.section));
+            pipeline
+                .sections
+                .insert(overlay.section.to_owned(), changed);
+        }
         self.check_sections(&pipeline)?;
         Ok(pipeline)
     }
@@ -63,7 +84,7 @@ impl<'a> Context<'a> {
         Ok(unbound)
     }
 
-    fn with<'c>(&'c self, environment: config::Environment<'c>) -> LoadContext<'c> {
+    pub(crate) fn with<'c>(&'c self, environment: config::Environment<'c>) -> LoadContext<'c> {
         LoadContext {
             registry: self.registry,
             environment,

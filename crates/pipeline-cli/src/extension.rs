@@ -1,12 +1,14 @@
 //! What a program adds to the command: a subcommand, and something that runs beside a pipeline because its file asks for it.
 
-use crate::Failure;
+use crate::program::Program;
+use crate::{Failure, When};
 use async_trait::async_trait;
 use clap::{ArgMatches, Command};
 use pipeline_core::Observer;
 pub use pipeline_host::config::schema::ProgramSection;
 use pipeline_host::telemetry::Telemetry;
 use serde_json::Value;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +28,16 @@ pub trait Extension: Sync {
     /// Why it failed; the exit code follows from it.
     async fn run(&self, _matches: &ArgMatches) -> Result<ExitCode, Failure> {
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Where the subcommand is a run of a pipeline file with one section changed: which, and how. [`run`](Self::run) is not called
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// When the command line is wrong.
+    fn run_order(&self, _matches: &ArgMatches) -> Result<Option<RunOrder>, Failure> {
+        Ok(None)
     }
 
     /// A section of the pipeline file.
@@ -61,6 +73,11 @@ pub trait Companion: Send {
         Vec::new()
     }
 
+    /// Whether the pipeline is to run on after the end of its input until it is told to stop, because somebody may ask what it did.
+    fn stays(&self) -> bool {
+        false
+    }
+
     /// The pipeline runs now.
     fn started(&mut self, _pipeline: StartedPipeline) {}
 
@@ -79,14 +96,62 @@ pub struct StartedPipeline {
     pub file: PathBuf,
     /// The counters, and what the pipeline is doing.
     pub telemetry: Telemetry,
+    /// What the program can do with pipeline files, and with this one.
+    pub program: Program,
 }
 
 impl StartedPipeline {
-    /// The pipeline of this file.
-    pub fn new(file: impl Into<PathBuf>, telemetry: Telemetry) -> Self {
+    /// The pipeline of the file of this program.
+    pub fn new(program: Program, telemetry: Telemetry) -> Self {
         Self {
-            file: file.into(),
+            file: program.file().to_owned(),
             telemetry,
+            program,
         }
+    }
+}
+
+/// A run of a pipeline file with one section changed.
+#[derive(Debug, Clone)]
+pub struct RunOrder {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// When progress is shown.
+    pub progress: When,
+    /// Whether the file is read again when it changes.
+    pub watch_config: bool,
+    /// What is changed.
+    pub overlay: Overlay,
+}
+
+/// What a command changes of a section of the pipeline file, each time that the file is read.
+#[derive(Clone)]
+pub struct Overlay {
+    /// The section.
+    pub section: &'static str,
+    change: Arc<dyn Fn(Option<&Value>) -> Value + Send + Sync>,
+}
+
+impl Overlay {
+    /// The section becomes what `change` makes of it; it gets `None` where the file has no such section.
+    pub fn new(
+        section: &'static str,
+        change: impl Fn(Option<&Value>) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        let change = Arc::new(change);
+        Self { section, change }
+    }
+
+    /// The section as it is to be.
+    pub(crate) fn change(&self, written: Option<&Value>) -> Value {
+        (self.change)(written)
+    }
+}
+
+impl fmt::Debug for Overlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overlay")
+            .field("section", &self.section)
+            .finish_non_exhaustive()
     }
 }

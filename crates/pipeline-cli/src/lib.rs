@@ -20,6 +20,7 @@ mod log_queue;
 mod map;
 mod output;
 mod presets;
+mod program;
 mod progress;
 mod run;
 mod schema;
@@ -28,11 +29,14 @@ mod validate;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use context::Context;
-pub use extension::{Companion, Extension, ProgramSection, StartedPipeline};
+pub use extension::{Companion, Extension, Overlay, ProgramSection, RunOrder, StartedPipeline};
 pub use failure::Failure;
 use failure::{USAGE, report};
+pub use map::map_event;
 pub use output::{print, print_line};
 use pipeline_core::Registry;
+pub use program::{Loaded, Program, ReloadRefused};
+pub use run::When;
 pub use signals::Signals;
 use std::io;
 use std::process::ExitCode;
@@ -112,7 +116,7 @@ enum Command {
 }
 
 /// Runs the command that the process was started with. `extensions` are the commands and sections that the program adds.
-pub fn main(extensions: &[&dyn Extension]) -> ExitCode {
+pub fn main(extensions: &[&'static dyn Extension]) -> ExitCode {
     // First of all: a signal that comes while the rest is made ready must find its handler.
     let (runtime, hangup) = match start_runtime() {
         Ok(started) => started,
@@ -168,13 +172,17 @@ fn log_to_queue(level: LevelFilter, format: Option<LogFormat>) {
     }
 }
 
-/// Starts the runtime; and for `run`, listens for SIGHUP, which reloads. It ends every other command, as usual.
+/// The commands that run a pipeline.
+const RUNS: [&str; 2] = ["run", "console"];
+
+/// Starts the runtime; and for a command that runs a pipeline, listens for SIGHUP, which reloads. It ends every other command, as
+/// usual.
 fn start_runtime() -> io::Result<(Runtime, Option<Signal>)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let context = runtime.enter();
-    let is_run = std::env::args_os().any(|argument| argument == "run");
+    let is_run = std::env::args_os().any(|argument| RUNS.iter().any(|run| argument == *run));
     let hangup = is_run.then(|| signal(SignalKind::hangup())).transpose()?;
     drop(context);
     Ok((runtime, hangup))
@@ -182,7 +190,7 @@ fn start_runtime() -> io::Result<(Runtime, Option<Signal>)> {
 
 async fn execute(
     matches: &clap::ArgMatches,
-    extensions: &[&dyn Extension],
+    extensions: &[&'static dyn Extension],
     hangup: Option<Signal>,
 ) -> Result<ExitCode, Failure> {
     if let Some((name, matches)) = matches.subcommand() {
@@ -191,7 +199,12 @@ async fn execute(
             command.is_some_and(|command| command.get_name() == name)
         });
         if let Some(extension) = extension {
-            return extension.run(matches).await;
+            let Some(order) = extension.run_order(matches)? else {
+                return extension.run(matches).await;
+            };
+            let hangup = hangup.map_or_else(|| signal(SignalKind::hangup()), Ok)?;
+            let registry = Registry::linked()?;
+            return run::run(&order.into(), registry, extensions, hangup).await;
         }
     }
     let arguments =
@@ -201,7 +214,7 @@ async fn execute(
     match arguments.command {
         Command::Run(arguments) => {
             let hangup = hangup.map_or_else(|| signal(SignalKind::hangup()), Ok)?;
-            run::run(&arguments, &cx, hangup).await
+            run::run(&arguments.order(), registry.clone(), extensions, hangup).await
         }
         Command::Validate(arguments) => validate::run(&arguments, &cx),
         Command::List => list::run(&registry),

@@ -16,7 +16,7 @@ use answer::{Answer, Mapper};
 use as_of::AsOf;
 use jiff::Timestamp;
 use json::Json;
-use json_framing::Values;
+use json_framing::{Found, Values};
 use pipeline_core::{Clock, ManualClock, Sink, SinkContext, SystemClock};
 use pipeline_host::config::SinkPlan;
 use std::cell::RefCell;
@@ -76,6 +76,34 @@ trait Report {
     }
 }
 
+/// What `map --explain` prints for this event, as the first of its input: one JSON object, in which the payload is as the sink made
+/// it, byte for byte. `kinds` are the types of the sources of the pipeline.
+///
+/// # Errors
+///
+/// Never: it writes to memory.
+pub fn map_event<'k>(
+    sink: Arc<dyn Sink>,
+    raw: &[u8],
+    kinds: impl IntoIterator<Item = &'k str>,
+) -> io::Result<String> {
+    let mut mapper = Mapper::new(sink, Arc::new(SystemClock), AsOf::new(false));
+    if reads_lines(kinds) {
+        mapper.read_as_lines();
+    }
+    let answer = mapper.answer(1, Found::Value(raw), true);
+    let mut line = Vec::new();
+    Json::new(true).add(&answer, &mut line)?;
+    let line = String::from_utf8_lossy(&line);
+    Ok(line.trim_end().to_owned())
+}
+
+/// Whether events of sources of these types are lines.
+fn reads_lines<'k>(kinds: impl IntoIterator<Item = &'k str>) -> bool {
+    let mut kinds = kinds.into_iter();
+    kinds.all(|kind| SOURCES_OF_LINES.contains(&kind))
+}
+
 pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitCode, Failure> {
     let clock: Arc<dyn Clock> = match arguments.now {
         Some(now) => Arc::new(ManualClock::at(now.as_millisecond())),
@@ -92,8 +120,8 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
     };
     let mut mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
     // Events of files are judged as such: their time of receipt says nothing about them.
-    let mut kinds = pipeline.sources.iter().map(|source| source.kind.as_str());
-    if kinds.all(|kind| SOURCES_OF_LINES.contains(&kind)) {
+    let kinds = pipeline.sources.iter().map(|source| source.kind.as_str());
+    if reads_lines(kinds) {
         mapper.read_as_lines();
     }
     let mapping = tokio::task::spawn_blocking(move || {

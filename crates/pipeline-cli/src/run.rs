@@ -1,17 +1,18 @@
 //! `pipeline run FILE`: runs a pipeline, shows its progress, and ends with the closing table.
 
 use crate::context::{Context, PipelineFile};
-use crate::extension::{Companion, StartedPipeline};
+use crate::extension::{Companion, Extension, Overlay, RunOrder, StartedPipeline};
 use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending};
+use crate::program::{Ask, Program, ReloadRefused};
 use crate::progress;
 use crate::signals::Signals;
 use clap::ValueEnum;
 use pipeline_core::options::Problem;
-use pipeline_core::shown;
+use pipeline_core::{Registry, shown};
 use pipeline_host::config::ConfigError;
 use pipeline_host::telemetry::Telemetry;
-use pipeline_host::topology::{self, Reloader};
+use pipeline_host::topology::{self, ReloadError, Reloader};
 use pipeline_host::{Pipeline, StartOptions, StopHandle, report};
 use std::convert::Infallible;
 use std::io::{self, IsTerminal as _};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::Signal;
+use tokio::sync::mpsc;
 use tokio::time::interval;
 
 /// How often the files of the configuration are looked at.
@@ -41,7 +43,7 @@ pub(crate) struct Arguments {
 
 /// When something is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum When {
+pub enum When {
     /// Always, also into a file.
     Always,
     /// On a terminal.
@@ -50,15 +52,50 @@ enum When {
     Never,
 }
 
+/// What is run, and how.
+#[derive(Debug)]
+pub(crate) struct Order {
+    file: PathBuf,
+    progress: When,
+    watch_config: bool,
+    overlay: Option<Overlay>,
+}
+
+impl Arguments {
+    /// What the command line asks for.
+    pub(crate) fn order(&self) -> Order {
+        Order {
+            file: self.file.path().to_owned(),
+            progress: self.progress,
+            watch_config: self.watch_config,
+            overlay: None,
+        }
+    }
+}
+
+impl From<RunOrder> for Order {
+    fn from(order: RunOrder) -> Self {
+        Self {
+            file: order.file,
+            progress: order.progress,
+            watch_config: order.watch_config,
+            overlay: Some(order.overlay),
+        }
+    }
+}
+
 /// Runs a pipeline. `hangup` has been listened to since the process started.
 pub(crate) async fn run(
-    arguments: &Arguments,
-    cx: &Context<'_>,
+    order: &Order,
+    registry: Registry,
+    extensions: &[&'static dyn Extension],
     hangup: Signal,
 ) -> Result<ExitCode, Failure> {
     // Before anything says that it runs: a signal from then on must find its handler.
     let signals = Signals::new()?;
-    let pipeline = cx.load(arguments.file.path())?;
+    let (program, asked) = Program::new(registry, extensions, order.overlay.clone(), &order.file);
+    let cx = &program.context();
+    let pipeline = cx.load(&order.file)?;
     let unwritable = pipeline.check_data_dir();
     if !unwritable.is_empty() {
         return Err(ConfigError::Invalid(unwritable).into());
@@ -68,23 +105,24 @@ pub(crate) async fn run(
     log_notes(&pipeline.leftovers());
     let mut companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
-    tell_start(arguments.file.path(), &pipeline);
+    tell_start(&order.file, &pipeline);
     let running = topology::start(pipeline, start_options(&companions)).await?;
     for companion in &mut companions {
-        let file = arguments.file.path();
-        companion.started(StartedPipeline::new(file, running.telemetry()));
+        let program = program.clone();
+        companion.started(StartedPipeline::new(program, running.telemetry()));
     }
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
     let reloading = Reloading {
-        arguments,
+        order,
         cx,
+        asked,
         reloader: running.reloader(),
         files,
         noted,
         hangup,
     };
-    let shows_progress = match arguments.progress {
+    let shows_progress = match order.progress {
         When::Always => true,
         When::Auto => io::stderr().is_terminal(),
         When::Never => false,
@@ -130,6 +168,7 @@ pub(crate) async fn run(
 fn start_options(companions: &[Box<dyn Companion>]) -> StartOptions {
     let mut options = StartOptions::default();
     options.checks_destinations = true;
+    options.stays = companions.iter().any(|companion| companion.stays());
     let observers = companions.iter();
     let observers = observers.flat_map(|companion| companion.observers());
     options.observers = observers.collect();
@@ -205,8 +244,10 @@ pub(crate) async fn stop_on_signals(mut signals: Signals, stop: StopHandle, tele
 
 /// Applies a changed pipeline file while the pipeline runs.
 struct Reloading<'a> {
-    arguments: &'a Arguments,
+    order: &'a Order,
     cx: &'a Context<'a>,
+    /// Reloads that what runs beside the pipeline asks for.
+    asked: mpsc::Receiver<Ask>,
     reloader: Reloader,
     /// Files besides the pipeline file that options were read from.
     files: Vec<PathBuf>,
@@ -223,28 +264,37 @@ impl Reloading<'_> {
         loop {
             let watched = tokio::select! {
                 _ = self.hangup.recv() => false,
-                _ = looks.tick(), if self.arguments.watch_config => true,
+                _ = looks.tick(), if self.order.watch_config => true,
+                Some(reply) = self.asked.recv() => {
+                    let reloaded = self.reload().await;
+                    known = self.files();
+                    // Who asked may have gone.
+                    let _ = reply.send(reloaded);
+                    continue;
+                }
             };
             let now = self.files();
             // A file that still changes is not whole yet.
             let is_settled = now == seen && now != known;
             seen.clone_from(&now);
             if !watched || is_settled {
-                self.reload().await;
+                // The log tells it.
+                let _ = self.reload().await;
                 known = self.files();
             }
         }
     }
 
-    async fn reload(&mut self) {
-        let pipeline = match self.cx.load(self.arguments.file.path()) {
+    /// Reads the file again, and changes what runs; says what changed.
+    async fn reload(&mut self) -> Result<Vec<String>, ReloadRefused> {
+        let pipeline = match self.cx.load(&self.order.file) {
             Ok(pipeline) => pipeline,
             Err(failure) => {
                 refused(&failure);
                 if let Failure::Config(error) = &failure {
                     list_problems(error);
                 }
-                return;
+                return Err(ReloadRefused::new(&failure, false));
             }
         };
         let (files, mut notes) = (pipeline.files(), pipeline.notices());
@@ -259,15 +309,23 @@ impl Reloading<'_> {
                 }
                 std::mem::swap(&mut self.noted, &mut notes);
                 log_notes(self.noted.iter().filter(|note| !notes.contains(note)));
+                Ok(changes.iter().map(ToString::to_string).collect())
             }
-            Err(error) => refused(&error),
+            Err(error) => {
+                refused(&error);
+                let needs_restart = matches!(
+                    error,
+                    ReloadError::NeedsRestart(_) | ReloadError::StoredEvents { .. }
+                );
+                Err(ReloadRefused::new(&error, needs_restart))
+            }
         }
     }
 
     /// The files that the options come from, with what tells a change.
     fn files(&self) -> Vec<(PathBuf, Option<FileState>)> {
         let mut files = self.files.clone();
-        files.push(self.arguments.file.path().to_owned());
+        files.push(self.order.file.clone());
         let files = files.into_iter();
         files
             .map(|file| (file.clone(), FileState::of(&file)))

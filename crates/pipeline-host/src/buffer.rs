@@ -186,6 +186,11 @@ impl Buffer {
         }
     }
 
+    /// Whether nothing waits to be sent now. More may be on disk, and is on its way into memory then.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue().is_empty()
+    }
+
     /// Whether every input has ended and nothing is left to be sent.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue().is_drained()

@@ -190,6 +190,30 @@ fn is_part(path: &str, parent: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
+/// The text of a pipeline file.
+///
+/// # Errors
+///
+/// [`ConfigError::Unreadable`].
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    file::text(path).map_err(|problem| ConfigError::of_file(path, FileProblem::Unreadable(problem)))
+}
+
+/// The value tree of a text, as if it were the file at `path`, whose ending tells the format. Variables are not filled in.
+///
+/// # Errors
+///
+/// [`ConfigError::Syntax`], or [`ConfigError::Unreadable`] where the ending is not known.
+pub fn parse_text(text: &str, path: &Path, cx: LoadContext<'_>) -> Result<Value, ConfigError> {
+    let known = || schema::option_names(&schema::pipeline(cx.registry, cx.sections));
+    file::parse(text, path, known).map_err(|problem| ConfigError::of_file(path, problem))
+}
+
+/// The folder at which relative paths of a pipeline file start.
+pub fn base_dir(path: &Path) -> PathBuf {
+    folder_of(path)
+}
+
 fn read(path: &Path, cx: LoadContext<'_>) -> Result<Value, ConfigError> {
     let known = || schema::option_names(&schema::pipeline(cx.registry, cx.sections));
     file::read(path, known).map_err(|problem| ConfigError::of_file(path, problem))

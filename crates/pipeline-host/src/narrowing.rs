@@ -127,17 +127,17 @@ impl Narrowing {
 
     /// Whether it holds no record.
     pub(crate) fn is_empty(&self) -> bool {
-        self.aside.is_empty() && self.has_suspects_only()
+        self.aside.is_empty() && !self.holds_others()
     }
 
-    fn has_suspects_only(&self) -> bool {
-        self.parts.is_empty() && self.probed.is_empty()
+    fn holds_others(&self) -> bool {
+        !(self.parts.is_empty() && self.probed.is_empty())
     }
 
     /// Whether it holds nothing but records that failed alone once more after the pipeline was told to stop.
     pub(crate) fn is_at_end(&self) -> bool {
         let mut aside = self.aside.iter();
-        self.has_suspects_only() && aside.all(|suspect| suspect.watch.was_tried_at_end)
+        !self.holds_others() && aside.all(|suspect| suspect.watch.was_tried_at_end)
     }
 
     /// The pipeline is to stop: every suspect is tried once more, without a pause.
@@ -158,21 +158,28 @@ impl Narrowing {
         self.failures >= PATIENCE
     }
 
-    /// Whether it has something to send now.
-    pub(crate) fn is_ready(&self, now: Instant) -> bool {
-        !self.parts.is_empty() || self.next_due().is_some_and(|due| due <= now)
+    /// Whether it has something to send now. `are_others_left` says whether the sink holds records outside of this.
+    pub(crate) fn is_ready(&self, now: Instant, are_others_left: bool) -> bool {
+        !self.parts.is_empty() || self.next_due(are_others_left).is_some_and(|due| due <= now)
     }
 
-    /// When the next suspect is to be sent, one at a time, and not while others fail.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
-        let may_send = !self.is_suspect_out && self.failures == 0;
+    /// When the next suspect is to be sent, one at a time, and not while others fail. Where no others are left, the suspects
+    /// are all that can show whether anything passes.
+    pub(crate) fn next_due(&self, are_others_left: bool) -> Option<Instant> {
+        let others_pass = self.failures == 0 || !(are_others_left || self.holds_others());
+        let may_send = !self.is_suspect_out && others_pass;
         let next = self.aside.iter().map(|suspect| suspect.next).min();
         next.filter(|_| may_send)
     }
 
     /// What to send now.
-    pub(crate) fn next(&mut self, now: Instant, is_end: bool) -> Option<(Vec<Queued>, Errand)> {
-        if self.next_due().is_some_and(|due| due <= now) {
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        are_others_left: bool,
+        is_end: bool,
+    ) -> Option<(Vec<Queued>, Errand)> {
+        if self.next_due(are_others_left).is_some_and(|due| due <= now) {
             return self.next_suspect(is_end);
         }
         let mut part = self.parts.pop_front()?;
@@ -458,7 +465,7 @@ mod tests {
         narrowing.take_in(records(0..50));
         for _ in 0..2 {
             let mut seen = BTreeSet::new();
-            while let Some((probe, errand)) = narrowing.next(Instant::now(), false) {
+            while let Some((probe, errand)) = narrowing.next(Instant::now(), true, false) {
                 assert!(matches!(errand, Errand::Probe) && probe.len() == 1);
                 assert!(seen.insert(probe[0].record.event_id.clone()));
                 fail(&mut narrowing, errand, probe);
@@ -468,12 +475,38 @@ mod tests {
             narrowing.recycle();
         }
         narrowing.pass(&Errand::Probe, Instant::now());
-        let (all, _) = narrowing.next(Instant::now(), false).unwrap();
+        let (all, _) = narrowing.next(Instant::now(), true, false).unwrap();
         assert_eq!(
             all.len(),
             50,
             "an outage has nothing to do with any of them"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_aside_is_sent_while_others_fail_only_where_no_others_are_left() {
+        for others in 0..PATIENCE {
+            let mut narrowing = Narrowing::new(SECOND, SECOND, 7);
+            for _ in 0..others {
+                fail(&mut narrowing, Errand::Usual, Vec::new());
+            }
+            fail(&mut narrowing, Errand::Part, records(0..1));
+            tokio::time::advance(2 * SECOND).await;
+            let now = Instant::now();
+            if narrowing.suspects() == 0 {
+                assert!(narrowing.is_probing(), "it is a probe");
+                continue;
+            }
+            assert!(!narrowing.is_ready(now, true), "others are left: {others}");
+            assert!(
+                narrowing.is_ready(now, false),
+                "it is all there is: {others}"
+            );
+            let (alone, errand) = narrowing.next(now, false, false).unwrap();
+            assert!(matches!(errand, Errand::Suspect(_)));
+            let failed = fail(&mut narrowing, errand, alone);
+            assert!(failed.given_up.is_none(), "that proves nothing");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -484,7 +517,7 @@ mod tests {
         for round in 0..3 * MIN_PROOFS {
             tokio::time::advance(2 * SECOND).await;
             narrowing.pass(&Errand::Usual, Instant::now());
-            let (records, errand) = narrowing.next(Instant::now(), false).unwrap();
+            let (records, errand) = narrowing.next(Instant::now(), true, false).unwrap();
             assert!(matches!(errand, Errand::Suspect(_)), "{round}");
             let failed = fail(&mut narrowing, errand, records);
             assert!(failed.given_up.is_none(), "{round}");
@@ -495,7 +528,7 @@ mod tests {
         loop {
             tokio::time::advance(2 * SECOND).await;
             narrowing.pass(&Errand::Usual, Instant::now());
-            let (records, errand) = narrowing.next(Instant::now(), false).unwrap();
+            let (records, errand) = narrowing.next(Instant::now(), true, false).unwrap();
             if fail(&mut narrowing, errand, records).given_up.is_some() {
                 break;
             }

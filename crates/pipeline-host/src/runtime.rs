@@ -21,6 +21,8 @@ pub struct StartOptions {
     pub observers: Vec<Arc<dyn Observer>>,
     /// Whether each new sink is asked for its health once, and the log told where that fails.
     pub checks_destinations: bool,
+    /// Whether the pipeline runs on after the end of its input, with its sinks open, until it is told to stop.
+    pub stays: bool,
 }
 
 impl Default for StartOptions {
@@ -31,6 +33,7 @@ impl Default for StartOptions {
             room_limit: SourceContext::ROOM_LIMIT,
             observers: Vec::new(),
             checks_destinations: false,
+            stays: false,
         }
     }
 }

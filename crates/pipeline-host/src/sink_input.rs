@@ -229,6 +229,10 @@ impl LiveSink for SinkInput {
         self.current().sink.coverage()
     }
 
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::clone(&self.current().sink)
+    }
+
     fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::Acquire)
     }

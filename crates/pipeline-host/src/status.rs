@@ -6,8 +6,9 @@
 //! Invariant: nothing here costs the way of an event more than one addition for each chunk or batch, and nothing holds a
 //! value of an event.
 
-use pipeline_core::Coverage;
+use pipeline_core::{Coverage, Sink};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -117,6 +118,9 @@ pub(crate) trait LiveSink: Send + Sync {
 
     /// Which identifiers its events carried, where it counts them.
     fn coverage(&self) -> Option<Coverage>;
+
+    /// The sink as it is now.
+    fn sink(&self) -> Arc<dyn Sink>;
 
     /// Whether a person has paused its delivery.
     fn is_paused(&self) -> bool;

@@ -126,14 +126,23 @@ impl Telemetry {
     /// Pauses the delivery of a running sink, or lets it resume; events are still taken meanwhile, as far as its buffer has
     /// room. Says whether there is such a sink. A paused sink that the pipeline waits for keeps it running.
     pub fn set_paused(&self, sink: &str, is_paused: bool) -> bool {
-        let running = lock(&self.running.sinks);
-        let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
-        let live = of_name.find_map(|it| it.live.upgrade());
-        drop(running);
+        let live = self.live(sink);
         if let Some(live) = &live {
             live.set_paused(is_paused);
         }
         live.is_some()
+    }
+
+    /// The running sink of this name as it is now, to be asked what it would make of an event, or whether its destination can
+    /// be reached.
+    pub fn sink(&self, name: &str) -> Option<Arc<dyn pipeline_core::Sink>> {
+        Some(self.live(name)?.sink())
+    }
+
+    fn live(&self, sink: &str) -> Option<Arc<dyn LiveSink>> {
+        let running = lock(&self.running.sinks);
+        let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
+        of_name.find_map(|it| it.live.upgrade())
     }
 
     /// Adds a sink that runs.

@@ -15,7 +15,7 @@ use crate::config::Pipeline;
 use crate::runtime::{Failure, StartOptions};
 use crate::stop::StopHandle;
 use crate::telemetry::Telemetry;
-pub use diff::{Change, Step};
+pub use diff::{Change, Preview, Step};
 pub use ending::Ending;
 pub use error::{ReloadError, StartError};
 use part::Addresses;

@@ -232,8 +232,9 @@ impl Worker {
             && !sends_no_more
             && self.deliveries.len() < at_once;
         let now = Instant::now();
-        let sends_apart = may_send && self.narrowing.is_ready(now);
-        let next_due = self.narrowing.next_due().filter(|_| may_send);
+        let others_left = self.has_others();
+        let sends_apart = may_send && self.narrowing.is_ready(now, others_left);
+        let next_due = self.narrowing.next_due(others_left).filter(|_| may_send);
         let is_used_up = may_send && self.narrowing.is_used_up() && self.narrowing.is_probing();
         let paused = self.paused_until.filter(|_| self.blocked.is_none());
         let probing = !self.probe.is_empty();
@@ -264,6 +265,11 @@ impl Worker {
         }
     }
 
+    /// Whether it has records that neither wait aside nor are being narrowed down.
+    fn has_others(&self) -> bool {
+        !(self.deliveries.is_empty() && self.input.buffer.is_empty())
+    }
+
     /// Whether the pipeline stops before the next attempt: what is left may be written down now.
     fn waits_too_long(&self) -> bool {
         let Phase::Drain(end) = self.input.stop.now() else {
@@ -275,7 +281,8 @@ impl Worker {
     /// Sends records that are not in the buffer.
     async fn send_apart(&mut self) {
         let is_end = self.input.stop.now() != Phase::Run;
-        if let Some((records, errand)) = self.narrowing.next(Instant::now(), is_end) {
+        let others_left = self.has_others();
+        if let Some((records, errand)) = self.narrowing.next(Instant::now(), others_left, is_end) {
             let mut batch = Batch::default();
             for queued in records {
                 batch.push(queued);

@@ -10,6 +10,7 @@ mod committer;
 mod config;
 mod cookie_time;
 mod opened;
+mod paced;
 mod packing;
 mod pattern;
 mod reader;

@@ -58,7 +58,7 @@ fn read_all(input: impl Read, output: &Output<Infallible>) -> Result<(), Ended> 
     let mut values = Values::new(input);
     let label: Arc<str> = output.source.as_str().into();
     loop {
-        let (inputs, more) = output.cut(&mut values, &label);
+        let (inputs, more) = output.cut(&mut values, &label, thread::BATCH_LINES);
         output.send(inputs, None)?;
         match more {
             Ok(true) => {}

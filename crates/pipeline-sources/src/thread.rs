@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 /// Batches that wait for the intake.
 const QUEUED_BATCHES: usize = 4;
 /// Lines of one batch at most.
-const BATCH_LINES: usize = 256;
+pub(crate) const BATCH_LINES: usize = 256;
 /// Bytes of one batch after which no further line is added.
 const BATCH_BYTES: usize = 512 * 1024;
 
@@ -82,11 +82,12 @@ impl<P> Output<P> {
         self.queue.is_closed()
     }
 
-    /// Cuts the next batch: its events, and whether there is more. What was read before an error is valid.
+    /// Cuts the next batch of no more than so many lines: its events, and whether there is more. What was read before an error is valid.
     pub(crate) fn cut<R: io::Read>(
         &self,
         values: &mut Values<R>,
         label: &Arc<str>,
+        most: usize,
     ) -> (Vec<Input>, io::Result<bool>) {
         // One allocation per batch; its events share it.
         let room = if values.has_more_at_hand() {
@@ -97,7 +98,7 @@ impl<P> Output<P> {
         let (mut text, mut found) = (Vec::with_capacity(room), Vec::new());
         let received_ms = self.clock.now_ms();
         let mut more = Ok(true);
-        while found.len() < BATCH_LINES && text.len() < BATCH_BYTES {
+        while found.len() < most && text.len() < BATCH_BYTES {
             let (line, value) = match values.next_value() {
                 Ok(Some(found)) => found,
                 Ok(None) => {

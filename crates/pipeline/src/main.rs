@@ -9,7 +9,7 @@ use pipeline_sources as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let [api, status, top, tap, pause, resume] = pipeline_api::EXTENSIONS;
+    let [api, console, status, top, tap, pause, resume] = pipeline_api::EXTENSIONS;
     let sandbox = &sandbox::SandboxExtension;
-    pipeline_cli::main(&[sandbox, api, status, top, tap, pause, resume])
+    pipeline_cli::main(&[sandbox, api, console, status, top, tap, pause, resume])
 }

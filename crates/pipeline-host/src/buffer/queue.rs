@@ -246,6 +246,11 @@ impl Queue {
         }
     }
 
+    /// Whether nothing is queued now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().partitions.is_empty()
+    }
+
     /// Whether every input has ended and nothing is queued.
     pub(crate) fn is_drained(&self) -> bool {
         let state = self.lock();

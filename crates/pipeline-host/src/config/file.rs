@@ -21,6 +21,15 @@ pub(super) enum FileProblem {
 /// Reads a pipeline file; its ending tells the format. `known` are the names of options, which a problem may show.
 pub(super) fn read(path: &Path, known: impl FnOnce() -> Vec<String>) -> Result<Value, FileProblem> {
     let text = text(path).map_err(FileProblem::Unreadable)?;
+    parse(&text, path, known)
+}
+
+/// Reads the text of a pipeline file at this path, whose ending tells the format.
+pub(super) fn parse(
+    text: &str,
+    path: &Path,
+    known: impl FnOnce() -> Vec<String>,
+) -> Result<Value, FileProblem> {
     let text = text.trim_start_matches('\u{feff}');
     let format = match path.extension().and_then(|extension| extension.to_str()) {
         Some("yaml" | "yml") => Format::Yaml,
@@ -34,7 +43,8 @@ pub(super) fn read(path: &Path, known: impl FnOnce() -> Vec<String>) -> Result<V
     format.read(text, known).map_err(FileProblem::Syntax)
 }
 
-fn text(path: &Path) -> Result<String, String> {
+/// The text of a pipeline file, within [`MAX_CONFIG_BYTES`].
+pub(super) fn text(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     // A pipe that is never written to would block, and a device may never end.

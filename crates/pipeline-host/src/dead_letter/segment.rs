@@ -30,6 +30,8 @@ pub(super) struct Folder {
     /// All dead letters of an earlier version.
     single_file: PathBuf,
     data_dir: PathBuf,
+    /// Whether the data folder was there from the beginning, so that it is gone where it is missing later.
+    had_data_dir: bool,
 }
 
 /// Why the folder is locked.
@@ -59,6 +61,7 @@ impl Folder {
             replaying: all.join(sink).join(REPLAYING),
             single_file: all.join(format!("{sink}.{SEGMENT}")),
             data_dir: data_dir.to_owned(),
+            had_data_dir: data_dir.is_dir(),
         }
     }
 
@@ -71,8 +74,12 @@ impl Folder {
         self.path.is_dir() || self.single_file.is_file()
     }
 
-    /// Makes the folder.
+    /// Makes the folder, but no second data folder in the place of one that was deleted or moved away.
     pub(super) fn create(&self) -> io::Result<()> {
+        if self.had_data_dir && !self.data_dir.is_dir() {
+            let gone = "the data folder was deleted or moved; move it back, or restart";
+            return Err(io::Error::new(ErrorKind::NotFound, gone));
+        }
         create_folder(&self.path)
     }
 

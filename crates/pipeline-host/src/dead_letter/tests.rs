@@ -40,6 +40,32 @@ fn segment(letters: &DeadLetters, number: u32) -> String {
 }
 
 #[test]
+fn no_second_data_folder_is_begun_where_the_first_was_moved_away_or_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+    std::fs::create_dir(&data).unwrap();
+    for is_first in [true, false] {
+        let letters = DeadLetters::new(&data, "meta", 10_000);
+        if !is_first {
+            letters.append(&[letter()], 1).unwrap();
+        }
+        std::fs::rename(&data, &elsewhere).unwrap();
+        let error = letters.append(&[letter()], 1).unwrap_err().to_string();
+        assert!(error.contains("was deleted or moved"), "{error}");
+        let plain = letters.append_plain(&[letter()], &mut Shares::default(), 1);
+        assert!(plain.is_err());
+        assert!(!data.exists());
+        std::fs::rename(&elsewhere, &data).unwrap();
+        letters.append(&[letter()], 2).unwrap();
+    }
+    let new = folder.path().join("new");
+    DeadLetters::new(&new, "meta", 10_000)
+        .append(&[letter()], 1)
+        .unwrap();
+    assert!(new.is_dir(), "one that is not there yet is made");
+}
+
+#[test]
 fn a_line_says_everything_about_an_event_and_has_its_payload_byte_for_byte() {
     let folder = tempfile::tempdir().unwrap();
     let letters = letters(&folder, 10_000, 10_000);

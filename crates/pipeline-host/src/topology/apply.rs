@@ -5,7 +5,7 @@
 //!          (nothing runs yet: a failure leaves no trace)                    (undone where one fails)   (cannot fail)
 //! ```
 
-use super::diff::{Change, Step, diff, fixed};
+use super::diff::{Change, Step, diff, fixed, fixed_parts};
 use super::error::{ReloadError, StartError};
 use super::part::{RunningSink, RunningSource, SOURCE_STOP_LIMIT};
 use super::supervisor::Supervisor;
@@ -68,20 +68,7 @@ impl Supervisor {
     /// Refuses what cannot change while the pipeline runs.
     fn check(&self, new: &Pipeline, changes: &[Change]) -> Result<(), ReloadError> {
         let old = &self.pipeline;
-        let mut fixed_parts = Vec::new();
-        if old.data_dir != new.data_dir {
-            fixed_parts.push("data_dir".to_owned());
-        }
-        if old.shutdown_limit != new.shutdown_limit {
-            fixed_parts.push("shutdown".to_owned());
-        }
-        let names = old.sections.keys().chain(new.sections.keys());
-        let differing = names.filter(|name| old.sections.get(*name) != new.sections.get(*name));
-        for name in differing {
-            if !fixed_parts.contains(name) {
-                fixed_parts.push(name.clone());
-            }
-        }
+        let fixed_parts = fixed_parts(old, new);
         if !fixed_parts.is_empty() {
             return Err(ReloadError::NeedsRestart(fixed_parts));
         }

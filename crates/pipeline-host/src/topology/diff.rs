@@ -97,6 +97,49 @@ pub(crate) fn diff(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
     changes
 }
 
+/// What a reload from one pipeline to another would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Preview {
+    /// The steps.
+    pub changes: Vec<Change>,
+    /// The places of the file that only a restart can change; a reload is refused where there are any.
+    pub needs_restart: Vec<String>,
+}
+
+impl Preview {
+    /// What a reload from `old` to `new` would do, as far as the files tell.
+    pub fn of(old: &Pipeline, new: &Pipeline) -> Self {
+        let mut needs_restart = fixed_parts(old, new);
+        for sink in &new.sinks {
+            let running = old.sinks.iter().find(|other| other.name == sink.name);
+            needs_restart.extend(running.map(|old| fixed(old, sink)).unwrap_or_default());
+        }
+        Self {
+            changes: diff(old, new),
+            needs_restart,
+        }
+    }
+}
+
+/// The parts of a file beside its components that only a restart can change, and that differ.
+pub(crate) fn fixed_parts(old: &Pipeline, new: &Pipeline) -> Vec<String> {
+    let mut parts = Vec::new();
+    if old.data_dir != new.data_dir {
+        parts.push("data_dir".to_owned());
+    }
+    if old.shutdown_limit != new.shutdown_limit {
+        parts.push("shutdown".to_owned());
+    }
+    let names = old.sections.keys().chain(new.sections.keys());
+    for name in names.filter(|name| old.sections.get(*name) != new.sections.get(*name)) {
+        if !parts.contains(name) {
+            parts.push(name.clone());
+        }
+    }
+    parts
+}
+
 /// The options of a sink that cannot change while it runs, because stored events depend on them; each with the way to do it.
 pub(crate) fn fixed(old: &SinkPlan, new: &SinkPlan) -> Vec<String> {
     let differing = [

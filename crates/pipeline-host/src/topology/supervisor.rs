@@ -9,7 +9,7 @@ use super::part::{Addresses, RunningSink, RunningSource};
 use crate::config::Pipeline;
 use crate::intake::TransformNode;
 use crate::runtime::{Failure, Failures, StartOptions};
-use crate::stop::{StopHandle, StopSignal};
+use crate::stop::{Phase, StopHandle, StopSignal};
 use crate::telemetry::Telemetry;
 use pipeline_core::Coverage;
 use std::collections::BTreeMap;
@@ -98,10 +98,12 @@ impl Supervisor {
         }
     }
 
-    /// Runs until every source has ended and every sink has finished.
+    /// Runs until every source has ended and every sink has finished; where the pipeline stays, until it is told to stop as well.
     pub(super) async fn run(mut self, mut reloads: mpsc::Receiver<Reload>) -> Ending {
-        while self.sources.iter().any(|source| !source.has_ended()) || !self.leaving.is_empty() {
+        let mut signal = self.signal.clone();
+        while self.has_input() || self.stays() {
             tokio::select! {
+                () = signal.stopped(), if self.stays() => {}
                 Some(failure) = self.failed.recv() => self.note(failure),
                 Some(()) = self.ended.recv() => {}
                 Some(_) = self.leaving.join_next() => {}
@@ -131,6 +133,16 @@ impl Supervisor {
             dead_letters: self.dead_letters,
             coverage: self.coverage,
         }
+    }
+
+    /// Whether events can still come in.
+    fn has_input(&self) -> bool {
+        self.sources.iter().any(|source| !source.has_ended()) || !self.leaving.is_empty()
+    }
+
+    /// Whether the pipeline waits to be told to stop.
+    fn stays(&self) -> bool {
+        self.options.stays && self.signal.now() == Phase::Run
     }
 
     /// Takes note of a failure. A task that failed ends the run: what it was doing is not done.

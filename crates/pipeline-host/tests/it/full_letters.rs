@@ -180,7 +180,7 @@ async fn a_request_whose_event_would_be_a_letter_is_refused_at_once_and_others_a
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_the_destination_refuses_waits_aside_and_good_events_pass_it() {
     for bench in [
         Bench::full(&json!({})).await,
@@ -207,7 +207,7 @@ async fn what_the_destination_refuses_waits_aside_and_good_events_pass_it() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_source_that_reads_at_its_own_pace_reads_on_and_is_told_when_its_letters_are_written() {
     for bench in [
         Bench::full(&json!({})).await,
@@ -287,7 +287,7 @@ async fn rubbish_without_a_payload_never_refuses_a_request_and_is_counted_beyond
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn more_letters_than_fit_into_memory_stay_in_the_disk_buffer_for_the_next_run() {
     let bench = Bench::full(&json!({"type": "disk", "max_bytes": 100_000_000})).await;
     let unwanted: Vec<String> = (0..25_000)

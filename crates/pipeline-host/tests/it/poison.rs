@@ -152,7 +152,14 @@ impl Case {
 
     /// Waits until so many good events are delivered.
     async fn delivered(&self, events: usize) {
+        let start = Instant::now();
         while self.world.delivered.lock().unwrap().len() < events {
+            assert!(
+                start.elapsed() < Duration::from_secs(86_400),
+                "{} of {events} events are delivered: {:?}",
+                self.world.delivered.lock().unwrap().len(),
+                self.running.telemetry().snapshot(),
+            );
             sleep(Duration::from_millis(50)).await;
         }
     }
@@ -210,6 +217,26 @@ async fn one_event_that_the_destination_fails_on_holds_up_no_other() {
             letters(folder.path(), "out"),
             [("held_at_shutdown".to_owned(), 1)].into()
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_waited_aside_when_trouble_ended_arrive_though_no_other_event_comes() {
+    for events in [1, 2, 3, 9] {
+        for secs in 1..40 {
+            let folder = tempfile::tempdir().unwrap();
+            let trouble = Trouble {
+                from: 0,
+                secs,
+                failing: 70,
+                is_throttle: false,
+            };
+            let case = Case::start(folder.path(), vec![trouble], secs, json!({})).await;
+            case.send(&good(0..events)).await;
+            case.delivered(events).await;
+            let ending = case.finish().await;
+            assert_eq!(ending.sinks[0].held, 0, "{events} events, {secs} s");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use super::checkpoint::Store;
 use super::committer::Committer;
 use super::opened;
+use super::paced::Pace;
 use super::pattern::Patterns;
 use super::reader::FileReader;
 use super::source::FileSource;
@@ -44,6 +45,18 @@ struct FileOptions {
     /// Whether the source follows its files after it has read everything: more lines and new files are read as they come, also after a rotation, and a last event waits for what follows it. Default: `false`.
     #[serde(default)]
     follow: bool,
+    /// How fast events are read, for demonstrations. Default: as fast as they can be sent. Example: `{ events_per_sec: 5 }`.
+    #[serde(default)]
+    pace: Option<PaceOptions>,
+}
+
+/// How fast events are read.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PaceOptions {
+    /// Events a second, evenly spread (no default). Example: `5`.
+    #[schemars(range(min = 0.01, max = 100_000.0))]
+    events_per_sec: f64,
 }
 
 /// One path or several.
@@ -72,6 +85,7 @@ struct FileConfig {
     shift_times: bool,
     checkpoint: bool,
     follow: bool,
+    pace: Option<Pace>,
 }
 
 fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Vec<Problem>> {
@@ -87,6 +101,7 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
         shift_times: options.shift_times,
         checkpoint: options.checkpoint.unwrap_or(!options.shift_times),
         follow: options.follow,
+        pace: options.pace.map(|pace| Pace::new(pace.events_per_sec)),
     };
     let problems = config.problems(&cx.name);
     if problems.is_empty() {
@@ -119,6 +134,9 @@ impl SourceConfig for FileConfig {
         let mut reader = FileReader::new(self.patterns.clone())
             .shifting_times(self.shift_times)
             .following(self.follow);
+        if let Some(pace) = self.pace {
+            reader = reader.batching(pace.batch_lines());
+        }
         let mut committer = None;
         if self.checkpoint {
             let path = Store::path_of(&cx.data_dir, &cx.name);
@@ -136,6 +154,7 @@ impl SourceConfig for FileConfig {
             clock: cx.clock,
             reader,
             committer,
+            pace: self.pace,
         }))
     }
 

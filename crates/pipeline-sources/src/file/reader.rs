@@ -49,6 +49,8 @@ struct Settings {
     shift_times: bool,
     follow: bool,
     max_files: usize,
+    /// Lines of one batch at most.
+    batch_lines: usize,
 }
 
 impl FileReader {
@@ -60,6 +62,7 @@ impl FileReader {
                 shift_times: false,
                 follow: false,
                 max_files: MAX_FILES,
+                batch_lines: thread::BATCH_LINES,
             },
             checkpoint: None,
         }
@@ -74,6 +77,12 @@ impl FileReader {
     /// The same reader; `follow` says whether it continues to read as files grow.
     pub(super) fn following(mut self, follow: bool) -> Self {
         self.settings.follow = follow;
+        self
+    }
+
+    /// The same reader; a batch has no more lines than this.
+    pub(super) fn batching(mut self, lines: usize) -> Self {
+        self.settings.batch_lines = lines.clamp(1, thread::BATCH_LINES);
         self
     }
 
@@ -264,7 +273,8 @@ impl<'a> Reading<'a> {
             return Ok(Err(error));
         }
         loop {
-            let (any, more) = file.read_batch(self.output, self.shift_ms)?;
+            let (any, more) =
+                file.read_batch(self.output, self.shift_ms, self.settings.batch_lines)?;
             self.read_any |= any;
             match more {
                 Ok(true) => {}
@@ -383,7 +393,8 @@ impl<'a> Reading<'a> {
             usize::MAX
         };
         for _ in 0..turn {
-            let (events, more) = file.read_batch(self.output, self.shift_ms)?;
+            let (events, more) =
+                file.read_batch(self.output, self.shift_ms, self.settings.batch_lines)?;
             any |= events;
             match more {
                 Ok(true) => {}
@@ -413,7 +424,8 @@ impl<'a> Reading<'a> {
     fn finish(&mut self, file: &mut Tracked) -> Result<(), Stopped> {
         if let Some(opened) = &mut file.opened {
             opened.stop_waiting();
-            let (_, read) = file.read_batch(self.output, self.shift_ms)?;
+            let (_, read) =
+                file.read_batch(self.output, self.shift_ms, self.settings.batch_lines)?;
             if let Err(error) = read {
                 let (source, path) = (&self.output.source, pipeline_core::shown(file.path()));
                 tracing::warn!(%source, "the last line of `{path}` cannot be read: {error}");

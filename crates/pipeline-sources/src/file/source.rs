@@ -2,6 +2,7 @@
 
 use super::checkpoint::Change;
 use super::committer::{Committer, MAX_OPEN_BATCHES};
+use super::paced::{Pace, PacedIntake};
 use super::reader::FileReader;
 use crate::thread::{self, Ended, Output};
 use pipeline_core::{Clock, Intake, Source, SourceError, Stop, async_trait};
@@ -15,12 +16,18 @@ pub(super) struct FileSource {
     pub(super) reader: FileReader,
     /// Moves the checkpoint, if the source keeps one.
     pub(super) committer: Option<Committer>,
+    /// How fast events are sent, if not as fast as they can be.
+    pub(super) pace: Option<Pace>,
 }
 
 #[async_trait]
 impl Source for FileSource {
     async fn run(self: Box<Self>, to: Arc<dyn Intake>, stop: Stop) -> Result<(), SourceError> {
         let name = self.name.clone();
+        let to = match self.pace {
+            Some(pace) => Arc::new(PacedIntake::new(to, pace, stop.clone())),
+            None => to,
+        };
         let (receipts, committing) = match self.committer {
             Some(committer) => {
                 let (sender, receipts) = mpsc::channel(MAX_OPEN_BATCHES);
@@ -77,6 +84,7 @@ mod tests {
             clock: Arc::new(ManualClock::at(now_ms)),
             reader,
             committer,
+            pace: None,
         })
     }
 

@@ -130,16 +130,17 @@ impl Tracked {
         self.resumed_after = None;
     }
 
-    /// Queues the next batch; returns whether there were events, and whether there is more.
+    /// Queues the next batch of no more than so many lines; returns whether there were events, and whether there is more.
     pub(super) fn read_batch(
         &mut self,
         output: &thread::Output<Change>,
         shift_ms: i64,
+        most: usize,
     ) -> Result<(bool, io::Result<bool>), Stopped> {
         let Some(opened) = &mut self.opened else {
             return Ok((false, Ok(false)));
         };
-        let (inputs, more) = output.cut(&mut opened.values, &self.label);
+        let (inputs, more) = output.cut(&mut opened.values, &self.label, most);
         self.mark = opened.values.mark();
         self.start = opened.start;
         let any = !inputs.is_empty();

@@ -42,6 +42,18 @@ impl Running {
         }
     }
 
+    /// Waits until the pipeline runs.
+    pub(crate) async fn until_started(&self) {
+        let reached = async {
+            while self.get("/ready").await.status() != 200 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, reached)
+            .await
+            .expect("it starts");
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.get_with(path, &[]).await
     }

@@ -36,10 +36,10 @@ const REFUSED: [&str; 4] = ["e-7", "e-301", "e-302", "e-1999"];
 
 /// What is known of the events so far.
 #[derive(Debug, Default)]
-struct Sent {
-    ids: HashSet<String>,
-    acknowledged: HashSet<String>,
-    next: usize,
+pub(crate) struct Sent {
+    pub(crate) ids: HashSet<String>,
+    pub(crate) acknowledged: HashSet<String>,
+    pub(crate) next: usize,
 }
 
 impl Sent {
@@ -171,7 +171,7 @@ impl Ordeal {
 }
 
 /// A client that sends one request after another to whoever takes them, and remembers what was answered.
-struct Client {
+pub(crate) struct Client {
     sent: Arc<Mutex<Sent>>,
     random: fastrand::Rng,
     address: watch::Receiver<Option<String>>,
@@ -179,8 +179,23 @@ struct Client {
 }
 
 impl Client {
+    /// One that learns where to send, and how many events have met their fate.
+    pub(crate) fn new(
+        sent: Arc<Mutex<Sent>>,
+        random: fastrand::Rng,
+        address: watch::Receiver<Option<String>>,
+        settled: watch::Receiver<u64>,
+    ) -> Self {
+        Self {
+            sent,
+            random,
+            address,
+            settled,
+        }
+    }
+
     /// Sends until the test ends.
-    async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let client = reqwest::Client::builder().timeout(ANSWER_LIMIT);
         let client = client.build().unwrap();
         loop {
@@ -216,11 +231,9 @@ async fn every_event_that_was_answered_with_200_outlives_any_number_of_kills() {
     let mut ordeal = Ordeal::new(&web, &json!({})).await;
     let (address, settled) = (watch::Sender::new(None), watch::Sender::new(0));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| Client {
-            sent: Arc::clone(&ordeal.sent),
-            random: ordeal.random.fork(),
-            address: address.subscribe(),
-            settled: settled.subscribe(),
+        .map(|_| {
+            let (sent, random) = (Arc::clone(&ordeal.sent), ordeal.random.fork());
+            Client::new(sent, random, address.subscribe(), settled.subscribe())
         })
         .map(|client| tokio::spawn(client.run()))
         .collect();

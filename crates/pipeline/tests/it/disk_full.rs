@@ -36,13 +36,13 @@ enum Shortage {
 }
 
 /// A file system of its own, for as long as this lives.
-struct Mount {
+pub(crate) struct Mount {
     path: PathBuf,
 }
 
 impl Mount {
     /// `None` where this process may not mount one.
-    fn new(path: &Path) -> Option<Self> {
+    pub(crate) fn new(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let size = format!("size={DISK_BYTES}");
         let mut mount = Now::new("mount");
@@ -58,7 +58,7 @@ impl Mount {
     }
 
     /// Takes what is left of the room; says which file has it.
-    fn fill_up(&self) -> PathBuf {
+    pub(crate) fn fill_up(&self) -> PathBuf {
         let path = self.path.join("rest");
         let mut rest = std::fs::File::create(&path).unwrap();
         while rest.write_all(&[1; 4096]).is_ok() {}

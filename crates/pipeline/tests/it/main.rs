@@ -17,6 +17,8 @@ mod destination;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod end_to_end;
+#[cfg(target_os = "linux")]
+mod everything;
 mod http;
 mod map;
 mod missing;
@@ -27,6 +29,7 @@ mod outage;
 mod process;
 mod reload;
 mod schema;
+mod setup;
 mod silence;
 mod soak;
 mod stopping;

@@ -21,7 +21,7 @@ use tracing::subscriber::set_global_default;
 
 pub(crate) const TOKEN: &str = "EAABtheTokenOfBadDays";
 /// The longest anything may take before a test gives up.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 /// What [`personal`] events hold in the clear, in lower case. None of it may stand anywhere but in the input.
 const SECRETS: [&str; 6] = [
     "ottilie",

@@ -1,0 +1,183 @@
+//! `POST /api/v1/sinks/{sink}/check` and `…/test-event`: the destination is asked, on the way that events take.
+//!
+//! Invariant: one test event a second at most, mapped and checked for consent like any other, and never without a code that tells
+//! the destination that it is a test.
+
+use super::body::{json, on_thread, permit, started, unprocessable};
+use super::config::Written;
+use super::trial::event_text;
+use crate::answer::refuse;
+use crate::shared::Shared;
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use pipeline_core::{Encoded, Event, HealthcheckError, Outcome, Reason, Record, Sink, SinkContext};
+use pipeline_host::config::{ConfigError, SinkPlan, schema};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json as object};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// The option that marks the events of a sink as tests; a sink without it has no test events.
+const TEST_OPTION: &str = "test_event_code";
+/// How long a destination may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// The time between two test events.
+const TEST_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Test {
+    event: Box<RawValue>,
+    test_event_code: String,
+}
+
+/// Asks the destination of a sink whether a delivery could succeed now.
+pub(crate) async fn check(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Response> {
+    let sink = started(&shared)?.telemetry.sink(&name);
+    let sink = sink.ok_or_else(unknown_sink)?;
+    let _permit = permit(&shared)?;
+    let answer = match timeout(ANSWER_LIMIT, sink.healthcheck()).await {
+        Ok(Ok(())) => object!({ "healthy": true, "state": "ok" }),
+        Ok(Err(HealthcheckError::Blocked(reason))) => unhealthy("blocked", &reason),
+        Ok(Err(HealthcheckError::Unavailable(reason))) => unhealthy("unavailable", &reason),
+        Ok(Err(_)) => object!({ "healthy": false, "state": "unavailable" }),
+        Err(_) => object!({
+            "healthy": false, "state": "unavailable", "reason": "no_answer",
+            "detail": "the destination did not answer in time",
+        }),
+    };
+    Ok(Json(answer))
+}
+
+fn unhealthy(state: &str, reason: &Reason) -> Value {
+    let mut answer = told("", reason);
+    answer["healthy"] = false.into();
+    answer["state"] = state.into();
+    if let Some(answer) = answer.as_object_mut() {
+        answer.remove("outcome");
+    }
+    answer
+}
+
+fn unknown_sink() -> Response {
+    let message = "no sink of this name is running";
+    refuse(StatusCode::NOT_FOUND, "unknown_sink", message)
+}
+
+/// Sends one event with a test event code: `{outcome, reason, detail, destination, event}`.
+pub(crate) async fn test_event(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Response> {
+    let test: Test = json(request).await?;
+    let running = started(&shared)?.telemetry.sink(&name);
+    running.ok_or_else(unknown_sink)?;
+    if test.test_event_code.trim().is_empty() {
+        let message = "a test event needs `test_event_code`: without one it would count as real";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(refuse(status, "no_test_event_code", message));
+    }
+    let event = event_text(&test.event)?;
+    take_turn(&shared)?;
+    let code = test.test_event_code;
+    let plan = on_thread(&shared, move |program| {
+        let written = Written::read(program)?;
+        let mut raw = written.raw;
+        let kind = raw["sinks"][&name]["type"].as_str().unwrap_or_default();
+        let sink = program.registry().sink(kind).ok();
+        if sink.is_none_or(|sink| schema::sink(sink)["properties"].get(TEST_OPTION).is_none()) {
+            return Ok(None);
+        }
+        if let Some(options) = raw["sinks"][&name].as_object_mut() {
+            options.insert(TEST_OPTION.to_owned(), code.into());
+        }
+        let pipeline = program.load_value(&raw)?;
+        let mut sinks = pipeline.sinks.into_iter();
+        Ok(sinks.find(|sink| sink.name == name))
+    });
+    let plan = plan
+        .await?
+        .map_err(|error: ConfigError| unprocessable(&error))?;
+    let plan = plan.ok_or_else(|| {
+        let message = "this type of sink has no test events";
+        refuse(StatusCode::CONFLICT, "no_test_events", message)
+    })?;
+    send(&shared, &plan, event).await.map(Json)
+}
+
+/// Lets one test event a second through.
+fn take_turn(shared: &Shared) -> Result<(), Response> {
+    let now = Instant::now();
+    let mut last = shared
+        .last_test
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if last.is_some_and(|last| now < last + TEST_PAUSE) {
+        let message = "one test event a second; try again in a moment";
+        return Err(refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_tests",
+            message,
+        ));
+    }
+    *last = Some(now);
+    Ok(())
+}
+
+async fn send(shared: &Arc<Shared>, plan: &SinkPlan, event: String) -> Result<Value, Response> {
+    let made = plan.make(SinkContext::new(plan.name.clone())).await;
+    let sink = made.map_err(|error| {
+        let message = error.to_string();
+        refuse(StatusCode::UNPROCESSABLE_ENTITY, "cannot_be_made", &message)
+    })?;
+    let now_ms = shared.clock.now_ms();
+    let encoding = Arc::clone(&sink);
+    let encode = move |_: &_| encoding.encode(&Event::new(event, now_ms));
+    match on_thread(shared, encode).await? {
+        Encoded::Record(record) => Ok(deliver(&*sink, record).await),
+        Encoded::Filtered(filtered) => Ok(told("filtered", &filtered.reason)),
+        Encoded::Rejected(rejection) => Ok(told("rejected", &rejection.reason)),
+        _ => Ok(object!({ "outcome": "unknown" })),
+    }
+}
+
+async fn deliver(sink: &dyn Sink, record: Record) -> Value {
+    let payload = serde_json::from_slice(&record.payload).unwrap_or(Value::Null);
+    let event_id = record.event_id.clone();
+    let batch = [record];
+    let mut answer = match timeout(ANSWER_LIMIT, sink.deliver(&batch)).await {
+        Ok(outcomes) => match outcomes.first() {
+            Some(Outcome::Delivered) => object!({ "outcome": "delivered" }),
+            Some(Outcome::Rejected { reason }) => told("rejected", reason),
+            Some(Outcome::Blocked { reason }) => told("blocked", reason),
+            Some(Outcome::Retry { reason, .. } | Outcome::Failed { reason, .. }) => {
+                told("retry", reason)
+            }
+            _ => object!({ "outcome": "unknown" }),
+        },
+        Err(_) => object!({
+            "outcome": "retry", "reason": "no_answer",
+            "detail": "the destination did not answer in time",
+        }),
+    };
+    answer["event_id"] = (*event_id).into();
+    answer["event"] = payload;
+    answer
+}
+
+fn told(outcome: &str, reason: &Reason) -> Value {
+    object!({
+        "outcome": outcome,
+        "reason": reason.code,
+        "detail": reason.detail,
+        "destination": reason.destination,
+    })
+}
