@@ -27,13 +27,36 @@ export interface Exchange {
     code?: number | string | null;
     subcode?: number | string | null;
     message?: string | null;
-    messages?: string[];
+    throttle?: Record<string, number>;
+}
+
+export interface LeftOut {
+    why?: string;
+    from?: string;
+    detail?: string;
+    looked_in?: string[];
+    more?: LeftOut[];
+}
+
+export interface Attempt {
+    attempt: number;
+    time: string | null;
+    status: Fate;
+    detail?: string | null;
+    exchange?: Exchange | null;
+}
+
+export interface Step {
+    what: string;
+    time?: string | null;
+    detail?: string | null;
+    attempt?: number;
 }
 
 export interface Explain {
-    sent?: Record<string, { from?: string; rule?: string }>;
-    left_out?: Record<string, { why?: string; looked_in?: string[] }>;
-    identifiers?: { carried?: Record<string, string>; absent?: Record<string, string> };
+    sent?: Record<string, { from?: string | string[]; rule?: string }>;
+    left_out?: Record<string, LeftOut>;
+    identifiers?: { carried?: Record<string, string>; absent?: Record<string, { strength?: string; looked_in?: string[] }> };
 }
 
 export interface Detail extends Row {
@@ -44,9 +67,11 @@ export interface Detail extends Row {
     payload_text?: string | null;
     bytes?: number | null;
     exchange?: Exchange | null;
-    attempts?: Exchange[];
-    explain?: Explain | string | null;
-    history?: { time?: string; what?: string; text?: string; [key: string]: unknown }[];
+    attempts?: Attempt[];
+    explain?: Explain | null;
+    not_explained?: string;
+    received?: string | null;
+    history?: Step[];
 }
 
 export interface Counts {
@@ -145,7 +170,7 @@ export interface Series {
 export interface Quality {
     about?: string;
     events: number;
-    names: { name: string; events: number; identifiers: Record<string, number> }[];
+    names: { name: string; events: number; identifiers: Record<string, number>; possible?: Record<string, number> }[];
     worst: {
         identifier: string;
         strength?: string;

@@ -1,8 +1,7 @@
 // Dead letters: what was given up and why, and how it is sent again or deleted.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, useAnswer, type Answer, type Refusal } from "../api";
-import { UNKNOWN, count, plural, stamp } from "../format";
-import { Json, parse } from "../json";
+import { UNKNOWN, bytes, count, plural, stamp } from "../format";
 import { Empty, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label, status } from "../state";
@@ -23,19 +22,25 @@ interface Group {
 interface SinkLetters {
     sink: string;
     letters: number;
+    percent_full?: number | null;
     groups: Group[];
     problem?: string | null;
 }
 
 interface Letter {
-    id?: string | number;
-    event_id?: string | null;
-    label?: string | null;
+    id: string;
+    event_id: string | null;
+    event_time?: string | null;
+    label: string | null;
     reason: string;
     detail?: string | null;
+    destination?: string | null;
+    attempts?: number;
     first?: string | null;
     last?: string | null;
-    [key: string]: unknown;
+    source?: string | null;
+    payload_bytes?: number | null;
+    history?: { reason: string; destination?: string | null; attempts: number; time: string | null }[];
 }
 
 interface Job {
@@ -115,7 +120,10 @@ function SinkGroups({ sink, answer }: { sink: SinkLetters; answer: Answer<unknow
         <section class="card pad" aria-label={sink.sink}>
             <div class="title">
                 <h2>{sink.sink}</h2>
-                <span class="hint">{plural(sink.letters, "letter")}</span>
+                <span class="hint">
+                    {plural(sink.letters, "letter")}
+                    {typeof sink.percent_full === "number" ? `, ${count(sink.percent_full)} % of their room` : ""}
+                </span>
                 <span class="right bar">
                     <Replay sink={sink.sink} what="all" body={{}} changed={answer.again} />
                 </span>
@@ -264,8 +272,7 @@ function List({ sink, reason, changed }: { sink: string; reason: string | null; 
     );
     const open = query.value.get("letter");
     const [chosen, setChosen] = useState<string[]>([]);
-    const idOf = (letter: Letter, i: number) => String(letter.id ?? letter.event_id ?? i);
-    const shown = data?.letters.find((letter, i) => idOf(letter, i) === open);
+    const shown = data?.letters.find((letter) => letter.id === open);
     const toggle = (id: string) => setChosen((ids) => (ids.includes(id) ? ids.filter((it) => it !== id) : [...ids, id]));
     return (
         <section aria-label="Letters">
@@ -296,13 +303,13 @@ function List({ sink, reason, changed }: { sink: string; reason: string | null; 
                             </tr>
                         </thead>
                         <tbody>
-                            {data?.letters.map((letter, i) => {
-                                const id = idOf(letter, i);
+                            {data?.letters.map((letter) => {
+                                const { id } = letter;
                                 const href = withQuery({ letter: id });
                                 return (
                                     <tr key={id}>
                                         <td>
-                                            <input type="checkbox" aria-label={`Select ${id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} />
+                                            <input type="checkbox" aria-label={`Select ${letter.event_id ?? id}`} checked={chosen.includes(id)} onChange={() => toggle(id)} />
                                         </td>
                                         <td class="nowrap">{stamp(letter.last)}</td>
                                         <td>
@@ -333,12 +340,41 @@ function List({ sink, reason, changed }: { sink: string; reason: string | null; 
 }
 
 function LetterView({ letter }: { letter: Letter }) {
-    const payload = typeof letter["payload"] === "string" ? (parse(letter["payload"]) ?? letter["payload"]) : letter["payload"];
+    const facts: [string, string][] = [
+        ["Event id", letter.event_id ?? UNKNOWN],
+        ["Event time", stamp(letter.event_time)],
+        ["Came from", letter.source ?? UNKNOWN],
+        ["First seen", stamp(letter.first)],
+        ["Became a letter", stamp(letter.last)],
+        ["Attempts", count(letter.attempts)],
+        ["Meta’s code", letter.destination ?? UNKNOWN],
+        ["Payload", letter.payload_bytes ? bytes(letter.payload_bytes) : "none, so it cannot be sent again"],
+    ];
     return (
         <section class="panel card" aria-label="Letter">
-            <h2>{letter.label ?? "Letter"}</h2>
+            <h2>{letter.label ?? "Letter without a name"}</h2>
             <p class="notice bad">{letter.detail ?? label(letter.reason)}</p>
-            <Json value={payload ?? letter} label="Letter" />
+            <dl class="facts">
+                {facts.map(([name, value]) => (
+                    <>
+                        <dt>{name}</dt>
+                        <dd>{value}</dd>
+                    </>
+                ))}
+            </dl>
+            {letter.history && letter.history.length > 0 && (
+                <>
+                    <h3>Before</h3>
+                    <ol class="history">
+                        {letter.history.map((past) => (
+                            <li>
+                                <code>{stamp(past.time)}</code> {label(past.reason)}
+                                {past.destination ? ` (${past.destination})` : ""}, {plural(past.attempts, "attempt")}
+                            </li>
+                        ))}
+                    </ol>
+                </>
+            )}
         </section>
     );
 }

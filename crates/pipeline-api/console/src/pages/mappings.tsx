@@ -7,8 +7,11 @@ export interface Preset {
     rows: { from: string[]; to: string }[];
 }
 
+/** Events that came in: those without a mapping, and those with one. */
 export interface Seen {
-    names: { name: string; events: number; mapped?: boolean; destination_event?: string | null }[];
+    names: { name: string; events: number; withheld?: boolean }[];
+    mapped?: { name: string | null; events: number }[];
+    other?: number;
 }
 
 /** Meta's standard events; any other name is a custom event. */
@@ -36,7 +39,11 @@ interface Row {
 const alike = (name: string) => name.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 
 function rowsOf({ preset, seen, draft }: Props): Row[] {
-    const events = new Map((seen?.names ?? []).map((it) => [alike(it.name), it.events]));
+    const events = new Map<string, number>();
+    for (const it of [...(seen?.names ?? []), ...(seen?.mapped ?? [])]) {
+        const name = alike(it.name ?? "");
+        events.set(name, (events.get(name) ?? 0) + it.events);
+    }
     const count = (names: string[]) => {
         if (!seen) return null;
         return names.reduce((sum, name) => sum + (events.get(alike(name)) ?? 0), 0);
@@ -50,7 +57,7 @@ function rowsOf({ preset, seen, draft }: Props): Row[] {
     const known = new Set(rows.flatMap((row) => [row.name, ...row.others]).map(alike));
     const own = Object.keys((read(draft, ["event_mappings"]) as Options | undefined) ?? {}).filter((name) => !known.has(alike(name)));
     own.forEach((name) => known.add(alike(name)));
-    const unmapped = (seen?.names ?? []).filter((it) => !known.has(alike(it.name)) && it.mapped !== true);
+    const unmapped = (seen?.names ?? []).filter((it) => !known.has(alike(it.name)) && it.withheld !== true);
     return [
         ...rows,
         ...own.map((name) => ({ name, others: [], to: null, seen: count([name]) })),

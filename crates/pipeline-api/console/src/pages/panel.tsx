@@ -42,11 +42,11 @@ export function EventView({ event }: { event: Detail }) {
             </p>
             {event.detail && <p class={`notice ${event.status === "rejected" ? "bad" : ""}`}>{sentence(event.detail)}</p>}
             <Facts event={event} />
-            <Tabs tab={tab} fields={typeof event.explain === "object" ? Object.keys(event.explain?.sent ?? {}).length : 0} />
+            <Tabs tab={tab} fields={Object.keys(event.explain?.sent ?? {}).length} />
             <div role="tabpanel" id="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
                 {tab === "payload" && <Payload event={event} />}
                 {tab === "answer" && <Answers event={event} />}
-                {tab === "fields" && <Fields explain={event.explain} />}
+                {tab === "fields" && <Fields explain={event.explain} why={event.not_explained} />}
                 {tab === "history" && <History event={event} />}
             </div>
         </>
@@ -71,6 +71,12 @@ function Facts({ event }: { event: Detail }) {
             <dd>
                 {event.place ?? event.source}
             </dd>
+            {event.received && (
+                <>
+                    <dt>Came in</dt>
+                    <dd>{clock(event.received, 12)} UTC</dd>
+                </>
+            )}
             <dt>{event.status === "delivered" ? "Delivered" : "Seen"}</dt>
             <dd>{clock(event.time, 12)} UTC</dd>
             <dt>Sink</dt>
@@ -122,10 +128,11 @@ function Payload({ event }: { event: Detail }) {
     const [isRaw, setRaw] = useState(false);
     const text = event.payload_text;
     if (!text) {
-        const why =
-            event.status === "filtered"
-                ? "The event was filtered before it was mapped, so there is no payload."
-                : "The payload is not kept for this event.";
+        const why = event.bytes
+            ? `The payload has ${bytes(event.bytes)} and is not shown here.`
+            : event.status === "filtered"
+              ? "The event was filtered before it was mapped, so there is no payload."
+              : "There is no payload: the event was not mapped.";
         return <p class="hint">{why}</p>;
     }
     const value = parse(text);
@@ -154,8 +161,8 @@ function Payload({ event }: { event: Detail }) {
 }
 
 function Answers({ event }: { event: Detail }) {
-    const answers = event.exchange ? [event.exchange] : [];
-    if (answers.length === 0) {
+    const attempts = (event.attempts ?? []).filter((it) => it.exchange);
+    if (!event.exchange) {
         const why = {
             delivered: "Meta’s answer is not kept for this event.",
             filtered: "The event was filtered here and never sent, so there is no answer.",
@@ -176,11 +183,27 @@ function Answers({ event }: { event: Detail }) {
             </>
         );
     }
-    return <>{answers.map((answer) => <AnswerView answer={answer} />)}</>;
+    return (
+        <>
+            <AnswerView answer={event.exchange} />
+            {attempts.length > 1 && (
+                <>
+                    <h3>Every attempt</h3>
+                    <ol class="history">
+                        {attempts.map((it) => (
+                            <li key={it.attempt}>
+                                <code>{clock(it.time, 12)}</code> {attemptText(it.exchange!)}
+                            </li>
+                        ))}
+                    </ol>
+                </>
+            )}
+        </>
+    );
 }
 
 function AnswerView({ answer }: { answer: Exchange }) {
-    const messages = [answer.message, ...(answer.messages ?? [])].filter(Boolean);
+    const limits = Object.entries(answer.throttle ?? {});
     const code = [answer.code, answer.subcode].filter((it) => it !== undefined && it !== null).join(" / ");
     return (
         <dl class="facts">
@@ -206,35 +229,37 @@ function AnswerView({ answer }: { answer: Exchange }) {
             <dd>
                 <code>{answer.trace_id ?? UNKNOWN}</code>
             </dd>
-            {messages.length > 0 && (
+            {answer.message && (
                 <>
                     <dt>Message</dt>
-                    <dd>{messages.join("; ")}</dd>
+                    <dd>{answer.message}</dd>
+                </>
+            )}
+            {limits.length > 0 && (
+                <>
+                    <dt>Limits</dt>
+                    <dd>{limits.map(([name, figure]) => `${name} ${figure}`).join(", ")}</dd>
                 </>
             )}
         </dl>
     );
 }
 
-function listed(identifiers: Record<string, string> | undefined, withStrength: boolean): string {
-    const all = Object.entries(identifiers ?? {});
-    return all.map(([name, strength]) => (withStrength ? `${name} (${strength})` : name)).join(", ") || "none";
-}
+const list = (names: string[]) => names.join(", ") || "none";
 
 /** Which parameter came from where, and what was left out and why. */
-export function Fields({ explain }: { explain: Explain | string | null | undefined }) {
-    if (!explain || typeof explain === "string") {
-        return <p class="hint">{typeof explain === "string" ? sentence(explain) : "Not kept: nobody was watching when this event was mapped."}</p>;
-    }
+export function Fields({ explain, why }: { explain: Explain | null | undefined; why?: string }) {
+    if (!explain) return <p class="hint">{sentence(why ?? "not kept for this event")}</p>;
+    const { carried = {}, absent = {} } = explain.identifiers ?? {};
     const sent = Object.entries(explain.sent ?? {});
     const leftOut = Object.entries(explain.left_out ?? {});
     return (
         <>
             {explain.identifiers && (
                 <p class="notice">
-                    <strong>Carried to match by:</strong> {listed(explain.identifiers.carried, false)}.
+                    <strong>Carried to match by:</strong> {list(Object.keys(carried))}.
                     <br />
-                    <strong>Missing:</strong> {listed(explain.identifiers.absent, true)}.
+                    <strong>Missing:</strong> {list(Object.entries(absent).map(([name, it]) => (it.strength ? `${name} (${it.strength})` : name)))}.
                 </p>
             )}
             <table class="plain">
@@ -251,7 +276,7 @@ export function Fields({ explain }: { explain: Explain | string | null | undefin
                                 <code>{name}</code>
                             </td>
                             <td>
-                                <code>{from ?? UNKNOWN}</code>
+                                <code>{[from ?? UNKNOWN].flat().join(", ")}</code>
                                 <div class="hint">{rule}</div>
                             </td>
                         </tr>
@@ -259,16 +284,25 @@ export function Fields({ explain }: { explain: Explain | string | null | undefin
                 </tbody>
             </table>
             {leftOut.length > 0 && <h3>Left out</h3>}
-            {leftOut.map(([name, { why, looked_in }]) => (
+            {leftOut.map(([name, left]) => (
                 <details key={name} class="leftout">
                     <summary>
-                        <code>{name}</code> <span class="hint">{why ? label(why) : UNKNOWN}</span>
+                        <code>{name}</code> <span class="hint">{left.why ? label(left.why) : "not among the values that are sent"}</span>
                     </summary>
-                    {looked_in && looked_in.length > 0 && (
+                    {[left, ...(left.more ?? [])].map((it) => (
                         <p class="hint">
-                            Looked in: <code>{looked_in.join(", ")}</code>
+                            {it.from && (
+                                <>
+                                    <code>{it.from}</code>: {it.detail}
+                                </>
+                            )}
+                            {it.looked_in && (
+                                <>
+                                    Looked in: <code>{it.looked_in.join(", ")}</code>
+                                </>
+                            )}
                         </p>
-                    )}
+                    ))}
                 </details>
             ))}
         </>
@@ -283,13 +317,19 @@ function attemptText(attempt: Exchange): string {
     return parts.join(", ");
 }
 
+/** What the server calls a step, in words. */
+const STEPS: Record<string, string> = { received: "came in from", mapped: "mapped to" };
+
 function History({ event }: { event: Detail }) {
-    if (event.history && event.history.length > 0) {
+    const steps = event.history ?? [];
+    if (steps.length > 0) {
         return (
             <ol class="history">
-                {event.history.map((step) => (
+                {steps.map((step) => (
                     <li>
-                        <code>{clock(step.time, 12)}</code> {step.what ?? step.text ?? ""}
+                        <code>{clock(step.time, 12)}</code> {step.attempt ? `attempt ${step.attempt}: ` : ""}
+                        {STEPS[step.what] ?? step.what}
+                        {step.detail ? `${STEPS[step.what] ? "" : ":"} ${step.detail}` : ""}
                     </li>
                 ))}
             </ol>
@@ -297,11 +337,8 @@ function History({ event }: { event: Detail }) {
     }
     return (
         <ol class="history">
-            <li>came from {event.place ?? event.source}</li>
+            <li>came in from {event.place ?? event.source}</li>
             {event.destination_event && <li>mapped to {event.destination_event}</li>}
-            {(event.attempts ?? []).map((attempt) => (
-                <li>{attemptText(attempt)}</li>
-            ))}
             <li>
                 <code>{stamp(event.time)}</code> {event.status}
                 {event.reason ? `: ${label(event.reason)}` : ""}

@@ -106,7 +106,7 @@ function Coverage({ quality }: { quality: Quality }) {
                             <td>{row.name}</td>
                             <td class="n">{count(row.events)}</td>
                             {heads.map((name) => (
-                                <Cell key={name} carried={row.identifiers[name]} events={row.events} />
+                                <Cell key={name} carried={row.identifiers[name]} events={row.possible?.[name] ?? row.events} />
                             ))}
                         </tr>
                     ))}
