@@ -22,6 +22,7 @@ mod attempt;
 mod blame;
 mod exchange;
 mod failure;
+mod noted;
 mod on_the_way;
 mod parts;
 mod signals;
@@ -36,8 +37,9 @@ use attempt::{Attempt, retry};
 use blame::Memory;
 use bytes::Bytes;
 use exchange::exchange;
+use noted::Noted;
 use parts::{Part, Role};
-use pipeline_core::{Clock, HealthcheckError, Outcome, Reason, Record};
+use pipeline_core::{Clock, DeliveryReport, HealthcheckError, Outcome, Reason, Record};
 use reqwest::Client;
 use reqwest::header;
 use signals::Signals;
@@ -113,6 +115,17 @@ impl Delivery {
     }
 
     pub(crate) async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
+        self.deliver_noting(batch, &mut Noted::nothing()).await
+    }
+
+    /// As [`deliver`](Self::deliver), with the last exchange of each record.
+    pub(crate) async fn deliver_observed(&self, batch: &[Record]) -> DeliveryReport {
+        let mut noted = Noted::of(batch.len());
+        let outcomes = self.deliver_noting(batch, &mut noted).await;
+        DeliveryReport::new(outcomes).with_exchanges(noted.into_exchanges())
+    }
+
+    async fn deliver_noting(&self, batch: &[Record], noted: &mut Noted) -> Vec<Outcome> {
         let now_ms = self.clock.now_ms();
         let now = now_ms.div_euclid(1000);
         let mut attempt = Attempt::new(&self.memory, batch.len(), now_ms);
@@ -131,7 +144,7 @@ impl Delivery {
         self.push(live, batch, &mut attempt);
         let ended = match self.slow_down() {
             Some(slow) => Some(slow),
-            None => self.send_parts(batch, &mut attempt).await,
+            None => self.send_parts(batch, &mut attempt, noted).await,
         };
         if !matches!(ended, Some(Outcome::Blocked { .. })) {
             self.is_on_trial.store(false, Ordering::Relaxed);
@@ -162,7 +175,12 @@ impl Delivery {
     }
 
     /// Sends until every event is decided, or something ends the attempt: then returns the outcome of the undecided events.
-    async fn send_parts(&self, batch: &[Record], attempt: &mut Attempt<'_>) -> Option<Outcome> {
+    async fn send_parts(
+        &self,
+        batch: &[Record],
+        attempt: &mut Attempt<'_>,
+        noted: &mut Noted,
+    ) -> Option<Outcome> {
         let credentials = self.token.credentials();
         let mut requests = 0;
         while requests < MAX_REQUESTS {
@@ -181,7 +199,7 @@ impl Delivery {
                 continue;
             }
             requests += 1;
-            let answer = self.send(&credentials, batch, &part.positions).await;
+            let answer = self.send(&credentials, batch, &part.positions, noted).await;
             self.note_size(bytes, is_single, &answer);
             if let ControlFlow::Break(outcome) = attempt.learn(part, answer) {
                 return Some(outcome);
@@ -242,15 +260,22 @@ impl Delivery {
         let url = self.target.healthcheck_url(credentials.proof.as_ref());
         let request = self.client.get(url);
         let request = request.header(header::AUTHORIZATION, &credentials.bearer);
-        exchange(request, &*self.clock, &self.signals).await
+        exchange(request, &*self.clock, &self.signals, None).await
     }
 
-    async fn send(&self, credentials: &Credentials, batch: &[Record], part: &[usize]) -> Answer {
+    async fn send(
+        &self,
+        credentials: &Credentials,
+        batch: &[Record],
+        part: &[usize],
+        noted: &mut Noted,
+    ) -> Answer {
         let records = part.iter().map(|&position| &batch[position]);
         let mut body = self.spare.take();
         self.target
             .write_body(records, credentials.proof.as_ref(), &mut body);
         let body = Bytes::from(body);
+        let mut told = noted.begin(part.len(), body.len());
         let request = self.client.post(self.target.events_url());
         let answer = exchange(
             request
@@ -259,8 +284,10 @@ impl Delivery {
                 .body(body.clone()),
             &*self.clock,
             &self.signals,
+            told.as_mut(),
         )
         .await;
+        noted.end(part, told);
         self.spare.keep(body);
         answer
     }

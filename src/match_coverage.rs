@@ -10,7 +10,7 @@ use crate::payload::ParameterId;
 use crate::payload::identifiers::Identifiers;
 use crate::payload::strength::{Identifier, Strength};
 use crate::validate::ReplacedTime;
-use pipeline_core::{Coverage, CoverageGroup, CoverageRow};
+use pipeline_core::{Coverage, CoverageGap, CoverageGroup, CoverageRow};
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -195,7 +195,8 @@ pub(crate) fn coverage(
     let about = "an estimate of coverage, not Meta's score; strength as Meta publishes it";
     Coverage::new(about, all.events, rows.collect())
         .with_groups(groups(&each, meta_events))
-        .with_hints(hints(&all, looked_in))
+        .with_hints(hints(&all, &looked_in))
+        .with_gaps(gaps(&all, &each, meta_events, looked_in))
 }
 
 /// The coverage of each Meta event, those with the most events first.
@@ -218,8 +219,8 @@ fn groups(each: &[Counts], meta_events: &[Box<str>]) -> Vec<CoverageGroup> {
     groups
 }
 
-/// What is missing most: of the strongest identifiers those that the most events lack.
-fn hints(all: &Counts, looked_in: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+/// What is missing most: of the strongest identifiers those that the most events lack; with how many lack it, of how many.
+fn missing(all: &Counts) -> Vec<(Identifier, u64, u64)> {
     let mut missing: Vec<_> = Identifier::all()
         .filter(|identifier| {
             let is_known_here = all.of(*identifier) > 0 || identifier.can_be_missed();
@@ -233,7 +234,33 @@ fn hints(all: &Counts, looked_in: impl Fn(&str) -> Vec<String>) -> Vec<String> {
         .collect();
     missing.sort_by_key(|(identifier, lacking, _)| (identifier.strength, Reverse(*lacking)));
     missing.truncate(MAX_MISSING);
-    let hints = missing.into_iter().map(|(identifier, lacking, base)| {
+    missing
+}
+
+/// What is missing most, each with the Meta event that lacks it most.
+fn gaps(
+    all: &Counts,
+    each: &[Counts],
+    meta_events: &[Box<str>],
+    looked_in: impl Fn(&str) -> Vec<String>,
+) -> Vec<CoverageGap> {
+    let gaps = missing(all).into_iter().filter_map(|(identifier, ..)| {
+        let lacking = |counts: &Counts| {
+            let base = counts.base(identifier);
+            base.saturating_sub(counts.of(identifier))
+        };
+        let of_events = meta_events.iter().zip(each);
+        let (name, counts) = of_events.max_by_key(|(_, counts)| lacking(counts))?;
+        let carried = (counts.of(identifier), counts.base(identifier));
+        let parameter = identifier.parameter();
+        let gap = CoverageGap::new(parameter.key, identifier.strength.word(), &**name, carried);
+        Some(gap.looked_for_in(looked_in(parameter.name)))
+    });
+    gaps.collect()
+}
+
+fn hints(all: &Counts, looked_in: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+    let hints = missing(all).into_iter().map(|(identifier, lacking, base)| {
         let paths = looked_in(identifier.parameter().name);
         hint(identifier, lacking, base, &paths)
     });
@@ -364,6 +391,24 @@ mod tests {
             "lead_id (highest): 1 of 2 events lack it; looked for in at.user_data.lead_id"
         );
         assert_eq!(hints(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_gap_names_the_meta_event_that_lacks_it_most() {
+        let mut counts = &Tally::of(2);
+        for _ in 0..3 {
+            counts.passed(event(0, false, &["em"]));
+            counts.passed(event(1, false, &["ph"]));
+        }
+        counts.passed(event(1, false, &["em"]));
+        let gaps = coverage_of(counts).gaps;
+        let em = gaps.iter().find(|gap| gap.identifier == "em").unwrap();
+        assert_eq!((em.carried, em.events), (1, 4));
+        assert_eq!(em.group, &*names(2)[1]);
+        assert_eq!(em.label, "highest");
+        assert_eq!(em.looked_in, ["at.user_data.em"]);
+        assert_eq!(gaps.len(), MAX_MISSING);
+        assert_eq!(coverage_of(&Tally::of(1)).gaps, []);
     }
 
     #[test]

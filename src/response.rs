@@ -14,9 +14,11 @@ use table::{Class, EVENT_SUBCODES, INVALID_PARAMETER, SUBCODES, find};
 
 pub(crate) mod pause;
 mod table;
+mod told;
 mod way;
 
 pub(crate) use table::Code;
+pub(crate) use told::tell;
 
 /// The pause after Meta blocked the account for its policies.
 pub(crate) const POLICY_PAUSE: Duration = Duration::from_secs(60 * 60);

@@ -12,7 +12,7 @@ use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Component, Coverage, Encoded, Event, Explained,
+    BatchLimits, BuildError, Clock, Component, Coverage, DeliveryReport, Encoded, Event, Explained,
     HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Sink, SinkConfig,
     SinkContext,
 };
@@ -123,6 +123,10 @@ impl Sink for MetaConversions {
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
         self.delivery.deliver(batch).await
+    }
+
+    async fn deliver_observed(&self, batch: &[Record]) -> DeliveryReport {
+        self.delivery.deliver_observed(batch).await
     }
 
     fn partition(&self) -> Option<Arc<str>> {

@@ -423,3 +423,42 @@ fn what_a_trial_would_not_change_is_not_tried() {
     }
     assert!(probe());
 }
+
+#[test]
+fn each_event_has_the_exchange_that_decided_it() {
+    let bench = Bench::start();
+    let batch: Vec<_> = (0..4).map(|id| record(id, id == 2, false)).collect();
+    let report = bench
+        .runtime
+        .block_on(bench.delivery.deliver_observed(&batch));
+    let (outcomes, ..) = Bench::start().run(&batch);
+    assert_eq!(report.outcomes, outcomes);
+    let told: Vec<_> = report
+        .exchanges
+        .iter()
+        .map(|it| {
+            let exchange = it.as_ref().unwrap();
+            (exchange.events, exchange.status, exchange.subcode)
+        })
+        .collect();
+    assert_eq!(told[2], (1, Some(400), Some(2_804_019)), "{told:?}");
+    for position in [0, 1, 3] {
+        let (events, status, subcode) = told[position];
+        assert_eq!((status, subcode), (Some(200), None), "{told:?}");
+        assert!(events < 4, "{told:?}");
+    }
+    let first = report.exchanges[0].as_ref().unwrap();
+    assert!(first.bytes > 0 && first.request > 1, "{first:?}");
+    assert_eq!(first.received, Some(first.events));
+}
+
+#[test]
+fn an_event_that_was_not_sent_has_no_exchange() {
+    let bench = Bench::start();
+    let batch = [record(0, false, false).expiring_at(1)];
+    let report = bench
+        .runtime
+        .block_on(bench.delivery.deliver_observed(&batch));
+    assert_eq!(report.exchanges, [None]);
+    assert!(matches!(report.outcomes[..], [Outcome::Rejected { .. }]));
+}

@@ -32,13 +32,6 @@ pub(crate) fn throttle(headers: &HeaderMap, now: i64) -> Option<Duration> {
 
 /// Whether Meta's usage headers say that a limit is reached.
 pub(crate) fn is_used_up(headers: &HeaderMap) -> bool {
-    /// What of each use is a percentage.
-    const PERCENTAGES: [&str; 4] = [
-        "call_count",
-        "total_time",
-        "total_cputime",
-        "acc_id_util_pct",
-    ];
     let is_full = |usage: &Value| {
         let values = PERCENTAGES.iter().filter_map(|name| usage.get(name));
         values
@@ -51,6 +44,45 @@ pub(crate) fn is_used_up(headers: &HeaderMap) -> bool {
             let uses = usage.as_object().into_iter().flat_map(|it| it.values());
             uses.filter_map(Value::as_array).flatten().any(is_full)
         })
+}
+
+/// What of each use is a percentage.
+const PERCENTAGES: [&str; 4] = [
+    "call_count",
+    "total_time",
+    "total_cputime",
+    "acc_id_util_pct",
+];
+
+/// How much of each limit is used, in percent, by the worst of Meta's headers; and for how long it asks to wait.
+pub(crate) fn figures(headers: &HeaderMap) -> Vec<(&'static str, u64)> {
+    let mut uses: Vec<Value> = json(headers, "x-app-usage")
+        .chain(json(headers, "x-ad-account-usage"))
+        .collect();
+    for usage in json(headers, "x-business-use-case-usage") {
+        let each = usage.as_object().into_iter().flat_map(|it| it.values());
+        uses.extend(each.filter_map(Value::as_array).flatten().cloned());
+    }
+    let percentage = |name: &'static str| {
+        let values = uses.iter().filter_map(|usage| number(usage.get(name)?));
+        let most = values.filter(|it| it.is_finite()).reduce(f64::max)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is within the bounds"
+        )]
+        let whole = most.clamp(0.0, 1e9).ceil() as u64;
+        Some((name, whole))
+    };
+    let mut figures: Vec<_> = PERCENTAGES.into_iter().filter_map(percentage).collect();
+    let date = headers.get(DATE).and_then(|value| value.to_str().ok());
+    let sent = date.and_then(|text| httpdate::parse_http_date(text).ok());
+    let sent = sent.and_then(|sent| sent.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let now = sent.and_then(|sent| i64::try_from(sent.as_secs()).ok());
+    if let Some(pause) = throttle(headers, now.unwrap_or(0)) {
+        figures.push(("wait_secs", pause.as_secs()));
+    }
+    figures
 }
 
 /// The values of a header that are JSON.
@@ -116,6 +148,29 @@ mod tests {
             map.append(name, value);
         });
         throttle(&map, NOW).map(|pause| pause.as_secs())
+    }
+
+    #[test]
+    fn the_worst_of_each_limit_is_a_figure() {
+        let mut map = HeaderMap::new();
+        let mut add = |name: &'static str, value: &'static str| {
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        };
+        add("x-app-usage", r#"{"call_count":12,"total_time":"3.2"}"#);
+        let business = r#"{"1":[{"call_count":40,"estimated_time_to_regain_access":2}],"2":[{"call_count":7}]}"#;
+        add("x-business-use-case-usage", business);
+        add("x-ad-account-usage", r#"{"acc_id_util_pct":-1e300}"#);
+        let expected = [
+            ("call_count", 40),
+            ("total_time", 4),
+            ("acc_id_util_pct", 0),
+            ("wait_secs", 120),
+        ];
+        assert_eq!(figures(&map), expected);
+        assert_eq!(figures(&HeaderMap::new()), []);
     }
 
     #[test]

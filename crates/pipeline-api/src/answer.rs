@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 /// The answer to a request that is not answered.
@@ -30,6 +30,49 @@ pub(crate) fn refuse_with(
 ) -> Response {
     let body = json!({ "error": { "code": code, "message": message, "problems": problems } });
     (status, Json(body)).into_response()
+}
+
+/// Why a request is not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        refuse(self.status, self.code, &self.message)
+    }
+}
+
+/// A query that cannot be read.
+pub(crate) fn bad_request(message: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "bad_request", message)
+}
+
+/// A request about a sink that is not there; `known` are those that are.
+pub(crate) fn unknown_sink<'a>(known: impl Iterator<Item = &'a str>) -> Refusal {
+    let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
+    let message = if known.is_empty() {
+        "no sink of this name is running; the pipeline has not started yet".to_owned()
+    } else {
+        format!(
+            "no sink of this name is running; there are {}",
+            known.join(", ")
+        )
+    };
+    Refusal::new(StatusCode::NOT_FOUND, "unknown_sink", message)
 }
 
 /// A time as people and programs read it: RFC 3339 in UTC.

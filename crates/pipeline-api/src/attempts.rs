@@ -50,7 +50,9 @@ impl Observer for Attempts {
         match settlement.outcome {
             Outcome::Delivered => {}
             Outcome::Rejected { reason } => self.add(sink, reason.code, |it| it.rejected += 1),
-            Outcome::Retry { reason, .. } | Outcome::Blocked { reason } => {
+            Outcome::Retry { reason, .. }
+            | Outcome::Failed { reason, .. }
+            | Outcome::Blocked { reason } => {
                 self.add(sink, reason.code, |it| it.retried += 1);
             }
             _ => self.add(sink, "other", |it| it.retried += 1),
@@ -104,6 +106,12 @@ mod tests {
                 ("token", failed(1, 0))
             ]
         );
+        let outage = Outcome::Failed {
+            after: None,
+            reason: reason("unreachable"),
+        };
+        attempt("else", outage);
+        assert_eq!(attempts.of("else"), [("unreachable", failed(1, 0))]);
         assert_eq!(attempts.of("other"), []);
     }
 }

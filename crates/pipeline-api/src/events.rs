@@ -3,12 +3,12 @@
 //! A stream looks at the rings every [`TICK`] and sends one message, so a client that reads slowly costs no memory: what it
 //! misses has left the rings meanwhile, and is counted.
 
-use crate::answer::refuse;
-use crate::feed::{Feed, Filter, Found};
+use crate::answer::{Refusal, bad_request, refuse};
+use crate::feed::{Feed, Filter, Found, Watcher};
 use crate::row::{Row, Status};
 use crate::shared::Shared;
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
@@ -65,28 +65,25 @@ impl Asked {
     }
 }
 
-/// The answer to a query that cannot be read.
-fn bad(message: &str) -> Response {
-    refuse(StatusCode::BAD_REQUEST, "bad_request", message)
-}
-
-fn read(asked: AskedOr) -> Result<(Asked, Filter), &'static str> {
+fn read(shared: &Shared, asked: AskedOr) -> Result<(Asked, Filter), Refusal> {
     let Ok(Query(asked)) = asked else {
-        return Err("the query takes sink, status, reason, name, id, before and limit");
+        let message = "the query takes sink, status, reason, name, id, before and limit";
+        return Err(bad_request(message));
     };
-    let filter = asked.filter()?;
+    let filter = asked.filter().map_err(bad_request)?;
     let limit = asked.limit.unwrap_or(USUAL_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err("`limit` must be 1 to 500");
+        return Err(bad_request("`limit` must be 1 to 500"));
     }
+    shared.check_sink(asked.sink.as_deref())?;
     Ok((asked, filter))
 }
 
 /// The newest rows, the newest first.
 pub(crate) async fn list(State(shared): State<Arc<Shared>>, asked: AskedOr) -> Response {
-    let (asked, filter) = match read(asked) {
+    let (asked, filter) = match read(&shared, asked) {
         Ok(read) => read,
-        Err(problem) => return bad(problem),
+        Err(refusal) => return refusal.into_response(),
     };
     let limit = asked.limit.unwrap_or(USUAL_LIMIT);
     let (rows, has_more) = shared.feed.newest(&filter, asked.before, limit);
@@ -112,12 +109,17 @@ fn sampled(shared: &Shared) -> Value {
 }
 
 /// One row, with everything that is known.
-pub(crate) async fn one(State(shared): State<Arc<Shared>>, Path(seq): Path<String>) -> Response {
-    let found = seq
-        .parse()
-        .map_or(Found::Unknown, |seq| shared.feed.find(seq));
+pub(crate) async fn one(
+    State(shared): State<Arc<Shared>>,
+    seq: Result<Path<String>, PathRejection>,
+) -> Response {
+    let seq = seq.ok().and_then(|Path(seq)| seq.parse().ok());
+    let found = seq.map_or(Found::Unknown, |seq| shared.feed.find(seq));
     match found {
-        Found::Row(row) => Json(row.to_full_json()).into_response(),
+        Found::Row(row) => {
+            let related = shared.feed.related(&row);
+            Json(row.to_full_json(&related, shared.shows_as_sent)).into_response()
+        }
         Found::Gone => {
             let message = "the event has been there and made room for newer ones";
             refuse(StatusCode::GONE, "gone", message)
@@ -138,6 +140,7 @@ struct Open {
     most: usize,
     ticks: Interval,
     _slot: OwnedSemaphorePermit,
+    _watcher: Watcher,
 }
 
 /// Rows as they come.
@@ -146,9 +149,9 @@ pub(crate) async fn follow(
     headers: HeaderMap,
     asked: AskedOr,
 ) -> Response {
-    let (_, filter) = match read(asked) {
+    let (_, filter) = match read(&shared, asked) {
         Ok(read) => read,
-        Err(problem) => return bad(problem),
+        Err(refusal) => return refusal.into_response(),
     };
     let Ok(slot) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let message = "too many streams are open at the same time";
@@ -165,6 +168,7 @@ pub(crate) async fn follow(
         } else {
             MAX_ROWS_A_TICK
         },
+        _watcher: shared.feed.watch(),
         shared,
         filter,
         ticks,

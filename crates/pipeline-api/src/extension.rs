@@ -3,6 +3,7 @@
 use crate::console;
 use crate::guard::Guard;
 use crate::options::{ApiOptions, SECTION, Settings};
+use crate::series;
 use crate::server::Server;
 use crate::shared::Shared;
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use pipeline_core::options::Problem;
 use pipeline_core::{Observer, Resource, schemars};
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::task::AbortHandle;
 
 /// Adds the section `api` to the pipeline file.
 #[derive(Debug)]
@@ -49,7 +51,10 @@ impl Extension for ApiExtension {
         let address = settings.address;
         let fresh = settings.console.and(token.clone());
         let guard = Guard::new(address, settings.hosts, token, settings.read_only);
-        let shared = Arc::new(Shared::new(settings.read_only));
+        let shared = Arc::new(Shared {
+            shows_as_sent: settings.shows_as_sent,
+            ..Shared::new(settings.read_only)
+        });
         let server = Server::start(address, guard, Arc::clone(&shared)).await;
         let server = server.map_err(|error| {
             Failure::Run(format!("the api cannot listen on {address}: {error}"))
@@ -62,6 +67,7 @@ impl Extension for ApiExtension {
             server,
             shared,
             stays: settings.stay,
+            keeping: None,
         })))
     }
 }
@@ -70,6 +76,8 @@ struct Running {
     server: Server,
     shared: Arc<Shared>,
     stays: bool,
+    /// The task that keeps the series.
+    keeping: Option<AbortHandle>,
 }
 
 #[async_trait]
@@ -86,8 +94,11 @@ impl Companion for Running {
     }
 
     fn started(&mut self, pipeline: StartedPipeline) {
+        self.shared.series.open(pipeline.data_dir.as_deref());
         // There is one pipeline.
         let _ = self.shared.pipeline.set(pipeline);
+        let keeping = tokio::spawn(series::keep(Arc::clone(&self.shared)));
+        self.keeping = Some(keeping.abort_handle());
     }
 
     fn describe(&self) -> String {
@@ -96,5 +107,10 @@ impl Companion for Running {
 
     async fn stop(self: Box<Self>) {
         self.server.stop();
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+            self.shared.look();
+            series::write(&self.shared, true).await;
+        }
     }
 }

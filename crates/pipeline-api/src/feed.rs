@@ -6,16 +6,21 @@
 //! out a rare rejection. What is delivered or filtered is sampled, and each name of an event gets a row a minute besides; of the rest
 //! all is kept, as far as a second has room.
 //!
-//! Invariant: memory is bounded by [`MAX_ROWS`] and [`MAX_RING_BYTES`] for each fate, and an event that is not sampled costs a look
-//! at the clock.
+//! While somebody watches, a few events of each second are explained: these are shown first, and their explanation waits here until
+//! they are delivered.
+//!
+//! Invariant: memory is bounded by [`MAX_ROWS`] and [`MAX_RING_BYTES`] for each fate and by [`MAX_EXPLAINED`], and an event that is not
+//! sampled costs a look at the clock.
 
+use crate::explained::{Kept, Pool};
 use crate::row::{Row, Seen, Status};
 use pipeline_core::{
-    Clock, Encoded, Event, Observer, Origin, Outcome, Reason, Settlement, SystemClock,
+    Clock, Encoded, Event, Explained, Observer, Origin, Outcome, Reason, Record, Settlement,
+    SystemClock,
 };
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
@@ -29,6 +34,14 @@ const SAMPLED_A_SECOND: u64 = 20;
 const KEPT_A_SECOND: u64 = 200;
 /// Places for names of events that get a row a minute, however many others there are; names that share a place share the row.
 const NAME_PLACES: usize = 256;
+/// Events of one sink that are explained in a second, while somebody watches.
+const EXPLAINED_A_SECOND: u64 = 20;
+/// Explanations that wait until their events are delivered.
+const MAX_EXPLAINED: usize = 1_000;
+/// Sinks whose explained events are counted apart.
+const MAX_EXPLAINED_SINKS: usize = 64;
+/// Rows of one event that are shown together.
+const MAX_RELATED: usize = 50;
 /// Rejections that were seen before the host says that they are in the dead letters.
 const MAX_AWAITED: usize = 10_000;
 
@@ -39,6 +52,32 @@ pub(crate) struct Feed {
     since: Instant,
     samples: [Sample; 5],
     state: Mutex<State>,
+    /// Who watches now.
+    watchers: AtomicUsize,
+    /// How many explanations wait.
+    waiting: AtomicUsize,
+    explained: Mutex<ExplainedEvents>,
+}
+
+/// Explanations of events that are not delivered yet.
+#[derive(Debug, Default)]
+struct ExplainedEvents {
+    pool: Pool,
+    waiting: HashMap<u64, Arc<Kept>>,
+    /// Their keys, the oldest first; those of events that have been delivered meanwhile are among them.
+    order: VecDeque<u64>,
+    /// The second, and the events that were explained in it, by sink.
+    seconds: HashMap<String, (u64, u64)>,
+}
+
+/// Somebody who watches, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watcher(Arc<Feed>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Lets a bounded number of events through in each second.
@@ -92,6 +131,9 @@ impl Default for Feed {
             since: Instant::now(),
             samples: std::array::from_fn(|_| Sample::default()),
             state: Mutex::default(),
+            watchers: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            explained: Mutex::default(),
         }
     }
 }
@@ -136,6 +178,29 @@ impl Feed {
         (rows, last, evicted)
     }
 
+    /// Explains events from now on, until the watcher is dropped.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watcher {
+        self.watchers.fetch_add(1, Ordering::AcqRel);
+        Watcher(Arc::clone(self))
+    }
+
+    /// The rows of the event of this row, the oldest first; the latest, if there are too many.
+    pub(crate) fn related(&self, row: &Row) -> Vec<Row> {
+        let is_same = |other: &&Row| {
+            let (one, two) = (&row.event_id, &other.event_id);
+            other.event == row.event
+                && other.sink == row.sink
+                && (one == two || one.is_none() || two.is_none())
+        };
+        let state = self.lock();
+        let rows = state.rings.iter().flat_map(|ring| &ring.rows);
+        let mut rows: Vec<Row> = rows.filter(is_same).cloned().collect();
+        drop(state);
+        rows.sort_by_key(|row| row.seq);
+        let first = rows.len().saturating_sub(MAX_RELATED);
+        rows.split_off(first)
+    }
+
     /// The number of the last row.
     pub(crate) fn last(&self) -> u64 {
         self.lock().last
@@ -159,19 +224,54 @@ impl Feed {
     /// Adds a row, where the second has room for it.
     fn add(&self, status: Status, seen: Seen<'_>) {
         let most = match status {
+            // One that was tried before has rows already, which this one completes.
+            Status::Delivered if seen.attempt > 1 => KEPT_A_SECOND,
             Status::Delivered | Status::Filtered => SAMPLED_A_SECOND,
             _ => KEPT_A_SECOND,
         };
         let second = self.since.elapsed().as_secs();
         let sample = &self.samples[status as usize];
-        if !sample.takes(second, most) && !sample.takes_name(second, seen.label) {
-            return;
+        if !sample.takes(second, most) {
+            if seen.explanation.is_some() {
+                // There are few of them, and what was explained is to be seen.
+                sample.kept.fetch_add(1, Ordering::Relaxed);
+            } else if !sample.takes_name(second, seen.label) {
+                return;
+            }
         }
         let time_ms = self.clock.now_ms();
         let mut state = self.lock();
         state.last += 1;
         let row = Row::new(state.last, time_ms, status, seen);
         state.rings[status as usize].push(row);
+    }
+
+    /// The explanation of an event; kept for the next row of the event if it has another one.
+    fn explanation(
+        &self,
+        sink: &str,
+        origin: &Origin,
+        id: Option<&str>,
+        is_last: bool,
+    ) -> Option<Arc<Kept>> {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let key = event_key(sink, origin, id);
+        let mut explained = self.explanations();
+        if is_last {
+            let found = explained.waiting.remove(&key);
+            self.waiting
+                .store(explained.waiting.len(), Ordering::Release);
+            return found;
+        }
+        explained.waiting.get(&key).cloned()
+    }
+
+    fn explanations(&self) -> MutexGuard<'_, ExplainedEvents> {
+        self.explained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -186,6 +286,29 @@ impl Feed {
             state.awaited.clear();
         }
         state.awaited.insert(key(sink, origin, code));
+    }
+}
+
+/// Says which explanation is whose.
+fn event_key(sink: &str, origin: &Origin, id: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (sink, origin, id.unwrap_or_default()).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Says which rows are of one event, also those of which only its place is known.
+fn place_key(origin: &Origin) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    origin.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What would be sent of an event, where it came that far.
+fn record_of(encoded: &Encoded) -> Option<&Record> {
+    match encoded {
+        Encoded::Record(record) => Some(record),
+        Encoded::Rejected(rejection) => rejection.record.as_deref(),
+        _ => None,
     }
 }
 
@@ -271,6 +394,43 @@ impl Filter {
 }
 
 impl Observer for Feed {
+    fn wants_explanation(&self, sink: &str) -> bool {
+        if self.watchers.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let second = self.since.elapsed().as_secs();
+        let mut explained = self.explanations();
+        let seconds = &mut explained.seconds;
+        if let Some((last, events)) = seconds.get_mut(sink) {
+            if *last != second {
+                (*last, *events) = (second, 0);
+            }
+            *events += 1;
+            return *events <= EXPLAINED_A_SECOND;
+        }
+        if seconds.len() >= MAX_EXPLAINED_SINKS {
+            return false;
+        }
+        seconds.insert(sink.to_owned(), (second, 1));
+        true
+    }
+
+    fn explained(&self, sink: &str, event: &Event, explained: &Explained) {
+        let record = record_of(&explained.encoded);
+        let id = record.map(|record| &*record.event_id);
+        let key = event_key(sink, event.origin(), id);
+        let mut all = self.explanations();
+        let kept = Arc::new(all.pool.keep(&explained.explanation));
+        all.waiting.insert(key, kept);
+        all.order.push_back(key);
+        while all.order.len() > MAX_EXPLAINED {
+            if let Some(oldest) = all.order.pop_front() {
+                all.waiting.remove(&oldest);
+            }
+        }
+        self.waiting.store(all.waiting.len(), Ordering::Release);
+    }
+
     fn encoded(&self, sink: &str, event: &Event, encoded: &Encoded) {
         let (status, reason) = match encoded {
             Encoded::Filtered(filtered) => (Status::Filtered, &filtered.reason),
@@ -280,18 +440,18 @@ impl Observer for Feed {
         if status == Status::Rejected {
             self.await_letter(sink, event.origin(), reason.code);
         }
-        let record = match encoded {
-            Encoded::Rejected(rejection) => rejection.record.as_deref(),
-            _ => None,
-        };
+        let (origin, record) = (event.origin(), record_of(encoded));
         let label = encoded.label().or_else(|| Some(&record?.label));
+        let event_id = record.map(|record| &*record.event_id);
         let seen = Seen {
-            sink,
-            origin: event.origin(),
             label: label.map(|label| &**label),
-            event_id: record.map(|record| &*record.event_id),
+            event_id,
             reason: Some(reason),
-            attempt: 0,
+            event: place_key(origin),
+            received_ms: Some(event.received_ms()),
+            payload: record.map(|record| &*record.payload),
+            explanation: self.explanation(sink, origin, event_id, true),
+            ..Seen::of(sink, origin)
         };
         self.add(status, seen);
     }
@@ -299,7 +459,9 @@ impl Observer for Feed {
     fn attempted(&self, sink: &str, settlement: &Settlement<'_>) {
         let (status, reason) = match settlement.outcome {
             Outcome::Delivered => (Status::Delivered, None),
-            Outcome::Retry { reason, .. } => (Status::Retrying, Some(reason)),
+            Outcome::Retry { reason, .. } | Outcome::Failed { reason, .. } => {
+                (Status::Retrying, Some(reason))
+            }
             Outcome::Blocked { reason } => (Status::Held, Some(reason)),
             Outcome::Rejected { reason } => {
                 self.await_letter(sink, settlement.origin, reason.code);
@@ -307,13 +469,19 @@ impl Observer for Feed {
             }
             _ => (Status::Retrying, None),
         };
+        let (origin, record) = (settlement.origin, settlement.record);
+        let is_last = matches!(status, Status::Delivered | Status::Rejected);
         let seen = Seen {
-            sink,
-            origin: settlement.origin,
-            label: Some(&settlement.record.label),
-            event_id: Some(&settlement.record.event_id),
+            label: Some(&record.label),
+            event_id: Some(&record.event_id),
             reason,
             attempt: settlement.attempt,
+            event: place_key(origin),
+            received_ms: settlement.received_ms,
+            payload: Some(&record.payload),
+            exchange: settlement.exchange,
+            explanation: self.explanation(sink, origin, Some(&record.event_id), is_last),
+            ..Seen::of(sink, origin)
         };
         self.add(status, seen);
     }
@@ -326,12 +494,9 @@ impl Observer for Feed {
             return;
         }
         let seen = Seen {
-            sink,
-            origin,
-            label: None,
-            event_id: None,
             reason: Some(reason),
-            attempt: 0,
+            event: place_key(origin),
+            ..Seen::of(sink, origin)
         };
         self.add(Status::Rejected, seen);
     }
@@ -340,6 +505,7 @@ impl Observer for Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::MAX_PAYLOAD_BYTES;
     use pipeline_core::{Filtered, Record, Rejection};
     use proptest::prelude::*;
 
@@ -443,6 +609,171 @@ mod tests {
         assert_eq!(told, expected);
     }
 
+    fn explain(feed: &Feed, id: &str, line: u64) {
+        let record = Record::new("{}", id).labeled("Order Completed → Purchase");
+        let field = pipeline_core::FieldFate::Absent {
+            looked_in: vec![format!("path_of_{id}")],
+        };
+        let fields = vec![pipeline_core::Field::new("user_data.em", field)];
+        let explanation = pipeline_core::Explanation::new(fields);
+        let explained = Explained::new(Encoded::Record(record), explanation);
+        let event = Event::new("{}", 0).with_origin(origin(line));
+        feed.explained("meta", &event, &explained);
+    }
+
+    fn row_of(feed: &Feed, id: &str) -> Row {
+        let filter = Filter {
+            id: Some(id.to_owned()),
+            ..Filter::default()
+        };
+        feed.newest(&filter, None, 1).0.pop().expect(id)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_explained_only_while_somebody_watches_and_a_few_a_second() {
+        let feed = Arc::new(Feed::default());
+        let wanted = |sink: &str| (0..100).filter(|_| feed.wants_explanation(sink)).count();
+        assert_eq!(wanted("meta"), 0);
+        let watcher = feed.watch();
+        let second = feed.watch();
+        assert_eq!((wanted("meta"), wanted("other")), (20, 20));
+        assert_eq!(wanted("meta"), 0);
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        drop(second);
+        assert_eq!(wanted("meta"), 20);
+        drop(watcher);
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        assert_eq!(wanted("meta"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_was_explained_is_shown_with_it_among_plenty_of_others() {
+        let feed = Feed::default();
+        explain(&feed, "chosen", 7);
+        for line in 100..1_100 {
+            deliver(&feed, "common", line, &Outcome::Delivered);
+        }
+        let reason = Reason::new("throttled", "a sentence");
+        let retry = Outcome::Retry {
+            after: None,
+            reason,
+        };
+        deliver(&feed, "chosen", 7, &retry);
+        deliver(&feed, "chosen", 7, &Outcome::Delivered);
+        let row = row_of(&feed, "chosen");
+        let full = row.to_full_json(&feed.related(&row), true);
+        let looked_in = &full["explain"]["left_out"]["user_data.em"]["looked_in"];
+        assert_eq!(looked_in[0], "path_of_chosen", "{full}");
+        assert!(
+            feed.related(&row)
+                .iter()
+                .all(|row| row.explanation.is_some())
+        );
+        assert_eq!(feed.waiting.load(Ordering::Acquire), 0);
+        let other = row_of(&feed, "common").to_full_json(&[], true);
+        assert_eq!(other["not_explained"], "not kept: nobody was watching");
+        assert!(other["explain"].is_null());
+    }
+
+    #[tokio::test]
+    async fn the_attempts_of_one_event_are_told_together() {
+        let feed = Feed::default();
+        let record = Record::new("{\"a\":1}", "one").labeled("Order Completed → Purchase");
+        let place = origin(3);
+        let mut exchange = pipeline_core::Exchange::new(1, 5);
+        exchange.status = Some(503);
+        let exchange = Arc::new(exchange);
+        let outcome = Outcome::Failed {
+            after: None,
+            reason: Reason::new("server_error", "a sentence"),
+        };
+        let failed = Settlement::new(&record, &place, 1, &outcome);
+        let failed = failed.with_exchange(Some(&exchange)).received_at(1_000);
+        feed.attempted("meta", &failed);
+        feed.attempted(
+            "meta",
+            &Settlement::new(&record, &place, 2, &Outcome::Delivered).received_at(1_000),
+        );
+        deliver(&feed, "other", 4, &Outcome::Delivered);
+        let row = row_of(&feed, "one");
+        let full = row.to_full_json(&feed.related(&row), true);
+        assert_eq!(full["payload_text"], "{\"a\":1}");
+        assert_eq!(full["bytes"], 7);
+        let attempts = full["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), 2, "{full}");
+        assert_eq!(attempts[0]["exchange"]["status"], 503);
+        assert_eq!(attempts[0]["reason"], "server_error");
+        assert_eq!(attempts[1]["status"], "delivered");
+        let steps = full["history"].as_array().unwrap().iter();
+        let steps: Vec<_> = steps.map(|step| step["what"].as_str().unwrap()).collect();
+        assert_eq!(steps, ["received", "mapped", "retrying", "delivered"]);
+        let hidden = row.to_full_json(&[], false);
+        assert!(hidden.get("payload_text").is_none(), "{hidden}");
+    }
+
+    #[tokio::test]
+    async fn a_huge_payload_is_counted_and_not_kept() {
+        let feed = Feed::default();
+        for (bytes, is_kept) in [(MAX_PAYLOAD_BYTES, true), (MAX_PAYLOAD_BYTES + 1, false)] {
+            let record = Record::new(vec![b'x'; bytes], "big");
+            let place = origin(bytes as u64);
+            feed.attempted(
+                "meta",
+                &Settlement::new(&record, &place, 1, &Outcome::Delivered),
+            );
+            let row = row_of(&feed, "big");
+            assert_eq!((row.bytes, row.payload.is_some()), (Some(bytes), is_kept));
+        }
+    }
+
+    proptest! {
+        /// What waits against a list that forgets nothing but the oldest.
+        #[test]
+        fn explanations_wait_for_their_own_event_and_no_more_than_allowed(
+            steps in prop::collection::vec((0_u64..40, 0_u64..4), 1..200),
+            crowd in 0_u64..1_500,
+        ) {
+            let feed = Feed::default();
+            let mut model: Vec<u64> = Vec::new();
+            for (event, step) in steps {
+                let id = format!("id{event}");
+                match step {
+                    0 => {
+                        explain(&feed, &id, event);
+                        model.retain(|known| *known != event);
+                        model.push(event);
+                    }
+                    1 => {
+                        let id = Some(id.as_str());
+                        let found = feed.explanation("meta", &origin(event), id, false);
+                        prop_assert_eq!(found.is_some(), model.contains(&event));
+                    }
+                    2 => {
+                        let found = feed.explanation("meta", &origin(event), Some(&id), true);
+                        prop_assert_eq!(found.is_some(), model.contains(&event));
+                        if let Some(found) = found {
+                            let told = found.to_json().to_string();
+                            let path = format!("path_of_id{event}\"");
+                            prop_assert!(told.contains(&path));
+                        }
+                        model.retain(|known| *known != event);
+                    }
+                    _ => {
+                        let found = feed.explanation("other", &origin(event), Some(&id), true);
+                        prop_assert!(found.is_none());
+                    }
+                }
+            }
+            for number in 0..crowd {
+                explain(&feed, "crowd", 1_000 + number);
+            }
+            let explained = feed.explanations();
+            prop_assert!(explained.waiting.len() <= MAX_EXPLAINED);
+            prop_assert!(explained.order.len() <= MAX_EXPLAINED);
+            prop_assert_eq!(explained.waiting.len(), feed.waiting.load(Ordering::Acquire));
+        }
+    }
+
     /// One event of each fate: delivered, retrying, held, rejected, filtered.
     fn one_of_each() -> Feed {
         let feed = Feed::default();
@@ -519,14 +850,7 @@ mod tests {
             let place = origin(1);
             for (fate, times) in fates {
                 for _ in 0..times {
-                    let seen = Seen {
-                        sink: "meta",
-                        origin: &place,
-                        label: None,
-                        event_id: None,
-                        reason: None,
-                        attempt: 1,
-                    };
+                    let seen = Seen::of("meta", &place);
                     let mut state = feed.lock();
                     state.last += 1;
                     let row = Row::new(state.last, 0, Status::ALL[fate], seen);
@@ -559,12 +883,11 @@ mod tests {
         let reason = Reason::new("code", "x".repeat(10_000));
         for seq in 0..5_000 {
             let seen = Seen {
-                sink: "meta",
-                origin: &origin,
                 label: Some("ü"),
                 event_id: Some("id"),
                 reason: Some(&reason),
-                attempt: 1,
+                payload: Some(&[b'x'; 3_000]),
+                ..Seen::of("meta", &origin)
             };
             let mut row = Row::new(seq, 0, Status::Rejected, seen);
             row.detail = Some("x".repeat(10_000));

@@ -12,7 +12,7 @@
 //! listens, and no observer is registered.
 //!
 //! Invariant: whatever is shown consists of counts, codes, and names of the configuration and of the destination; of an event
-//! its name and its id, where they cannot be personal. What other machines or web pages can reach is decided in one place, `guard`.
+//! its name and its id, where they cannot be personal, and for who asks for a single one its payload as the buffer holds it. What other machines or web pages can reach is decided in one place, `guard`.
 
 mod answer;
 mod attempts;
@@ -21,6 +21,7 @@ mod client;
 mod command;
 mod console;
 mod events;
+mod explained;
 mod extension;
 mod feed;
 mod guard;
@@ -28,8 +29,10 @@ mod metrics;
 mod options;
 mod pages;
 mod pause;
+mod quality;
 mod routes;
 mod row;
+mod series;
 mod server;
 mod setup;
 mod shared;

@@ -45,10 +45,17 @@ pub(crate) struct ApiOptions {
     /// Whether nothing can be changed over HTTP, also with the token: neither the pipeline file nor what runs. Default: `false`.
     #[serde(default)]
     read_only: bool,
+    /// Show of a single event also the bytes as they are sent: identity is hashed, but IP address, user agent, click ids and page addresses are in the clear, as the destination takes them. Default: `true`.
+    #[serde(default = "default_show_as_sent")]
+    show_as_sent: bool,
     /// Set by `pipeline console`, never by a file: whether it made the token.
     #[serde(default)]
     #[schemars(skip)]
     console: Option<bool>,
+}
+
+fn default_show_as_sent() -> bool {
+    true
 }
 
 fn default_address() -> String {
@@ -66,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) read_only: bool,
     /// Set where `pipeline console` runs it: whether it made the token.
     pub(crate) console: Option<bool>,
+    pub(crate) shows_as_sent: bool,
     token: Option<SensitiveString>,
     token_file: Option<PathBuf>,
 }
@@ -104,6 +112,7 @@ impl Settings {
                 stay: options.stay,
                 read_only: options.read_only,
                 console: options.console,
+                shows_as_sent: options.show_as_sent,
                 token,
                 token_file: options.token_file,
             }),

@@ -1,14 +1,17 @@
 //! The paths, and what every answer carries.
 
-use crate::answer::refuse;
+use crate::answer::{refuse, unknown_sink};
 use crate::attention::{Finding, findings};
 use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
 use crate::pages;
+use crate::quality;
+use crate::series;
 use crate::setup;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -33,6 +36,9 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
 ];
 
+/// A name in a path.
+type NameOr = Result<Path<String>, PathRejection>;
+
 /// Every path.
 pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
     Router::new()
@@ -54,20 +60,22 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
         .route(
             "/api/v1/sinks/{sink}/pause",
             post(
-                |State(shared): State<Arc<Shared>>, Path(sink): Path<String>| async move {
-                    set_paused(&shared, &sink, true)
+                |State(shared): State<Arc<Shared>>, sink: NameOr| async move {
+                    set_paused(&shared, sink, true)
                 },
             ),
         )
         .route(
             "/api/v1/sinks/{sink}/resume",
             post(
-                |State(shared): State<Arc<Shared>>, Path(sink): Path<String>| async move {
-                    set_paused(&shared, &sink, false)
+                |State(shared): State<Arc<Shared>>, sink: NameOr| async move {
+                    set_paused(&shared, sink, false)
                 },
             ),
         )
         .merge(pages::router())
+        .merge(quality::router())
+        .merge(series::router())
         .fallback(|| async {
             let message = "nothing is served at this path";
             refuse(StatusCode::NOT_FOUND, "not_found", message)
@@ -125,11 +133,14 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// Pauses the delivery of a sink, or lets it resume.
-fn set_paused(shared: &Shared, sink: &str, is_paused: bool) -> Response {
+fn set_paused(shared: &Shared, sink: NameOr, is_paused: bool) -> Response {
+    // A name that is not text is no sink's.
+    let sink = &sink.map_or_else(|_| String::new(), |Path(sink)| sink);
     let pipeline = shared.pipeline.get();
     if !pipeline.is_some_and(|it| it.telemetry.set_paused(sink, is_paused)) {
-        let message = "no sink of this name is running";
-        return refuse(StatusCode::NOT_FOUND, "unknown_sink", message);
+        let status = shared.status().unwrap_or_default();
+        let running = status.sinks.iter().filter(|sink| sink.buffer.is_some());
+        return unknown_sink(running.map(|sink| &*sink.counts.name)).into_response();
     }
     let done = if is_paused { "paused" } else { "resumed" };
     tracing::info!(sink, "delivery was {done} through the api");

@@ -1,13 +1,15 @@
-//! One line of the feed: what became of one event at one sink, without anything that identifies a person.
+//! One line of the feed: what became of one event at one sink.
 //!
 //! Invariant: names and ids that a sender chose are shown only where they cannot be an address, a number or a sentence of
-//! somebody's.
+//! somebody's. The payload is what the buffer holds, identity hashed; it is shown to who asks for a single event, never in lists.
 
 use crate::answer::time;
-use pipeline_core::{Origin, Reason};
+use crate::explained::Kept;
+use pipeline_core::{Exchange, Origin, Reason};
 use pipeline_host::report::ARROW;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What is shown instead of a name that may be personal.
 pub(crate) const WITHHELD: &str = "(withheld)";
@@ -17,6 +19,8 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_PLACE_CHARS: usize = 200;
 /// The longest sentence that is kept, in characters.
 const MAX_DETAIL_CHARS: usize = 500;
+/// The largest payload that is kept, in bytes.
+pub(crate) const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
 /// So many digits in a row may be a phone number.
 const DIGITS_OF_A_NUMBER: usize = 7;
 
@@ -66,10 +70,20 @@ pub(crate) struct Row {
     pub(crate) source: String,
     pub(crate) place: String,
     pub(crate) attempt: u32,
+    /// Says which rows are of the same event.
+    pub(crate) event: u64,
+    /// When the event came in.
+    pub(crate) received_ms: Option<i64>,
+    /// Bytes of the payload.
+    pub(crate) bytes: Option<usize>,
+    /// The payload, where it is text and not larger than [`MAX_PAYLOAD_BYTES`].
+    pub(crate) payload: Option<Arc<str>>,
+    pub(crate) exchange: Option<Arc<Exchange>>,
+    pub(crate) explanation: Option<Arc<Kept>>,
 }
 
 /// The event of a row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Seen<'a> {
     pub(crate) sink: &'a str,
     pub(crate) origin: &'a Origin,
@@ -77,6 +91,30 @@ pub(crate) struct Seen<'a> {
     pub(crate) event_id: Option<&'a str>,
     pub(crate) reason: Option<&'a Reason>,
     pub(crate) attempt: u32,
+    pub(crate) event: u64,
+    pub(crate) received_ms: Option<i64>,
+    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) exchange: Option<&'a Arc<Exchange>>,
+    pub(crate) explanation: Option<Arc<Kept>>,
+}
+
+impl<'a> Seen<'a> {
+    /// An event of which no more is known than this.
+    pub(crate) fn of(sink: &'a str, origin: &'a Origin) -> Self {
+        Self {
+            sink,
+            origin,
+            label: None,
+            event_id: None,
+            reason: None,
+            attempt: 0,
+            event: 0,
+            received_ms: None,
+            payload: None,
+            exchange: None,
+            explanation: None,
+        }
+    }
 }
 
 impl Row {
@@ -85,6 +123,7 @@ impl Row {
         let reason = seen.reason;
         let code = reason.and_then(|reason| reason.destination.as_deref());
         let place = seen.origin.to_string();
+        let payload = seen.payload.filter(|it| it.len() <= MAX_PAYLOAD_BYTES);
         Self {
             seq,
             time_ms,
@@ -99,6 +138,13 @@ impl Row {
             source: withhold_address(seen.origin.source()),
             place: withhold_address(&place),
             attempt: seen.attempt,
+            event: seen.event,
+            received_ms: seen.received_ms,
+            bytes: seen.payload.map(<[u8]>::len),
+            // A copy: what is shared with a buffer would keep more than its own bytes in memory.
+            payload: payload.and_then(|it| std::str::from_utf8(it).ok().map(Into::into)),
+            exchange: seen.exchange.cloned(),
+            explanation: seen.explanation,
         }
     }
 
@@ -116,7 +162,12 @@ impl Row {
             .flatten()
             .map(String::len)
             .sum::<usize>();
-        size_of::<Self>() + self.sink.len() + self.source.len() + self.place.len() + optional
+        let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
+        // Others may share them; counting them for each errs on the safe side.
+        let exchange = self.exchange.as_ref().map_or(0, |it| it.size_bytes());
+        let explanation = self.explanation.as_ref().map_or(0, |it| it.size_bytes());
+        let known = self.sink.len() + self.source.len() + self.place.len() + optional;
+        size_of::<Self>() + known + payload + exchange + explanation
     }
 
     /// As lists show it.
@@ -134,14 +185,85 @@ impl Row {
         })
     }
 
-    /// With everything that is known.
-    pub(crate) fn to_full_json(&self) -> Value {
+    /// With everything that is known. `related` are all rows of the same event, the oldest first.
+    pub(crate) fn to_full_json(&self, related: &[Self], shows_as_sent: bool) -> Value {
         let mut row = self.to_json();
         row["detail"] = json!(self.detail);
         row["destination_code"] = json!(self.destination_code);
         row["place"] = json!(self.place);
         row["attempt"] = json!(self.attempt);
+        row["received"] = json!(self.received_ms.and_then(time));
+        row["bytes"] = json!(self.bytes);
+        if shows_as_sent {
+            row["payload_text"] = json!(self.payload.as_deref());
+        }
+        row["exchange"] = json!(self.exchange_json());
+        let attempts = related.iter().filter(|row| row.attempt > 0);
+        row["attempts"] = attempts.map(Self::attempt_json).collect();
+        row["explain"] = json!(self.explanation.as_ref().map(|it| it.to_json()));
+        if self.explanation.is_none() {
+            row["not_explained"] = json!("not kept: nobody was watching");
+        }
+        row["history"] = self.history(related).into();
         row
+    }
+
+    /// The request that carried the event last, and its answer.
+    fn exchange_json(&self) -> Option<Value> {
+        let it = self.exchange.as_ref()?;
+        let throttle = it.throttle.iter();
+        let throttle: Map<_, _> = throttle
+            .map(|(name, figure)| (name.to_string(), json!(figure)))
+            .collect();
+        Some(json!({
+            "attempt": self.attempt,
+            "request": it.request,
+            "events": it.events,
+            "bytes": it.bytes,
+            "status": it.status,
+            "ms": it.millis,
+            "events_received": it.received,
+            "trace_id": it.trace,
+            "code": it.code,
+            "subcode": it.subcode,
+            "message": it.message,
+            "throttle": throttle,
+        }))
+    }
+
+    fn attempt_json(&self) -> Value {
+        json!({
+            "attempt": self.attempt,
+            "time": time(self.time_ms),
+            "status": self.status.word(),
+            "reason": self.reason,
+            "detail": self.detail,
+            "exchange": self.exchange_json(),
+        })
+    }
+
+    /// What has happened to the event, the oldest first: it came in, it was mapped, and what the rows say.
+    fn history(&self, related: &[Self]) -> Vec<Value> {
+        let step = |what: &str, ms: Option<i64>, detail: Option<&str>| json!({"what": what, "time": ms.and_then(time), "detail": detail});
+        let received = self.received_ms;
+        let mut steps = Vec::new();
+        if received.is_some() {
+            steps.push(step("received", received, Some(&self.place)));
+        }
+        if let Some(destination) = self
+            .destination_event
+            .as_deref()
+            .filter(|_| self.bytes.is_some())
+        {
+            steps.push(step("mapped", received, Some(destination)));
+        }
+        for row in related {
+            let mut told = step(row.status.word(), Some(row.time_ms), row.detail.as_deref());
+            told["reason"] = json!(row.reason);
+            told["attempt"] = json!(row.attempt);
+            steps.push(told);
+        }
+        steps
     }
 }
 
@@ -158,11 +280,16 @@ fn names(label: Option<&str>) -> (Option<String>, Option<String>) {
 }
 
 /// A text, cut; or a word for it where it may be personal.
-fn withhold(text: &str) -> Cow<'_, str> {
-    if text.contains(['@', '＠']) || text.contains("%40") || has_number(text) {
+pub(crate) fn withhold(text: &str) -> Cow<'_, str> {
+    if is_personal(text) {
         return Cow::Borrowed(WITHHELD);
     }
     cut(text, MAX_NAME_CHARS)
+}
+
+/// Whether a text may hold an address or a phone number.
+pub(crate) fn is_personal(text: &str) -> bool {
+    text.contains(['@', '＠']) || text.contains("%40") || has_number(text)
 }
 
 /// As [`withhold`], for places and files, whose numbers are counts and dates.

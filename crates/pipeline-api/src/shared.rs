@@ -1,10 +1,12 @@
 //! What every request sees.
 
+use crate::answer::{Refusal, unknown_sink};
 use crate::attempts::Attempts;
 use crate::feed::Feed;
+use crate::series::Series;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
-use pipeline_host::telemetry::Status;
+use pipeline_host::telemetry::{SinkStatus, Status};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -25,6 +27,9 @@ pub(crate) struct Shared {
     pub(crate) pipeline: OnceLock<StartedPipeline>,
     pub(crate) attempts: Arc<Attempts>,
     pub(crate) feed: Arc<Feed>,
+    /// Whether payloads are shown, byte by byte.
+    pub(crate) shows_as_sent: bool,
+    pub(crate) series: Series,
     /// A permit for each stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
     /// Whether nothing can be changed.
@@ -53,6 +58,8 @@ impl Shared {
             pipeline: OnceLock::new(),
             attempts: Arc::default(),
             feed: Arc::default(),
+            shows_as_sent: true,
+            series: Series::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             read_only,
             trials: Arc::new(Semaphore::new(MAX_TRIALS)),
@@ -67,5 +74,40 @@ impl Shared {
     pub(crate) fn status(&self) -> Option<Status> {
         let pipeline = self.pipeline.get()?;
         Some(pipeline.telemetry.status())
+    }
+
+    /// Looks at the counters, for the series.
+    pub(crate) fn look(&self) {
+        if let Some(status) = self.status() {
+            self.series.look(self.clock.now_ms(), &status);
+        }
+    }
+
+    /// The sinks of this name, or all; a reload may have removed one of a name and added another. Before the pipeline runs
+    /// there are none yet, and no name is refused.
+    pub(crate) fn sinks(&self, name: Option<&str>) -> Result<Vec<SinkStatus>, Refusal> {
+        let sinks = self.status().unwrap_or_default().sinks;
+        let Some(name) = name else {
+            return Ok(sinks);
+        };
+        let (wanted, others): (Vec<_>, Vec<_>) =
+            sinks.into_iter().partition(|sink| sink.counts.name == name);
+        if wanted.is_empty() && self.pipeline.get().is_some() {
+            let known = others.iter().map(|sink| &*sink.counts.name);
+            return Err(unknown_sink(known));
+        }
+        Ok(wanted)
+    }
+
+    /// Refuses a name that no sink has, once the pipeline runs.
+    pub(crate) fn check_sink(&self, name: Option<&str>) -> Result<(), Refusal> {
+        let (Some(name), Some(pipeline)) = (name, self.pipeline.get()) else {
+            return Ok(());
+        };
+        let sinks = pipeline.telemetry.snapshot();
+        if sinks.iter().any(|sink| sink.name == name) {
+            return Ok(());
+        }
+        Err(unknown_sink(sinks.iter().map(|sink| &*sink.name)))
     }
 }

@@ -98,6 +98,8 @@ pub struct StartedPipeline {
     pub telemetry: Telemetry,
     /// What the program can do with pipeline files, and with this one.
     pub program: Program,
+    /// The folder for everything that is kept on disk, where it is known.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl StartedPipeline {
@@ -107,7 +109,15 @@ impl StartedPipeline {
             file: program.file().to_owned(),
             telemetry,
             program,
+            data_dir: None,
         }
+    }
+
+    /// The same with the folder for everything that is kept on disk.
+    #[must_use]
+    pub fn with_data_dir(mut self, data_dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(data_dir.into());
+        self
     }
 }
 

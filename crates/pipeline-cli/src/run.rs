@@ -106,10 +106,12 @@ pub(crate) async fn run(
     let mut companions = start_companions(&pipeline, cx).await?;
     let files = pipeline.files();
     tell_start(&order.file, &pipeline);
+    let data_dir = pipeline.data_dir.clone();
     let running = topology::start(pipeline, start_options(&companions)).await?;
     for companion in &mut companions {
         let program = program.clone();
-        companion.started(StartedPipeline::new(program, running.telemetry()));
+        let started = StartedPipeline::new(program, running.telemetry());
+        companion.started(started.with_data_dir(&data_dir));
     }
     let telemetry = running.telemetry();
     let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));

@@ -22,6 +22,26 @@ pub struct Coverage {
     pub hints: Vec<String>,
     /// What else a person should know about how the events were read, one sentence each.
     pub notes: Vec<String>,
+    /// The identifiers most worth adding, the most important first: what [`hints`](Self::hints) says, as data.
+    pub gaps: Vec<CoverageGap>,
+}
+
+/// An identifier that many events lack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CoverageGap {
+    /// The identifier, as the destination names it.
+    pub identifier: Cow<'static, str>,
+    /// How much it is worth, in the destination's own words.
+    pub label: Cow<'static, str>,
+    /// The kind of event that lacks it most, as the destination names it.
+    pub group: String,
+    /// Events of this kind that carried it.
+    pub carried: u64,
+    /// Events of this kind that could.
+    pub events: u64,
+    /// The paths at which it is looked for.
+    pub looked_in: Vec<String>,
 }
 
 /// The coverage of events of one kind.
@@ -93,6 +113,32 @@ impl CoverageRow {
     }
 }
 
+impl CoverageGap {
+    /// An identifier of this label, which so many of the events of a kind carried.
+    pub fn new(
+        identifier: impl Into<Cow<'static, str>>,
+        label: impl Into<Cow<'static, str>>,
+        group: impl Into<String>,
+        (carried, events): (u64, u64),
+    ) -> Self {
+        Self {
+            identifier: identifier.into(),
+            label: label.into(),
+            group: group.into(),
+            carried,
+            events,
+            looked_in: Vec::new(),
+        }
+    }
+
+    /// The same gap with the paths at which the identifier is looked for.
+    #[must_use]
+    pub fn looked_for_in(mut self, paths: Vec<String>) -> Self {
+        self.looked_in = paths;
+        self
+    }
+}
+
 impl CoverageGroup {
     /// The coverage of this many events of one kind.
     pub fn new(name: impl Into<String>, events: u64, rows: Vec<CoverageRow>) -> Self {
@@ -126,12 +172,10 @@ impl Coverage {
     /// more events.
     #[must_use]
     pub fn and_later(mut self, later: Self) -> Self {
-        let (about, hints, notes) = if later.events >= self.events {
-            (later.about, later.hints, later.notes)
-        } else {
-            (self.about, self.hints, self.notes)
-        };
-        (self.about, self.hints, self.notes) = (about, hints, notes);
+        if later.events >= self.events {
+            (self.about, self.hints) = (later.about, later.hints);
+            (self.notes, self.gaps) = (later.notes, later.gaps);
+        }
         self.events += later.events;
         add_rows(&mut self.rows, later.rows);
         for group in later.groups {
@@ -156,6 +200,13 @@ impl Coverage {
     #[must_use]
     pub fn with_hints(mut self, hints: Vec<String>) -> Self {
         self.hints = hints;
+        self
+    }
+
+    /// The same coverage with the identifiers most worth adding.
+    #[must_use]
+    pub fn with_gaps(mut self, gaps: Vec<CoverageGap>) -> Self {
+        self.gaps = gaps;
         self
     }
 

@@ -17,7 +17,7 @@ pub struct Explanation {
 }
 
 /// One output field.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Field {
     /// Its name: `user_data.em`.
@@ -27,7 +27,7 @@ pub struct Field {
 }
 
 /// What became of an output field.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FieldFate {
     /// It is in the encoded event.

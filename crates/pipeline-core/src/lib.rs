@@ -27,6 +27,7 @@
 //! | [`Transform::apply`] | the host, once for each chunk | one call at a time for each partition if [`Transform::is_ordered`], else many at once |
 //! | [`Sink::encode`] | the host, once for each event | many threads at once; must not block or await |
 //! | [`Sink::deliver`] | the host | several batches at once, up to the configured concurrency |
+//! | [`Sink::deliver_observed`] | the host, instead of `deliver`, while somebody watches | as `deliver` |
 //! | [`Sink::advise`] | the host, when most events of a while were not sent | any thread; at most once a minute |
 //! | [`Sink::healthcheck`] | the host, while the sink is blocked | one at a time |
 //! | [`Observer`] | the host | the hot path, many threads at once |
@@ -118,6 +119,7 @@ mod chunk;
 mod clock;
 mod coverage;
 mod event;
+mod exchange;
 mod explanation;
 mod intake;
 mod observe;
@@ -140,8 +142,9 @@ pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use coverage::{Coverage, CoverageBase, CoverageGroup, CoverageRow};
+pub use coverage::{Coverage, CoverageBase, CoverageGap, CoverageGroup, CoverageRow};
 pub use event::{Event, Meta};
+pub use exchange::{DeliveryReport, Exchange, MAX_MESSAGE_BYTES};
 pub use explanation::{Explanation, Field, FieldFate, Identifiers};
 pub use intake::{Accepted, Intake, Refused, Verdict};
 pub use inventory;

@@ -1,6 +1,7 @@
 //! The contract between a host and something that watches a pipeline: a metrics exporter, a live view.
 
-use crate::{Encoded, Event, Origin, Outcome, Reason, Record};
+use crate::{Encoded, Event, Exchange, Explained, Origin, Outcome, Reason, Record};
+use std::sync::Arc;
 
 /// Watches what happens to events. Called on the hot path, on many threads at once: it must be quick and must not block.
 ///
@@ -10,6 +11,15 @@ pub trait Observer: Send + Sync {
     fn is_watching(&self) -> bool {
         true
     }
+
+    /// Whether it wants to know where the fields of the next event of this sink come from. That costs many times what encoding
+    /// does, so an observer says yes rarely, and only while a person looks.
+    fn wants_explanation(&self, _sink: &str) -> bool {
+        false
+    }
+
+    /// The explanation that it wanted; [`encoded`](Self::encoded) follows for the same event.
+    fn explained(&self, _sink: &str, _event: &Event, _explained: &Explained) {}
 
     /// A sink has encoded an event.
     fn encoded(&self, sink: &str, event: &Event, encoded: &Encoded);
@@ -33,6 +43,10 @@ pub struct Settlement<'a> {
     pub attempt: u32,
     /// What the sink answered.
     pub outcome: &'a Outcome,
+    /// The request that carried the record last, and its answer, where the sink says so.
+    pub exchange: Option<&'a Arc<Exchange>>,
+    /// When its event came in, in milliseconds since the Unix epoch.
+    pub received_ms: Option<i64>,
 }
 
 impl<'a> Settlement<'a> {
@@ -43,6 +57,22 @@ impl<'a> Settlement<'a> {
             origin,
             attempt,
             outcome,
+            exchange: None,
+            received_ms: None,
         }
+    }
+
+    /// The same with the request that carried the record last.
+    #[must_use]
+    pub fn with_exchange(mut self, exchange: Option<&'a Arc<Exchange>>) -> Self {
+        self.exchange = exchange;
+        self
+    }
+
+    /// The same of an event that came in then, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn received_at(mut self, received_ms: i64) -> Self {
+        self.received_ms = Some(received_ms);
+        self
     }
 }

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Where an event was read: `events line 17`, `web request 4 event 0`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     source: Arc<str>,
     place: Place,
 }
 
 /// The place of an event within its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Place {
     /// The line of a file, from 1.

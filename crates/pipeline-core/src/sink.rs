@@ -1,7 +1,10 @@
 //! The contract between a host and a sink.
 
 use crate::options::Problem;
-use crate::{Clock, Coverage, Encoded, Event, Explanation, Outcome, Reason, Record, SystemClock};
+use crate::{
+    Clock, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason, Record,
+    SystemClock,
+};
 use async_trait::async_trait;
 use std::fmt;
 use std::path::PathBuf;
@@ -76,6 +79,12 @@ pub trait Sink: Send + Sync {
     /// Records of a batch share a partition, and the batch keeps to the `batch_limits` of the sink's description. Whether
     /// there is another attempt is the host's business.
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome>;
+
+    /// As [`deliver`](Sink::deliver), and says with which requests and answers, for people who look at single events. A host
+    /// calls it instead of `deliver` while somebody watches. The outcomes are the same.
+    async fn deliver_observed(&self, batch: &[Record]) -> DeliveryReport {
+        DeliveryReport::new(self.deliver(batch).await)
+    }
 
     /// The partition of the records that it delivers, where it delivers those of one only, such as one account. A host never
     /// hands it a record of another one: records that wait in a buffer may have been made for another account.
@@ -154,6 +163,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
         (**self).deliver(batch).await
+    }
+
+    async fn deliver_observed(&self, batch: &[Record]) -> DeliveryReport {
+        (**self).deliver_observed(batch).await
     }
 
     fn partition(&self) -> Option<Arc<str>> {

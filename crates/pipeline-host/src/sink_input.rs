@@ -396,9 +396,21 @@ impl SinkInput {
             Encoded::Rejected(Rejection::new(Reason::new("internal", detail)))
         });
         for observer in watching(&self.observers) {
+            if observer.wants_explanation(&self.name) {
+                self.explain(settings, event, observer);
+            }
             observer.encoded(&self.name, event, &encoded);
         }
         encoded
+    }
+
+    /// Explains an event to an observer, beside its encoding: what is sent and what is counted never depends on who watches.
+    #[cold]
+    fn explain(&self, settings: &SinkSettings, event: &Event, observer: &dyn Observer) {
+        let explain = AssertUnwindSafe(|| settings.sink.explain(event));
+        if let Ok(explained) = catch_unwind(explain) {
+            observer.explained(&self.name, event, &explained);
+        }
     }
 
     /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the letterbox. Each of them

@@ -19,7 +19,7 @@ use crate::sink_input::SinkInput;
 use crate::status::LiveSink as _;
 use crate::stop::Phase;
 use crate::telemetry::{SinkState, SinkTelemetry};
-use pipeline_core::{HealthcheckError, Outcome, Reason, Settlement, Sink};
+use pipeline_core::{DeliveryReport, HealthcheckError, Outcome, Reason, Record, Settlement, Sink};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ type Probe = Result<(), HealthcheckError>;
 pub(crate) struct Worker {
     input: Arc<SinkInput>,
     concurrency: Concurrency,
-    deliveries: JoinSet<Vec<Outcome>>,
+    deliveries: JoinSet<DeliveryReport>,
     flights: HashMap<Id, Flight>,
     narrowing: Narrowing,
     /// When it may say again that a record waits aside.
@@ -99,7 +99,7 @@ struct Blocked {
 
 enum Step {
     End,
-    Settle(Result<(Id, Vec<Outcome>), JoinError>),
+    Settle(Result<(Id, DeliveryReport), JoinError>),
     Send(Batch),
     SendApart,
     Recycle,
@@ -313,12 +313,13 @@ impl Worker {
         let batch = Arc::new(batch);
         let records = Arc::clone(&batch);
         let telemetry = Arc::clone(&self.input.telemetry);
+        let is_watched = watching(&self.input.observers).next().is_some();
         let task = self.deliveries.spawn(async move {
             let since = Instant::now();
-            let delivery = tokio::time::timeout(DELIVERY_LIMIT, sink.deliver(&records.records));
-            let outcomes = delivery.await;
+            let delivery = deliver(&*sink, &records.records, is_watched);
+            let report = tokio::time::timeout(DELIVERY_LIMIT, delivery).await;
             telemetry.deliveries.add(since.elapsed());
-            outcomes.unwrap_or_else(|_| vec![no_answer(); records.records.len()])
+            report.unwrap_or_else(|_| DeliveryReport::new(vec![no_answer(); records.records.len()]))
         });
         self.flights.insert(task.id(), Flight { batch, errand });
         self.tell_oldest();
@@ -354,9 +355,9 @@ impl Worker {
         rest
     }
 
-    async fn settle(&mut self, done: Result<(Id, Vec<Outcome>), JoinError>) {
-        let (id, outcomes) = match done {
-            Ok((id, outcomes)) => (id, Some(outcomes)),
+    async fn settle(&mut self, done: Result<(Id, DeliveryReport), JoinError>) {
+        let (id, report) = match done {
+            Ok((id, report)) => (id, Some(report)),
             Err(error) => (error.id(), None),
         };
         let Some(Flight { batch, errand }) = self.flights.remove(&id) else {
@@ -365,20 +366,20 @@ impl Worker {
         self.tell_oldest();
         let batch = Arc::unwrap_or_clone(batch);
         let expected = batch.records.len();
-        let outcomes = outcomes
-            .filter(|outcomes| outcomes.len() == expected)
-            .unwrap_or_else(|| vec![internal_fault(); expected]);
-        self.sort_out(batch, outcomes, errand).await;
+        let report = report
+            .filter(|report| report.outcomes.len() == expected)
+            .unwrap_or_else(|| DeliveryReport::new(vec![internal_fault(); expected]));
+        self.sort_out(batch, report, errand).await;
     }
 
-    async fn sort_out(&mut self, batch: Batch, outcomes: Vec<Outcome>, errand: Errand) {
+    async fn sort_out(&mut self, batch: Batch, report: DeliveryReport, errand: Errand) {
         let (mut delivered, mut done) = (EventBatch::default(), Done::default());
         let budget = Budget::of(&self.input.current().retry, self.input.clock.now_ms());
         let (mut again, mut rejected) = (Again::default(), Vec::new());
         let (mut is_refused, mut blocked) = (false, None);
         let is_alone = batch.records.len() == 1;
-        for (mut queued, outcome) in batch.into_queued().zip(outcomes) {
-            self.show(&queued, &outcome);
+        self.show(&batch, &report);
+        for (mut queued, outcome) in batch.into_queued().zip(report.outcomes) {
             match &outcome {
                 Outcome::Failed { .. } if !is_alone => queued.meta.failures += 1,
                 _ => queued.meta.attempts = queued.meta.attempts.saturating_add(1),
@@ -443,11 +444,18 @@ impl Worker {
         self.reject(rejected).await;
     }
 
-    fn show(&self, queued: &Queued, outcome: &Outcome) {
+    /// Tells who watches of every record of a batch that was answered.
+    fn show(&self, batch: &Batch, report: &DeliveryReport) {
         for observer in watching(&self.input.observers) {
-            let (origin, attempt) = (&queued.meta.origin, queued.meta.sent().saturating_add(1));
-            let settlement = Settlement::new(&queued.record, origin, attempt, outcome);
-            observer.attempted(&self.input.name, &settlement);
+            let records = batch.records.iter().zip(&batch.tickets);
+            for (position, ((record, meta), outcome)) in records.zip(&report.outcomes).enumerate() {
+                let exchange = report.exchanges.get(position).and_then(Option::as_ref);
+                let attempt = meta.sent().saturating_add(1);
+                let settlement = Settlement::new(record, &meta.origin, attempt, outcome)
+                    .with_exchange(exchange)
+                    .received_at(meta.first_ms);
+                observer.attempted(&self.input.name, &settlement);
+            }
         }
     }
 
@@ -768,6 +776,15 @@ fn internal_fault() -> Outcome {
             "internal",
             "the sink failed while it delivered; please report it",
         ),
+    }
+}
+
+/// Delivers a batch; says with which requests only while somebody watches.
+async fn deliver(sink: &dyn Sink, records: &[Record], is_watched: bool) -> DeliveryReport {
+    if is_watched {
+        sink.deliver_observed(records).await
+    } else {
+        DeliveryReport::new(sink.deliver(records).await)
     }
 }
 

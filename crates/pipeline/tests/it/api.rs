@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod figures;
+mod one_event;
+
 /// The longest anything may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
 const TOKEN: &str = "a-token-for-the-api-0123456789";
@@ -698,13 +701,16 @@ async fn nothing_personal_is_in_any_answer() {
 }
 
 /// Everything that is answered.
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 9] = [
     "/health",
     "/ready",
     "/metrics",
     "/api/v1/status",
     "/api/v1/reasons",
     "/api/v1/events?limit=500",
+    "/api/v1/quality",
+    "/api/v1/seen",
+    "/api/v1/series?range=1h",
 ];
 
 #[tokio::test]
