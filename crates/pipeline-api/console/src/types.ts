@@ -165,6 +165,8 @@ export interface Series {
     retried: (number | null)[];
     p50_ms: (number | null)[];
     p99_ms: (number | null)[];
+    /** Why a part is not there. */
+    problem?: string;
 }
 
 export interface Quality {

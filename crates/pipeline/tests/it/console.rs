@@ -4,8 +4,8 @@
 //! The tests themselves are in `crates/pipeline-api/console/tests/`; `tests/install` there copies them into `target/console` with
 //! what they need, in locked versions. Where Node or Chromium is missing, a test says so and is left out, unless `CI` is set.
 
-use crate::api::Running;
 use crate::operation::Bench;
+use crate::process::Process;
 use crate::tally::print;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -121,16 +121,24 @@ async fn the_pages_show_what_the_pipeline_does_and_break_no_rule_of_access() {
     hotel["preset"] = json!("travel");
     bench.pipeline["sinks"]["hotel"] = hotel;
     bench.sink(&json!({"inputs": ["web", "retail"], "test_event_code": "TEST12345"}));
-    let api = json!({"address": "127.0.0.1:0", "token": TOKEN});
-    let running = Running::start_with(bench, api).await;
+    bench.pipeline["api"] = json!({"address": "127.0.0.1:0", "token": TOKEN});
+    // JSON is YAML, and in a YAML file the pages can change options.
+    let file = bench.folder.path().join("shop.yaml");
+    let text = format!("# The pipeline of a shop.\n{:#}\n", bench.pipeline);
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let mut process = Process::start(&["run", &file]);
+    let api = process.address("the api listens on ").await;
+    let address = process.address("address=").await;
     let mut browser = tokio::process::Command::new("node")
         .arg("tests/browser.mjs")
         .args(std::env::var("CONSOLE_TESTS").ok())
         .current_dir(&folder)
-        .env("CONSOLE_URL", &running.api)
+        .env("CONFIG_FILE", &file)
+        .env("CONSOLE_URL", &api)
         .env("CONSOLE_TOKEN", TOKEN)
-        .env("EVENTS_URL", &running.events)
-        .env("SANDBOX_URL", running.bench.sandbox.url())
+        .env("EVENTS_URL", format!("http://{address}/v1/events"))
+        .env("SANDBOX_URL", bench.sandbox.url())
         .kill_on_drop(true)
         .spawn()
         .unwrap();

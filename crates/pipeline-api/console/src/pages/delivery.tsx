@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import { useAnswer } from "../api";
 import { Chart, type Band } from "../chart";
 import { UNKNOWN, bytes, clock, count, percent, rate, span, sum } from "../format";
-import { Empty, FateMark, SinkChoice, Title, Trouble } from "../parts";
+import { Empty, FateMark, SinkChoice, Title, Trouble, capital } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label, perSecond, reasons, status } from "../state";
 import type { Fate, Series, Sink } from "../types";
@@ -58,6 +58,7 @@ export function DeliveryPage() {
             </div>
             <Tiles sinks={shown} series={series.data} name={sink} />
             <Trouble error={series.error} what="figures over time" />
+            {series.data?.problem && <p class="notice">{capital(series.data.problem)}.</p>}
             {series.data && <Picture series={series.data} range={range} />}
             <Reasons sinks={shown} sink={sink} />
         </>

@@ -13,6 +13,8 @@ import { Panel } from "./panel";
 /** Rows that the list holds. */
 const MAX_ROWS = 200;
 const MINUTE_MS = 60_000;
+/** How long nobody must have typed before the server is asked. */
+const SETTLE_MS = 250;
 /** How often the counters of the last minute are kept. */
 const KEPT_MS = 1000;
 
@@ -123,10 +125,21 @@ function useFeed(filters: string, sink: string, isHeld: boolean): Feed {
     return { rows, waiting, error, lost, sampled, notShown, looks, resume };
 }
 
+/** A text once nobody has changed it for a moment. */
+function useSettled(text: string): string {
+    const [settled, setSettled] = useState(text);
+    useEffect(() => {
+        const timer = window.setTimeout(() => setSettled(text), SETTLE_MS);
+        return () => clearTimeout(timer);
+    }, [text]);
+    return settled;
+}
+
 export function EventsPage() {
     const params = query.value;
     const [sink, fate, reason] = [params.get("sink") ?? "", params.get("status") as Fate | null, params.get("reason")];
     const search = (params.get("q") ?? "").trim().toLowerCase();
+    const asksFor = useSettled(search);
     const open = params.get("event");
     const [isPaused, setPaused] = useState(false);
     const [isScrolled, setScrolled] = useState(false);
@@ -136,9 +149,10 @@ export function EventsPage() {
         if (sink) asked.set("sink", sink);
         if (fate && FATES.includes(fate)) asked.set("status", fate);
         if (reason) asked.set("reason", reason);
+        if (asksFor) asked.set("q", asksFor);
         const text = asked.toString();
         return text ? `&${text}` : "";
-    }, [sink, fate, reason]);
+    }, [sink, fate, reason, asksFor]);
     const feed = useFeed(filters, sink, isPaused || isScrolled || open !== null);
     const rows = (feed.rows ?? []).filter((row) => !search || isFound(row, search));
 

@@ -1,10 +1,11 @@
 // The options of a sink: what maps to what, what the options are, what a change would do to an event, and what changes in the file.
 import "../kit";
+import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ask, useAnswer, type Problem, type Refusal } from "../api";
 import { Form } from "../form";
 import { changes, type Change, type Options } from "../options";
-import { Empty, Title, Trouble } from "../parts";
+import { Copy, Empty, Title, Trouble } from "../parts";
 import { query, withQuery, go } from "../route";
 import { fields, type Schema } from "../schema";
 import { EventMappings, type Preset, type Seen } from "./mappings";
@@ -217,25 +218,49 @@ interface SaveProps {
 }
 
 interface Written {
-    diff?: string;
-    text?: string;
-    reload?: { changed?: unknown; needs_restart?: unknown };
+    diff: string;
+    text: string;
+    etag: string;
+    reload?: { changed?: string[]; needs_restart?: string[] | null };
+}
+
+/** The sink whose options were saved last; the form starts again with what is in the file then. */
+const saved = signal<string | null>(null);
+
+/** What a reload of the changed file does. */
+function Effect({ review, fixed }: { review: Written; fixed: string[] }) {
+    return (
+        <>
+            {fixed.length > 0 && <p class="notice">Not while it runs: {fixed.join(", ")}. Change the file by hand, and restart.</p>}
+            {review.reload?.changed?.map((line) => (
+                <p key={line} class="hint">
+                    {line}
+                </p>
+            ))}
+            <p class="hint">
+                Comments and order stay as they are, except the quotes of a changed value and the comment behind a removed one. Saving reloads the
+                pipeline and keeps the old file as .bak.
+            </p>
+        </>
+    );
 }
 
 function Save({ name, draft, config, changed, isGood, again }: SaveProps) {
     const [review, setReview] = useState<Written | null>(null);
     const [error, setError] = useState<Refusal | null>(null);
-    const [isSaved, setSaved] = useState(false);
+    const isSaved = saved.value === name;
+    const fixed = review?.reload?.needs_restart ?? [];
     useEffect(() => {
         setReview(null);
         setError(null);
+        if (changed.length > 0) saved.value = null;
     }, [draft]);
     const put = (isDry: boolean) =>
         ask<Written>(`config${isDry ? "?dry_run=1" : ""}`, "PUT", { sink: name, options: draft }, { "if-match": config.etag }).then(
             (written) => {
                 setError(null);
                 if (isDry) return setReview(written);
-                setSaved(true);
+                saved.value = name;
                 again();
             },
             (refused: Refusal) => setError(refused),
@@ -251,17 +276,21 @@ function Save({ name, draft, config, changed, isGood, again }: SaveProps) {
                     {error.status === 412 ? "The file was changed by somebody else meanwhile. Load it again before you save." : error.message}
                 </p>
             )}
-            {config.writable !== false && changed.length > 0 && (
+            {changed.length > 0 && (
                 <div class="bar">
                     <button type="button" disabled={!isGood} onClick={() => put(true)}>
                         Review
                     </button>
-                    <button type="button" class="primary" disabled={!isGood || review === null} onClick={() => put(false)}>
-                        Save
-                    </button>
-                    <span class="hint">Comments and order stay as they are. The old file is kept beside it as .bak.</span>
+                    {config.writable !== false && (
+                        <button type="button" class="primary" disabled={!isGood || review === null || fixed.length > 0} onClick={() => put(false)}>
+                            Save
+                        </button>
+                    )}
+                    {review && <Copy text={review.diff} label="Copy the difference" />}
+                    {review && <Copy text={review.text} label="Copy the new file" />}
                 </div>
             )}
+            {review && <Effect review={review} fixed={fixed} />}
         </section>
     );
 }
