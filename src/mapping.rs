@@ -25,6 +25,7 @@ mod label;
 pub(crate) mod layers;
 mod meta_names;
 pub(crate) mod plan;
+mod refit;
 mod several;
 pub(crate) mod trace;
 mod unmapped;

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
     BatchLimits, BuildError, Clock, Component, Coverage, DeliveryReport, Encoded, Event, Explained,
-    HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Sink, SinkConfig,
-    SinkContext,
+    HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Refit, Sink,
+    SinkConfig, SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,6 +119,11 @@ impl Sink for MetaConversions {
             .encode(event, self.clock.now_ms(), &mut explainer);
         let source_event = explainer.source_event();
         Explained::new(encoded, explainer.into_explanation()).with_source_event(source_event)
+    }
+
+    fn refit(&self, stored: &Record, stored_for: &str) -> Refit {
+        self.mapping()
+            .refit(stored, stored_for, self.clock.now_ms())
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

@@ -177,7 +177,7 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
     if name == "Purchase" && facts.value_is_negative {
         return Some(reason::negative_value());
     }
-    if matches!(name, "Purchase" | "OrderCreated") && !facts.has_currency {
+    if needs_currency(name) && !facts.has_currency {
         return Some(if facts.currency_is_unreadable {
             reason::unreadable_currency()
         } else {
@@ -191,6 +191,11 @@ pub(crate) fn check(name: &str, facts: &Facts, now_ms: i64) -> Option<Reason> {
         });
     }
     None
+}
+
+/// Whether Meta refuses events of this name without a currency.
+pub(crate) fn needs_currency(name: &str) -> bool {
+    matches!(name, "Purchase" | "OrderCreated")
 }
 
 fn check_messaging(name: &str, facts: &Facts) -> Option<Reason> {

@@ -10,6 +10,7 @@ use crate::field_mapping::Derived;
 use crate::omitted::Omitted;
 use crate::payload::rule::rule;
 use crate::payload::{Kind, ParameterId};
+use crate::validate;
 use std::io::Write as _;
 use std::ops::Range;
 
@@ -158,9 +159,19 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.facts.has_value = true;
         self.facts.value_is_negative = self.is_negative(mark, field);
         if matches!(currency, Currency::Absent | Currency::Unreadable) {
-            self.out.truncate(mark);
+            // An event that is refused for its missing currency keeps the amount in its dead letter, for a replay that knows
+            // the currency.
+            if !(matches!(currency, Currency::Absent) && self.needs_currency()) {
+                self.out.truncate(mark);
+            }
             self.taken_back(field, Omitted::NoCurrency);
         }
+    }
+
+    /// Whether the event is refused without a currency.
+    fn needs_currency(&self) -> bool {
+        let name = self.input.plan.meta_name.as_deref();
+        name.is_some_and(validate::needs_currency)
     }
 
     /// Whether the number that was written at `mark` for this field is below zero.

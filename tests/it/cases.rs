@@ -3,7 +3,7 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test` writes what came out into the files; read the difference before you commit it.
 
-use crate::{NOW_MS, build, outcome, root};
+use crate::{NOW_MS, build, outcome, refit, root};
 use pipeline_core::{Encoded, Event, Origin};
 use serde_json::{Value, json};
 use std::fs;
@@ -36,6 +36,11 @@ async fn every_case_comes_out_as_expected() {
             actual,
             "{}: explaining changes the outcome",
             file.display()
+        );
+        refit::check_unchanged(
+            &*sink,
+            explained.encoded.clone(),
+            &file.display().to_string(),
         );
         if case["expected"].get("explain").is_some() {
             actual["explain"] = explained.explanation.to_json();

@@ -14,6 +14,7 @@ mod presets;
 mod private_text;
 mod property;
 mod reference;
+mod refit;
 mod registry;
 mod reported;
 mod senders;

@@ -4,10 +4,10 @@
 //! sentence for people.
 
 use pipeline_host::status::{SourceState, SourceStatus};
-use pipeline_host::telemetry::{SinkState, SinkStatus, Status};
+use pipeline_host::telemetry::{LetterRoom, SinkState, SinkStatus, Status};
 use serde_json::{Value, json};
 
-/// The share of a buffer, in percent, from which it is told that it fills up.
+/// The share of a buffer, or of the room for dead letters, in percent, from which it is told that it fills up.
 const HIGH_PERCENT: u64 = 80;
 
 /// Something that a person should know.
@@ -94,6 +94,14 @@ fn of_sink(sink: &SinkStatus, found: &mut Vec<Finding>) {
         let message = problem.clone();
         found.push(Finding::blocking("dead_letters_stuck", name, message));
     }
+    if let Some(percent) = sink.counts.letter_room.map(LetterRoom::percent)
+        && percent >= HIGH_PERCENT
+    {
+        let message = format!(
+            "the dead letters have taken {percent} % of their room: replay or purge them, or raise `dead_letters.max_bytes`"
+        );
+        found.push(Finding::notice("dead_letters_high", name, message));
+    }
     if buffer.is_failing {
         let message = "the disk buffer cannot be written; the log says why";
         found.push(Finding::blocking("disk_failing", name, message));
@@ -174,6 +182,10 @@ mod tests {
         let mut level = BufferLevel::default();
         (level.bytes, level.max_bytes, level.is_failing) = (85, 100, true);
         let mut sink = SinkStatus::default();
+        sink.counts.letter_room = Some(LetterRoom {
+            bytes: 80,
+            max_bytes: 100,
+        });
         sink.buffer = Some(level);
         sink.is_paused = true;
         let mut status = with_source(SourceState::Running, None, false);
@@ -182,6 +194,7 @@ mod tests {
         let expected = [
             ("disk_failing", true),
             ("sink_paused", false),
+            ("dead_letters_high", false),
             ("buffer_high", false),
             ("source_problems", false),
         ];

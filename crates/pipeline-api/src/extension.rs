@@ -12,7 +12,11 @@ use pipeline_core::options::Problem;
 use pipeline_core::{Observer, Resource, schemars};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::AbortHandle;
+
+/// How long a replay may take to end once the pipeline has. What it has not noted by then is only sent twice.
+const REPLAY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Adds the section `api` to the pipeline file.
 #[derive(Debug)]
@@ -106,6 +110,8 @@ impl Companion for Running {
     }
 
     async fn stop(self: Box<Self>) {
+        // They have been told with the pipeline; what they have delivered is noted by then.
+        let _ = tokio::time::timeout(REPLAY_LIMIT, self.shared.letters.ended()).await;
         self.server.stop();
         if let Some(keeping) = &self.keeping {
             keeping.abort();

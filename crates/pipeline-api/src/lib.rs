@@ -25,6 +25,7 @@ mod explained;
 mod extension;
 mod feed;
 mod guard;
+mod letters;
 mod metrics;
 mod options;
 mod pages;

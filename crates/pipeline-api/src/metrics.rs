@@ -28,7 +28,7 @@ const MAX_COVERAGE_GROUPS: usize = 64;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Every metric: its name without the ending that its type brings, what kind it is, and what it says.
-pub(crate) const METRICS: [(&str, Kind, &str); 24] = [
+pub(crate) const METRICS: [(&str, Kind, &str); 26] = [
     (
         "component_received_events",
         Kind::Counter,
@@ -93,6 +93,16 @@ pub(crate) const METRICS: [(&str, Kind, &str); 24] = [
         "buffer_oldest_event_age_seconds",
         Kind::Gauge,
         "How long ago the oldest event without a final fate came in",
+    ),
+    (
+        "dead_letters_byte_size",
+        Kind::Gauge,
+        "Bytes that the dead letters of a sink take",
+    ),
+    (
+        "dead_letters_max_byte_size",
+        Kind::Gauge,
+        "The most bytes that the dead letters of a sink may take",
     ),
     (
         "sink_held_events",
@@ -352,6 +362,10 @@ fn events(lines: &mut Lines, labels: &Labels, sink: &SinkStatus, failed: &[(&str
         labels.clone(),
         durations,
     );
+    if let Some(room) = counts.letter_room {
+        lines.level("dead_letters_byte_size", labels, room.bytes);
+        lines.level("dead_letters_max_byte_size", labels, room.max_bytes);
+    }
     lines.level("sink_held_events", labels, counts.held);
     lines.level("sink_resumed_events", labels, counts.resumed);
     let state = match &counts.state {

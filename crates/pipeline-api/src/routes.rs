@@ -54,6 +54,7 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
             get(|State(shared): State<Arc<Shared>>| async move { Json(reasons(&shared)) }),
         )
         .merge(setup::router())
+        .merge(crate::letters::router())
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/stream", get(events::follow))
         .route("/api/v1/events/{seq}", get(events::one))

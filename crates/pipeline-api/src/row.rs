@@ -279,6 +279,24 @@ fn names(label: Option<&str>) -> (Option<String>, Option<String>) {
     }
 }
 
+/// A label with its names as they may be shown.
+pub(crate) fn shown_label(label: &str) -> String {
+    match names(Some(label)) {
+        (Some(name), Some(destination)) => format!("{name}{ARROW}{destination}"),
+        (name, _) => name.unwrap_or_default(),
+    }
+}
+
+/// A place as it may be shown.
+pub(crate) fn shown_place(place: &str) -> String {
+    withhold_address(place)
+}
+
+/// A sentence or a code of a sink's, cut.
+pub(crate) fn shown_text(text: &str) -> Cow<'_, str> {
+    cut(text, MAX_DETAIL_CHARS)
+}
+
 /// A text, cut; or a word for it where it may be personal.
 pub(crate) fn withhold(text: &str) -> Cow<'_, str> {
     if is_personal(text) {
@@ -301,7 +319,7 @@ fn withhold_address(text: &str) -> String {
 }
 
 /// An id, where it looks like one: letters, digits and few signs; not digits alone, as of a phone.
-fn shown_id(id: &str) -> String {
+pub(crate) fn shown_id(id: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
     let is_number = has_number(id) && id.bytes().all(|b| !b.is_ascii_alphabetic());
     if id.len() > MAX_NAME_CHARS || is_number || !id.bytes().all(is_plain) {

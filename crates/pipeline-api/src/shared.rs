@@ -3,6 +3,7 @@
 use crate::answer::{Refusal, unknown_sink};
 use crate::attempts::Attempts;
 use crate::feed::Feed;
+use crate::letters::LetterJobs;
 use crate::series::Series;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// Whether payloads are shown, byte by byte.
     pub(crate) shows_as_sent: bool,
     pub(crate) series: Series,
+    /// Replays of dead letters.
+    pub(crate) letters: LetterJobs,
     /// A permit for each stream that may be open.
     pub(crate) streams: Arc<Semaphore>,
     /// Whether nothing can be changed.
@@ -60,6 +63,7 @@ impl Shared {
             feed: Arc::default(),
             shows_as_sent: true,
             series: Series::default(),
+            letters: LetterJobs::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             read_only,
             trials: Arc::new(Semaphore::new(MAX_TRIALS)),

@@ -61,6 +61,11 @@ fn sink(sink: &SinkStatus, now_ms: i64) -> Value {
         "until": until,
         "reason": reason,
         "counts": self::counts(counts),
+        "dead_letters": counts.letter_room.map(|room| json!({
+            "bytes": room.bytes,
+            "max_bytes": room.max_bytes,
+            "percent": room.percent(),
+        })),
         "buffer": sink.buffer.as_ref().map(|it| buffer(it, counts.is_on_disk, now_ms)),
     })
 }

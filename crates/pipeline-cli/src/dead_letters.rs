@@ -9,14 +9,14 @@ use crate::output::{print, print_ending};
 use crate::run::{readable, stop_on_signals};
 use crate::signals::Signals;
 use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
 use pipeline_core::{Clock as _, SystemClock};
-use pipeline_host::config::{self, SinkPlan};
+use pipeline_host::config::{self, Pipeline, SinkPlan};
 use pipeline_host::dead_letter::{DeadLetters, Filter, Summary};
-use pipeline_host::replay::Replaying;
+use pipeline_host::replay::{self, Replaying, Selection};
 use pipeline_host::telemetry::SinkSnapshot;
 use pipeline_host::topology::Ending;
 use pipeline_host::{StartOptions, report};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,11 +37,15 @@ const EXAMPLES: &str = "Examples:
   pipeline dead-letters purge --config pipeline.yaml --reason too_old --older-than-days 30";
 
 const REPLAY_EXAMPLES: &str = "Examples:
-  pipeline dead-letters replay --config pipeline.yaml
-  pipeline dead-letters replay --config pipeline.yaml --sink meta --reason retries_exhausted
+  pipeline dead-letters replay --config pipeline.yaml --dry-run
+  pipeline dead-letters replay --config pipeline.yaml --sink meta --reason retries_exhausted --reason expired
+  pipeline dead-letters replay --config pipeline.yaml --label Purchase --since 2h --limit 100
 
-Event ids stay the same, so that nothing counts twice. An event that fails again is a dead letter again, with its \
-history. Letters without a payload stay where they are. Interrupting a replay loses nothing.";
+Options of several kinds mean the letters that fit all of them; an option that is given twice, those that fit either. \
+What the destination would refuse stays where it is, with the reason; of the rest, constants, removed fields and a default \
+currency of the options as they are now are applied. Event ids stay the same, so that nothing counts twice. An event that fails \
+again is a dead letter again, with its history. Letters without a payload stay where they are. Interrupting a replay loses \
+nothing, and what it has finished is not sent again.";
 
 const SHOW_EXAMPLES: &str = "Examples:
   pipeline dead-letters show --config pipeline.yaml --sink meta --limit 10
@@ -106,7 +110,55 @@ struct Replay {
     place: Place,
     /// Only those of this reason, as `list` shows it
     #[arg(long, value_name = "CODE")]
-    reason: Option<String>,
+    reason: Vec<String>,
+    /// Only those of this event id
+    #[arg(long, value_name = "ID")]
+    event_id: Vec<String>,
+    /// Only those of this kind of event: the label in the letter, or the name on one side of its arrow
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+    /// Only those that became dead letters at this time or later: RFC 3339, or an age such as `2h`
+    #[arg(long, value_name = "TIME", value_parser = point_in_time)]
+    since: Option<PointInTime>,
+    /// Only those that became dead letters before this time: RFC 3339, or an age such as `30m`
+    #[arg(long, value_name = "TIME", value_parser = point_in_time)]
+    until: Option<PointInTime>,
+    /// Send no more than this many of each sink, the oldest first
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Show what would be sent and what would stay, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A time on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PointInTime {
+    /// In milliseconds since the Unix epoch.
+    At(i64),
+    /// So many milliseconds ago.
+    Ago(i64),
+}
+
+impl PointInTime {
+    fn ms(self, now_ms: i64) -> i64 {
+        match self {
+            Self::At(ms) => ms,
+            Self::Ago(ms) => now_ms.saturating_sub(ms),
+        }
+    }
+}
+
+fn point_in_time(text: &str) -> Result<PointInTime, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(PointInTime::At(time.as_millisecond()));
+    }
+    let age = text.parse::<SignedDuration>().ok();
+    let age = age.filter(|age| !age.is_negative());
+    let millis = age.and_then(|age| i64::try_from(age.as_millis()).ok());
+    millis.map(PointInTime::Ago).ok_or_else(|| {
+        "expected a time with its offset, such as `2026-01-15T12:00:00Z`, or an age, such as `2h` or `30m`".to_owned()
+    })
 }
 
 #[derive(Debug, Args)]
@@ -170,7 +222,15 @@ fn list(sinks: &Sinks) -> Result<ExitCode, Failure> {
 impl Replay {
     async fn run(&self, cx: &Context<'_>) -> Result<ExitCode, Failure> {
         // Says which sinks there are, where `--sink` names none of them.
-        self.place.sinks()?;
+        let sinks = self.place.sinks()?;
+        if !self.reason.is_empty() {
+            let summaries: Result<Vec<_>, Failure> = sinks
+                .iter()
+                .map(|(_, letters)| Ok(Summary::of(letters.letters()?)))
+                .collect();
+            replay::check_reasons(&self.reason, &summaries?)
+                .map_err(|problem| Failure::Usage(format!("`--reason`: {problem}")))?;
+        }
         let mut pipeline = cx.load(&self.place.config)?;
         let wanted = |plan: &SinkPlan| {
             self.place
@@ -179,18 +239,51 @@ impl Replay {
                 .is_none_or(|name| plan.name == *name)
         };
         pipeline.sinks.retain(wanted);
-        let mut ending = Ending::default();
-        let mut untouched = 0;
+        if self.dry_run {
+            self.survey(&pipeline).await
+        } else {
+            self.send(pipeline).await
+        }
+    }
+
+    fn selection(&self) -> Selection {
+        let now_ms = SystemClock.now_ms();
+        Selection {
+            filter: Filter {
+                reasons: self.reason.clone(),
+                event_ids: self.event_id.clone(),
+                labels: self.label.clone(),
+                since_ms: self.since.map(|since| since.ms(now_ms)),
+                before_ms: self.until.map(|until| until.ms(now_ms)),
+                ..Filter::default()
+            },
+            limit: self.limit,
+        }
+    }
+
+    /// Shows what would be sent.
+    async fn survey(&self, pipeline: &Pipeline) -> Result<ExitCode, Failure> {
+        let (mut text, options) = (String::new(), StartOptions::default());
+        for plan in &pipeline.sinks {
+            let selection = self.selection();
+            let survey = replay::survey(plan, &pipeline.data_dir, selection, &options).await?;
+            report::replay_survey(&mut text, &plan.name, &survey);
+            if let Some(problem) = &survey.summary.problem {
+                let problems = survey.summary.problems;
+                tracing::warn!(sink = %plan.name, problems, "not all could be read: {problem}");
+            }
+        }
+        print(&text)
+    }
+
+    async fn send(&self, pipeline: Pipeline) -> Result<ExitCode, Failure> {
+        let (mut ending, mut left) = (Ending::default(), String::new());
         for plan in pipeline.sinks {
             let name = plan.name.clone();
-            let filter = Filter {
-                reason: self.reason.clone(),
-                before_ms: None,
-            };
-            let options = StartOptions::default();
+            let (selection, options) = (self.selection(), StartOptions::default());
             let limit = pipeline.shutdown_limit;
             let replaying =
-                Replaying::new(plan, &pipeline.data_dir, filter, limit, &options).await?;
+                Replaying::new(plan, &pipeline.data_dir, selection, limit, &options).await?;
             let signals = Signals::new()?;
             let stopping = tokio::spawn(stop_on_signals(
                 signals,
@@ -200,25 +293,14 @@ impl Replay {
             let replayed = replaying.run().await;
             stopping.abort();
             let replayed = replayed?;
-            untouched += replayed.untouched;
+            report::letters_left(&mut left, &name, &replayed.left);
             ending.dead_letters.insert(name, readable(&replayed.folder));
             ending.sinks.push(replayed.sink);
         }
         let mut text = report::closing(&ending);
-        if untouched > 0 {
-            let letters = if untouched == 1 {
-                "1 letter stays as it was".to_owned()
-            } else {
-                format!(
-                    "{} letters stay as they were",
-                    report::thousands(untouched as u64)
-                )
-            };
-            // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "\n{letters}: another reason, no payload to send, or made for another account than the sink has now"
-            );
+        if !left.is_empty() {
+            text.push('\n');
+            text.push_str(&left);
         }
         let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;
         let code = if ending.sinks.iter().all(delivered) {
@@ -233,8 +315,8 @@ impl Replay {
 impl Show {
     fn run(&self, sinks: &Sinks) -> Result<ExitCode, Failure> {
         let filter = Filter {
-            reason: self.reason.clone(),
-            before_ms: None,
+            reasons: self.reason.clone().into_iter().collect(),
+            ..Filter::default()
         };
         let mut left = self.limit.unwrap_or(usize::MAX);
         let mut output = io::BufWriter::new(io::stdout().lock());
@@ -263,10 +345,11 @@ impl Purge {
     fn run(&self, sinks: &Sinks) -> Result<ExitCode, Failure> {
         let now_ms = SystemClock.now_ms();
         let filter = Filter {
-            reason: self.reason.clone(),
+            reasons: self.reason.clone().into_iter().collect(),
             before_ms: self
                 .older_than_days
                 .map(|days| now_ms - i64::from(days) * MS_PER_DAY),
+            ..Filter::default()
         };
         for (name, letters) in sinks {
             let purged = letters.purge(&filter)?;
@@ -279,5 +362,31 @@ impl Purge {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_date_with_its_offset_or_an_age() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:01Z", Some(PointInTime::At(1_000))),
+            ("1970-01-01T01:00:01+01:00", Some(PointInTime::At(1_000))),
+            ("2h", Some(PointInTime::Ago(7_200_000))),
+            ("1h 30m", Some(PointInTime::Ago(5_400_000))),
+            ("PT5S", Some(PointInTime::Ago(5_000))),
+            ("-2h", None),
+            ("2", None),
+            ("", None),
+            ("yesterday", None),
+            ("1970-01-01", None),
+            ("1970-01-01T00:00:01", None),
+        ] {
+            assert_eq!(point_in_time(text).ok(), expected, "{text}");
+        }
+        assert_eq!(PointInTime::Ago(5).ms(7), 2);
+        assert_eq!(PointInTime::Ago(i64::MAX).ms(-5), i64::MIN);
     }
 }

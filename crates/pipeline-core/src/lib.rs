@@ -150,7 +150,7 @@ pub use intake::{Accepted, Intake, Refused, Verdict};
 pub use inventory;
 pub use observe::{Observer, Settlement};
 pub use origin::{Origin, Place};
-pub use outcome::{Encoded, Filtered, Outcome, Reason, Rejection};
+pub use outcome::{Encoded, Filtered, Outcome, Reason, Refit, Rejection};
 pub use pace::Pace;
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;

@@ -172,3 +172,15 @@ pub enum Outcome {
         reason: Reason,
     },
 }
+
+/// What a sink makes of a record that was stored as a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refit {
+    /// It can be sent as it is.
+    Same,
+    /// It can be sent in this form, under the same event id and for the same partition.
+    Changed(Box<Record>),
+    /// The destination would refuse it, for this reason.
+    Unfit(Reason),
+}

@@ -2,7 +2,7 @@
 
 use crate::options::Problem;
 use crate::{
-    Clock, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason, Record,
+    Clock, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason, Record, Refit,
     SystemClock,
 };
 use async_trait::async_trait;
@@ -72,6 +72,16 @@ pub trait Sink: Send + Sync {
     /// Slower; a host calls it only for a person who asked. Names paths and rules, never a value.
     fn explain(&self, event: &Event) -> Explained {
         Explained::new(self.encode(event), Explanation::default())
+    }
+
+    /// Looks at a record that was stored as a dead letter, before it is sent again: what its destination would refuse is found
+    /// here, and what the options say now is applied as far as a record allows. `stored_for` is the code of the reason that its
+    /// letter has. Pure; it is not called for events on their usual way, and may be slow.
+    ///
+    /// A value that was given and not understood must not be replaced here either; and a sink whose options have not changed
+    /// changes nothing.
+    fn refit(&self, _stored: &Record, _stored_for: &str) -> Refit {
+        Refit::Same
     }
 
     /// Makes one attempt to deliver a batch, and answers with one outcome per record, in the same order.
@@ -159,6 +169,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     fn explain(&self, event: &Event) -> Explained {
         (**self).explain(event)
+    }
+
+    fn refit(&self, stored: &Record, stored_for: &str) -> Refit {
+        (**self).refit(stored, stored_for)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

@@ -82,6 +82,11 @@ impl Buffer {
         }
     }
 
+    /// When a batch is full.
+    pub(crate) fn batch_limit(&self) -> BatchLimit {
+        self.queue().batch_limit()
+    }
+
     /// The buffer on disk, where it is one.
     pub(crate) fn disk(&self) -> Option<&DiskBuffer> {
         match self {

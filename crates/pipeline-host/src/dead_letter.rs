@@ -12,8 +12,10 @@
 //! Invariant: what `DeadLetters::append` has taken survives a power cut; it is taken whole or not at all; and raw input
 //! is never written, only the payload that the destination would have seen.
 
+mod filter;
 mod known;
 mod letter;
+mod marks;
 mod plain;
 mod purge;
 mod reader;
@@ -23,14 +25,15 @@ mod segment;
 mod summary;
 mod trace;
 
+pub use filter::Filter;
 use known::Known;
 pub(crate) use letter::Letter;
 pub use letter::{MAX_HISTORY, Past, StoredLetter};
 pub use plain::PLAIN_SHARE;
 pub(crate) use plain::Shares;
-pub use purge::{Filter, Purged};
-pub use reader::{Letters, MAX_LETTER_BYTES};
-pub use replay::Replay;
+pub use purge::Purged;
+pub use reader::{LetterPage, LetterPlace, Letters, MAX_LETTER_BYTES};
+pub use replay::{MAX_SUCCESSORS, Replay, TakenLetter, TakenLetters};
 pub use segment::Segment;
 use segment::{Access, Folder};
 use std::io;

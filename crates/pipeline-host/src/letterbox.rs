@@ -9,9 +9,11 @@
 use crate::ack::Ack;
 use crate::buffer::Done;
 use crate::dead_letter::{DeadLetters, Letter, Shares};
-use crate::telemetry::SinkTelemetry;
+use crate::pulse::{HIGH_PERCENT, LOW_PERCENT};
+use crate::telemetry::{LetterRoom, SinkTelemetry};
 use pipeline_core::{Clock, Pace};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -65,6 +67,8 @@ pub(crate) struct Letterbox {
     changed: Notify,
     /// Notified when letters have left.
     room: Notify,
+    /// Whether it is being looked how much of their room the letters take.
+    is_looking: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +80,8 @@ struct State {
     /// What keeps letters from being written.
     has_problem: bool,
     pace: Pace,
+    /// Whether the log was told that the room for letters fills.
+    is_high: bool,
     /// Letters without a payload are not tried again before this time.
     plain_from: Option<Instant>,
 }
@@ -104,6 +110,7 @@ impl Letterbox {
             state: Mutex::default(),
             changed: Notify::new(),
             room: Notify::new(),
+            is_looking: AtomicBool::new(false),
         }
     }
 
@@ -211,15 +218,19 @@ impl Letterbox {
             self.clock.now_ms(),
         );
         let append = self.write(move || {
-            file.append(&batch, now_ms)
-                .map_err(|error| error.to_string())
+            let appended = file.append(&batch, now_ms);
+            appended.map_err(|error| error.to_string())?;
+            Ok(file.taken_bytes())
         });
         let written = tokio::select! {
             biased;
             written = append => written,
             () = limit => Err(SLOW.to_owned()),
         };
-        self.note(written)
+        if let Ok(bytes) = written {
+            self.note_room(bytes);
+        }
+        self.note(written.map(drop))
     }
 
     /// Appends letters without a payload, as many as their part of the room has place for; says how many are not kept. This is
@@ -245,7 +256,8 @@ impl Letterbox {
         let append = self.write(move || {
             let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
             let kept = file.append_plain(&batch, &mut shares, now_ms);
-            kept.map_err(|error| error.to_string())
+            let kept = kept.map_err(|error| error.to_string())?;
+            Ok((kept, file.taken_bytes()))
         });
         let kept = tokio::select! {
             biased;
@@ -255,8 +267,11 @@ impl Letterbox {
         };
         let (kept, pause) = match kept {
             // Another client may have room, but not in every request of a flood.
-            Ok(0) => (0, PLAIN_PAUSE),
-            Ok(kept) => return letters.len() - kept,
+            Ok((0, _)) => (0, PLAIN_PAUSE),
+            Ok((kept, bytes)) => {
+                self.note_room(bytes);
+                return letters.len() - kept;
+            }
             Err(problem) => {
                 self.note(Err(problem));
                 (0, RETRY_PAUSE)
@@ -264,6 +279,40 @@ impl Letterbox {
         };
         self.lock().plain_from = Some(now + pause);
         letters.len() - kept
+    }
+
+    /// Looks how much of their room the letters take: others write, replay and purge them, too. One look at a time.
+    pub(crate) async fn look(&self) {
+        if self.is_looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let file = Arc::clone(&self.file);
+        let looked = tokio::task::spawn_blocking(move || file.taken_bytes()).await;
+        self.note_room(looked.unwrap_or_default());
+        self.is_looking.store(false, Ordering::Release);
+    }
+
+    /// Takes note of how much of their room the letters take, and tells the log when it fills, and when that is over.
+    fn note_room(&self, bytes: Option<u64>) {
+        let Some(bytes) = bytes else {
+            return;
+        };
+        let room = LetterRoom {
+            bytes,
+            max_bytes: self.file.max_bytes(),
+        };
+        self.telemetry.set_letter_room(room);
+        let (percent, sink) = (room.percent(), &self.sink);
+        let mut state = self.lock();
+        let was_high = state.is_high;
+        state.is_high = percent >= if was_high { LOW_PERCENT } else { HIGH_PERCENT };
+        let is_high = state.is_high;
+        drop(state);
+        if is_high && !was_high {
+            tracing::warn!(%sink, "the dead letters have taken {percent} % of their room; when it is full, events that become letters wait: look at them with `pipeline dead-letters list`, then `replay` or `purge` them, or raise `dead_letters.max_bytes`");
+        } else if was_high && !is_high {
+            tracing::info!(%sink, "the dead letters have room again: they take {percent} % of it");
+        }
     }
 
     /// Runs one append at a time on a thread that may block.

@@ -8,10 +8,10 @@ use pipeline_core::Pace;
 use std::fmt::Write as _;
 use tokio::time::Instant;
 
-/// From this part of a buffer on, in percent, a warning is due.
-const HIGH_PERCENT: u64 = 80;
+/// From this part of a buffer, or of the room for dead letters, on, in percent, a warning is due.
+pub(crate) const HIGH_PERCENT: u64 = 80;
 /// Below this part, in percent, it is over.
-const LOW_PERCENT: u64 = 60;
+pub(crate) const LOW_PERCENT: u64 = 60;
 
 /// What the log has been told.
 #[derive(Debug, Default)]

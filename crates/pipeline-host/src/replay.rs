@@ -1,39 +1,74 @@
 //! Sends dead letters again, on the normal way: queue, batches, retries, and dead letters again for what fails.
 //!
-//! In: the letters of one sink that a filter lets through. Out: the sink's counters, and where the rest is.
+//! In: the letters of one sink that a filter lets through. Each is looked at first: what the destination would refuse stays where
+//! it is, and what the options say now is applied, as far as the sink can ([`Sink::refit`](pipeline_core::Sink::refit)). Out: the
+//! sink's counters, and what is left for which reason.
 //!
-//! Invariant: a letter is on the disk until its event was delivered or is a dead letter again, with its history.
+//! Two ways lead here: a process of its own makes the sink from its plan ([`Replaying::new`]), and a running pipeline replays
+//! beside its own traffic, through the sink that it has ([`SinkLetters::replay`]). That one has a queue and a worker of its own,
+//! so it holds up no event; and it waits while the delivery of the pipeline is paused, waits after a failure, or is blocked.
+//!
+//! Invariant: a letter is on the disk until its event was delivered or is a dead letter again, with its history; it is marked as
+//! finished when its answer is known, so a replay that is killed repeats only what was on its way.
 
-use crate::ack::Ack;
-use crate::batch::{Queued, RecordMeta};
-use crate::buffer::{Buffer, Queue};
+mod judge;
+mod progress;
+mod way;
+
+use crate::batch::BatchLimit;
+use crate::buffer::{Buffer, Queue, QueueLimit};
 use crate::config::SinkPlan;
-use crate::dead_letter::{DeadLetterError, DeadLetters, Filter, Replay, Segment, StoredLetter};
+use crate::dead_letter::{DeadLetterError, DeadLetters, Filter, Replay, Segment, Summary};
 use crate::runtime::{Failure, Failures, StartOptions};
 use crate::sink_input::{InputGuard, SinkInput, SinkSettings};
-use crate::stop::{Phase, StopHandle};
-use crate::telemetry::{SinkSnapshot, SinkTelemetry, Telemetry};
+use crate::status::LiveSink as _;
+use crate::stop::{Phase, StopHandle, StopSignal};
+use crate::telemetry::{SinkSnapshot, SinkState, Telemetry};
 use crate::topology::StartError;
 use crate::worker::Worker;
-use pipeline_core::{AckLevel, AckStatus, Origin, Receipt, SinkContext};
+use judge::{Judge, Judged};
+pub use judge::{Left, MAX_UNFIT_REASONS, Survey, Unfit};
+use pipeline_core::SinkContext;
+pub use progress::{Progress, ReplayProgress};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use way::OnTheWay;
+
+/// Letters that are on their way at the same time.
+pub const MAX_ON_THE_WAY: usize = 4_000;
+/// Bytes of the letters that are on their way at the same time, unless one is larger.
+const MAX_BYTES_ON_THE_WAY: usize = 64 * 1024 * 1024;
+/// Bytes of letters that are read at a time, unless one is larger.
+const MAX_CHUNK_BYTES: usize = 8 * 1024 * 1024;
+/// How often a replay beside a running pipeline looks whether that one's delivery waits.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Which letters are sent, and how many at most.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Which letters.
+    pub filter: Filter,
+    /// No more than this many are sent; those that come first.
+    pub limit: Option<u64>,
+}
 
 /// A replay that is ready to run.
 pub struct Replaying {
     input: Arc<SinkInput>,
     worker: Worker,
     replay: Replay,
-    filter: Filter,
+    selection: Selection,
     stop: StopHandle,
     /// The input that this replay is.
     open: InputGuard,
     failures: Failures,
     failed: mpsc::UnboundedReceiver<Failure>,
+    progress: Arc<Progress>,
+    /// The running sink that it has to wait for.
+    beside: Option<Weak<SinkInput>>,
 }
 
 /// Why letters could not be replayed.
@@ -55,20 +90,96 @@ pub enum ReplayError {
 pub struct Replayed {
     /// The counters of the sink.
     pub sink: SinkSnapshot,
-    /// Letters that stay as they were: the filter left them out, or they have no payload to send.
-    pub untouched: usize,
+    /// Letters that stay as they were.
+    pub left: Left,
     /// The folder of the sink's dead letters.
     pub folder: PathBuf,
 }
 
-/// A letter that is on its way.
-struct Sent {
-    letter: StoredLetter,
-    receipt: Receipt,
+/// The dead letters of a sink that runs.
+#[derive(Clone)]
+pub struct SinkLetters {
+    input: Weak<SinkInput>,
+    letters: DeadLetters,
+    judge: Judge,
+}
+
+impl SinkLetters {
+    pub(crate) fn of(input: &Arc<SinkInput>) -> Self {
+        Self {
+            input: Arc::downgrade(input),
+            letters: input.dead_letters.for_replay(),
+            judge: Judge::of(input),
+        }
+    }
+
+    /// The letters themselves.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.letters
+    }
+
+    /// Looks how much of their room the letters take, after some were taken out.
+    pub async fn look(&self) {
+        if let Some(running) = self.input.upgrade() {
+            running.letterbox.look().await;
+        }
+    }
+
+    /// What a replay of these letters would do. Sends and changes nothing. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the letters cannot be read.
+    pub fn survey(&self, selection: &Selection) -> Result<Survey, DeadLetterError> {
+        self.judge.survey(&self.letters, selection)
+    }
+
+    /// Takes the letters out, to send those that are selected beside the traffic of the pipeline. `None` where the sink was removed.
+    ///
+    /// # Errors
+    ///
+    /// [`DeadLetterError::Replaying`] while another replay has the letters; otherwise when the disk refuses.
+    pub async fn replay(
+        &self,
+        selection: Selection,
+        total: u64,
+    ) -> Result<Option<Replaying>, ReplayError> {
+        let Some(running) = self.input.upgrade() else {
+            return Ok(None);
+        };
+        let options = StartOptions {
+            clock: Arc::clone(&running.clock),
+            observers: running.observers.clone(),
+            ..StartOptions::default()
+        };
+        let current = running.current();
+        let mut retry = current.retry.clone();
+        retry.max_age_secs = None;
+        let settings = SinkSettings {
+            sink: Arc::clone(&current.sink),
+            drops_newest: false,
+            concurrency: current.concurrency,
+            retry,
+        };
+        let (stop, signal) = running.stop.part(Duration::ZERO);
+        let batch = running.buffer.batch_limit();
+        let input = input(
+            &running.name,
+            settings,
+            batch,
+            self.letters.clone(),
+            &options,
+            signal,
+        );
+        let mut replaying = Replaying::of(input, selection, stop, options.seed).await?;
+        replaying.progress.set_total(total);
+        replaying.beside = Some(Arc::downgrade(&running));
+        Ok(Some(replaying))
+    }
 }
 
 impl Replaying {
-    /// Makes the sink and takes its letters out, to send those that `filter` lets through.
+    /// Makes the sink and takes its letters out, to send those that are selected.
     ///
     /// # Errors
     ///
@@ -77,7 +188,7 @@ impl Replaying {
     pub async fn new(
         mut plan: SinkPlan,
         data_dir: &Path,
-        filter: Filter,
+        selection: Selection,
         limit: Duration,
         options: &StartOptions,
     ) -> Result<Self, ReplayError> {
@@ -86,29 +197,45 @@ impl Replaying {
         let cx = SinkContext::new(plan.name.clone()).with_clock(Arc::clone(&options.clock));
         let sink = plan.make(cx).await?;
         let (stop, signal) = StopHandle::new(limit);
-        // A running pipeline has the disk buffer, and the letters themselves outlive this process.
-        let buffer = Buffer::Memory(Queue::new(plan.buffer.limit, plan.batch));
         let letters = DeadLetters::new(data_dir, &plan.name, plan.options.dead_letters.max_bytes);
         let settings = SinkSettings::of(&plan, sink);
-        let input = SinkInput::new(&plan.name, settings, buffer, letters, options, signal);
+        let letters = letters.for_replay();
+        let input = input(&plan.name, settings, plan.batch, letters, options, signal);
+        Self::of(input, selection, stop, options.seed).await
+    }
+
+    async fn of(
+        input: SinkInput,
+        selection: Selection,
+        stop: StopHandle,
+        seed: u64,
+    ) -> Result<Self, ReplayError> {
         let input = Arc::new(input);
-        let replay = input.dead_letters.take_for_replay()?;
+        let letters = Arc::clone(&input.dead_letters);
+        let replay = blocking(move || letters.take_for_replay()).await?;
         let (failures, failed) = Failures::channel();
         Ok(Self {
-            worker: Worker::new(Arc::clone(&input), options.seed),
+            worker: Worker::new(Arc::clone(&input), seed),
             open: InputGuard::new(&input),
+            progress: Arc::new(Progress::of(&input.telemetry)),
             input,
             replay,
-            filter,
+            selection,
             stop,
             failures,
             failed,
+            beside: None,
         })
     }
 
     /// A way to stop it.
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// How far it has come, also while it runs.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// The counters; they continue to count.
@@ -123,36 +250,45 @@ impl Replaying {
     /// # Errors
     ///
     /// When the disk refuses, or a task fails. What has not been finished is replayed again next time.
-    pub async fn run(mut self) -> Result<Replayed, ReplayError> {
-        let worker = self.worker.start(&self.failures);
-        let input = self.input;
-        let mut untouched = input.dead_letters.count_plain()?;
-        for segment in self.replay.segments() {
-            if input.stop.now() != Phase::Run {
-                break;
-            }
-            let (fit, mut back): (Vec<_>, Vec<_>) = read(segment.clone())
-                .await?
-                .into_iter()
-                .partition(|letter| self.filter.fits(letter) && is_for(letter, &input));
-            untouched += back.len();
-            for mut sent in send(&input, fit).await {
-                if sent.receipt.settled().await == AckStatus::GivenUp {
-                    back.push(sent.letter);
-                }
-            }
-            input.dead_letters.put_back(&back)?;
-            self.replay.finish(segment)?;
-        }
-        drop(self.open);
+    pub async fn run(self) -> Result<Replayed, ReplayError> {
+        let Self {
+            input,
+            worker,
+            replay,
+            selection,
+            open,
+            failures,
+            mut failed,
+            progress,
+            beside,
+            ..
+        } = self;
+        let worker = worker.start(&failures);
+        let running = beside.clone();
+        let run = Run {
+            judge: Judge::of(&input),
+            input: Arc::clone(&input),
+            replay: Arc::new(replay),
+            selection: Arc::new(selection),
+            progress,
+        };
+        let sent = tokio::select! {
+            sent = run.send_all() => sent,
+            () = follow(&input, beside) => Ok(Left::default()),
+        };
+        drop(open);
         worker.ended().await;
         input.end_log();
-        if let Ok(failure) = self.failed.try_recv() {
+        if let Some(running) = running.and_then(|running| running.upgrade()) {
+            running.letterbox.look().await;
+        }
+        let left = sent?;
+        if let Ok(failure) = failed.try_recv() {
             return Err(ReplayError::Failed(failure));
         }
         Ok(Replayed {
             sink: input.telemetry.snapshot(),
-            untouched,
+            left,
             folder: input.dead_letters.path().to_owned(),
         })
     }
@@ -166,56 +302,203 @@ impl fmt::Debug for Replaying {
     }
 }
 
-/// Whether a letter can be sent: it has a payload, which was made for what the sink has now.
-fn is_for(letter: &StoredLetter, input: &SinkInput) -> bool {
-    let record = letter.record.as_ref();
-    record.is_some_and(|record| input.sink_for(&record.partition).is_some())
+impl fmt::Debug for SinkLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkLetters")
+            .field("letters", &self.letters.path())
+            .finish_non_exhaustive()
+    }
 }
 
-/// The letters of a segment. An invalid line is skipped; it stays on the disk.
-async fn read(segment: Segment) -> Result<Vec<StoredLetter>, DeadLetterError> {
-    let read = move || {
-        let mut letters = Vec::new();
-        for letter in segment.letters() {
-            match letter {
-                Ok(letter) => letters.push(letter),
-                Err(error @ DeadLetterError::Line { .. }) => tracing::warn!("{error}"),
-                Err(error) => return Err(error),
+/// The way into a sink for a replay. The letters themselves outlive this process, so its queue is in memory.
+fn input(
+    name: &str,
+    settings: SinkSettings,
+    batch: BatchLimit,
+    letters: DeadLetters,
+    options: &StartOptions,
+    signal: StopSignal,
+) -> SinkInput {
+    let limit = QueueLimit {
+        max_events: MAX_ON_THE_WAY,
+        max_bytes: MAX_BYTES_ON_THE_WAY,
+    };
+    let buffer = Buffer::Memory(Queue::new(limit, batch));
+    SinkInput::new(name, settings, buffer, letters, options, signal)
+}
+
+/// Pauses a replay while the delivery of the running sink waits. Never ends.
+async fn follow(input: &SinkInput, running: Option<Weak<SinkInput>>) {
+    let mut look = tokio::time::interval(LOOK_PAUSE);
+    loop {
+        look.tick().await;
+        let Some(running) = running.as_ref().and_then(Weak::upgrade) else {
+            // It was removed, or there never was one.
+            input.set_paused(false);
+            return std::future::pending().await;
+        };
+        let waits = running.is_paused() || running.telemetry.state() != SinkState::Sending;
+        if waits != input.is_paused() {
+            input.set_paused(waits);
+        }
+    }
+}
+
+/// What a replay of these letters would do: makes the sink, sends nothing and changes nothing.
+///
+/// # Errors
+///
+/// [`ReplayError::Start`] when the sink cannot be made; otherwise when the letters cannot be read.
+pub async fn survey(
+    plan: &SinkPlan,
+    data_dir: &Path,
+    selection: Selection,
+    options: &StartOptions,
+) -> Result<Survey, ReplayError> {
+    let cx = SinkContext::new(plan.name.clone()).with_clock(Arc::clone(&options.clock));
+    let sink = plan.make(cx).await?;
+    let letters = DeadLetters::new(data_dir, &plan.name, plan.options.dead_letters.max_bytes);
+    let judge = Judge::new(sink, Arc::clone(&options.clock));
+    blocking(move || judge.survey(&letters, &selection)).await
+}
+
+/// A replay under way.
+struct Run {
+    input: Arc<SinkInput>,
+    replay: Arc<Replay>,
+    selection: Arc<Selection>,
+    judge: Judge,
+    progress: Arc<Progress>,
+}
+
+impl Run {
+    async fn send_all(&self) -> Result<Left, ReplayError> {
+        let mut left = Left::default();
+        let letters = Arc::clone(&self.input.dead_letters);
+        left.without_payload = blocking(move || letters.count_plain()).await? as u64;
+        for segment in self.replay.segments() {
+            if !self.has_ended() {
+                self.send_segment(segment, &mut left).await?;
+            }
+            let (replay, segment) = (Arc::clone(&self.replay), segment.clone());
+            if !blocking(move || replay.give_back(&segment)).await? {
+                tracing::warn!(sink = %self.input.name, "the dead letters have filled up meanwhile: the letters that were left are kept for the next replay");
             }
         }
-        Ok(letters)
-    };
-    match tokio::task::spawn_blocking(read).await {
-        Ok(letters) => letters,
-        // Only when the process ends.
-        Err(_) => Ok(Vec::new()),
+        Ok(left)
+    }
+
+    /// Whether no further letter is sent.
+    fn has_ended(&self) -> bool {
+        self.input.stop.now() != Phase::Run
+    }
+
+    async fn send_segment(&self, segment: &Segment, left: &mut Left) -> Result<(), ReplayError> {
+        let opened = segment.clone();
+        let mut taken = blocking(move || opened.open()).await?;
+        let mut way = OnTheWay::default();
+        let most = self.input.buffer.batch_limit().max_events;
+        while !self.has_ended() {
+            while way.len() + most > MAX_ON_THE_WAY && way.len() > 0 {
+                self.mark(segment, way.settled().await).await?;
+            }
+            let (judge, selection) = (self.judge.clone(), Arc::clone(&self.selection));
+            let (replay, allowed) = (Arc::clone(&self.replay), self.allowed());
+            let (back, chunk) = blocking(move || {
+                let chunk = taken.next_chunk(most, MAX_CHUNK_BYTES)?;
+                let judged = judge.chunk(chunk, &selection, allowed, &replay);
+                Ok((taken, judged))
+            })
+            .await?;
+            taken = back;
+            let Some(Judged {
+                to_send,
+                written_again,
+                left: of_chunk,
+            }) = chunk
+            else {
+                break;
+            };
+            self.progress
+                .add(&of_chunk, to_send.len(), written_again.len());
+            left.join(of_chunk);
+            self.mark(segment, written_again).await?;
+            way.send(&self.input, to_send).await;
+            self.mark(segment, way.settled_now()).await?;
+        }
+        while way.len() > 0 {
+            self.mark(segment, way.settled().await).await?;
+        }
+        Ok(())
+    }
+
+    /// How many more letters may be sent.
+    fn allowed(&self) -> u64 {
+        let limit = self.selection.limit.unwrap_or(u64::MAX);
+        limit.saturating_sub(self.progress.sent())
+    }
+
+    async fn mark(&self, segment: &Segment, lines: Vec<u64>) -> Result<(), ReplayError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let (replay, segment) = (Arc::clone(&self.replay), segment.clone());
+        blocking(move || replay.mark(&segment, &lines)).await
     }
 }
 
-/// Puts letters into the queue, as room is made.
-async fn send(input: &SinkInput, letters: Vec<StoredLetter>) -> Vec<Sent> {
-    let (mut records, mut sent) = (Vec::new(), Vec::new());
-    for letter in letters {
-        let Some(record) = letter.record.clone() else {
-            continue;
-        };
-        let (ack, receipt) = Ack::until(AckLevel::Final);
-        let meta = RecordMeta {
-            origin: Origin::whole(letter.source.as_str().into()),
-            attempts: 0,
-            failures: 0,
-            since: Instant::now(),
-            first_ms: letter.first_ms,
-            history: letter.history_when_replayed(),
-            ack,
-            slot: None,
-        };
-        records.push(Queued { record, meta });
-        sent.push(Sent { letter, receipt });
+/// Does something on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DeadLetterError> + Send + 'static,
+) -> Result<T, ReplayError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => {
+            let failure = Failure::task("a replay".to_owned(), "its reader failed".to_owned());
+            Err(ReplayError::Failed(failure))
+        }
     }
-    SinkTelemetry::add(&input.telemetry.received, records.len());
-    let found = records.iter().map(|queued| &queued.record);
-    input.telemetry.find(found);
-    input.push(records).await;
-    sent
+}
+
+/// The codes of the reasons that letters can have beside those that a sink gives; for who asks for one that no letter has.
+pub const REASONS_OF_THE_HOST: [&str; 6] = [
+    "expired",
+    "held_at_shutdown",
+    "internal",
+    "keeps_failing",
+    "malformed_json",
+    "retries_exhausted",
+];
+
+/// Which of these reasons no letter has and the host does not give: most likely they are misspelled. The error lists those that
+/// there are.
+///
+/// # Errors
+///
+/// A sentence for people.
+pub fn check_reasons<'a>(
+    wanted: &[String],
+    summaries: impl IntoIterator<Item = &'a Summary>,
+) -> Result<(), String> {
+    let mut known: Vec<String> = Vec::new();
+    for summary in summaries {
+        known.extend(summary.groups.keys().map(|key| key.reason.clone()));
+    }
+    known.sort();
+    known.dedup();
+    let is_known =
+        |reason: &&String| known.contains(reason) || REASONS_OF_THE_HOST.contains(&reason.as_str());
+    let Some(unknown) = wanted.iter().find(|reason| !is_known(reason)) else {
+        return Ok(());
+    };
+    let unknown = pipeline_core::shown(Path::new(unknown)).to_string();
+    if known.is_empty() {
+        return Err(format!(
+            "no dead letter has the reason `{unknown}`; there are no dead letters"
+        ));
+    }
+    Err(format!(
+        "no dead letter has the reason `{unknown}`; expected one of `{}`",
+        known.join("`, `")
+    ))
 }

@@ -5,6 +5,7 @@ mod coverage;
 mod dead_letters;
 mod events;
 mod grid;
+mod replay;
 
 pub use crate::event_counts::{
     ARROW, EventBatch, EventCounts, Fate, Fates, MAX_EVENT_NAMES, NO_NAME, OTHER_NAMES,
@@ -16,6 +17,7 @@ pub use closing::closing;
 pub use coverage::coverage;
 pub use dead_letters::dead_letters;
 pub use events::events;
+pub use replay::{letters_left, replay_survey};
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -12,6 +12,7 @@ use crate::letter_log::{self, LetterLog};
 use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
 use crate::pulse::{Pulse, age_of};
+use crate::replay::SinkLetters;
 use crate::runtime::{StartOptions, watching};
 use crate::status::{BufferLevel, LiveSink};
 use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
@@ -240,6 +241,10 @@ impl LiveSink for SinkInput {
     fn set_paused(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    fn letters(self: Arc<Self>) -> SinkLetters {
+        SinkLetters::of(&self)
     }
 }
 
@@ -502,6 +507,7 @@ impl SinkInput {
     /// Writes what is in the letterbox until it is closed and empty, or the pipeline must end.
     pub(crate) async fn keep_letters(self: Arc<Self>) {
         let mut stop = self.stop.clone();
+        self.letterbox.look().await;
         loop {
             match self.letterbox.work() {
                 Work::Write(group) => {

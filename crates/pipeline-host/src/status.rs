@@ -6,6 +6,7 @@
 //! Invariant: nothing here costs the way of an event more than one addition for each chunk or batch, and nothing holds a
 //! value of an event.
 
+use crate::replay::SinkLetters;
 use pipeline_core::{Coverage, Sink};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,6 +128,9 @@ pub(crate) trait LiveSink: Send + Sync {
 
     /// Pauses its delivery, or lets it resume.
     fn set_paused(&self, is_paused: bool);
+
+    /// Its dead letters.
+    fn letters(self: Arc<Self>) -> SinkLetters;
 }
 
 /// How many deliveries took how long.

@@ -4,6 +4,7 @@
 
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, EventCounts, Fate};
+use crate::replay::SinkLetters;
 use crate::status::{
     BufferLevel, DurationCounts, Durations, LiveSink, SourceCounters, SourceStatus,
 };
@@ -139,6 +140,11 @@ impl Telemetry {
         Some(self.live(name)?.sink())
     }
 
+    /// The dead letters of a running sink; `None` where no such sink runs. Reads no file.
+    pub fn letters(&self, sink: &str) -> Option<SinkLetters> {
+        self.live(sink).map(LiveSink::letters)
+    }
+
     fn live(&self, sink: &str) -> Option<Arc<dyn LiveSink>> {
         let running = lock(&self.running.sinks);
         let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
@@ -228,6 +234,7 @@ pub(crate) struct SinkTelemetry {
     unkept: AtomicU64,
     waiting_letters: AtomicU64,
     letter_problem: Mutex<Option<String>>,
+    letter_room: Mutex<Option<LetterRoom>>,
     events: Mutex<EventCounts>,
     state: Mutex<SinkState>,
     pub(crate) deliveries: Durations,
@@ -244,6 +251,22 @@ pub struct Rejections {
     pub place: String,
     /// The sentence that says why the first was rejected.
     pub detail: String,
+}
+
+/// How much of their room the dead letters of a sink take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LetterRoom {
+    /// Bytes that they take; those that a replay has taken do not count.
+    pub bytes: u64,
+    /// Bytes that they may take.
+    pub max_bytes: u64,
+}
+
+impl LetterRoom {
+    /// The share that they take, in percent, rounded down.
+    pub fn percent(self) -> u64 {
+        self.bytes.saturating_mul(100) / self.max_bytes.max(1)
+    }
 }
 
 /// What a sink is doing.
@@ -300,6 +323,8 @@ pub struct SinkSnapshot {
     pub waiting_letters: u64,
     /// What keeps dead letters from being written.
     pub letter_problem: Option<String>,
+    /// How much of their room the dead letters take; `None` before that was looked at.
+    pub letter_room: Option<LetterRoom>,
     /// What the sink is doing.
     pub state: SinkState,
 }
@@ -335,6 +360,7 @@ impl SinkTelemetry {
             unkept: AtomicU64::new(0),
             waiting_letters: AtomicU64::new(0),
             letter_problem: Mutex::default(),
+            letter_room: Mutex::default(),
             events: Mutex::default(),
             state: Mutex::new(SinkState::Sending),
             deliveries: Durations::default(),
@@ -449,9 +475,17 @@ impl SinkTelemetry {
         *lock(&self.letter_problem) = problem;
     }
 
+    pub(crate) fn set_letter_room(&self, room: LetterRoom) {
+        *lock(&self.letter_room) = Some(room);
+    }
+
     /// Notes when the oldest record on its way was first seen.
     pub(crate) fn set_oldest_sent(&self, first_ms: Option<i64>) {
         *lock(&self.oldest_sent_ms) = first_ms;
+    }
+
+    pub(crate) fn state(&self) -> SinkState {
+        lock(&self.state).clone()
     }
 
     pub(crate) fn set_state(&self, state: SinkState) {
@@ -472,6 +506,7 @@ impl SinkTelemetry {
             unkept: read(&self.unkept),
             waiting_letters: read(&self.waiting_letters),
             letter_problem: lock(&self.letter_problem).clone(),
+            letter_room: *lock(&self.letter_room),
             state: lock(&self.state).clone(),
             is_on_disk: self.on_disk.is_some(),
             resumed: self.on_disk.unwrap_or(0),

@@ -179,6 +179,8 @@ impl Worker {
                     self.next_look = Instant::now() + LOOK_PAUSE;
                     self.input.tell_log();
                     self.tell_notices();
+                    let input = Arc::clone(&self.input);
+                    tokio::spawn(async move { input.letterbox.look().await });
                 }
                 Step::Look => {}
             }

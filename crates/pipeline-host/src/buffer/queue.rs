@@ -208,6 +208,11 @@ impl Queue {
         self.work.notify_one();
     }
 
+    /// When a batch is full.
+    pub(crate) fn batch_limit(&self) -> BatchLimit {
+        self.lock().batch
+    }
+
     /// One more input has started.
     pub(crate) fn add_input(&self) {
         self.lock().inputs += 1;

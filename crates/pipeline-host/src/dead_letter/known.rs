@@ -47,6 +47,15 @@ type Content<'a> = (
 );
 
 impl Known {
+    /// Knows no letter, whatever is on the disk.
+    pub(super) fn nothing() -> Self {
+        let state = State {
+            left: Some(HashMap::new()),
+            ..State::default()
+        };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
     /// Prepares for a look at letters. Blocks on the disk the first time.
     pub(super) fn look(&self, letters: &DeadLetters) -> Recognized<'_> {
         // Nothing under the lock can panic half-way.

@@ -15,6 +15,7 @@ use pipeline_core::{Origin, Reason, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 /// Earlier ends that a letter remembers; of more, the oldest are forgotten.
@@ -39,7 +40,7 @@ pub(crate) struct Letter {
 }
 
 /// An earlier end of an event that was replayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Past {
     /// The reason's code.
     pub reason: Box<str>,
@@ -252,6 +253,15 @@ impl StoredLetter {
             line: Bytes::copy_from_slice(line),
         };
         Some(letter).filter(|letter| !letter.reason.is_empty())
+    }
+
+    /// Tells the letter from others, for who picks it from a list: it follows from the line, and changes when the letter is written
+    /// again.
+    pub fn id(&self) -> String {
+        // Its keys are fixed, so that it is the same in every process.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.line);
+        format!("{:016x}", hasher.finish())
     }
 
     /// The history of the event once this letter is sent again: its history so far, and the letter itself.

@@ -3,33 +3,11 @@
 //! Invariant: a letter that does not fit the filter survives, whenever the process is killed: a segment is written anew
 //! beside the old one, and takes its place once it is on the disk.
 
-use super::letter::StoredLetter;
+use super::filter::Filter;
 use super::reader::{Line, Lines};
 use super::segment::{Access, Segment};
 use super::{DeadLetterError, DeadLetters};
 use std::io;
-
-/// Which letters are meant. The default means all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Those of this reason code.
-    pub reason: Option<String>,
-    /// Those that became dead letters before this time, in milliseconds since the Unix epoch.
-    pub before_ms: Option<i64>,
-}
-
-impl Filter {
-    /// Whether this letter is meant.
-    pub fn fits(&self, letter: &StoredLetter) -> bool {
-        let is_reason = |reason: &String| *reason == letter.reason;
-        self.reason.as_ref().is_none_or(is_reason)
-            && self.before_ms.is_none_or(|before| letter.last_ms < before)
-    }
-
-    fn is_everything(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// What became of the letters of a sink.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,11 +4,14 @@
 
 use super::letter::StoredLetter;
 use super::segment::{Access, Segment};
-use super::{DeadLetterError, DeadLetters};
-use std::collections::VecDeque;
+use super::{DeadLetterError, DeadLetters, Filter, TakenLetter, marks};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Take};
+use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Longest line that is read as a letter, in bytes; what hosts write is far shorter.
 pub const MAX_LETTER_BYTES: usize = 32 * 1024 * 1024;
@@ -26,6 +29,53 @@ impl DeadLetters {
             .map_err(|error| self.failed("read", error))
     }
 
+    /// The newest letters that fit, the newest first: those in front of `before`, at most so many. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the folder or a segment cannot be read.
+    pub fn newest_first(
+        &self,
+        filter: &Filter,
+        before: Option<LetterPlace>,
+        limit: usize,
+    ) -> Result<LetterPage, DeadLetterError> {
+        let mut segments = self
+            .all_segments()
+            .map_err(|error| self.failed("read", error))?;
+        segments.sort();
+        let mut page = LetterPage::default();
+        for segment in segments.iter().rev() {
+            if page.letters.len() > limit {
+                break;
+            }
+            let wanted = limit + 1 - page.letters.len();
+            let mut newest = VecDeque::new();
+            let mut taken = segment.open()?;
+            while let Some(TakenLetter { line, letter }) = taken.next_chunk(1, usize::MAX)?.pop() {
+                let place = LetterPlace {
+                    segment: segment.number,
+                    line,
+                };
+                if before.is_some_and(|before| place >= before) {
+                    break;
+                }
+                if filter.fits(&letter) {
+                    newest.push_back((place, letter));
+                    if newest.len() > wanted {
+                        newest.pop_front();
+                    }
+                }
+            }
+            page.letters.extend(newest.into_iter().rev());
+        }
+        if page.letters.len() > limit {
+            page.letters.truncate(limit);
+            page.next = page.letters.last().map(|(place, _)| *place);
+        }
+        Ok(page)
+    }
+
     /// How much of the room is taken, in percent, rounded down; what a replay has taken does not count.
     ///
     /// # Errors
@@ -34,6 +84,16 @@ impl DeadLetters {
     pub fn percent_full(&self) -> Result<u64, DeadLetterError> {
         let bytes = self.bytes().map_err(|error| self.failed("read", error))?;
         Ok(bytes.saturating_mul(100) / self.max_bytes.max(1))
+    }
+
+    /// Bytes that they take now, without those that a replay has taken; `None` where the folder cannot be read. Blocks.
+    pub(crate) fn taken_bytes(&self) -> Option<u64> {
+        self.bytes().ok()
+    }
+
+    /// The bytes that they may take.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     /// Bytes of all letters but those that a replay has taken.
@@ -69,6 +129,40 @@ impl DeadLetters {
         segments.extend(self.folder.plain()?);
         Ok(segments)
     }
+}
+
+/// Where a letter is, for who reads a list in parts. A replay moves letters to other places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LetterPlace {
+    segment: u64,
+    line: u64,
+}
+
+impl fmt::Display for LetterPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.segment, self.line)
+    }
+}
+
+impl FromStr for LetterPlace {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (segment, line) = text.split_once('-').unwrap_or((text, ""));
+        Ok(Self {
+            segment: segment.parse()?,
+            line: line.parse()?,
+        })
+    }
+}
+
+/// A part of a list of letters.
+#[derive(Debug, Default)]
+pub struct LetterPage {
+    /// The letters and their places, the newest first.
+    pub letters: Vec<(LetterPlace, StoredLetter)>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<LetterPlace>,
 }
 
 /// The letters of some segments, in order. Holds one letter at a time.
@@ -116,7 +210,7 @@ impl Iterator for Letters {
     }
 }
 
-fn unreadable(path: &Path, error: io::Error) -> DeadLetterError {
+pub(super) fn unreadable(path: &Path, error: io::Error) -> DeadLetterError {
     DeadLetterError::Io {
         action: "read",
         path: path.to_owned(),
@@ -132,6 +226,8 @@ pub(super) struct Lines {
     number: u64,
     bytes: Vec<u8>,
     is_inside: bool,
+    /// Lines of letters that a replay has finished: they are no longer there.
+    finished: HashSet<u64>,
 }
 
 /// What a line is.
@@ -159,6 +255,7 @@ impl Lines {
             number: 0,
             bytes: Vec::new(),
             is_inside: false,
+            finished: marks::read(segment)?,
         }))
     }
 
@@ -188,7 +285,7 @@ impl Lines {
             return Ok(Some(Line::More));
         }
         self.number += 1;
-        if self.bytes.trim_ascii().is_empty() {
+        if self.finished.contains(&self.number) || self.bytes.trim_ascii().is_empty() {
             return Ok(Some(Line::Empty));
         }
         let letter = StoredLetter::read(&self.bytes).filter(|_| !is_cut);
@@ -202,7 +299,16 @@ impl Lines {
         &self.bytes
     }
 
-    fn no_letter(&self) -> DeadLetterError {
+    /// The number of the line that was read last, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn no_letter(&self) -> DeadLetterError {
         DeadLetterError::Line {
             path: self.path.clone(),
             line: self.number,

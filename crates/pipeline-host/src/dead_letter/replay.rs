@@ -1,30 +1,70 @@
 //! Takes dead letters out to be sent again.
 //!
-//! A replay takes whole segments, reads them at its pace, and finishes a segment once every letter of it was delivered,
-//! became a dead letter again, or was put back. What it has not finished stays in `replaying/`, for the next replay.
+//! A replay takes whole segments, reads them at its pace, marks each letter that was delivered or became a dead letter again,
+//! and gives a segment back once all of its letters have been looked at: without those that are marked, in its old place.
+//! What it has not given back stays in `replaying/`, for the next replay.
 //!
-//! Taken segments do not count against `max_bytes`: full dead letters could never be replayed if they did.
+//! Taken segments do not count against `max_bytes`: full dead letters could never be replayed if they did. What there is no room
+//! for when it is to go back stays in `replaying/`, and while more than `max_bytes` are left there, the next replay takes no others.
 //!
-//! Invariant: a taken letter is on the disk until its segment is finished, so that a crash repeats letters, under the
-//! same event ids, and loses none.
+//! Invariant: a taken letter is on the disk until it is finished, so that a crash repeats only what was on its way, under the
+//! same event ids, and loses none; and no letter is ever in two places.
 
 use super::letter::StoredLetter;
-use super::reader::{Letters, Line, Lines};
-use super::segment::{Access, Segment};
-use super::{DeadLetterError, DeadLetters};
+use super::reader::{Letters, Line, Lines, unreadable};
+use super::segment::{Access, Segment, sync_parent};
+use super::{DeadLetterError, DeadLetters, marks};
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher as _;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Letters that were written since a replay was killed, and that are remembered, so that what it had written again is recognized.
+pub const MAX_SUCCESSORS: usize = 200_000;
 
 /// The segments that a replay has taken. There is one replay of a sink at a time, as long as this lives.
 #[derive(Debug)]
 pub struct Replay {
     letters: DeadLetters,
     segments: Vec<Segment>,
+    successors: Mutex<Successors>,
     _lock: File,
 }
 
+/// Letters that may have taken the place of one that a killed replay has not marked.
+#[derive(Debug, Default)]
+struct Successors {
+    left: HashMap<(u64, u64), u32>,
+    keys: (RandomState, RandomState),
+}
+
+/// The letters of a taken segment, without those that are marked, some at a time.
+#[derive(Debug)]
+pub struct TakenLetters {
+    lines: Option<Lines>,
+}
+
+/// A letter of a taken segment.
+#[derive(Debug)]
+pub struct TakenLetter {
+    /// Its line in the segment.
+    pub line: u64,
+    /// The letter.
+    pub letter: StoredLetter,
+}
+
 impl DeadLetters {
+    /// The same letters for what replays them. Nothing that it writes counts as written by an earlier run.
+    pub(crate) fn for_replay(&self) -> Self {
+        Self {
+            known: super::Known::nothing(),
+            ..self.clone()
+        }
+    }
+
     /// Takes all letters there are, and those that an earlier replay has not finished.
     ///
     /// # Errors
@@ -36,13 +76,22 @@ impl DeadLetters {
                 return Ok(None);
             };
             let _lock = self.folder.lock(Access::Change)?;
-            self.folder.take()?;
-            Ok(Some((no_other, self.folder.taken()?)))
+            let before = self.folder.taken()?;
+            marks::remove_others(self.folder.replaying(), &before)?;
+            let mut successors = Successors::default();
+            if !before.is_empty() {
+                successors.read([before.clone(), self.folder.segments()?].concat());
+            }
+            if before.iter().map(|segment| segment.bytes).sum::<u64>() <= self.max_bytes {
+                self.folder.take()?;
+            }
+            Ok(Some((no_other, self.folder.taken()?, successors)))
         });
         match taken {
-            Ok(Some((lock, segments))) => Ok(Replay {
+            Ok(Some((lock, segments, successors))) => Ok(Replay {
                 letters: self.clone(),
                 segments,
+                successors: Mutex::new(successors),
                 _lock: lock,
             }),
             Ok(None) => Err(DeadLetterError::Replaying {
@@ -50,19 +99,6 @@ impl DeadLetters {
             }),
             Err(error) => Err(self.failed("taken", error)),
         }
-    }
-
-    /// Puts letters back as they were, whole or not at all: those without a payload, or that a filter leaves out.
-    ///
-    /// # Errors
-    ///
-    /// As when a pipeline writes them: [`DeadLetterError::Full`], or the disk refuses.
-    pub fn put_back(&self, letters: &[StoredLetter]) -> Result<(), DeadLetterError> {
-        let lines: Vec<&[u8]> = letters.iter().map(|letter| &*letter.line).collect();
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.append_lines(&[&lines.join(&b'\n'), &b"\n"[..]].concat())
     }
 }
 
@@ -72,26 +108,140 @@ impl Replay {
         &self.segments
     }
 
-    /// Deletes a segment whose letters are all finished. Its invalid lines go back as they are.
+    /// Whether an earlier replay, which was killed, has written this letter again already.
+    pub fn is_written_again(&self, letter: &StoredLetter) -> bool {
+        let mut successors = self
+            .successors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        successors.take(letter)
+    }
+
+    /// Marks letters of a segment as finished: they were delivered, or are dead letters again. Blocks.
     ///
     /// # Errors
     ///
-    /// When the disk refuses; the segment is then replayed again.
-    pub fn finish(&self, segment: &Segment) -> Result<(), DeadLetterError> {
-        self.keep_others(segment)
-            .and_then(|()| segment.delete())
-            .map_err(|error| self.letters.failed("deleted", error))
-    }
-
-    /// Writes the invalid lines of a segment to a segment of their own.
-    fn keep_others(&self, segment: &Segment) -> io::Result<()> {
-        let folder = &self.letters.folder;
-        let is_other = |line: &Line| matches!(line, Line::Other | Line::More);
-        if Lines::count(segment, is_other)? == 0 {
+    /// When the disk refuses; the next replay sends them again then.
+    pub fn mark(&self, segment: &Segment, lines: &[u64]) -> Result<(), DeadLetterError> {
+        if lines.is_empty() {
             return Ok(());
         }
+        marks::add(segment, lines).map_err(|error| self.letters.failed("marked", error))
+    }
+
+    /// Gives a segment back without the letters that are marked, or deletes it where nothing is left of it. Says whether there
+    /// was room for it; otherwise the next replay finds it. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses; the next replay finds it then, too.
+    pub fn give_back(&self, segment: &Segment) -> Result<bool, DeadLetterError> {
+        self.try_give_back(segment)
+            .map_err(|error| self.letters.failed("given back", error))
+    }
+
+    fn try_give_back(&self, segment: &Segment) -> io::Result<bool> {
+        let folder = &self.letters.folder;
         let _lock = folder.lock(Access::Change)?;
-        folder.rewrite(segment, &folder.following()?, is_other)
+        let is_left = |line: &Line| !matches!(line, Line::Empty);
+        if Lines::count(segment, is_left)? == 0 {
+            segment.delete()?;
+            marks::remove(segment)?;
+            return Ok(true);
+        }
+        if !marks::read(segment)?.is_empty() {
+            // The marks are void once it has another length.
+            folder.rewrite(segment, &segment.path, is_left)?;
+        }
+        marks::remove(segment)?;
+        let bytes = match segment.path.metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let taken = self.letters.bytes()?;
+        if taken > 0 && taken + bytes > self.letters.max_bytes {
+            return Ok(false);
+        }
+        // Numbers are never given twice, so it keeps its own, and is older than what was written meanwhile.
+        let target = folder.segment_path(segment.number);
+        std::fs::rename(&segment.path, &target)?;
+        sync_parent(&target)?;
+        sync_parent(&segment.path)?;
+        Ok(true)
+    }
+}
+
+impl Successors {
+    /// Remembers what was written while the segments of an earlier replay were taken.
+    fn read(&mut self, segments: Vec<Segment>) {
+        let letters = Letters::of(segments).flatten();
+        for letter in letters
+            .filter(|letter| !letter.history.is_empty())
+            .take(MAX_SUCCESSORS)
+        {
+            if let Some(mark) = self.mark(&letter, &letter.history) {
+                *self.left.entry(mark).or_default() += 1;
+            }
+        }
+    }
+
+    fn take(&mut self, letter: &StoredLetter) -> bool {
+        if self.left.is_empty() {
+            return false;
+        }
+        let mark = self.mark(letter, &letter.history_when_replayed());
+        let left = mark.and_then(|mark| self.left.get_mut(&mark));
+        let Some(left) = left.filter(|left| **left > 0) else {
+            return false;
+        };
+        *left -= 1;
+        true
+    }
+
+    /// What tells a letter from others, with a history.
+    fn mark(&self, letter: &StoredLetter, history: &[super::Past]) -> Option<(u64, u64)> {
+        let id = &letter.record.as_ref()?.event_id;
+        let content = (id, &letter.source, history);
+        Some((self.keys.0.hash_one(content), self.keys.1.hash_one(content)))
+    }
+}
+
+impl TakenLetters {
+    /// The next letters, at most so many, and so many bytes unless one is larger; none at the end. An invalid line is told to the
+    /// log and stays where it is. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the segment cannot be read.
+    pub fn next_chunk(
+        &mut self,
+        max_letters: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<TakenLetter>, DeadLetterError> {
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        let Some(lines) = &mut self.lines else {
+            return Ok(chunk);
+        };
+        while chunk.len() < max_letters && bytes < max_bytes {
+            match lines.next_line() {
+                Ok(Some(Line::Letter(letter))) => {
+                    bytes += letter.line.len();
+                    chunk.push(TakenLetter {
+                        line: lines.number(),
+                        letter: *letter,
+                    });
+                }
+                Ok(Some(Line::Other)) => tracing::warn!("{}", lines.no_letter()),
+                Ok(Some(Line::Empty | Line::More)) => {}
+                Ok(None) => {
+                    self.lines = None;
+                    break;
+                }
+                Err(error) => return Err(unreadable(lines.path(), error)),
+            }
+        }
+        Ok(chunk)
     }
 }
 
@@ -99,6 +249,16 @@ impl Segment {
     /// The letters of the segment, in order.
     pub fn letters(&self) -> Letters {
         Letters::of(vec![self.clone()])
+    }
+
+    /// The same, some at a time. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub fn open(&self) -> Result<TakenLetters, DeadLetterError> {
+        let lines = Lines::open(self).map_err(|error| unreadable(&self.path, error))?;
+        Ok(TakenLetters { lines })
     }
 
     /// The file.

@@ -69,6 +69,16 @@ impl Folder {
         &self.path
     }
 
+    /// Where the segments are that a replay has taken.
+    pub(super) fn replaying(&self) -> &Path {
+        &self.replaying
+    }
+
+    /// Where a segment of this number is, unless a replay has taken it.
+    pub(super) fn segment_path(&self, number: u64) -> PathBuf {
+        self.path.join(name(number))
+    }
+
     /// Whether the sink has or had dead letters.
     pub(super) fn exists(&self) -> bool {
         self.path.is_dir() || self.single_file.is_file()
@@ -180,12 +190,6 @@ impl Folder {
             return Ok(newest.path.clone());
         }
         Ok(self.path.join(name(following(self.highest(segments)?)?)))
-    }
-
-    /// A segment after all others.
-    pub(super) fn following(&self) -> io::Result<PathBuf> {
-        let highest = self.highest(&self.segments()?)?;
-        Ok(self.path.join(name(following(highest)?)))
     }
 
     /// The highest number that a segment has.

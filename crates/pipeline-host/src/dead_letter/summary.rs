@@ -48,16 +48,18 @@ impl Summary {
         for letter in letters {
             match letter {
                 Ok(letter) => summary.add(letter),
-                Err(problem) => {
-                    summary.problems += 1;
-                    summary.problem.get_or_insert(problem);
-                }
+                Err(problem) => summary.add_problem(problem),
             }
         }
         summary
     }
 
-    fn add(&mut self, letter: StoredLetter) {
+    pub(crate) fn add_problem(&mut self, problem: DeadLetterError) {
+        self.problems += 1;
+        self.problem.get_or_insert(problem);
+    }
+
+    pub(crate) fn add(&mut self, letter: StoredLetter) {
         self.letters += 1;
         let mut key = GroupKey {
             reason: letter.reason,

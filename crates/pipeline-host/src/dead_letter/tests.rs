@@ -407,8 +407,8 @@ fn a_purge_deletes_what_fits_and_nothing_else() {
     let text = std::fs::read_to_string(&segment_1).unwrap();
     std::fs::write(&segment_1, format!("damaged\n{text}")).unwrap();
     let filter = |reason: &str, before_ms| Filter {
-        reason: Some(reason.to_owned()),
         before_ms,
+        ..Filter::of_reason(reason)
     };
     let purge = |filter| {
         let purged = letters.purge(&filter).unwrap();
@@ -423,8 +423,8 @@ fn a_purge_deletes_what_fits_and_nothing_else() {
     );
     assert_eq!(purge(filter("y", None)), (2, 2, "df".to_owned(), 1));
     let old = Filter {
-        reason: None,
         before_ms: Some(9_001),
+        ..Filter::default()
     };
     assert_eq!(purge(old), (2, 0, String::new(), 1));
     assert_eq!(purge(Filter::default()), (0, 0, String::new(), 0));
@@ -439,10 +439,7 @@ fn a_segment_that_was_written_anew_is_the_owners_alone_and_is_appended_to() {
     let folder = tempfile::tempdir().unwrap();
     let letters = letters(&folder, 100_000, 100_000);
     write(&letters, 0, &[("a", "x"), ("b", "y")]);
-    let filter = Filter {
-        reason: Some("x".to_owned()),
-        before_ms: None,
-    };
+    let filter = Filter::of_reason("x");
     letters.purge(&filter).unwrap();
     write(&letters, 0, &[("c", "x")]);
     let path = letters.path().join("00000001.ndjson");
@@ -455,10 +452,7 @@ fn purging_beside_a_writer_loses_nothing() {
     const LETTERS: usize = 200;
     let folder = tempfile::tempdir().unwrap();
     let letters = letters(&folder, 10_000_000, 3_000);
-    let filter = Filter {
-        reason: Some("x".to_owned()),
-        before_ms: None,
-    };
+    let filter = Filter::of_reason("x");
     let deleted: u64 = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for id in 0..LETTERS {
@@ -499,8 +493,10 @@ fn a_replay_takes_everything_and_gives_up_only_what_is_finished() {
         (purged.deleted, all_ids(&letters)),
         (1, vec!["a".into(), "b".into()])
     );
-    replay.finish(&replay.segments()[0]).unwrap();
-    replay.finish(&replay.segments()[0]).unwrap();
+    replay.mark(&replay.segments()[0], &[1]).unwrap();
+    assert_eq!(all_ids(&letters), ["b"]);
+    replay.give_back(&replay.segments()[0]).unwrap();
+    replay.give_back(&replay.segments()[0]).unwrap();
     // It ends, or is killed, before it is done.
     drop(replay);
     write(&letters, 0, &[("d", "x")]);
@@ -511,9 +507,74 @@ fn a_replay_takes_everything_and_gives_up_only_what_is_finished() {
         .flat_map(|segment| ids(segment.letters()).0);
     assert_eq!(taken.collect::<Vec<_>>(), ["b", "d"]);
     for segment in replay.segments() {
-        replay.finish(segment).unwrap();
+        replay.mark(segment, &[1]).unwrap();
+        replay.give_back(segment).unwrap();
     }
     assert_eq!(all_ids(&letters), [] as [&str; 0]);
+}
+
+#[test]
+fn a_segment_without_marks_goes_back_as_it_was_and_before_what_is_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 1);
+    write(&letters, 0, &[("a", "x"), ("b", "x")]);
+    let before = std::fs::read(letters.path().join("00000001.ndjson")).unwrap();
+    let replay = letters.take_for_replay().unwrap();
+    write(&letters, 0, &[("c", "x")]);
+    for segment in replay.segments() {
+        assert!(replay.give_back(segment).unwrap());
+    }
+    drop(replay);
+    assert_eq!(all_ids(&letters), ["a", "b", "c"]);
+    let oldest = letters.letters().unwrap().next().unwrap().unwrap();
+    assert_eq!([&oldest.line[..], b"\n"].concat(), before);
+}
+
+#[test]
+fn what_there_is_no_room_for_stays_taken_and_no_more_is_taken_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 500, 1);
+    write(&letters, 0, &[("a", "x")]);
+    for _ in 0..3 {
+        let replay = letters.take_for_replay().unwrap();
+        let _ = letters.append(&[of("b", "x")], 0);
+        for segment in replay.segments() {
+            assert!(!replay.give_back(segment).unwrap());
+        }
+    }
+    let mut left = all_ids(&letters);
+    left.sort();
+    assert_eq!(left, ["a", "b", "b"], "twice the room, and no more");
+}
+
+#[test]
+fn what_a_killed_replay_had_written_again_is_recognized_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = letters(&folder, 100_000, 100_000);
+    write(&letters, 0, &[("a", "x"), ("a", "x"), ("b", "x")]);
+    let replay = letters.take_for_replay().unwrap();
+    let first = replay.segments()[0].letters().next().unwrap().unwrap();
+    assert!(!replay.is_written_again(&first), "nothing was killed");
+    let again = Letter {
+        history: first.history_when_replayed(),
+        ..of("a", "x")
+    };
+    letters.for_replay().append(&[again], 5_000).unwrap();
+    // Killed before it could mark the first one.
+    drop(replay);
+    for _ in 0..2 {
+        let replay = letters.take_for_replay().unwrap();
+        let taken: Vec<_> = replay
+            .segments()
+            .iter()
+            .flat_map(|segment| segment.letters().flatten())
+            .collect();
+        let known: Vec<_> = taken
+            .iter()
+            .map(|letter| replay.is_written_again(letter))
+            .collect();
+        assert_eq!(known, [true, false, false, false]);
+    }
 }
 
 #[test]
@@ -529,17 +590,14 @@ fn what_cannot_be_replayed_goes_back_unchanged() {
     let [taken] = replay.segments() else {
         panic!("{replay:?}")
     };
-    let back: Vec<_> = taken
-        .letters()
-        .flatten()
-        .filter(|letter| letter.record.is_none())
-        .collect();
-    letters.put_back(&back).unwrap();
-    letters.put_back(&[]).unwrap();
-    replay.finish(taken).unwrap();
+    // The second line is the letter without a payload, the third the one that was delivered.
+    replay.mark(taken, &[3]).unwrap();
+    replay.give_back(taken).unwrap();
     drop(replay);
-    assert_eq!(segment(&letters, 3), format!("{without_payload}\n"));
-    assert_eq!(segment(&letters, 4), "damaged\ntorn");
+    assert_eq!(
+        segment(&letters, 2),
+        format!("damaged\n{without_payload}\ntorn")
+    );
     // The next letter does not run into what is torn.
     write(&letters, 0, &[("b", "x")]);
     let (ids, problems) = ids(letters.letters().unwrap());
@@ -555,7 +613,8 @@ fn full_letters_can_be_replayed_and_what_fails_again_has_room() {
     assert!(letters.percent_full().unwrap() > 50);
     let replay = letters.take_for_replay().unwrap();
     write(&letters, 0, &[("a", "again")]);
-    replay.finish(&replay.segments()[0]).unwrap();
+    replay.mark(&replay.segments()[0], &[1]).unwrap();
+    replay.give_back(&replay.segments()[0]).unwrap();
     assert_eq!(all_ids(&letters), ["a"]);
 }
 
@@ -573,10 +632,7 @@ fn a_line_too_long_for_a_letter_is_one_problem_and_survives_a_purge() {
         ids(letters.letters().unwrap()),
         (vec!["a".into(), "b".into()], 1)
     );
-    let filter = Filter {
-        reason: Some("x".to_owned()),
-        before_ms: None,
-    };
+    let filter = Filter::of_reason("x");
     letters.purge(&filter).unwrap();
     assert_eq!(ids(letters.letters().unwrap()), (vec!["b".into()], 1));
     assert!(path.metadata().unwrap().len() > 2 * MAX_LETTER_BYTES as u64);
@@ -629,10 +685,7 @@ fn a_link_in_the_place_of_a_file_is_refused_and_its_target_is_untouched() {
         std::os::unix::fs::symlink(&target, letters.path().join(name)).unwrap();
         let appended = letters.append(&[letter(), of("a", "b")], 0);
         let plain = letters.append_plain(&[letter()], &mut Shares::default(), 0);
-        let purged = letters.purge(&Filter {
-            reason: Some("b".to_owned()),
-            before_ms: None,
-        });
+        let purged = letters.purge(&Filter::of_reason("b"));
         let refused = [appended.is_err(), plain.is_err(), purged.is_err()];
         assert!(refused.contains(&true), "{name}");
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine", "{name}");

@@ -14,3 +14,4 @@ mod part;
 mod partition;
 mod poison;
 mod reload;
+mod replay;

@@ -20,6 +20,7 @@ mod end_to_end;
 #[cfg(target_os = "linux")]
 mod everything;
 mod http;
+mod letters;
 mod map;
 mod missing;
 mod odd_answers;

@@ -138,9 +138,16 @@ async fn a_disk_buffer_of_the_version_before_is_delivered_and_its_file_is_not_re
 
 #[tokio::test]
 async fn dead_letters_of_the_version_before_are_listed_shown_and_replayed() {
-    let left = Left::new().await;
+    // A replay looks at the times of events with the clock of this machine.
+    let left = Left {
+        sandbox: Sandbox::start(SandboxOptions::default()).await.unwrap(),
+        ..Left::new().await
+    };
     let segment = left.data("dead_letters/meta").join("00000001.ndjson");
-    fs::copy(fixture("letters/00000001.ndjson"), &segment).unwrap();
+    let recent = (jiff::Timestamp::now().as_second() - 60).to_string();
+    let text = fs::read_to_string(fixture("letters/00000001.ndjson")).unwrap();
+    let text = text.replace("4070908805", &recent);
+    fs::write(&segment, text.replace("4070908806", &recent)).unwrap();
     let file = left.pipeline();
     let says_and_ends_with = async |arguments: &[&str], code| {
         let all = [&["dead-letters"], arguments, &["--config", &file]].concat();
