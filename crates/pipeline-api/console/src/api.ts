@@ -79,6 +79,21 @@ export async function ask<T>(path: string, method = "GET", body?: unknown, more:
     return (await response.json()) as T;
 }
 
+/** How often, and after which pause, a question is asked again whose answer others keep the server too busy for. */
+const BUSY_ROUNDS = 10;
+const BUSY_MS = 300;
+
+/** Asks as a person types: waits for its turn where the server answers few such questions at a time. */
+export async function askInTurn<T>(path: string, body: unknown, round = 0): Promise<T> {
+    try {
+        return await ask<T>(path, "POST", body);
+    } catch (error) {
+        if (!(error instanceof Refusal) || error.status !== 429 || round >= BUSY_ROUNDS) throw error;
+        await new Promise((resolve) => window.setTimeout(resolve, BUSY_MS));
+        return askInTurn(path, body, round + 1);
+    }
+}
+
 export interface Answer<T> {
     data: T | null;
     error: Refusal | null;

@@ -94,7 +94,7 @@ function FieldView(props: ViewProps) {
                 <label for={id}>{title(field.key)}</label> <code class="muted">{field.key}</code>
                 {field.required && <span class="hint"> required</span>}
                 {isChanged && (
-                    <button type="button" class="undo" onClick={() => set(read(saved, field.path))} aria-label={`Undo ${field.key}`}>
+                    <button type="button" class="undo" onClick={() => set(read(saved, field.path))} aria-label={`undo: ${field.key}`}>
                         undo
                     </button>
                 )}
@@ -219,7 +219,7 @@ function MapControl({ value, set, of, field }: ControlProps & { of: string[] }) 
                             <option key={it}>{it}</option>
                         ))}
                     </select>
-                    <button type="button" onClick={() => put(name, undefined)} aria-label={`Remove ${name}`}>
+                    <button type="button" onClick={() => put(name, undefined)} aria-label={`remove: ${name}`}>
                         remove
                     </button>
                 </div>

@@ -44,7 +44,7 @@ export async function a_click_on_a_row_opens_the_event_and_its_address_can_be_se
     await send(event(id));
     const page = await open("/events");
     await row(page, id).click();
-    await page.locator(".panel").getByText(id).waitFor();
+    await page.locator(".panel .facts").getByText(id).waitFor();
     assert.match(page.url(), /\/events\?event=\d+$/);
     for (const tab of ["Meta’s answer", "Fields", "History"]) {
         await page.getByRole("tab", { name: tab }).click();
@@ -52,7 +52,7 @@ export async function a_click_on_a_row_opens_the_event_and_its_address_can_be_se
         assert.ok((await page.getByRole("tabpanel").innerText()).trim().length > 0, `${tab} is not empty`);
     }
     const other = await open(new URL(page.url()).pathname + new URL(page.url()).search);
-    await other.locator(".panel").getByText(id).waitFor();
+    await other.locator(".panel .facts").getByText(id).waitFor();
     await done(other);
     await accessible(page, "events-panel");
     await done(page);
@@ -64,7 +64,7 @@ export async function as_sent_is_what_the_sandbox_received() {
     const received = await until("it is delivered", async () => (await taken()).find((line) => JSON.parse(line).event_id?.includes(id)));
     const page = await open("/events");
     await row(page, id).click();
-    await page.locator(".panel").getByText(id).waitFor();
+    await page.locator(".panel .facts").getByText(id).waitFor();
     const seq = new URL(page.url()).searchParams.get("event");
     const { body } = await api(`events/${seq}`);
     if (body.payload_text === undefined) {
@@ -101,7 +101,7 @@ export async function filters_are_in_the_address_and_fit_what_is_shown() {
     await page.keyboard.type("no such event at all");
     await page.getByText("No event here fits the filters.").waitFor();
     await accessible(page, "events-empty");
-    await page.getByRole("link", { name: "Show all" }).click();
+    await page.getByText("Show all").click();
     await page.waitForFunction(() => document.querySelector("table.rows .fate.delivered"));
     assert.equal(new URL(page.url()).search, "");
     const other = await open(`/events?reason=${body.events[0].reason}`);

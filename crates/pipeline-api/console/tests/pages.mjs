@@ -11,7 +11,7 @@ const PAGES = {
     "/quality": ["Match quality", "Events that carry an identifier"],
     "/letters": ["Dead letters", "Send again"],
     "/pipeline": ["Pipeline", "The figures add up"],
-    "/setup": ["Set-up", "This would be sent"],
+    "/setup?sink=meta": ["Set-up", "This would be sent"],
     "/try": ["Try an event", "What would be sent appears here"],
 };
 
@@ -21,7 +21,7 @@ export async function every_page_opens_is_accessible_and_fits_a_telephone() {
         await page.getByRole("heading", { level: 1, name: title }).waitFor();
         await page.getByText(text).first().waitFor();
         assert.equal(await page.title(), `${title} – pipeline`);
-        await accessible(page, path.slice(1));
+        await accessible(page, path.slice(1).replace(/\?.*/, ""));
         await page.setViewportSize({ width: 400, height: 800 });
         await fits(page, path);
         await done(page);
@@ -72,6 +72,7 @@ export async function delivery_is_paused_and_resumed_from_the_page() {
 export async function an_event_is_tried_without_being_sent_and_then_sent_as_a_test() {
     const page = await open("/try");
     const id = randomUUID();
+    await page.getByLabel("Sink").selectOption("meta");
     await page.getByLabel("One event, as its sender writes it").fill(JSON.stringify(event(id), null, 2));
     await page.getByRole("button", { name: "Show what would be sent" }).click();
     await page.getByText("This would be sent.").waitFor();
@@ -94,8 +95,7 @@ export async function an_event_is_tried_without_being_sent_and_then_sent_as_a_te
 
 export async function a_letter_is_sent_again_and_deleting_asks_for_the_name() {
     const id = randomUUID();
-    await fault({ type: "refuse_event_id", event_id: `order-${id}` }, 1);
-    await fault({ type: "refuse_event_id", event_id: `purchase-order-${id}` }, 1000);
+    await fault({ type: "refuse_event_id", event_id: id }, 1000);
     await send(event(id));
     const refused = await until("it is a dead letter", async () => {
         const { body } = await api("letters");
@@ -107,14 +107,14 @@ export async function a_letter_is_sent_again_and_deleting_asks_for_the_name() {
     await page.getByRole("button", { name: `Send again: ${refused}, meta` }).click();
     await page.getByText("1 delivered, 0 rejected again").waitFor();
     await until("it is delivered", async () => (await taken()).some((line) => line.includes(id)));
-    await page.getByRole("button", { name: "Delete: too_old, meta" }).click();
+    await page.getByRole("button", { name: "Delete …: too_old, meta" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.waitFor();
     assert.ok(await dialog.getByRole("button", { name: "Delete them" }).isDisabled());
     await accessible(page, "letters-delete");
     await dialog.getByRole("textbox").fill("meta");
     await dialog.getByRole("button", { name: "Delete them" }).click();
-    await page.getByRole("button", { name: "Delete: too_old, meta" }).waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Delete …: too_old, meta" }).waitFor({ state: "detached" });
     await page.locator("section", { hasText: "hotel" }).locator("td a").first().click();
     await page.getByRole("region", { name: "Letters", exact: true }).locator("tbody a").first().click();
     await page.getByRole("region", { name: "Letter", exact: true }).getByText("Became a letter").waitFor();
@@ -131,7 +131,7 @@ export async function a_mistake_is_told_at_its_field_and_on_top_and_cannot_be_sa
     await page.locator(".notice.bad a", { hasText: "pixel_id" }).waitFor();
     assert.ok(await page.getByRole("button", { name: "Review" }).isDisabled());
     await accessible(page, "setup-mistake");
-    await field.getByRole("button", { name: "Undo pixel_id" }).click();
+    await field.getByRole("button", { name: "undo: pixel_id" }).click();
     await page.getByText("1 problem:").waitFor({ state: "detached" });
     await done(page);
 }
@@ -154,7 +154,7 @@ export async function an_event_that_is_not_mapped_is_mapped_saved_and_sent() {
     await send(event(randomUUID(), { event: name }));
     const before = await readFile(CONFIG_FILE, "utf8");
     const page = await open("/setup?sink=meta");
-    await page.getByRole("button", { name: `Map ${name}` }).click();
+    await page.getByRole("button", { name: `Map it: ${name}` }).click();
     await page.getByLabel(`What ${name} becomes`).selectOption("Contact");
     await page.getByRole("button", { name: "Review" }).click();
     await page.locator(".diff ins", { hasText: name }).waitFor();

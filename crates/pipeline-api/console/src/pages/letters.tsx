@@ -236,7 +236,7 @@ function Purge({ sink, reason, changed }: { sink: string; reason: string; change
     };
     return (
         <>
-            <button type="button" class="danger" onClick={() => setOpen(true)} aria-label={`Delete: ${reason}, ${sink}`}>
+            <button type="button" class="danger" onClick={() => setOpen(true)} aria-label={`Delete …: ${reason}, ${sink}`}>
                 Delete …
             </button>
             {isOpen && (

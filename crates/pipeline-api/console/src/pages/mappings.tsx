@@ -103,12 +103,12 @@ export function EventMappings(props: Props) {
                                 </td>
                                 <td>
                                     {key !== undefined && (
-                                        <button type="button" onClick={() => set(row, undefined)} aria-label={`Undo the change of ${row.name}`}>
+                                        <button type="button" onClick={() => set(row, undefined)} aria-label={`undo: ${row.name}`}>
                                             undo
                                         </button>
                                     )}
                                     {key === undefined && row.to === null && (
-                                        <button type="button" onClick={() => set(row, "Lead")} aria-label={`Map ${row.name}`}>
+                                        <button type="button" onClick={() => set(row, "Lead")} aria-label={`Map it: ${row.name}`}>
                                             Map it
                                         </button>
                                     )}
@@ -273,7 +273,7 @@ function FieldRow({ name, entry, put }: { name: string; entry: unknown; put: (en
                 {from === "table" && <code>{JSON.stringify(entry)}</code>}
             </td>
             <td>
-                <button type="button" onClick={() => put(undefined)} aria-label={`Undo the change of ${name}`}>
+                <button type="button" onClick={() => put(undefined)} aria-label={`undo: ${name}`}>
                     undo
                 </button>
             </td>

@@ -165,7 +165,7 @@ function PauseButton({ sink }: { sink: Sink }) {
                     {refused}{" "}
                 </span>
             )}
-            <button type="button" onClick={change} aria-label={`${isPaused ? "Resume" : "Pause"} delivery of ${sink.name}`}>
+            <button type="button" onClick={change} aria-label={`${isPaused ? "Resume delivery" : "Pause delivery"} of ${sink.name}`}>
                 {isPaused ? "Resume delivery" : "Pause delivery"}
             </button>
         </span>

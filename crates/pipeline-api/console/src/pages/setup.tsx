@@ -2,7 +2,7 @@
 import "../kit";
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { ask, useAnswer, type Problem, type Refusal } from "../api";
+import { ask, askInTurn, useAnswer, type Problem, type Refusal } from "../api";
 import { Form } from "../form";
 import { changes, type Change, type Options } from "../options";
 import { Copy, Empty, Title, Trouble } from "../parts";
@@ -73,7 +73,7 @@ function Editor({ name, config, saved, again }: { name: string; config: Config; 
                     {errors.length === 1 ? "1 problem" : `${errors.length} problems`}:{" "}
                     {errors.map((it) => (
                         <a key={it.path + it.problem} href={`#option-${it.option ?? ""}`} class="problem">
-                            {it.option ?? it.path}
+                            {it.option || it.path || it.problem}
                         </a>
                     ))}
                 </div>
@@ -108,7 +108,7 @@ function useProblems(sink: string, options: Options): Found[] {
     useEffect(() => {
         let isOver = false;
         const timer = window.setTimeout(() => {
-            ask<{ problems: Found[] }>("validate", "POST", { sink, options }).then(
+            askInTurn<{ problems: Found[] }>("validate", { sink, options }).then(
                 (answer) => !isOver && setProblems(answer.problems),
                 (error: Refusal) => !isOver && setProblems([{ path: "", problem: error.message, expected: "" }]),
             );
@@ -142,7 +142,7 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
     useEffect(() => {
         let isOver = false;
         const timer = window.setTimeout(() => {
-            ask<Mapped>("map", "POST", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
+            askInTurn<Mapped>("map", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
                 (answer) => {
                     if (isOver) return;
                     setMapped(answer);
