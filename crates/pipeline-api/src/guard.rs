@@ -7,6 +7,7 @@
 //!
 //! Invariant: a refusal says nothing about the token, and a comparison takes the same time whatever was guessed.
 
+use crate::pages::is_page;
 use crate::setup;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use pipeline_core::SensitiveString;
@@ -111,7 +112,7 @@ impl Guard {
                 "nothing can be changed here: `api.read_only` is set",
             ));
         }
-        let is_free = is_probe || (self.is_local && path == METRICS);
+        let is_free = is_probe || is_page(path) || (self.is_local && path == METRICS);
         match &self.token {
             Some(token) if changes || !is_free => self.check_token(token, headers),
             None if changes => Err(Refused::new(
@@ -333,6 +334,26 @@ mod tests {
         assert_eq!(
             status(&open, STATUS, &[host, ("authorization", &right)]),
             200
+        );
+    }
+
+    #[tokio::test]
+    async fn the_pages_come_without_the_token_and_only_to_this_site() {
+        let local = guard("127.0.0.1:8686", Some(TOKEN));
+        let host = ("host", "127.0.0.1:8686");
+        for path in ["/", "/events", "/setup", "/assets/console.js"] {
+            assert_eq!(status(&local, path, &[host]), 200, "{path}");
+            let foreign = [("host", "evil.example")];
+            assert_eq!(status(&local, path, &foreign), 421, "{path}");
+            let cross_site = [host, ("sec-fetch-site", "cross-site")];
+            assert_eq!(status(&local, path, &cross_site), 403, "{path}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "localhost".parse().unwrap());
+        assert!(
+            local
+                .check(&Method::POST, "/events", None, &headers)
+                .is_err()
         );
     }
 

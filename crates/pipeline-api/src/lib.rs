@@ -5,6 +5,7 @@
 //! (of the host)            ├─► /metrics             Prometheus and OpenMetrics
 //! Observer ──┬► attempts ──┴─► /api/v1/status …     JSON, which `pipeline status` and `top` show
 //!            └► feed ────────► /api/v1/events …     single events, which `pipeline tap` shows
+//! assets/ ────► pages ───────► /, /events …         pages for a browser, which show all of this
 //! ```
 //!
 //! A program adds [`EXTENSIONS`] to its command. The section `api` of the pipeline file starts the server; without it nothing
@@ -29,6 +30,7 @@ mod letter_jobs;
 mod letters;
 mod metrics;
 mod options;
+mod pages;
 mod pause;
 mod quality;
 mod routes;

@@ -6,6 +6,7 @@ use crate::charts;
 use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
+use crate::pages;
 use crate::quality;
 use crate::setup;
 use crate::shared::Shared;
@@ -73,6 +74,7 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
                 },
             ),
         )
+        .merge(pages::router())
         .merge(quality::router())
         .merge(charts::router())
         .fallback(|| async {
@@ -106,7 +108,10 @@ async fn guarded(State(guard): State<Arc<Guard>>, request: Request, next: Next) 
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // The pages have a policy of their own.
+        if name != header::CONTENT_SECURITY_POLICY || !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }

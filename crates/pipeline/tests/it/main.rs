@@ -10,6 +10,7 @@ mod browser;
 mod checkpoint;
 mod clients;
 mod command;
+mod console;
 mod crash;
 mod dead_letters;
 mod delivery;

@@ -1,0 +1,69 @@
+// What several pages need: the status, the labels of reasons, and rates between two looks at the counters.
+import { computed, signal } from "@preact/signals";
+import { ask, tokenVersion, type Refusal } from "./api";
+import { words } from "./format";
+import type { Reason, Status } from "./types";
+
+const STATUS_MS = 2000;
+const REASONS_MS = 10_000;
+
+export const status = signal<Status | null>(null);
+export const statusError = signal<Refusal | null>(null);
+/** The status before, for rates. */
+export const earlier = signal<Status | null>(null);
+export const reasons = signal<Reason[]>([]);
+
+const labels = computed(() => new Map(reasons.value.map((reason) => [reason.code, reason.label])));
+
+/** The short label of a reason: the server's, or its code as words. */
+export const label = (code: string) => labels.value.get(code) ?? words(code);
+
+async function look(): Promise<void> {
+    try {
+        const next = await ask<Status>("status");
+        earlier.value = status.value;
+        status.value = next;
+        statusError.value = null;
+    } catch (error) {
+        statusError.value = error as Refusal;
+    }
+}
+
+async function lookAtReasons(): Promise<void> {
+    try {
+        const answer = await ask<{ reasons: Reason[] } | Reason[]>("reasons");
+        reasons.value = Array.isArray(answer) ? answer : answer.reasons;
+    } catch {
+        // The codes are shown as words.
+    }
+}
+
+export function watch(): void {
+    const turn = (look: () => Promise<void>, ms: number) => {
+        const next = async () => {
+            if (!document.hidden) await look();
+            window.setTimeout(next, ms);
+        };
+        void next();
+    };
+    turn(look, STATUS_MS);
+    turn(lookAtReasons, REASONS_MS);
+    tokenVersion.subscribe((version) => {
+        if (version > 0) {
+            void look();
+            void lookAtReasons();
+        }
+    });
+    document.addEventListener("visibilitychange", () => {
+        if (!document.hidden) void look();
+    });
+}
+
+/** A second's share of what was counted between the last two looks. */
+export function perSecond(of: (status: Status) => number | undefined): number | null {
+    const [now, before] = [status.value, earlier.value];
+    if (!now || !before || now.started !== before.started) return null;
+    const seconds = (Date.parse(now.now) - Date.parse(before.now)) / 1000;
+    const [a, b] = [of(now), of(before)];
+    return seconds > 0 && a !== undefined && b !== undefined ? Math.max(0, a - b) / seconds : null;
+}
