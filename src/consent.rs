@@ -19,13 +19,13 @@ mod plain;
 mod reader;
 mod said;
 
-pub(crate) use options::{ConsentCategory, ConsentOptions};
+pub(crate) use options::{ConsentCategory, ConsentOptions, WhenAbsent};
 
 use crate::answer::Words;
 use crate::reason;
 use json_paths::{Found, ObjectView, Path, Paths, Slot, SlotBits};
 use needed::Needed;
-use options::{OwnPath, WhenAbsent};
+use options::OwnPath;
 use pipeline_core::Reason;
 use pipeline_core::options::Problem;
 use places::{CONSENT, MAX_OWN_PATHS, Place};

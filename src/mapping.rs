@@ -13,6 +13,7 @@ mod app_data;
 mod browser_ids;
 mod compile;
 mod contents;
+mod cookies;
 mod custom_data;
 mod event;
 mod event_time;
@@ -34,7 +35,7 @@ mod user_data;
 pub(crate) mod value;
 mod wishes;
 
-use crate::consent::{Consent, ConsentCategory, ConsentOptions};
+use crate::consent::{Consent, ConsentCategory, ConsentOptions, WhenAbsent};
 use crate::integrations::Integrations;
 use crate::json_text;
 use crate::preset::Preset;
@@ -60,6 +61,8 @@ pub(crate) struct Mapping {
     paths: Paths,
     plans: Plans,
     consent: Consent,
+    /// The rule for cookies: a grant of marketing in the event, beside whatever the sink requires.
+    consent_to_cookies: Consent,
     integrations: Integrations,
     event_type: Slot,
     /// Where an event says what its data may be used for, sorted.
@@ -85,6 +88,11 @@ impl Mapping {
     ) -> Result<Self, Vec<Problem>> {
         let mut paths = Paths::default();
         let plans = compile::compile(preset, overrides, &mut paths);
+        let to_cookies = [categories, &[ConsentCategory::Marketing]].concat();
+        let explicit = ConsentOptions {
+            when_absent: WhenAbsent::Drop,
+            ..consent.clone()
+        };
         let consent = Consent::compile(categories, consent, &mut paths);
         let (plans, consent) = match (plans, consent) {
             (Ok(plans), Ok(consent)) => (plans, consent),
@@ -93,6 +101,7 @@ impl Mapping {
                 return Err(problems.into_iter().flatten().flatten().collect());
             }
         };
+        let consent_to_cookies = Consent::compile(&to_cookies, &explicit, &mut paths)?;
         let integrations = Integrations::compile(integration_names, &mut paths);
         let mut slot = |key: &str| Path::parse(key).map(|path| paths.slot(&path));
         let (Ok(event_type), Ok(event), Ok(event_name)) =
@@ -108,6 +117,7 @@ impl Mapping {
             paths,
             plans,
             consent,
+            consent_to_cookies,
             integrations,
             wishes,
             event_type,
@@ -118,8 +128,19 @@ impl Mapping {
 
     /// Encodes an event at the time `now_ms`, and reports every decision to `trace`.
     pub(crate) fn encode(&self, event: &Event, now_ms: i64, trace: &mut impl Trace) -> Encoded {
+        self.encode_by(&self.rules, event, now_ms, trace)
+    }
+
+    /// The same by rules that need not be the sink's own.
+    fn encode_by(
+        &self,
+        rules: &Rules,
+        event: &Event,
+        now_ms: i64,
+        trace: &mut impl Trace,
+    ) -> Encoded {
         let mut label = None;
-        match self.try_encode(event, now_ms, &mut label, trace) {
+        match self.try_encode(rules, event, now_ms, &mut label, trace) {
             Ok(record) => Encoded::Record(record),
             Err(Unsent::Filtered(reason)) => {
                 Encoded::Filtered(Filtered::new(reason).with_label(label))
@@ -132,6 +153,7 @@ impl Mapping {
 
     fn try_encode(
         &self,
+        rules: &Rules,
         event: &Event,
         now_ms: i64,
         label: &mut Option<Arc<str>>,
@@ -150,7 +172,7 @@ impl Mapping {
         let name = plan.meta_name.as_deref().unwrap_or(&own_name);
         let mut writer = EventWriter {
             input: Input {
-                rules: &self.rules,
+                rules,
                 paths: &self.paths,
                 plan,
                 found: &found,
@@ -176,7 +198,7 @@ impl Mapping {
         let record = Record::from_parts(
             payload,
             std::mem::take(&mut facts.event_id),
-            Arc::clone(&self.rules.pixel_id),
+            Arc::clone(&rules.pixel_id),
             Arc::clone(&plan.label),
             facts.event_time,
             facts.expires_at(),
@@ -187,6 +209,7 @@ impl Mapping {
                     meta_event: plan.meta_event,
                     identifiers: facts.identifiers,
                     has_click: facts.has_click,
+                    click_is_of_page: facts.click_is_of_page,
                 });
                 if let Some(why) = facts.replaced_time {
                     trace.time_replaced(why);

@@ -305,6 +305,7 @@ mod tests {
             meta_event,
             has_click,
             identifiers: set_of(keys),
+            ..Passed::default()
         }
     }
 

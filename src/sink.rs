@@ -12,8 +12,8 @@ use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Component, Coverage, DeliveryReport, Encoded, Event, Explained,
-    HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Refit, Sink,
+    BatchLimits, BuildError, Clock, Component, Cookie, Coverage, DeliveryReport, Encoded, Event,
+    Explained, HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Refit, Sink,
     SinkConfig, SinkContext,
 };
 use std::path::PathBuf;
@@ -124,6 +124,10 @@ impl Sink for MetaConversions {
     fn refit(&self, stored: &Record, stored_for: &str) -> Refit {
         self.mapping()
             .refit(stored, stored_for, self.clock.now_ms())
+    }
+
+    fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
+        self.mapping().cookies(event, self.clock.now_ms())
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

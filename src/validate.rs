@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) identifiers: Identifiers,
     /// Whether the event came with a click id or a click cookie, usable or not.
     pub(crate) has_click: bool,
+    /// Whether the click that it is sent with is the one that the page's URL names.
+    pub(crate) click_is_of_page: bool,
     /// Why an id was omitted that the sender had, and has damaged.
     pub(crate) damaged_id: Option<Omitted>,
     pub(crate) has_value: bool,

@@ -462,3 +462,29 @@ fn an_event_that_was_not_sent_has_no_exchange() {
     assert_eq!(report.exchanges, [None]);
     assert!(matches!(report.outcomes[..], [Outcome::Rejected { .. }]));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// The attempt that is watched against the one that is not.
+    #[test]
+    fn who_watches_changes_no_outcome_and_sees_the_answer_of_each_event(
+        bad in prop::collection::vec(prop::bool::weighted(0.2), 1..40),
+    ) {
+        let batch: Vec<_> = bad.iter().enumerate().map(|(id, bad)| record(id, *bad, false)).collect();
+        let (outcomes, requests, accepted) = Bench::start().run(&batch);
+        let bench = Bench::start();
+        let report = bench.runtime.block_on(bench.delivery.deliver_observed(&batch));
+        let seen = bench.ledger.lock().unwrap();
+        prop_assert_eq!((seen.requests, &seen.accepted), (requests, &accepted));
+        drop(seen);
+        prop_assert_eq!(&report.outcomes, &outcomes);
+        prop_assert_eq!(report.exchanges.len(), batch.len());
+        for (outcome, exchange) in outcomes.iter().zip(&report.exchanges) {
+            let exchange = exchange.as_ref().unwrap();
+            let is_delivered = *outcome == Outcome::Delivered;
+            prop_assert_eq!(exchange.status == Some(200), is_delivered);
+            prop_assert!(is_delivered || exchange.events == 1);
+        }
+    }
+}

@@ -44,7 +44,11 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         match chosen {
             Ok(()) => {
                 let fbc = cookie.as_ref().and_then(|(cookie, _)| cookie.fbc());
-                let of_cookie = fbc.is_some_and(|fbc| fbc.value == scratch.as_str());
+                let fbc = fbc.filter(|fbc| fbc.value == scratch.as_str());
+                let of_cookie = fbc.is_some();
+                let is_of_page = |click: &str| fbc.is_none_or(|fbc| fbc.click_id == click);
+                let click = click.as_ref().map(|(click, _)| &**click);
+                self.facts.click_is_of_page = click.is_some_and(is_of_page);
                 let rule = if of_cookie {
                     "cookie value, as it is"
                 } else {

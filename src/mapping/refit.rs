@@ -263,9 +263,8 @@ impl<'a> Object<'a> {
     /// The object at this key; an empty one where it has none.
     fn nested(&self, key: &str) -> Object<'a> {
         let found = self.entries.iter().find(|(known, _)| known == key);
-        let text = match found {
-            Some((_, Cow::Borrowed(text))) => text,
-            _ => return Object::default(),
+        let Some((_, Cow::Borrowed(text))) = found else {
+            return Object::default();
         };
         Object::parse(text.as_bytes()).unwrap_or_default()
     }

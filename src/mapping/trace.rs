@@ -16,6 +16,8 @@ pub(crate) struct Passed {
     pub(crate) identifiers: Identifiers,
     /// Whether it came with a click id or a click cookie, usable or not.
     pub(crate) has_click: bool,
+    /// Whether the click that it is sent with is the one that the page's URL names.
+    pub(crate) click_is_of_page: bool,
 }
 
 /// Observes mapping decisions. Every method defaults to a no-op, and texts are made only by those who want them.

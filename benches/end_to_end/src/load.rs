@@ -95,8 +95,12 @@ fn run(rig: &Rig, size: u64, bodies: &[String]) -> (Vec<Duration>, Run) {
 }
 
 fn request(body: &str) -> Vec<u8> {
+    request_to("/v1/events", body)
+}
+
+pub(crate) fn request_to(path: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -128,7 +132,7 @@ fn client(
 }
 
 /// Reads one answer, which has to be 200.
-fn read_answer(reader: &mut BufReader<TcpStream>) {
+pub(crate) fn read_answer(reader: &mut BufReader<TcpStream>) {
     let mut line = String::new();
     let mut length = 0;
     let mut is_first = true;

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo build --release && cargo run --release -p end-to-end             prints the tables
 //! cargo build --release && cargo run --release -p end-to-end -- --plot   and draws them into benches/end_to_end.svg
-//! … -- grid | http | growth | start                                       one part alone
+//! … -- grid | http | sources | growth | start                                       one part alone
 //! … -- grid --quick                                                        the usual set-up alone
 //! … -- growth --long                                                      up to ten million events
 //! ```
@@ -18,13 +18,18 @@
     reason = "a benchmark prints, and stops when its set-up is wrong"
 )]
 
+mod closed_loop;
+mod floor;
 mod grid;
 mod growth;
+mod idle;
 mod load;
 mod plot;
 mod process;
 #[path = "../../encode/reference.rs"]
 mod reference;
+#[path = "../../encode/retail.rs"]
+mod retail;
 mod rig;
 mod start;
 
@@ -33,7 +38,10 @@ use std::path::Path;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let parts = ["start", "grid", "http", "growth"];
+    if arguments.first().is_some_and(|first| first == floor::NAME) {
+        return floor::serve();
+    }
+    let parts = ["start", "grid", "http", "sources", "growth"];
     let is_asked_for = |part: &str| arguments.iter().any(|argument| argument == part);
     let all = !parts.into_iter().any(is_asked_for);
     let rig = Rig::new();
@@ -45,6 +53,10 @@ fn main() {
     }
     if all || is_asked_for("http") {
         load::measure(&rig);
+    }
+    if all || is_asked_for("sources") {
+        closed_loop::measure(&rig);
+        idle::measure(&rig);
     }
     if all || is_asked_for("growth") {
         let points = growth::measure(&rig, is_asked_for("--long"));

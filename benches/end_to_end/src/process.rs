@@ -19,6 +19,8 @@ pub(crate) struct Usage {
     /// Processor time of all its threads, in the program and in the system on its behalf.
     pub(crate) cpu: Duration,
     pub(crate) peak_bytes: u64,
+    /// What is in memory now.
+    pub(crate) resident_bytes: u64,
     pub(crate) written_bytes: u64,
 }
 
@@ -68,6 +70,7 @@ impl Process {
         Usage {
             cpu: cpu(&read("stat")),
             peak_bytes: field(&read("status"), "VmHWM:") * 1024,
+            resident_bytes: field(&read("status"), "VmRSS:") * 1024,
             written_bytes: field(&read("io"), "write_bytes:"),
         }
     }

@@ -107,19 +107,26 @@ impl Rig {
 
     /// Starts a host with this source, and a data folder of its own.
     pub(crate) fn start(&self, source: &Value, setup: Setup) -> Process {
+        self.start_with(&json!({ "events": source }), setup)
+    }
+
+    /// The same with several sources.
+    pub(crate) fn start_with(&self, sources: &Value, setup: Setup) -> Process {
         // Nothing is there the first time.
         let _ = std::fs::remove_dir_all(self.path("data"));
         let pipeline = self.path("pipeline.json");
-        std::fs::write(&pipeline, self.pipeline(source, setup)).expect("a writable folder");
+        std::fs::write(&pipeline, self.pipeline(sources, setup)).expect("a writable folder");
         self.send("DELETE", "/sandbox");
         Process::start(&self.program, &["run", text(&pipeline)])
     }
 
-    fn pipeline(&self, source: &Value, setup: Setup) -> String {
+    fn pipeline(&self, sources: &Value, setup: Setup) -> String {
+        let names: Vec<_> = sources.as_object().into_iter().flatten().collect();
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
         let pipeline = json!({
-            "sources": { "events": source },
+            "sources": sources,
             "sinks": { "meta": {
-                "type": "meta_conversions", "inputs": ["events"], "preset": "retail",
+                "type": "meta_conversions", "inputs": names, "preset": "retail",
                 "pixel_id": "1234567890123456", "access_token": "none", "endpoint": format!("http://{}", self.address),
                 "buffer": { "type": setup.buffer },
                 "batch": { "max_events": setup.batch },

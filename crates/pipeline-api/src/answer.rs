@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The answer to a request that is not answered.
 pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
@@ -19,17 +19,6 @@ pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response 
         response.headers_mut().insert(name, value);
     }
     response
-}
-
-/// The answer to a request whose content has problems, each with its place.
-pub(crate) fn refuse_with(
-    status: StatusCode,
-    code: &str,
-    message: &str,
-    problems: Vec<Value>,
-) -> Response {
-    let body = json!({ "error": { "code": code, "message": message, "problems": problems } });
-    (status, Json(body)).into_response()
 }
 
 /// Why a request is not answered.

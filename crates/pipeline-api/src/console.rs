@@ -5,10 +5,9 @@
 //! Invariant: a token that was made is shown on a terminal, and nowhere else; where no terminal could show it, none is made, and
 //! nothing can be changed over HTTP.
 
-use crate::command::read;
 use crate::options::SECTION;
 use async_trait::async_trait;
-use clap::{ArgMatches, Args as _, Command};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use pipeline_cli::{Extension, Failure, Overlay, RunOrder, When, print_line};
 use pipeline_core::SensitiveString;
 use serde_json::{Map, Value};
@@ -50,7 +49,8 @@ impl Extension for ConsoleExtension {
     }
 
     fn run_order(&self, matches: &ArgMatches) -> Result<Option<RunOrder>, Failure> {
-        let arguments = read::<Arguments>(matches)?;
+        let arguments = Arguments::from_arg_matches(matches)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
         let token = if io::stderr().is_terminal() {
             Some(fresh_token()?)
         } else {

@@ -43,6 +43,8 @@ pub(crate) struct Asked {
     reason: Option<String>,
     name: Option<String>,
     id: Option<String>,
+    /// Words to look for in names and the id.
+    q: Option<String>,
     before: Option<u64>,
     limit: Option<usize>,
 }
@@ -61,13 +63,14 @@ impl Asked {
             reason: self.reason.clone(),
             name: self.name.clone(),
             id: self.id.clone(),
+            part: self.q.as_ref().map(|q| q.to_lowercase()),
         })
     }
 }
 
 fn read(shared: &Shared, asked: AskedOr) -> Result<(Asked, Filter), Refusal> {
     let Ok(Query(asked)) = asked else {
-        let message = "the query takes sink, status, reason, name, id, before and limit";
+        let message = "the query takes sink, status, reason, name, id, q, before and limit";
         return Err(bad_request(message));
     };
     let filter = asked.filter().map_err(bad_request)?;

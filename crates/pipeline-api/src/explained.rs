@@ -6,7 +6,7 @@
 //!
 //! Invariant: names, paths and rules, never a value; and what is not shared counts in full against the memory of the feed.
 
-use crate::row::{WITHHELD, is_personal};
+use crate::withheld::{WITHHELD, is_personal};
 use pipeline_core::{Explanation, Field, FieldFate, Identifiers};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -216,6 +216,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         /// The pool against explanations that share nothing.
         #[test]
         fn whatever_is_shared_each_explanation_reads_as_it_was_given(

@@ -1,9 +1,9 @@
 //! The section `api`: starts the server with a pipeline and stops it with the pipeline.
 
+use crate::charts;
 use crate::console;
 use crate::guard::Guard;
 use crate::options::{ApiOptions, SECTION, Settings};
-use crate::series;
 use crate::server::Server;
 use crate::shared::Shared;
 use async_trait::async_trait;
@@ -101,7 +101,7 @@ impl Companion for Running {
         self.shared.series.open(pipeline.data_dir.as_deref());
         // There is one pipeline.
         let _ = self.shared.pipeline.set(pipeline);
-        let keeping = tokio::spawn(series::keep(Arc::clone(&self.shared)));
+        let keeping = tokio::spawn(charts::keep(Arc::clone(&self.shared)));
         self.keeping = Some(keeping.abort_handle());
     }
 
@@ -116,7 +116,7 @@ impl Companion for Running {
         if let Some(keeping) = &self.keeping {
             keeping.abort();
             self.shared.look();
-            series::write(&self.shared, true).await;
+            charts::write(&self.shared, true).await;
         }
     }
 }

@@ -14,7 +14,11 @@
 //! Invariant: of an event only its name and its id are shown, where they cannot be personal, and never its payload; and one
 //! replay of a sink runs at a time.
 
-mod jobs;
+#![expect(
+    clippy::result_large_err,
+    reason = "the error is the answer to the request"
+)]
+
 mod request;
 mod shown;
 
@@ -26,7 +30,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-pub(crate) use jobs::LetterJobs;
 use pipeline_host::dead_letter::{DeadLetterError, Filter, LetterPlace, Summary};
 use pipeline_host::replay::{ReplayError, Selection, SinkLetters, check_reasons};
 use request::{Purge, Replay, json, on_thread};
@@ -60,7 +63,7 @@ pub(crate) fn router() -> Router<Arc<Shared>> {
 /// The letters of a running sink.
 fn letters_of(shared: &Shared, sink: &str) -> Result<SinkLetters, Response> {
     let pipeline = shared.pipeline.get();
-    let letters = pipeline.and_then(|pipeline| pipeline.telemetry.letters(sink));
+    let letters = pipeline.and_then(|pipeline| SinkLetters::of(&pipeline.telemetry, sink));
     letters.ok_or_else(|| {
         let message = "no sink of this name is running";
         refuse(StatusCode::NOT_FOUND, "unknown_sink", message)
@@ -69,17 +72,13 @@ fn letters_of(shared: &Shared, sink: &str) -> Result<SinkLetters, Response> {
 
 /// The answer where the disk refuses.
 fn failed(error: &DeadLetterError) -> Response {
-    match error {
-        DeadLetterError::Replaying { .. } => {
-            let status = StatusCode::CONFLICT;
-            refuse(status, "replay_running", &error.to_string())
-        }
-        _ => {
-            tracing::error!("{error}");
-            let message = "the dead letters cannot be read or changed; the log says why";
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, "disk", message)
-        }
+    if let DeadLetterError::Replaying { .. } = error {
+        let status = StatusCode::CONFLICT;
+        return refuse(status, "replay_running", &error.to_string());
     }
+    tracing::error!("{error}");
+    let message = "the dead letters cannot be read or changed; the log says why";
+    refuse(StatusCode::INTERNAL_SERVER_ERROR, "disk", message)
 }
 
 /// `{sinks: [{sink, letters, percent_full, bytes, max_bytes, groups, job, problem}]}`.

@@ -17,6 +17,7 @@
 mod answer;
 mod attempts;
 mod attention;
+mod charts;
 mod client;
 mod command;
 mod console;
@@ -25,6 +26,7 @@ mod explained;
 mod extension;
 mod feed;
 mod guard;
+mod letter_jobs;
 mod letters;
 mod metrics;
 mod options;
@@ -40,6 +42,7 @@ mod shared;
 mod status;
 mod table;
 mod tap;
+mod withheld;
 
 pub use command::{StatusExtension, TopExtension};
 pub use console::ConsoleExtension;

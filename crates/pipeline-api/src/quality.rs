@@ -7,8 +7,8 @@
 //! senders send, there are at most [`MAX_GROUPS`] and [`MAX_NAMES`] entries.
 
 use crate::answer::{Refusal, bad_request};
-use crate::row::{WITHHELD, withhold};
 use crate::shared::Shared;
+use crate::withheld::{WITHHELD, withhold};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
@@ -224,6 +224,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         /// What is told against a recount of every event.
         #[test]
         fn every_event_without_a_counterpart_is_counted_once_whatever_its_name(

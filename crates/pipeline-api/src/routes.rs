@@ -2,12 +2,12 @@
 
 use crate::answer::{refuse, unknown_sink};
 use crate::attention::{Finding, findings};
+use crate::charts;
 use crate::events;
 use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
 use crate::pages;
 use crate::quality;
-use crate::series;
 use crate::setup;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
@@ -76,7 +76,7 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
         )
         .merge(pages::router())
         .merge(quality::router())
-        .merge(series::router())
+        .merge(charts::router())
         .fallback(|| async {
             let message = "nothing is served at this path";
             refuse(StatusCode::NOT_FOUND, "not_found", message)

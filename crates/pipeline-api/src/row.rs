@@ -5,24 +5,18 @@
 
 use crate::answer::time;
 use crate::explained::Kept;
+use crate::withheld::{MAX_NAME_CHARS, cut, shown_id, withhold, withhold_address};
 use pipeline_core::{Exchange, Origin, Reason};
 use pipeline_host::report::ARROW;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-/// What is shown instead of a name that may be personal.
-pub(crate) const WITHHELD: &str = "(withheld)";
-/// The longest name that is shown, in characters.
-const MAX_NAME_CHARS: usize = 64;
-/// The longest place that is shown, in characters: it has a file name.
-const MAX_PLACE_CHARS: usize = 200;
 /// The longest sentence that is kept, in characters.
 const MAX_DETAIL_CHARS: usize = 500;
 /// The largest payload that is kept, in bytes.
 pub(crate) const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
-/// So many digits in a row may be a phone number.
-const DIGITS_OF_A_NUMBER: usize = 7;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +85,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) event_id: Option<&'a str>,
     pub(crate) reason: Option<&'a Reason>,
     pub(crate) attempt: u32,
-    pub(crate) event: u64,
     pub(crate) received_ms: Option<i64>,
     pub(crate) payload: Option<&'a [u8]>,
     pub(crate) exchange: Option<&'a Arc<Exchange>>,
@@ -108,7 +101,6 @@ impl<'a> Seen<'a> {
             event_id: None,
             reason: None,
             attempt: 0,
-            event: 0,
             received_ms: None,
             payload: None,
             exchange: None,
@@ -138,7 +130,7 @@ impl Row {
             source: withhold_address(seen.origin.source()),
             place: withhold_address(&place),
             attempt: seen.attempt,
-            event: seen.event,
+            event: place_key(seen.origin),
             received_ms: seen.received_ms,
             bytes: seen.payload.map(<[u8]>::len),
             // A copy: what is shared with a buffer would keep more than its own bytes in memory.
@@ -267,6 +259,13 @@ impl Row {
     }
 }
 
+/// Says which rows are of one event, also those of which only its place is known.
+fn place_key(origin: &Origin) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    origin.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The two names of a label: what its sender calls the event, and what it is at the destination, if anything.
 fn names(label: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(label) = label.filter(|label| !label.is_empty()) else {
@@ -287,73 +286,15 @@ pub(crate) fn shown_label(label: &str) -> String {
     }
 }
 
-/// A place as it may be shown.
-pub(crate) fn shown_place(place: &str) -> String {
-    withhold_address(place)
-}
-
 /// A sentence or a code of a sink's, cut.
 pub(crate) fn shown_text(text: &str) -> Cow<'_, str> {
     cut(text, MAX_DETAIL_CHARS)
 }
 
-/// A text, cut; or a word for it where it may be personal.
-pub(crate) fn withhold(text: &str) -> Cow<'_, str> {
-    if is_personal(text) {
-        return Cow::Borrowed(WITHHELD);
-    }
-    cut(text, MAX_NAME_CHARS)
-}
-
-/// Whether a text may hold an address or a phone number.
-pub(crate) fn is_personal(text: &str) -> bool {
-    text.contains(['@', '＠']) || text.contains("%40") || has_number(text)
-}
-
-/// As [`withhold`], for places and files, whose numbers are counts and dates.
-fn withhold_address(text: &str) -> String {
-    if text.contains('@') {
-        return WITHHELD.to_owned();
-    }
-    cut(text, MAX_PLACE_CHARS).into_owned()
-}
-
-/// An id, where it looks like one: letters, digits and few signs; not digits alone, as of a phone.
-pub(crate) fn shown_id(id: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-    let is_number = has_number(id) && id.bytes().all(|b| !b.is_ascii_alphabetic());
-    if id.len() > MAX_NAME_CHARS || is_number || !id.bytes().all(is_plain) {
-        return WITHHELD.to_owned();
-    }
-    id.to_owned()
-}
-
-/// Whether a text has as many digits as a phone number, with no more between them than people write there.
-fn has_number(text: &str) -> bool {
-    let mut digits = 0;
-    for character in text.chars() {
-        if character.is_numeric() {
-            digits += 1;
-            if digits >= DIGITS_OF_A_NUMBER {
-                return true;
-            }
-        } else if !matches!(character, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}') {
-            digits = 0;
-        }
-    }
-    false
-}
-
-fn cut(text: &str, max_chars: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(max_chars) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::withheld::WITHHELD;
 
     #[test]
     fn names_that_may_be_personal_are_withheld() {
@@ -375,27 +316,5 @@ mod tests {
         let both = names(Some("jane@example.com → Purchase"));
         assert_eq!(both, (Some(WITHHELD.into()), Some("Purchase".into())));
         assert_eq!(names(None), (None, None));
-    }
-
-    #[test]
-    fn an_id_is_shown_where_it_looks_like_one() {
-        for id in [
-            "one",
-            "order-1234567",
-            "550e8400-e29b-41d4-a716-446655440000",
-            "12345",
-        ] {
-            assert_eq!(shown_id(id), id);
-        }
-        for id in [
-            "jane@example.com",
-            "+491701234567",
-            "0170-1234567",
-            "Jane Doe",
-            "ü",
-        ] {
-            assert_eq!(shown_id(id), WITHHELD, "{id}");
-        }
-        assert_eq!(shown_id(&"a".repeat(65)), WITHHELD);
     }
 }

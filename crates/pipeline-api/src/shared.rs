@@ -3,7 +3,7 @@
 use crate::answer::{Refusal, unknown_sink};
 use crate::attempts::Attempts;
 use crate::feed::Feed;
-use crate::letters::LetterJobs;
+use crate::letter_jobs::LetterJobs;
 use crate::series::Series;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};

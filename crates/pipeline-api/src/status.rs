@@ -34,13 +34,13 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "writable": writable,
         "ready": !found.iter().any(|finding| finding.is_blocking),
         "stopping": status.is_stopping,
-        "sinks": status.sinks.iter().map(|it| sink(it, now_ms)).collect::<Vec<_>>(),
+        "sinks": status.sinks.iter().map(|it| sink(shared, it, now_ms)).collect::<Vec<_>>(),
         "sources": sources(&status),
         "attention": found.iter().map(Finding::to_json).collect::<Vec<_>>(),
     })
 }
 
-fn sink(sink: &SinkStatus, now_ms: i64) -> Value {
+fn sink(shared: &Shared, sink: &SinkStatus, now_ms: i64) -> Value {
     let counts = &sink.counts;
     let (state, until, reason) = match &counts.state {
         _ if sink.is_paused => ("paused", None, None),
@@ -66,6 +66,7 @@ fn sink(sink: &SinkStatus, now_ms: i64) -> Value {
             "max_bytes": room.max_bytes,
             "percent": room.percent(),
         })),
+        "throttle_percent": shared.attempts.throttle_percent(&counts.name),
         "buffer": sink.buffer.as_ref().map(|it| buffer(it, counts.is_on_disk, now_ms)),
     })
 }

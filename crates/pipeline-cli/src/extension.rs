@@ -1,7 +1,8 @@
 //! What a program adds to the command: a subcommand, and something that runs beside a pipeline because its file asks for it.
 
+use crate::Failure;
 use crate::program::Program;
-use crate::{Failure, When};
+use crate::progress::When;
 use async_trait::async_trait;
 use clap::{ArgMatches, Command};
 use pipeline_core::Observer;
@@ -134,12 +135,15 @@ pub struct RunOrder {
     pub overlay: Overlay,
 }
 
+/// Makes a section as it is to be from the section as it is written.
+type ChangeSection = dyn Fn(Option<&Value>) -> Value + Send + Sync;
+
 /// What a command changes of a section of the pipeline file, each time that the file is read.
 #[derive(Clone)]
 pub struct Overlay {
     /// The section.
     pub section: &'static str,
-    change: Arc<dyn Fn(Option<&Value>) -> Value + Send + Sync>,
+    change: Arc<ChangeSection>,
 }
 
 impl Overlay {

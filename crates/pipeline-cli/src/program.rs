@@ -5,15 +5,14 @@
 //!
 //! Invariant: nothing is written, and nothing of a text is shown but what problems show.
 
-use crate::context::Context;
-use crate::extension::{Extension, Overlay};
 use pipeline_core::Registry;
 use pipeline_host::Pipeline;
+use pipeline_host::config::schema::ProgramSection;
 use pipeline_host::config::{self, ConfigError, LoadContext, SinkPlan, schema};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 
 /// A reload that is asked for.
@@ -26,21 +25,16 @@ const NAMELESS: &str = "sink";
 #[derive(Clone)]
 pub struct Program(Arc<Inner>);
 
+/// Reads a value tree as if it were the pipeline file.
+type LoadValue = dyn Fn(&Value) -> Result<Pipeline, ConfigError> + Send + Sync;
+
 struct Inner {
     registry: Registry,
-    extensions: Vec<&'static dyn Extension>,
-    overlay: Option<Overlay>,
+    sections: Vec<ProgramSection>,
+    schema: OnceLock<Value>,
     file: PathBuf,
+    load: Box<LoadValue>,
     reloads: mpsc::Sender<Ask>,
-}
-
-/// A pipeline that was read.
-#[derive(Debug)]
-pub struct Loaded {
-    /// As it is written, with variables as they are in the text.
-    pub raw: Value,
-    /// As data.
-    pub pipeline: Pipeline,
 }
 
 /// Why a file was not loaded into the running pipeline; it continues as it was.
@@ -74,26 +68,21 @@ impl fmt::Debug for Program {
 impl Program {
     /// The program that runs this file, and the reloads that are asked for.
     pub(crate) fn new(
-        registry: Registry,
-        extensions: &[&'static dyn Extension],
-        overlay: Option<Overlay>,
+        registry: &Registry,
+        sections: &[ProgramSection],
         file: &Path,
+        load: impl Fn(&Value) -> Result<Pipeline, ConfigError> + Send + Sync + 'static,
     ) -> (Self, mpsc::Receiver<Ask>) {
         let (reloads, asked) = mpsc::channel(1);
         let inner = Inner {
-            registry,
-            extensions: extensions.to_vec(),
-            overlay,
+            registry: registry.clone(),
+            sections: sections.to_vec(),
+            schema: OnceLock::new(),
             file: file.to_owned(),
+            load: Box::new(load),
             reloads,
         };
         (Self(Arc::new(inner)), asked)
-    }
-
-    pub(crate) fn context(&self) -> Context<'_> {
-        let mut cx = Context::new(&self.0.registry, &self.0.extensions);
-        cx.overlay = self.0.overlay.as_ref();
-        cx
     }
 
     /// The linked components.
@@ -107,8 +96,9 @@ impl Program {
     }
 
     /// The JSON Schema of a pipeline file.
-    pub fn schema(&self) -> Value {
-        schema::pipeline(&self.0.registry, &self.context().sections)
+    pub fn schema(&self) -> &Value {
+        let make = || schema::pipeline(&self.0.registry, &self.0.sections);
+        self.0.schema.get_or_init(make)
     }
 
     /// The value tree of a text in the format of the pipeline file, with variables as they are in the text.
@@ -117,20 +107,23 @@ impl Program {
     ///
     /// When the text is not in that format.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
-        let cx = self.context();
-        let cx: LoadContext<'_> = cx.with(&|_| None);
+        let cx = LoadContext {
+            registry: &self.0.registry,
+            environment: &|_| None,
+            sections: &self.0.sections,
+        };
         config::parse_text(text, &self.0.file, cx)
     }
 
-    /// Reads a text as if it were the pipeline file.
-    ///
-    /// # Errors
-    ///
-    /// As `pipeline validate` reports them.
-    pub fn load(&self, text: &str) -> Result<Loaded, ConfigError> {
-        let raw = self.parse(text)?;
-        let pipeline = self.load_value(&raw)?;
-        Ok(Loaded { raw, pipeline })
+    /// As [`parse`](Self::parse), without a word about what is wrong: for who tries many texts.
+    pub fn try_parse(&self, text: &str) -> Option<Value> {
+        let registry = Registry::default();
+        let cx = LoadContext {
+            registry: &registry,
+            environment: &|_| None,
+            sections: &[],
+        };
+        config::parse_text(text, &self.0.file, cx).ok()
     }
 
     /// Reads a value tree as if it were the pipeline file.
@@ -139,7 +132,7 @@ impl Program {
     ///
     /// As `pipeline validate` reports them.
     pub fn load_value(&self, raw: &Value) -> Result<Pipeline, ConfigError> {
-        self.context().load_value(raw, &self.0.file)
+        (self.0.load)(raw)
     }
 
     /// Reads the options of one sink as if they were in this value tree of the pipeline file, alone. Where they have no `inputs`,
@@ -168,8 +161,11 @@ impl Program {
             let sinks = Map::from_iter([(name.to_owned(), options)]);
             raw.insert("sinks".to_owned(), Value::Object(sinks));
         }
-        let cx = self.context();
-        let cx = cx.with(&|name| std::env::var_os(name));
+        let cx = LoadContext {
+            registry: &self.0.registry,
+            environment: &|name| std::env::var_os(name),
+            sections: &self.0.sections,
+        };
         let pipeline = config::from_value(&raw, &config::base_dir(&self.0.file), cx)?;
         let sink = pipeline.sinks.into_iter().next();
         sink.ok_or_else(|| ConfigError::Invalid(Vec::new()))

@@ -2,6 +2,7 @@
 //! its own.
 
 use crate::output::{print_line, show_progress};
+use clap::ValueEnum;
 use pipeline_host::report;
 use pipeline_host::telemetry::Telemetry;
 use std::io::{self, IsTerminal as _};
@@ -12,6 +13,29 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Columns of a terminal that does not say how many it has.
 const USUAL_WIDTH: usize = 80;
+
+/// When something is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Always, also into a file.
+    Always,
+    /// On a terminal.
+    Auto,
+    /// Never.
+    Never,
+}
+
+impl When {
+    /// Whether something is shown on standard error.
+    pub(crate) fn is_now(self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Auto => io::stderr().is_terminal(),
+            Self::Never => false,
+        }
+    }
+}
+
 /// Shows progress once a second, for ever.
 pub(super) async fn show(telemetry: Telemetry) {
     let in_place = io::stderr().is_terminal();

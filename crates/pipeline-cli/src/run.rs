@@ -5,17 +5,16 @@ use crate::extension::{Companion, Extension, Overlay, RunOrder, StartedPipeline}
 use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending};
 use crate::program::{Ask, Program, ReloadRefused};
-use crate::progress;
+use crate::progress::{self, When};
 use crate::signals::Signals;
-use clap::ValueEnum;
 use pipeline_core::options::Problem;
 use pipeline_core::{Registry, shown};
 use pipeline_host::config::ConfigError;
 use pipeline_host::telemetry::Telemetry;
 use pipeline_host::topology::{self, ReloadError, Reloader};
 use pipeline_host::{Pipeline, StartOptions, StopHandle, report};
+use serde_json::Value;
 use std::convert::Infallible;
-use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,17 +38,6 @@ pub(crate) struct Arguments {
     /// Reload the pipeline file when it changes, as SIGHUP does: what was added, changed or removed in it takes effect
     #[arg(long)]
     watch_config: bool,
-}
-
-/// When something is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum When {
-    /// Always, also into a file.
-    Always,
-    /// On a terminal.
-    Auto,
-    /// Never.
-    Never,
 }
 
 /// What is run, and how.
@@ -93,8 +81,11 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     // Before anything says that it runs: a signal from then on must find its handler.
     let signals = Signals::new()?;
-    let (program, asked) = Program::new(registry, extensions, order.overlay.clone(), &order.file);
-    let cx = &program.context();
+    let cx = &Context {
+        overlay: order.overlay.as_ref(),
+        ..Context::new(&registry, extensions)
+    };
+    let (program, asked) = program(order, cx, extensions);
     let pipeline = cx.load(&order.file)?;
     let unwritable = pipeline.check_data_dir();
     if !unwritable.is_empty() {
@@ -124,12 +115,10 @@ pub(crate) async fn run(
         noted,
         hangup,
     };
-    let shows_progress = match order.progress {
-        When::Always => true,
-        When::Auto => io::stderr().is_terminal(),
-        When::Never => false,
-    };
-    let progress = shows_progress.then(|| tokio::spawn(progress::show(running.telemetry())));
+    let progress = order
+        .progress
+        .is_now()
+        .then(|| tokio::spawn(progress::show(running.telemetry())));
     let mut ending = tokio::select! {
         ending = running.finish() => ending,
         never = reloading.run() => match never {},
@@ -158,12 +147,24 @@ pub(crate) async fn run(
         }
         companion.stop().await;
     }
-    let code = if ending.is_complete() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
+    let code = u8::from(!ending.is_complete()) * FAILED;
+    print_ending(&table, ExitCode::from(code))
+}
+
+/// What the program can do with pipeline files while this one runs.
+fn program(
+    order: &Order,
+    cx: &Context<'_>,
+    extensions: &[&'static dyn Extension],
+) -> (Program, mpsc::Receiver<Ask>) {
+    let (registry, overlay) = (cx.registry.clone(), order.overlay.clone());
+    let (extensions, file) = (extensions.to_vec(), order.file.clone());
+    let load = move |raw: &Value| {
+        let mut cx = Context::new(&registry, &extensions);
+        cx.overlay = overlay.as_ref();
+        cx.load_value(raw, &file)
     };
-    print_ending(&table, code)
+    Program::new(cx.registry, &cx.sections, &order.file, load)
 }
 
 /// How the pipeline is started: watched by everything that the program adds, and with a look at its destinations.

@@ -36,7 +36,7 @@ pub struct Exchange {
     pub subcode: Option<i64>,
     /// What it said, with what could be personal or secret masked; at most [`MAX_MESSAGE_BYTES`].
     pub message: Option<Box<str>>,
-    /// How much of its limits is used, or for how long it asks to wait: names and figures.
+    /// How much of its limits is used, in percent, by name; where a name ends with `_secs`, for how long it asks to wait.
     pub throttle: Vec<(Cow<'static, str>, u64)>,
 }
 
@@ -64,6 +64,13 @@ impl Exchange {
         if self.throttle.len() < MAX_FIGURES {
             self.throttle.push((name.into(), figure));
         }
+    }
+
+    /// How much is used of the limit that is nearest, in percent.
+    pub fn used_percent(&self) -> Option<u64> {
+        let percentages = self.throttle.iter();
+        let percentages = percentages.filter(|(name, _)| !name.ends_with("_secs"));
+        percentages.map(|(_, figure)| *figure).max()
     }
 
     /// Bytes that it takes in memory.

@@ -1,6 +1,6 @@
 //! What a host offers to a source: the way in for its events.
 
-use crate::{AckLevel, Chunk, Reason, Receipt, SourceError};
+use crate::{AckLevel, Chunk, Cookie, Event, Reason, Receipt, SourceError};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -30,6 +30,14 @@ pub trait Intake: Send + Sync {
         ack: AckLevel,
         limit: Duration,
     ) -> Result<Accepted, Refused>;
+
+    /// The cookies that the sinks would keep in the browser that sent this event, as far as every sink that has cookies says
+    /// that the visitor agreed; empty where one says that they did not.
+    ///
+    /// For sources that may set cookies (HTTP). Transforms are not asked: the event is looked at as it came.
+    fn cookies(&self, _event: &Event) -> Vec<Cookie> {
+        Vec::new()
+    }
 
     /// Reports something that the source could not read, while it continues with the rest. The run ends as incomplete.
     fn report(&self, error: SourceError);

@@ -117,6 +117,7 @@
 
 mod chunk;
 mod clock;
+mod cookie;
 mod coverage;
 mod event;
 mod exchange;
@@ -142,6 +143,7 @@ pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cookie::Cookie;
 pub use coverage::{Coverage, CoverageBase, CoverageGap, CoverageGroup, CoverageRow};
 pub use event::{Event, Meta};
 pub use exchange::{DeliveryReport, Exchange, MAX_MESSAGE_BYTES};

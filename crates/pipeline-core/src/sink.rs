@@ -2,8 +2,8 @@
 
 use crate::options::Problem;
 use crate::{
-    Clock, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason, Record, Refit,
-    SystemClock,
+    Clock, Cookie, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason, Record,
+    Refit, SystemClock,
 };
 use async_trait::async_trait;
 use std::fmt;
@@ -82,6 +82,13 @@ pub trait Sink: Send + Sync {
     /// changes nothing.
     fn refit(&self, _stored: &Record, _stored_for: &str) -> Refit {
         Refit::Same
+    }
+
+    /// The cookies that the destination would keep in the browser that sent this event: `None` for a destination without
+    /// cookies, and for an event that would not be sent or has no browser; empty where the event does not say that the visitor
+    /// agreed. A host asks only for sources that may set cookies.
+    fn cookies(&self, _event: &Event) -> Option<Vec<Cookie>> {
+        None
     }
 
     /// Makes one attempt to deliver a batch, and answers with one outcome per record, in the same order.
@@ -173,6 +180,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     fn refit(&self, stored: &Record, stored_for: &str) -> Refit {
         (**self).refit(stored, stored_for)
+    }
+
+    fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
+        (**self).cookies(event)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

@@ -19,7 +19,9 @@ use crate::runtime::{Failure, Failures};
 use async_trait::async_trait;
 pub(crate) use ordered::Forwarder;
 use ordered::Queue;
-use pipeline_core::{Accepted, AckLevel, AckStatus, Chunk, Intake, Receipt, Refused, SourceError};
+use pipeline_core::{
+    Accepted, AckLevel, AckStatus, Chunk, Cookie, Event, Intake, Receipt, Refused, SourceError,
+};
 pub(crate) use routes::{Routes, TransformNode};
 pub(crate) use shared::Shared;
 use std::sync::Arc;
@@ -101,6 +103,21 @@ impl Intake for SourceIntake {
         let shared = Arc::clone(&self.shared);
         shared.accept_all(prepared, ack, deadline).await?;
         Ok(Accepted::new(receipt, verdicts))
+    }
+
+    fn cookies(&self, event: &Event) -> Vec<Cookie> {
+        let routes = self.shared.routes();
+        let mut agreed: Vec<Cookie> = Vec::new();
+        for cookies in routes.sinks().filter_map(|sink| sink.cookies(event)) {
+            if cookies.is_empty() {
+                return cookies;
+            }
+            // Two sinks may have a cookie of the same name: the first says what is in it.
+            let is_new = |cookie: &Cookie| agreed.iter().all(|known| known.name != cookie.name);
+            let more: Vec<_> = cookies.into_iter().filter(is_new).collect();
+            agreed.extend(more);
+        }
+        agreed
     }
 
     fn report(&self, error: SourceError) {

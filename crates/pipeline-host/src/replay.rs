@@ -30,6 +30,7 @@ use judge::{Judge, Judged};
 pub use judge::{Left, MAX_UNFIT_REASONS, Survey, Unfit};
 use pipeline_core::SinkContext;
 pub use progress::{Progress, ReplayProgress};
+use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -105,12 +106,15 @@ pub struct SinkLetters {
 }
 
 impl SinkLetters {
-    pub(crate) fn of(input: &Arc<SinkInput>) -> Self {
-        Self {
-            input: Arc::downgrade(input),
+    /// Those of a sink of the pipeline that has these counters; `None` where no such sink runs. Reads no file.
+    pub fn of(telemetry: &Telemetry, sink: &str) -> Option<Self> {
+        let live: Arc<dyn Any + Send + Sync> = telemetry.live(sink)?;
+        let input: Arc<SinkInput> = live.downcast().ok()?;
+        Some(Self {
             letters: input.dead_letters.for_replay(),
-            judge: Judge::of(input),
-        }
+            judge: Judge::of(&input),
+            input: Arc::downgrade(&input),
+        })
     }
 
     /// The letters themselves.
@@ -451,13 +455,11 @@ impl Run {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DeadLetterError> + Send + 'static,
 ) -> Result<T, ReplayError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => {
-            let failure = Failure::task("a replay".to_owned(), "its reader failed".to_owned());
-            Err(ReplayError::Failed(failure))
-        }
-    }
+    let Ok(done) = tokio::task::spawn_blocking(work).await else {
+        let failure = Failure::task("a replay".to_owned(), "its reader failed".to_owned());
+        return Err(ReplayError::Failed(failure));
+    };
+    Ok(done?)
 }
 
 /// The codes of the reasons that letters can have beside those that a sink gives; for who asks for one that no letter has.

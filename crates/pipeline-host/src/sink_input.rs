@@ -12,15 +12,14 @@ use crate::letter_log::{self, LetterLog};
 use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
 use crate::missing::{self, Watch};
 use crate::pulse::{Pulse, age_of};
-use crate::replay::SinkLetters;
 use crate::runtime::{StartOptions, watching};
 use crate::status::{BufferLevel, LiveSink};
 use crate::stop::{LETTERS_LIMIT, LETTERS_LIMIT_OF_QUIT, Phase, StopSignal};
 use crate::telemetry::SinkTelemetry;
 use crate::wording::thousands;
 use pipeline_core::{
-    Chunk, Clock, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason, Rejection,
-    Sink,
+    Chunk, Clock, Cookie, Coverage, Encoded, Event, Filtered, Item, Observer, Origin, Reason,
+    Rejection, Sink,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -242,10 +241,6 @@ impl LiveSink for SinkInput {
         self.is_paused.store(is_paused, Ordering::Release);
         self.changed.notify_one();
     }
-
-    fn letters(self: Arc<Self>) -> SinkLetters {
-        SinkLetters::of(&self)
-    }
 }
 
 impl SinkInput {
@@ -416,6 +411,13 @@ impl SinkInput {
         if let Ok(explained) = catch_unwind(explain) {
             observer.explained(&self.name, event, &explained);
         }
+    }
+
+    /// The cookies of the destination for the browser that sent this event.
+    pub(crate) fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
+        let settings = self.current();
+        let cookies = AssertUnwindSafe(|| settings.sink.cookies(event));
+        catch_unwind(cookies).unwrap_or_else(|_| Some(Vec::new()))
     }
 
     /// Counts events and hands them on: records to the buffer, waiting for room, and letters to the letterbox. Each of them

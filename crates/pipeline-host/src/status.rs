@@ -6,8 +6,8 @@
 //! Invariant: nothing here costs the way of an event more than one addition for each chunk or batch, and nothing holds a
 //! value of an event.
 
-use crate::replay::SinkLetters;
 use pipeline_core::{Coverage, Sink};
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -112,8 +112,8 @@ impl SourceCounters {
     }
 }
 
-/// A sink that runs, for who asks what it is doing.
-pub(crate) trait LiveSink: Send + Sync {
+/// A sink that runs, for who asks what it is doing. Whoever knows what it is can have it whole.
+pub(crate) trait LiveSink: Any + Send + Sync {
     /// How full its buffer is.
     fn level(&self) -> BufferLevel;
 
@@ -128,9 +128,6 @@ pub(crate) trait LiveSink: Send + Sync {
 
     /// Pauses its delivery, or lets it resume.
     fn set_paused(&self, is_paused: bool);
-
-    /// Its dead letters.
-    fn letters(self: Arc<Self>) -> SinkLetters;
 }
 
 /// How many deliveries took how long.

@@ -4,7 +4,6 @@
 
 use crate::dead_letter::Letter;
 use crate::event_counts::{EventBatch, EventCounts, Fate};
-use crate::replay::SinkLetters;
 use crate::status::{
     BufferLevel, DurationCounts, Durations, LiveSink, SourceCounters, SourceStatus,
 };
@@ -140,12 +139,8 @@ impl Telemetry {
         Some(self.live(name)?.sink())
     }
 
-    /// The dead letters of a running sink; `None` where no such sink runs. Reads no file.
-    pub fn letters(&self, sink: &str) -> Option<SinkLetters> {
-        self.live(sink).map(LiveSink::letters)
-    }
-
-    fn live(&self, sink: &str) -> Option<Arc<dyn LiveSink>> {
+    /// The running sink of this name.
+    pub(crate) fn live(&self, sink: &str) -> Option<Arc<dyn LiveSink>> {
         let running = lock(&self.running.sinks);
         let mut of_name = running.iter().filter(|it| it.telemetry.name == sink);
         of_name.find_map(|it| it.live.upgrade())

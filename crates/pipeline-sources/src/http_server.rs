@@ -8,6 +8,7 @@
 //! Invariant: every event keeps the very bytes that came in, so one odd element never costs the others.
 
 mod config;
+mod envelope;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,24 @@ mod tests {
                  `/health`: `/v1/events`",
             ),
             (
+                "http_server",
+                json!({"proxy_protocol": true}),
+                "proxy_protocol: needs to know whose word about clients is believed; expected the balancers in \
+                 `trusted_proxies`: `[10.0.0.0/8]`",
+            ),
+            (
+                "segment",
+                json!({"proxy_protocol": true}),
+                "proxy_protocol: needs to know whose word about clients is believed; expected the balancers in \
+                 `trusted_proxies`: `[10.0.0.0/8]`",
+            ),
+            (
+                "segment",
+                json!({"trusted_proxies": ["10.0.0.0/8", "10.0.0.0/99"], "proxy_protocol": true}),
+                "trusted_proxies[1]: is not a network; expected an address, or an address and the length of its prefix: \
+                 `10.0.0.0/8`",
+            ),
+            (
                 "file",
                 json!({"path": "a", "follow": true, "shift_times": true}),
                 "follow: does not go with `shift_times`, which needs to know the newest event; expected one of the two",

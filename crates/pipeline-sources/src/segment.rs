@@ -17,11 +17,12 @@ mod calls;
 mod client;
 mod completion;
 mod config;
+mod cookies;
 mod documents;
 mod envelope;
 mod keys;
-mod members;
 mod rate;
+mod site;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! An intake for tests: records what is sent and settles receipts by a script. And a stop that tests give.
 
 use pipeline_core::{
-    Accepted, AckLevel, AckStatus, Chunk, Intake, Item, ManualClock, ParseContext, Receipt,
-    Refused, Registry, Settle, SourceContext, SourceError, Stop, StopSignal, Verdict, async_trait,
-    receipt,
+    Accepted, AckLevel, AckStatus, Chunk, Cookie, Event, Intake, Item, ManualClock, ParseContext,
+    Receipt, Refused, Registry, Settle, SourceContext, SourceError, Stop, StopSignal, Verdict,
+    async_trait, receipt,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -60,6 +60,7 @@ pub(crate) enum Step {
 /// Records what a source sends. After its script, every chunk is safe at once.
 pub(crate) struct TestIntake {
     verdict: fn(&Item) -> Verdict,
+    cookies: fn(&Event) -> Vec<Cookie>,
     state: Mutex<State>,
     arrived: Notify,
 }
@@ -89,6 +90,24 @@ impl TestIntake {
         };
         Arc::new(Self {
             verdict,
+            cookies: |_| Vec::new(),
+            state: Mutex::new(state),
+            arrived: Notify::new(),
+        })
+    }
+
+    /// An intake whose sinks would keep these cookies.
+    pub(crate) fn keeping(
+        script: impl IntoIterator<Item = Step>,
+        cookies: fn(&Event) -> Vec<Cookie>,
+    ) -> Arc<Self> {
+        let state = State {
+            script: script.into_iter().collect(),
+            ..State::default()
+        };
+        Arc::new(Self {
+            verdict: |_| Verdict::Accepted,
+            cookies,
             state: Mutex::new(state),
             arrived: Notify::new(),
         })
@@ -165,6 +184,10 @@ impl Intake for TestIntake {
         self.state().limits.push(limit);
         let receipt = self.take(chunk, Some(ack))?;
         Ok(Accepted::new(receipt, verdicts))
+    }
+
+    fn cookies(&self, event: &Event) -> Vec<Cookie> {
+        (self.cookies)(event)
     }
 
     fn report(&self, error: SourceError) {

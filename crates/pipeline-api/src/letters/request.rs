@@ -1,6 +1,6 @@
 //! What requests about letters bring, and the threads on which they are answered.
 //!
-//! Invariant: a refusal quotes nothing of a body; and no more than [`MAX_READERS`] requests use the disk at a time.
+//! Invariant: a refusal quotes nothing of a body; and few requests use the disk at a time.
 
 use crate::answer::refuse;
 use crate::shared::Shared;
@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// Bytes of a body at most.
 pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
-/// Requests that read or change letters at the same time; a further one waits.
-pub(crate) const MAX_READERS: usize = 2;
 /// How long a client may take to send a body.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,8 @@
 //! Invariant: names and ids that a sender chose are shown only where they cannot be personal, and a payload is not shown.
 
 use crate::answer::time;
-use crate::row::{shown_id, shown_label, shown_place, shown_text};
+use crate::row::{shown_label, shown_text};
+use crate::withheld::{shown_id, withhold_address};
 use pipeline_host::dead_letter::{StoredLetter, Summary};
 use pipeline_host::replay::Survey;
 use serde_json::{Map, Value, json};
@@ -64,7 +65,7 @@ pub(super) fn letter(letter: &StoredLetter) -> Value {
         "attempts": letter.attempts,
         "first": time(letter.first_ms),
         "last": time(letter.last_ms),
-        "source": shown_place(&letter.source),
+        "source": withhold_address(&letter.source),
         "history": history.collect::<Vec<_>>(),
         "payload_bytes": record.map(|record| record.payload.len()),
     })

@@ -4,14 +4,12 @@
 //!
 //! Invariant: steps and minutes never go back, whatever the clock does, and no look is counted twice.
 
-use super::{MAX_REASONS, MAX_SINKS, MAX_STEPS, MINUTE_MS};
+use super::{MAX_REASONS, MAX_SINKS, MAX_STEPS, MINUTE_MS, STEP_MS};
 use pipeline_host::status::DurationCounts;
 use pipeline_host::telemetry::SinkStatus;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// How long a step of the hour is, in milliseconds.
-pub(crate) const STEP_MS: i64 = 10_000;
 /// Minutes that wait to be written, of one sink: an hour in which the disk does not answer.
 const MAX_UNWRITTEN: usize = 60;
 /// Stands for all further reasons.

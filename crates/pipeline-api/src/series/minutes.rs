@@ -10,8 +10,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a minute is, in milliseconds.
-pub(crate) const MINUTE_MS: i64 = 60_000;
 /// The name of the file.
 const FILE: &str = "console.sqlite";
 /// The largest count that is believed: adding up a day of them must not overflow.

@@ -97,7 +97,9 @@ fn check(steps: Vec<Step>, folder: Option<&Path>) -> Result<(), TestCaseError> {
     series.open(folder);
     let (mut now_ms, mut looked) = (START_MS, None);
     let mut totals: BTreeMap<String, Counts> = BTreeMap::new();
-    for step in steps {
+    let last = steps.len() - 1;
+    for (number, step) in steps.into_iter().enumerate() {
+        let is_checked = number % 6 == 0 || number == last;
         match step {
             Step::Look(passed, did) => {
                 now_ms = (now_ms + passed).max(looked.unwrap_or(now_ms));
@@ -124,6 +126,10 @@ fn check(steps: Vec<Step>, folder: Option<&Path>) -> Result<(), TestCaseError> {
                 looked = None;
             }
         }
+        // Not after each step: the list of everything is added up anew each time.
+        if !is_checked {
+            continue;
+        }
         for sink in [None, Some("meta"), Some("other")] {
             let hour = sum(everything.of_run.iter(), sink, STEP_MS, MAX_STEPS);
             prop_assert_eq!(series.hour(sink), hour);
@@ -136,7 +142,7 @@ fn check(steps: Vec<Step>, folder: Option<&Path>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn the_series_are_those_of_a_list_that_keeps_everything(steps in steps()) {
@@ -145,7 +151,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
     fn the_day_outlives_restarts(steps in steps()) {
@@ -164,6 +170,19 @@ fn delivered(events: u64) -> BTreeMap<String, Counts> {
 
 fn total(steps: &Steps) -> u64 {
     steps.values().map(|counts| counts.delivered).sum()
+}
+
+#[test]
+fn a_machine_that_slept_for_hours_loses_nothing_of_the_day() {
+    let series = Series::default();
+    series.open(None);
+    for (secs, events) in [(0, 0), (30, 5), (5 * 3_600, 9), (5 * 3_600 + 70, 12)] {
+        series
+            .history()
+            .look(START_MS + secs * 1_000, delivered(events));
+        series.write(false);
+    }
+    assert_eq!(total(&series.day(None).0), 12);
 }
 
 /// Counts events below this folder over two minutes.
@@ -254,30 +273,4 @@ fn sinks_beyond_the_bound_are_not_counted_and_old_ones_make_room_on_disk() {
     let count = "SELECT count(DISTINCT sink) FROM minutes";
     let sinks: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(sinks, i64::try_from(MAX_SINKS).unwrap());
-}
-
-#[test]
-fn what_nobody_looked_at_is_unknown_and_percentiles_are_bounds() {
-    let mut counts = Counts {
-        delivered: 3,
-        ..Counts::default()
-    };
-    counts.filtered.insert("consent".into(), 2);
-    (counts.durations.buckets[0], counts.durations.buckets[2]) = (98, 1);
-    counts.durations.longer = 1;
-    let steps = Steps::from([(10, counts), (12, Counts::default())]);
-    assert_eq!(
-        told(&steps, STEP_MS, None),
-        json!({
-            "step_secs": 10, "times": [100, 110, 120],
-            "delivered": [3, null, 0], "retried": [0, null, 0],
-            "filtered": {"consent": [2, null, 0]}, "rejected": {},
-            "p50_ms": [1.0, null, null], "p99_ms": [2.0, null, null],
-        })
-    );
-    let empty = told(&Steps::new(), MINUTE_MS, Some("why"));
-    assert_eq!(
-        (&empty["times"], &empty["problem"]),
-        (&json!([]), &json!("why"))
-    );
 }

@@ -2,17 +2,18 @@
 //!
 //! Invariant: a refusal says where a body is wrong, and quotes nothing of it.
 
-use crate::answer::{refuse, refuse_with};
+use crate::answer;
 use crate::shared::Shared;
+use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use pipeline_cli::{Program, StartedPipeline};
 use pipeline_core::options::Problem;
 use pipeline_host::config::ConfigError;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json as object};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -22,8 +23,30 @@ pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 /// How long a client may take to send it.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
+/// The answer to a request that is refused.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(super) Box<Response>);
+
+impl Refusal {
+    /// An answer with this body.
+    pub(crate) fn new(status: StatusCode, body: Value) -> Self {
+        Self(Box::new((status, Json(body)).into_response()))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// The answer to a request that is not answered.
+pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Refusal {
+    Refusal(Box::new(answer::refuse(status, code, message)))
+}
+
 /// Reads the body of a request.
-pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Response> {
+pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
     let media = request.headers().get(header::CONTENT_TYPE);
     let media = media.and_then(|media| media.to_str().ok());
     let media = media.and_then(|media| media.split(';').next());
@@ -55,7 +78,7 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Res
 }
 
 /// The pipeline, once it runs.
-pub(crate) fn started(shared: &Shared) -> Result<&StartedPipeline, Response> {
+pub(crate) fn started(shared: &Shared) -> Result<&StartedPipeline, Refusal> {
     shared.pipeline.get().ok_or_else(|| {
         let message = "the pipeline has not started yet";
         refuse(StatusCode::SERVICE_UNAVAILABLE, "starting", message)
@@ -66,7 +89,7 @@ pub(crate) fn started(shared: &Shared) -> Result<&StartedPipeline, Response> {
 pub(crate) async fn on_thread<R: Send + 'static>(
     shared: &Arc<Shared>,
     work: impl FnOnce(&Program) -> R + Send + 'static,
-) -> Result<R, Response> {
+) -> Result<R, Refusal> {
     let program = started(shared)?.program.clone();
     let permit = permit(shared)?;
     let work = move || {
@@ -82,7 +105,7 @@ pub(crate) async fn on_thread<R: Send + 'static>(
 }
 
 /// A permit to look at what a request brings.
-pub(crate) fn permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Response> {
+pub(crate) fn permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Refusal> {
     let permit = Arc::clone(&shared.trials).try_acquire_owned();
     permit.map_err(|_| {
         let message = "other requests of this kind are being answered; try again in a moment";
@@ -92,7 +115,7 @@ pub(crate) fn permit(shared: &Shared) -> Result<OwnedSemaphorePermit, Response> 
 
 /// A problem as answers have it.
 pub(crate) fn problem(problem: &Problem) -> Value {
-    serde_json::json!({
+    object!({
         "path": problem.path,
         "problem": problem.problem,
         "expected": problem.expected,
@@ -125,8 +148,10 @@ pub(crate) fn problems(error: &ConfigError) -> Vec<Value> {
 }
 
 /// The answer where a configuration is not good.
-pub(crate) fn unprocessable(error: &ConfigError) -> Response {
+pub(crate) fn unprocessable(error: &ConfigError) -> Refusal {
     let message = "the configuration has problems";
-    let status = StatusCode::UNPROCESSABLE_ENTITY;
-    refuse_with(status, "problems", message, problems(error))
+    let body = object!({ "error": {
+        "code": "problems", "message": message, "problems": problems(error),
+    }});
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, body)
 }

@@ -1,7 +1,6 @@
 //! What is linked: sinks, sources and transforms, the options of one, the table of a preset.
 
-use super::body::started;
-use crate::answer::refuse;
+use super::body::{Refusal, refuse, started};
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// `{sinks: [{type, description, version, presets}], sources, transforms}`.
-pub(crate) async fn catalog(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Response> {
+pub(crate) async fn catalog(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Refusal> {
     let registry = started(&shared)?.program.registry();
     let sinks = registry.sinks().map(|sink| {
         let presets = sink.preset_descriptions();
@@ -48,7 +47,7 @@ fn entry<C: ?Sized>(component: &'static Component<C>) -> Value {
 pub(crate) async fn schema_of(
     State(shared): State<Arc<Shared>>,
     Path(kind): Path<String>,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let sink = started(&shared)?.program.registry().sink(&kind);
     let sink = sink.map_err(|_| {
         let message = "no sink of this type is linked";
@@ -61,7 +60,7 @@ pub(crate) async fn schema_of(
 pub(crate) async fn preset(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let registry = started(&shared)?.program.registry();
     let mut presets = registry.sinks().flat_map(|sink| {
         let presets = sink.preset_descriptions().into_iter();

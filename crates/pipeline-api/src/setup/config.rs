@@ -2,15 +2,13 @@
 //!
 //! Invariant: a secret is shown by nothing but its place, whether it is set, and the name of its variable.
 
-use super::body::on_thread;
+use super::body::{Refusal, on_thread, refuse};
 use super::masked;
 use super::secrets::{self, Secret, has_token_key};
-use crate::answer::refuse;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
 use pipeline_cli::Program;
 use pipeline_host::config;
 use serde_json::{Map, Value, json};
@@ -31,7 +29,7 @@ impl Written {
     pub(crate) fn read(program: &Program) -> Result<Self, config::ConfigError> {
         let text = config::read_text(program.file())?;
         let raw = program.parse(&text)?;
-        let secrets = secrets::find(&program.schema(), &raw);
+        let secrets = secrets::find(program.schema(), &raw);
         Ok(Self { text, raw, secrets })
     }
 
@@ -42,7 +40,7 @@ impl Written {
 
     /// The text without its secrets, where that can be done faithfully.
     pub(crate) fn shown_text(&self, program: &Program) -> Option<String> {
-        let parse = |text: &str| program.parse(text).ok();
+        let parse = |text: &str| program.try_parse(text);
         masked::text(&self.text, &self.raw, &self.secrets, &parse)
     }
 
@@ -60,7 +58,7 @@ pub(crate) fn etag(text: &str) -> String {
 }
 
 /// `{text, etag, format, file, writable, reason, sinks, secrets}`.
-pub(crate) async fn config(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Response> {
+pub(crate) async fn config(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Refusal> {
     let read_only = shared.read_only;
     let answer = on_thread(&shared, move |program| {
         let written = Written::read(program)?;

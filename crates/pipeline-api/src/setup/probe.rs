@@ -3,15 +3,13 @@
 //! Invariant: one test event a second at most, mapped and checked for consent like any other, and never without a code that tells
 //! the destination that it is a test.
 
-use super::body::{json, on_thread, permit, started, unprocessable};
+use super::body::{Refusal, json, on_thread, permit, refuse, started, unprocessable};
 use super::config::Written;
 use super::trial::event_text;
-use crate::answer::refuse;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::response::Response;
 use pipeline_core::{Encoded, Event, HealthcheckError, Outcome, Reason, Record, Sink, SinkContext};
 use pipeline_host::config::{ConfigError, SinkPlan, schema};
 use serde::Deserialize;
@@ -39,7 +37,7 @@ struct Test {
 pub(crate) async fn check(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let sink = started(&shared)?.telemetry.sink(&name);
     let sink = sink.ok_or_else(unknown_sink)?;
     let _permit = permit(&shared)?;
@@ -66,7 +64,7 @@ fn unhealthy(state: &str, reason: &Reason) -> Value {
     answer
 }
 
-fn unknown_sink() -> Response {
+fn unknown_sink() -> Refusal {
     let message = "no sink of this name is running";
     refuse(StatusCode::NOT_FOUND, "unknown_sink", message)
 }
@@ -76,7 +74,7 @@ pub(crate) async fn test_event(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
     request: Request,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let test: Test = json(request).await?;
     let running = started(&shared)?.telemetry.sink(&name);
     running.ok_or_else(unknown_sink)?;
@@ -114,7 +112,7 @@ pub(crate) async fn test_event(
 }
 
 /// Lets one test event a second through.
-fn take_turn(shared: &Shared) -> Result<(), Response> {
+fn take_turn(shared: &Shared) -> Result<(), Refusal> {
     let now = Instant::now();
     let mut last = shared
         .last_test
@@ -132,7 +130,7 @@ fn take_turn(shared: &Shared) -> Result<(), Response> {
     Ok(())
 }
 
-async fn send(shared: &Arc<Shared>, plan: &SinkPlan, event: String) -> Result<Value, Response> {
+async fn send(shared: &Arc<Shared>, plan: &SinkPlan, event: String) -> Result<Value, Refusal> {
     let made = plan.make(SinkContext::new(plan.name.clone())).await;
     let sink = made.map_err(|error| {
         let message = error.to_string();
@@ -180,4 +178,34 @@ fn told(outcome: &str, reason: &Reason) -> Value {
         "detail": reason.detail,
         "destination": reason.destination,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_test_event_a_second_is_sent() {
+        let shared = Shared::default();
+        let mut statuses = Vec::new();
+        for pause_ms in [0, 0, 999, 1, 1_000] {
+            tokio::time::advance(Duration::from_millis(pause_ms)).await;
+            let refused = take_turn(&shared).err();
+            statuses.push(refused.map_or(200, |it| it.0.status().as_u16()));
+        }
+        assert_eq!(statuses, [200, 429, 429, 200, 200]);
+    }
+
+    #[tokio::test]
+    async fn two_texts_are_looked_at_at_the_same_time() {
+        let shared = Shared::default();
+        let permits = [permit(&shared).ok(), permit(&shared).ok()];
+        assert!(permits.iter().all(Option::is_some));
+        assert_eq!(
+            permit(&shared).err().map(|it| it.0.status().as_u16()),
+            Some(429)
+        );
+        drop(permits);
+        assert!(permit(&shared).is_ok());
+    }
 }

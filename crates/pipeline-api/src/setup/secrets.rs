@@ -85,9 +85,10 @@ fn put_back(new: &mut Value, shown: &Value, old: &Value, at: &str, problems: &mu
             let same_length = shown.as_array().map(Vec::len) == Some(items.len());
             for (index, item) in items.iter_mut().enumerate() {
                 let is_same = same_length && shown[index] == *item;
-                let (shown, old) = match is_same {
-                    true => (&shown[index], &old[index]),
-                    false => (&Value::Null, &Value::Null),
+                let (shown, old) = if is_same {
+                    (&shown[index], &old[index])
+                } else {
+                    (&Value::Null, &Value::Null)
                 };
                 put_back(item, shown, old, &format!("{at}[{index}]"), problems);
             }

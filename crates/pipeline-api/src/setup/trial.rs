@@ -3,10 +3,9 @@
 //! Invariant: a preview fills in no variable that the pipeline file does not fill in at the same place, so that it cannot be made to
 //! show what the environment holds.
 
-use super::body::{json, on_thread, problem, problems, started, unprocessable};
+use super::body::{Refusal, json, on_thread, problem, problems, refuse, started, unprocessable};
 use super::config::Written;
 use super::secrets::{self, Secret, Step, path};
-use crate::answer::refuse;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -50,7 +49,7 @@ struct Trial {
 pub(crate) async fn validate(
     State(shared): State<Arc<Shared>>,
     request: Request,
-) -> Result<Response, Response> {
+) -> Result<Json<Value>, Refusal> {
     let draft: Draft = json(request).await?;
     let checked = match (draft.text, draft.sink, draft.options) {
         (Some(text), None, None) => on_thread(&shared, move |program| check_text(program, &text)),
@@ -67,8 +66,9 @@ pub(crate) async fn validate(
     checked.await.map(answer)
 }
 
-fn answer(problems: Vec<Value>) -> Response {
-    Json(serde_json::json!({ "problems": problems })).into_response()
+fn answer(problems: Vec<Value>) -> Json<Value> {
+    let problems = Value::Array(problems);
+    Json(serde_json::json!({ "problems": problems }))
 }
 
 fn check_text(program: &Program, text: &str) -> Vec<Value> {
@@ -128,7 +128,7 @@ fn outcome(checked: Result<Pipeline, ConfigError>) -> Vec<Value> {
 pub(crate) async fn map(
     State(shared): State<Arc<Shared>>,
     request: Request,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let trial: Trial = json(request).await?;
     let pipeline = started(&shared)?;
     let running = match (&trial.sink, &trial.options) {
@@ -174,13 +174,13 @@ pub(crate) async fn map(
     Ok((media, line).into_response())
 }
 
-fn failed() -> Response {
+fn failed() -> Refusal {
     let message = "the event could not be mapped; please report it";
     refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
 }
 
 /// The event as it came; a JSON text holds the event as a person typed it.
-pub(crate) fn event_text(event: &RawValue) -> Result<String, Response> {
+pub(crate) fn event_text(event: &RawValue) -> Result<String, Refusal> {
     let event = event.get();
     if !event.starts_with('"') {
         return Ok(event.to_owned());
@@ -201,7 +201,7 @@ fn edited(
     name: Option<&str>,
     options: &Value,
     handle: &Handle,
-) -> Result<Arc<dyn Sink>, Response> {
+) -> Result<Arc<dyn Sink>, Refusal> {
     let plan = Written::read(program).and_then(|written| {
         let shown = written.shown();
         let of_sink = |file: &Value| name.map_or(Value::Null, |name| file["sinks"][name].clone());
@@ -240,12 +240,14 @@ fn foreign_variables(
     problems: &mut Vec<Problem>,
 ) {
     match new {
-        Value::String(text) if text.contains("${") && new != old => {
-            if !secrets.iter().any(|secret| secret.place == *place) {
-                let problem = "uses a variable that the pipeline file does not use here";
-                let expected = "a value: a preview fills in only the variables of the file";
-                problems.push(Problem::new(path(place), problem, expected));
-            }
+        Value::String(text)
+            if text.contains("${")
+                && new != old
+                && !secrets.iter().any(|secret| secret.place == *place) =>
+        {
+            let problem = "uses a variable that the pipeline file does not use here";
+            let expected = "a value: a preview fills in only the variables of the file";
+            problems.push(Problem::new(path(place), problem, expected));
         }
         Value::Object(map) => {
             for (key, inner) in map {

@@ -10,23 +10,23 @@
 
 mod difference;
 pub(crate) mod file;
+mod secret_file;
 mod yaml;
 
-use super::body::{json, on_thread, problem, started, unprocessable};
+use super::body::{Refusal, json, on_thread, problem, refuse, started, unprocessable};
 use super::config::{Written, etag, format};
 use super::secrets::{self, PLACEHOLDER, Step, at, path};
 use super::{config, masked};
-use crate::answer::{refuse, refuse_with};
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::Response;
 use pipeline_cli::Program;
 use pipeline_core::options::Problem;
 use pipeline_host::Pipeline;
 use pipeline_host::config::ConfigError;
 use pipeline_host::topology::Preview;
+use secret_file::SecretFile;
 use serde::Deserialize;
 use serde_json::{Value, json as object};
 use std::sync::Arc;
@@ -67,6 +67,10 @@ struct Change {
     text: String,
     /// What its text is read as.
     raw: Value,
+    /// Secrets that go into files of their own.
+    secret_files: Vec<SecretFile>,
+    /// What is perhaps not meant.
+    notes: Vec<Problem>,
     preview: Option<Preview>,
 }
 
@@ -76,7 +80,7 @@ pub(crate) async fn put(
     Query(asked): Query<Asked>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let draft: Draft = json(request).await?;
     let wanted = match (draft.text, draft.sink, draft.options) {
         (Some(text), None, None) => Wanted::Text(text),
@@ -97,22 +101,31 @@ pub(crate) async fn put(
     let is_dry = asked
         .dry_run
         .is_some_and(|it| !matches!(&*it, "0" | "false"));
+    // It is made as a whole, also when the client goes away meanwhile.
+    let made = tokio::spawn(make(shared, expected, wanted, is_dry)).await;
+    made.map_err(|_| {
+        let message = "the program failed on what was sent; please report it";
+        refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    })?
+}
+
+/// Makes the change, or shows it.
+async fn make(
+    shared: Arc<Shared>,
+    expected: String,
+    wanted: Wanted,
+    is_dry: bool,
+) -> Result<Json<Value>, Refusal> {
     // One change at a time: the next one sees the file of the last.
     let _turn = shared.writing.lock().await;
     let read_only = shared.read_only;
     let prepared = on_thread(&shared, move |program| {
         let change = prepare(program, &expected, &wanted)?;
         let mut answer = answer(program, &change)?;
+        let is_dry = is_dry || change.text == change.old.text;
         if !is_dry {
             refuse_unwritable(program, &change, read_only, &answer)?;
-            file::replace(program.file(), &change.old.text, &change.text).map_err(|problem| {
-                let status = StatusCode::CONFLICT;
-                refuse(
-                    status,
-                    "not_written",
-                    &format!("nothing was changed: {problem}"),
-                )
-            })?;
+            write(program, &change)?;
         }
         answer["written"] = (!is_dry).into();
         answer["etag"] = etag(if is_dry {
@@ -121,9 +134,9 @@ pub(crate) async fn put(
             &change.text
         })
         .into();
-        Ok((change, answer))
+        Ok((change, answer, is_dry))
     });
-    let (change, mut answer) = prepared.await??;
+    let (change, mut answer, is_dry) = prepared.await??;
     if !is_dry {
         let changed = reload(&shared, change).await?;
         answer["reload"] = object!({ "changed": changed, "needs_restart": [] });
@@ -131,8 +144,29 @@ pub(crate) async fn put(
     Ok(Json(answer))
 }
 
+/// Writes the files of secrets, then the pipeline file.
+fn write(program: &Program, change: &Change) -> Result<(), Refusal> {
+    let refused = |problem: &dyn std::fmt::Display| {
+        let message = format!("nothing was changed: {problem}");
+        refuse(StatusCode::CONFLICT, "not_written", &message)
+    };
+    secret_file::write(&change.secret_files).map_err(|error| refused(&error))?;
+    // With the files in their places it can be read as it will be.
+    let written = program
+        .load_value(&change.raw)
+        .map_err(|error| unprocessable(&error))
+        .and_then(|_| {
+            let replaced = file::replace(program.file(), &change.old.text, &change.text);
+            replaced.map_err(|problem| refused(&problem))
+        });
+    if written.is_err() {
+        secret_file::remove(&change.secret_files);
+    }
+    written
+}
+
 /// Everything that can be refused without touching the file.
-fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change, Response> {
+fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change, Refusal> {
     let old = Written::read(program).map_err(|error| {
         let message = format!("the pipeline file cannot be read now: {error}");
         refuse(StatusCode::CONFLICT, "unreadable_file", &message)
@@ -141,84 +175,118 @@ fn prepare(program: &Program, expected: &str, wanted: &Wanted) -> Result<Change,
         let message = "the file has changed meanwhile; read it again";
         return Err(refuse(StatusCode::PRECONDITION_FAILED, "changed", message));
     }
-    let (text, raw) = match wanted {
-        Wanted::Text(text) => with_text(program, &old, text)?,
-        Wanted::Sink(sink, options) => with_options(program, &old, sink, options)?,
+    let check = |raw: &Value| {
+        program
+            .load_value(raw)
+            .map_err(|error| unprocessable(&error))
     };
-    let pipeline = program
-        .load_value(&raw)
-        .map_err(|error| unprocessable(&error))?;
+    let mut secret_files = Vec::new();
+    let (text, raw, pipeline) = match wanted {
+        Wanted::Text(text) => {
+            let (text, raw) = with_text(program, &old, text)?;
+            let pipeline = check(&raw)?;
+            (text, raw, pipeline)
+        }
+        Wanted::Sink(sink, options) => {
+            let mut raw = with_sink(&old, sink, options)?;
+            let mut problems = secrets::restore(&mut raw, &old.shown(), &old.raw, "");
+            refuse_problems(&mut problems)?;
+            // With the secrets themselves: their files are not there yet.
+            let given = raw.clone();
+            secret_files = take_secrets(program, &old, sink, &mut raw);
+            refuse_new_secrets(program, &old, &raw)?;
+            let pipeline = check(&given)?;
+            (edited(program, &old, sink, &raw)?, raw, pipeline)
+        }
+    };
     let running = program.load_value(&old.raw).ok();
     let preview = running.map(|running: Pipeline| Preview::of(&running, &pipeline));
     Ok(Change {
+        notes: pipeline.notices(),
         old,
         text,
         raw,
+        secret_files,
         preview,
     })
 }
 
-/// The text, with these options for a sink.
-fn with_options(
-    program: &Program,
-    old: &Written,
-    sink: &str,
-    options: &Value,
-) -> Result<(String, Value), Response> {
+/// The value tree of the file, with these options for a sink.
+fn with_sink(old: &Written, sink: &str, options: &Value) -> Result<Value, Refusal> {
     let mut raw = old.raw.clone();
-    let Some(sinks) = raw["sinks"].as_object_mut().filter(|_| options.is_object()) else {
-        let problem = Problem::new("options", "is not a table", "the options of the sink");
-        return Err(unprocessable(&ConfigError::Invalid(vec![problem])));
+    match raw["sinks"].as_object_mut() {
+        Some(sinks) if options.is_object() => {
+            sinks.insert(sink.to_owned(), options.clone());
+            Ok(raw)
+        }
+        _ => {
+            let problem = Problem::new("options", "is not a table", "the options of the sink");
+            Err(unprocessable(&ConfigError::Invalid(vec![problem])))
+        }
+    }
+}
+
+/// Puts new secrets of a sink into files of their own, where it has options for that.
+fn take_secrets(program: &Program, old: &Written, sink: &str, raw: &mut Value) -> Vec<SecretFile> {
+    let kind = raw["sinks"][sink]["type"].as_str().unwrap_or_default();
+    let Ok(component) = program.registry().sink(kind) else {
+        return Vec::new();
     };
-    sinks.insert(sink.to_owned(), options.clone());
-    put_back(program, old, &mut raw)?;
+    let schema = pipeline_host::config::schema::sink(component);
+    let found = secrets::find(program.schema(), raw);
+    secret_file::take(raw, &old.raw, sink, &schema, &found, program.file())
+}
+
+/// The text of the file, edited so that it is read as this tree.
+fn edited(program: &Program, old: &Written, sink: &str, raw: &Value) -> Result<String, Refusal> {
     let text = match format(program.file()) {
-        "yaml" => yaml::edit(&old.text, sink, &old.raw, &raw),
+        "yaml" => yaml::edit(&old.text, sink, &old.raw, raw),
         // To be copied by a person, who sees the new layout; it is not written.
-        "json" => serde_json::to_string_pretty(&raw)
+        "json" => serde_json::to_string_pretty(raw)
             .ok()
             .map(|text| text + "\n"),
         _ => None,
     };
-    let parse = |text: &str| program.parse(text).ok();
-    text.filter(|text| parse(text).as_ref() == Some(&raw))
-        .map(|text| (text, raw))
+    text.filter(|text| program.try_parse(text).as_ref() == Some(raw))
         .ok_or_else(|| {
             let message = "the file cannot be edited faithfully; change it by hand: the new options are in `options`";
-            let shown = Value::Object([(sink.to_owned(), options.clone())].into_iter().collect());
+            let shown = secrets::masked(raw, &secrets::find(program.schema(), raw));
+            let shown = object!({ sink: shown["sinks"][sink] });
             let body = object!({ "error": {
                 "code": "cannot_edit", "message": message, "options": shown.to_string(),
             }});
-            let response = (StatusCode::CONFLICT, Json(body));
-            axum::response::IntoResponse::into_response(response)
+            Refusal::new(StatusCode::CONFLICT, body)
         })
 }
 
-/// Puts hidden values back, and refuses new ones: a secret belongs into a file of its own, or into the environment.
-fn put_back(program: &Program, old: &Written, raw: &mut Value) -> Result<(), Response> {
-    let mut problems = secrets::restore(raw, &old.shown(), &old.raw, "");
-    for secret in secrets::find(&program.schema(), raw) {
-        let is_kept = at(raw, &secret.place) == at(&old.raw, &secret.place);
-        if secret.is_known && secret.variable.is_none() && !is_kept {
-            let problem = "is a secret, which is not written into the pipeline file";
-            let expected =
-                "a variable of the environment, `${NAME}`, or the option that names a file";
-            problems.push(Problem::new(secret.path(), problem, expected));
-        }
-    }
+/// Refuses new secrets in the file: they belong into files of their own, or into the environment.
+fn refuse_new_secrets(program: &Program, old: &Written, raw: &Value) -> Result<(), Refusal> {
+    let found = secrets::find(program.schema(), raw).into_iter();
+    let new = found.filter(|secret| secret_file::is_new(secret, raw, &old.raw));
+    let problems = new.map(|secret| {
+        let problem = "is a secret, which is not written into the pipeline file";
+        let expected = "a variable of the environment, `${NAME}`, or the option that names a file";
+        Problem::new(secret.path(), problem, expected)
+    });
+    refuse_problems(&mut problems.collect())
+}
+
+fn refuse_problems(problems: &mut Vec<Problem>) -> Result<(), Refusal> {
     if problems.is_empty() {
         return Ok(());
     }
-    problems.dedup_by(|a, b| a.path == b.path);
+    let problems = std::mem::take(problems);
     Err(unprocessable(&ConfigError::Invalid(problems)))
 }
 
 /// A text that a person has edited, with the hidden values of the old one put back.
-fn with_text(program: &Program, old: &Written, text: &str) -> Result<(String, Value), Response> {
-    let parse = |text: &str| program.parse(text).ok();
+fn with_text(program: &Program, old: &Written, text: &str) -> Result<(String, Value), Refusal> {
+    let parse = |text: &str| program.try_parse(text);
     let shown = program.parse(text).map_err(|error| unprocessable(&error))?;
     let mut raw = shown.clone();
-    put_back(program, old, &mut raw)?;
+    let mut problems = secrets::restore(&mut raw, &old.shown(), &old.raw, "");
+    refuse_problems(&mut problems)?;
+    refuse_new_secrets(program, old, &raw)?;
     let restored = old
         .shown_text(program)
         .and_then(|shown_old| with_old_lines(text, &shown_old, &old.text, &raw, &parse))
@@ -316,9 +384,9 @@ fn first_difference(one: &Value, other: &Value, place: &mut Vec<Step>) -> Option
 }
 
 /// `{text, diff, changes, reload}`, without secrets.
-fn answer(program: &Program, change: &Change) -> Result<Value, Response> {
+fn answer(program: &Program, change: &Change) -> Result<Value, Refusal> {
     let new = Written {
-        secrets: secrets::find(&program.schema(), &change.raw),
+        secrets: secrets::find(program.schema(), &change.raw),
         text: change.text.clone(),
         raw: change.raw.clone(),
     };
@@ -331,18 +399,17 @@ fn answer(program: &Program, change: &Change) -> Result<Value, Response> {
     let mut changes = Vec::new();
     difference::places(&change.old.raw, &change.raw, &mut Vec::new(), &mut changes);
     let preview = change.preview.as_ref();
-    let changed = preview.map(|preview| {
+    let steps = preview.map(|preview| {
         let changes = preview.changes.iter();
         changes.map(ToString::to_string).collect::<Vec<_>>()
     });
-    let notes = program.load_value(&change.raw).map(|it| it.notices());
     Ok(object!({
         "text": after,
         "diff": difference::lines(&before, &after),
         "changes": changes.iter().map(|place| path(place)).collect::<Vec<_>>(),
-        "notes": notes.unwrap_or_default().iter().map(problem).collect::<Vec<_>>(),
+        "notes": change.notes.iter().map(problem).collect::<Vec<_>>(),
         "reload": {
-            "changed": changed.unwrap_or_default(),
+            "changed": steps.unwrap_or_default(),
             "needs_restart": preview.map(|preview| &preview.needs_restart),
         },
     }))
@@ -354,13 +421,12 @@ fn refuse_unwritable(
     change: &Change,
     read_only: bool,
     answer: &Value,
-) -> Result<(), Response> {
+) -> Result<(), Refusal> {
     let refused = |code: &str, message: &str| {
         let mut error = answer.clone();
         error["code"] = code.into();
         error["message"] = message.into();
-        let body = Json(object!({ "error": error }));
-        axum::response::IntoResponse::into_response((StatusCode::CONFLICT, body))
+        Refusal::new(StatusCode::CONFLICT, object!({ "error": error }))
     };
     if let Some(reason) = config::not_writable(program.file(), read_only) {
         return Err(refused("not_writable", &reason));
@@ -378,7 +444,7 @@ fn refuse_unwritable(
 }
 
 /// Changes what runs; puts the old file back where that fails.
-async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Response> {
+async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Refusal> {
     let program = started(shared)?.program.clone();
     let refused = match program.reload().await {
         Ok(changed) => {
@@ -387,8 +453,13 @@ async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Res
         }
         Err(refused) => refused,
     };
-    let put_back = on_thread(shared, move |program| {
-        file::restore(program.file(), &change.text, &change.old.text)
+    // Without a permit: nothing may keep it from happening.
+    let put_back = tokio::task::spawn_blocking(move || {
+        let restored = file::restore(program.file(), &change.text, &change.old.text);
+        if restored.is_ok() {
+            secret_file::remove(&change.secret_files);
+        }
+        restored
     });
     let message = match put_back.await {
         Ok(Ok(())) => {
@@ -402,12 +473,7 @@ async fn reload(shared: &Arc<Shared>, change: Change) -> Result<Vec<String>, Res
             "the new file cannot be used: {refused}; and the old one could not be put back; it is the one with the ending `.bak`"
         ),
     };
-    Err(refuse_with(
-        StatusCode::CONFLICT,
-        "reload_failed",
-        &message,
-        Vec::new(),
-    ))
+    Err(refuse(StatusCode::CONFLICT, "reload_failed", &message))
 }
 
 #[cfg(test)]

@@ -4,14 +4,11 @@
 
 use super::letter::StoredLetter;
 use super::segment::{Access, Segment};
-use super::{DeadLetterError, DeadLetters, Filter, TakenLetter, marks};
+use super::{DeadLetterError, DeadLetters, marks};
 use std::collections::{HashSet, VecDeque};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Take};
-use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// Longest line that is read as a letter, in bytes; what hosts write is far shorter.
 pub const MAX_LETTER_BYTES: usize = 32 * 1024 * 1024;
@@ -27,53 +24,6 @@ impl DeadLetters {
         segments
             .map(Letters::of)
             .map_err(|error| self.failed("read", error))
-    }
-
-    /// The newest letters that fit, the newest first: those in front of `before`, at most so many. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// When the folder or a segment cannot be read.
-    pub fn newest_first(
-        &self,
-        filter: &Filter,
-        before: Option<LetterPlace>,
-        limit: usize,
-    ) -> Result<LetterPage, DeadLetterError> {
-        let mut segments = self
-            .all_segments()
-            .map_err(|error| self.failed("read", error))?;
-        segments.sort();
-        let mut page = LetterPage::default();
-        for segment in segments.iter().rev() {
-            if page.letters.len() > limit {
-                break;
-            }
-            let wanted = limit + 1 - page.letters.len();
-            let mut newest = VecDeque::new();
-            let mut taken = segment.open()?;
-            while let Some(TakenLetter { line, letter }) = taken.next_chunk(1, usize::MAX)?.pop() {
-                let place = LetterPlace {
-                    segment: segment.number,
-                    line,
-                };
-                if before.is_some_and(|before| place >= before) {
-                    break;
-                }
-                if filter.fits(&letter) {
-                    newest.push_back((place, letter));
-                    if newest.len() > wanted {
-                        newest.pop_front();
-                    }
-                }
-            }
-            page.letters.extend(newest.into_iter().rev());
-        }
-        if page.letters.len() > limit {
-            page.letters.truncate(limit);
-            page.next = page.letters.last().map(|(place, _)| *place);
-        }
-        Ok(page)
     }
 
     /// How much of the room is taken, in percent, rounded down; what a replay has taken does not count.
@@ -118,7 +68,7 @@ impl DeadLetters {
         Ok(newest)
     }
 
-    fn all_segments(&self) -> io::Result<Vec<Segment>> {
+    pub(super) fn all_segments(&self) -> io::Result<Vec<Segment>> {
         if !self.folder.exists() {
             return Ok(Vec::new());
         }
@@ -129,40 +79,6 @@ impl DeadLetters {
         segments.extend(self.folder.plain()?);
         Ok(segments)
     }
-}
-
-/// Where a letter is, for who reads a list in parts. A replay moves letters to other places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LetterPlace {
-    segment: u64,
-    line: u64,
-}
-
-impl fmt::Display for LetterPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.segment, self.line)
-    }
-}
-
-impl FromStr for LetterPlace {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        let (segment, line) = text.split_once('-').unwrap_or((text, ""));
-        Ok(Self {
-            segment: segment.parse()?,
-            line: line.parse()?,
-        })
-    }
-}
-
-/// A part of a list of letters.
-#[derive(Debug, Default)]
-pub struct LetterPage {
-    /// The letters and their places, the newest first.
-    pub letters: Vec<(LetterPlace, StoredLetter)>,
-    /// Where the next part begins, if there is one.
-    pub next: Option<LetterPlace>,
 }
 
 /// The letters of some segments, in order. Holds one letter at a time.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod builder;
+mod cookies;
 mod failure;
 mod full_letters;
 mod handle;

@@ -8,12 +8,13 @@
 
 use super::media::Format;
 use super::refusal::Refusal;
-use super::secret::{Expected, Secret};
+use super::secret::{Expected, LOOK_PAUSE, Secret};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use pipeline_core::BuildError;
 use pipeline_core::options::Problem;
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 /// Origins or hosts that the options may list.
@@ -104,9 +105,19 @@ impl Access {
         self.check_page(headers)?;
         if let Some(secret) = &self.secret {
             // Who knows the secret was not led here by a trick: pages cannot know it.
-            return secret.check(headers);
+            return secret.check(headers, request.uri().query());
         }
         self.check_host(request)
+    }
+
+    /// Reads the secret of the source of this name again each time that its file has changed.
+    pub(crate) async fn follow(&self, source: &str) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK_PAUSE).await;
+            if let Some(secret) = &self.secret {
+                secret.look(source);
+            }
+        }
     }
 
     /// Refuses a request of a page whose origin is not allowed.

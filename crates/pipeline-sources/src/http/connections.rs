@@ -37,6 +37,8 @@ pub(super) struct Connections {
 #[derive(Debug)]
 pub(super) struct Connection {
     activity: Mutex<(Activity, Instant)>,
+    /// Requests that have begun and not ended: several with HTTP/2. Changed under the lock of `activity`.
+    requests: AtomicUsize,
     close: Notify,
 }
 
@@ -151,6 +153,7 @@ impl Connection {
     fn new(now: Instant) -> Self {
         Self {
             activity: Mutex::new((Activity::Idle, now)),
+            requests: AtomicUsize::new(0),
             close: Notify::new(),
         }
     }
@@ -170,7 +173,9 @@ impl Connection {
 
     /// A head has come whole: it is busy until the request is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Request {
-        *self.lock() = (Activity::Busy, Instant::now());
+        let mut activity = self.lock();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        *activity = (Activity::Busy, Instant::now());
         Request(Arc::clone(self))
     }
 
@@ -197,7 +202,10 @@ impl Connection {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        *self.0.lock() = (Activity::Idle, Instant::now());
+        let mut activity = self.0.lock();
+        if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *activity = (Activity::Idle, Instant::now());
+        }
     }
 }
 
@@ -279,6 +287,12 @@ mod tests {
         assert_eq!(after(deadlines.idle * 100), None);
         drop(request);
         assert_eq!(after(deadlines.head), None);
+        assert_eq!(after(deadlines.idle), Some(Activity::Idle));
+        // With HTTP/2 the last of several requests counts.
+        let (one, other) = (connection.begin(), connection.begin());
+        drop(one);
+        assert_eq!(after(deadlines.idle * 100), None);
+        drop(other);
         assert_eq!(after(deadlines.idle), Some(Activity::Idle));
     }
 }

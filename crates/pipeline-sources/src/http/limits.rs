@@ -2,6 +2,7 @@
 
 use super::admission::DEFAULT_MAX_BYTES_IN_FLIGHT;
 use super::coding::least_memory;
+use super::proxies::Proxies;
 use pipeline_core::options::Problem;
 use std::net::SocketAddr;
 
@@ -46,4 +47,19 @@ pub(crate) fn memory(chosen: Option<usize>, max_body_bytes: usize) -> Result<usi
             Err(Problem::new("max_bytes_in_flight", problem, expected))
         }
     }
+}
+
+/// The proxies that are trusted, and those whose connections begin with the PROXY protocol.
+pub(crate) fn proxies(
+    proxy_protocol: bool,
+    trusted: &[String],
+) -> Result<(Proxies, Option<Proxies>), Vec<Problem>> {
+    let trusted = Proxies::new(trusted)?;
+    if proxy_protocol && trusted.is_empty() {
+        let problem = "needs to know whose word about clients is believed";
+        let expected = "the balancers in `trusted_proxies`: `[10.0.0.0/8]`";
+        return Err(vec![Problem::new("proxy_protocol", problem, expected)]);
+    }
+    let spoken = proxy_protocol.then(|| trusted.clone());
+    Ok((trusted, spoken))
 }

@@ -38,6 +38,11 @@ impl Offering {
         }
     }
 
+    /// The way to the sinks.
+    pub(crate) fn intake(&self) -> Arc<dyn Intake> {
+        Arc::clone(&self.to)
+    }
+
     /// When it is, in milliseconds since the Unix epoch.
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms()

@@ -14,6 +14,9 @@ use tokio::time::Instant;
 /// The shortest time between two lines.
 pub(super) const PAUSE: Duration = Pace::PAUSE;
 
+/// Keys that one line names.
+const MAX_KEYS_TOLD: usize = 10;
+
 /// The refusals of one source, on their way to the log.
 #[derive(Debug)]
 pub(crate) struct Refusals {
@@ -30,7 +33,12 @@ impl Refusals {
 
     /// Takes note of a refusal.
     pub(crate) fn add(&self, refusal: &Refusal) {
-        let line = self.log().add(refusal.code, Instant::now());
+        self.add_of(refusal, None);
+    }
+
+    /// Takes note of a refusal to who sent with the key of this name.
+    pub(crate) fn add_of(&self, refusal: &Refusal, key: Option<&str>) {
+        let line = self.log().add(refusal.code, key, Instant::now());
         self.tell(line);
     }
 
@@ -47,6 +55,12 @@ impl Refusals {
     pub(crate) fn end(&self) {
         let line = self.log().end();
         self.tell(line);
+    }
+
+    /// Requests that were refused with this code, told or not.
+    #[cfg(test)]
+    pub(crate) fn counted(&self, code: &str) -> u64 {
+        self.log().counted.get(code).copied().unwrap_or_default()
     }
 
     fn tell(&self, line: Option<String>) {
@@ -66,13 +80,24 @@ impl Refusals {
 struct RefusalLog {
     /// Requests by the code of their refusal; codes come from a closed set.
     untold: BTreeMap<&'static str, u64>,
+    /// Of them, those with a key; names of keys are those of the options.
+    untold_of: BTreeMap<String, u64>,
+    #[cfg(test)]
+    counted: BTreeMap<&'static str, u64>,
     pace: Pace,
 }
 
 impl RefusalLog {
     /// Takes note of a refusal with this code. Answers with a line where one is due.
-    fn add(&mut self, code: &'static str, now: Instant) -> Option<String> {
+    fn add(&mut self, code: &'static str, key: Option<&str>, now: Instant) -> Option<String> {
+        if let Some(key) = key {
+            *self.untold_of.entry(key.to_owned()).or_default() += 1;
+        }
         *self.untold.entry(code).or_default() += 1;
+        #[cfg(test)]
+        {
+            *self.counted.entry(code).or_default() += 1;
+        }
         self.look(now)
     }
 
@@ -99,7 +124,20 @@ impl RefusalLog {
         let codes = codes
             .iter()
             .map(|(code, requests)| format!("{code} {requests}"));
-        Some(format!("{what}: {}", codes.collect::<Vec<_>>().join(", ")))
+        let codes = codes.collect::<Vec<_>>().join(", ");
+        let mut keys: Vec<_> = std::mem::take(&mut self.untold_of).into_iter().collect();
+        keys.sort_by_key(|(_, requests)| Reverse(*requests));
+        let more = keys.len().saturating_sub(MAX_KEYS_TOLD);
+        let keys = keys
+            .iter()
+            .take(MAX_KEYS_TOLD)
+            .map(|(key, requests)| format!("{key} {requests}"));
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        Some(match (keys.is_empty(), more) {
+            (true, _) => format!("{what}: {codes}"),
+            (false, 0) => format!("{what}: {codes}; by key: {keys}"),
+            (false, more) => format!("{what}: {codes}; by key: {keys}, and {more} more keys"),
+        })
     }
 }
 
@@ -113,16 +151,37 @@ mod tests {
         let at = |secs| start + Duration::from_secs(secs);
         assert_eq!(log.look(at(0)), None);
         assert_eq!(
-            log.add("empty", at(0)).as_deref(),
+            log.add("empty", None, at(0)).as_deref(),
             Some("1 request was refused: empty 1")
         );
-        assert_eq!(log.add("empty", at(1)), None);
-        assert_eq!(log.add("buffer_full", at(2)), None);
-        assert_eq!(log.add("buffer_full", at(59)), None);
+        assert_eq!(log.add("empty", None, at(1)), None);
+        assert_eq!(log.add("buffer_full", None, at(2)), None);
+        assert_eq!(log.add("buffer_full", None, at(59)), None);
         let told = "3 requests were refused: buffer_full 2, empty 1";
         assert_eq!(log.look(at(60)).as_deref(), Some(told));
-        assert_eq!(log.add("empty", at(61)), None);
+        assert_eq!(log.add("empty", None, at(61)), None);
         assert_eq!(log.end().as_deref(), Some("1 request was refused: empty 1"));
         assert_eq!(log.end(), None);
+    }
+
+    #[test]
+    fn the_keys_whose_requests_were_refused_most_are_named() {
+        let (mut log, start) = (RefusalLog::default(), Instant::now());
+        let at = |secs| start + Duration::from_secs(secs);
+        let first = log.add("rate_limit", Some("web"), at(0)).unwrap();
+        assert_eq!(first, "1 request was refused: rate_limit 1; by key: web 1");
+        log.add("rate_limit", Some("shop"), at(1));
+        log.add("rate_limit", Some("shop"), at(2));
+        log.add("wrong_write_key", None, at(3));
+        log.add("foreign_origin", Some("web"), at(4));
+        assert_eq!(
+            log.look(at(60)).unwrap(),
+            "4 requests were refused: rate_limit 2, foreign_origin 1, wrong_write_key 1; by key: shop 2, web 1"
+        );
+        for number in 0..12 {
+            log.add("rate_limit", Some(&format!("key{number:02}")), at(61));
+        }
+        let many = log.end().unwrap();
+        assert!(many.ends_with("key09 1, and 2 more keys"), "{many}");
     }
 }

@@ -3,18 +3,24 @@
 //! Invariant: a failing `accept` is told to the log and tried again after a pause; it never ends the source, never is
 //! silent, and never keeps a processor busy.
 
-use super::connections::{Activity, Connections, MAX_CONNECTIONS, Place};
+use super::connections::{Activity, Connection, Connections, MAX_CONNECTIONS, Place};
 use super::deadlines::Deadlines;
-use super::refusal_log::PAUSE;
-use super::tls::Tls;
+use super::proxies::Proxies;
+use super::proxy_protocol::{self, Missing};
+use super::refusal::Refusal;
+use super::refusal_log::{PAUSE, Refusals};
+use super::tls::{HTTP_2, Tls};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, Request, header};
+use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pipeline_core::{BuildError, Stop};
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -30,6 +36,15 @@ use tower_service::Service as _;
 
 /// The longest head of a request, and the most that is read of a body at once: what each connection may hold for itself.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Requests that one connection of HTTP/2 may have at the same time.
+const MAX_STREAMS: u32 = 8;
+/// The longest head of one of them, as HTTP/2 counts it.
+#[expect(clippy::cast_possible_truncation, reason = "it is small")]
+const MAX_HEAD_LIST_BYTES: u32 = MAX_HEAD_BYTES as u32;
+/// Bytes of bodies that a connection of HTTP/2 may bring before they are read.
+const WINDOW_BYTES: u32 = 64 * 1024;
+/// Requests that a connection of HTTP/2 may break before it is closed.
+const MAX_RESET_STREAMS: usize = 64;
 /// Before a failed `accept` is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -42,6 +57,9 @@ pub(crate) struct Server {
     connections: Arc<Connections>,
     deadlines: Deadlines,
     tls: Option<Arc<Tls>>,
+    /// Whose connections begin with the PROXY protocol.
+    proxies: Option<Arc<Proxies>>,
+    refusals: Arc<Refusals>,
     told: Told,
 }
 
@@ -66,13 +84,16 @@ impl Server {
                 "source `{source}`: cannot listen on {address}: {error}"
             ))
         })?;
+        let source: Arc<str> = source.into();
         Ok(Self {
-            source: source.into(),
+            refusals: Arc::new(Refusals::new(Arc::clone(&source))),
+            source,
             listener,
             address,
             connections: Connections::new(MAX_CONNECTIONS),
             deadlines,
             tls: None,
+            proxies: None,
             told: Told::default(),
         })
     }
@@ -81,6 +102,17 @@ impl Server {
     pub(crate) fn with_tls(mut self, tls: Option<Tls>) -> Self {
         self.tls = tls.map(Arc::new);
         self
+    }
+
+    /// The same, where connections of these proxies begin with the PROXY protocol.
+    pub(crate) fn with_proxies(mut self, proxies: Option<Proxies>) -> Self {
+        self.proxies = proxies.map(Arc::new);
+        self
+    }
+
+    /// The refusals of this source, which those of connections are added to.
+    pub(crate) fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
     }
 
     /// Where it listens.
@@ -117,11 +149,10 @@ impl Server {
                     router: router.clone(),
                     deadlines: self.deadlines,
                     is_ending: is_ending.clone(),
+                    refusals: Arc::clone(&self.refusals),
                 };
-                match &self.tls {
-                    None => tasks.spawn(served.run(stream)),
-                    Some(tls) => tasks.spawn(served.run_tls(stream, Arc::clone(tls))),
-                };
+                let way = (self.proxies.clone(), self.tls.clone());
+                tasks.spawn(served.start(stream, way));
             }
         }
         drop(self.listener);
@@ -210,9 +241,39 @@ struct Served {
     router: Router,
     deadlines: Deadlines,
     is_ending: watch::Receiver<bool>,
+    refusals: Arc<Refusals>,
 }
 
 impl Served {
+    /// Hears from a proxy for whom the connection is, and shakes hands, where either is so.
+    async fn start(
+        mut self,
+        mut stream: TcpStream,
+        (proxies, tls): (Option<Arc<Proxies>>, Option<Arc<Tls>>),
+    ) {
+        if proxies.is_some_and(|proxies| proxies.trust(self.peer.ip())) {
+            let told = tokio::select! {
+                told = tokio::time::timeout(self.deadlines.head, proxy_protocol::read(&mut stream)) => told,
+                () = self.place.connection.closing() => return,
+                _ = self.is_ending.wait_for(|ending| *ending) => return,
+            };
+            match told.unwrap_or(Err(Missing::Malformed)) {
+                Ok(client) => self.peer = client,
+                Err(Missing::Nothing) => return,
+                Err(Missing::Malformed) => {
+                    let message =
+                        "a connection of a trusted proxy does not begin with the PROXY protocol";
+                    let refusal = Refusal::new(400, "no_proxy_header", message);
+                    return self.refusals.add(&refusal);
+                }
+            }
+        }
+        match tls {
+            None => self.run(stream).await,
+            Some(tls) => self.run_tls(stream, tls).await,
+        }
+    }
+
     /// Shakes hands first, within the time of a head.
     async fn run_tls(mut self, stream: TcpStream, tls: Arc<Tls>) {
         let stream = tokio::select! {
@@ -221,35 +282,81 @@ impl Served {
             _ = self.is_ending.wait_for(|ending| *ending) => return,
         };
         if let Ok(Ok(stream)) = stream {
-            self.run(stream).await;
+            if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
+                self.run_http2(stream).await;
+            } else {
+                self.run(stream).await;
+            }
         }
     }
 
-    async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let connection = Arc::clone(&self.place.connection);
-        let service = service_fn(|request: hyper::Request<Incoming>| {
+    async fn run(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let io = Watched::new(stream, &self.place.connection, true);
+        let mut builder = http1::Builder::new();
+        builder
+            .max_buf_size(MAX_HEAD_BYTES)
+            .header_read_timeout(None);
+        let serving = builder.serve_connection(io, self.service());
+        self.drive(serving, http1::Connection::graceful_shutdown)
+            .await;
+    }
+
+    /// The same within the bounds of HTTP/2: what a connection may hold that has not been admitted yet.
+    async fn run_http2(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        // Frames come at any time, so they do not say that a head is coming.
+        let io = Watched::new(stream, &self.place.connection, false);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD_LIST_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .max_send_buf_size(MAX_HEAD_BYTES)
+            .max_local_error_reset_streams(MAX_RESET_STREAMS);
+        let serving = builder.serve_connection(io, self.service());
+        self.drive(serving, http2::Connection::graceful_shutdown)
+            .await;
+    }
+
+    /// What answers a request of this connection.
+    fn service(
+        &self,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Future<Output = Result<Response, Infallible>> + Send + 'static,
+    > + use<> {
+        let (connection, router, peer) = (
+            Arc::clone(&self.place.connection),
+            self.router.clone(),
+            self.peer,
+        );
+        service_fn(move |request: Request<Incoming>| {
             let begun = connection.begin();
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(self.peer));
-            let answered = self.router.clone().call(request);
+            name_host(&mut request);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answered = router.clone().call(request);
             async move {
                 let answer = answered.await;
                 drop(begun);
                 answer
             }
-        });
-        let io = TokioIo::new(Watched {
-            stream,
-            connection: &connection,
-        });
-        let mut builder = http1::Builder::new();
-        builder
-            .max_buf_size(MAX_HEAD_BYTES)
-            .header_read_timeout(None);
-        let mut serving = pin!(builder.serve_connection(io, service));
+        })
+    }
+
+    /// Serves a connection until its end, or until it has to end; `shut` finishes what has begun.
+    async fn drive<C: Future<Output = hyper::Result<()>>>(
+        mut self,
+        serving: C,
+        shut: fn(Pin<&mut C>),
+    ) {
+        let connection = Arc::clone(&self.place.connection);
+        let mut serving = pin!(serving);
         let limit = loop {
             tokio::select! {
-                _ = serving.as_mut() => return,
+                ended = serving.as_mut() => return count_unreadable(&self.refusals, ended),
                 _ = self.is_ending.wait_for(|ending| *ending) => break Duration::MAX,
                 () = connection.closing() => break self.deadlines.linger,
                 () = tokio::time::sleep(self.deadlines.look) => {
@@ -262,18 +369,61 @@ impl Served {
             }
         };
         // An answer that is being written is finished.
-        serving.as_mut().graceful_shutdown();
+        shut(serving.as_mut());
         let _ = tokio::time::timeout(limit, serving).await;
     }
 }
 
-/// A stream whose connection knows when bytes come.
-struct Watched<'c, S> {
-    stream: S,
-    connection: &'c super::connections::Connection,
+/// Says in the header `Host` what a request of HTTP/2 says in its target.
+fn name_host(request: &mut Request<Body>) {
+    if request.headers().contains_key(header::HOST) {
+        return;
+    }
+    let named = request
+        .uri()
+        .authority()
+        .map(|named| HeaderValue::from_str(named.as_str()));
+    if let Some(Ok(named)) = named {
+        request.headers_mut().insert(header::HOST, named);
+    }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
+/// Counts a head that could not be read: no handler saw it.
+fn count_unreadable(refusals: &Refusals, ended: hyper::Result<()>) {
+    let refusal = match ended {
+        Err(error) if error.is_parse_too_large() => Refusal::new(
+            431,
+            "head_too_large",
+            format!("the head of the request is longer than {MAX_HEAD_BYTES} bytes"),
+        ),
+        Err(error) if error.is_parse() => {
+            let message = "the head of the request is not HTTP/1.1";
+            Refusal::new(400, "malformed_head", message)
+        }
+        _ => return,
+    };
+    refusals.add(&refusal);
+}
+
+/// A stream whose connection knows when bytes come.
+struct Watched<S> {
+    stream: S,
+    connection: Arc<Connection>,
+    /// Whether bytes between two requests begin a head.
+    begin_heads: bool,
+}
+
+impl<S> Watched<S> {
+    fn new(stream: S, connection: &Arc<Connection>, begin_heads: bool) -> TokioIo<Self> {
+        TokioIo::new(Self {
+            stream,
+            connection: Arc::clone(connection),
+            begin_heads,
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -281,14 +431,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        if self.begin_heads && buffer.filled().len() > before {
             self.connection.received();
         }
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

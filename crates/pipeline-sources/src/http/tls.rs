@@ -21,6 +21,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The longest file of certificates or of a key.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// What a client offers that speaks HTTP/2.
+pub(super) const HTTP_2: &[u8] = b"h2";
 /// How often the files are looked at.
 const LOOK_PAUSE: Duration = Duration::from_secs(10);
 
@@ -173,7 +175,7 @@ fn config((cert, key): &(Vec<u8>, Vec<u8>)) -> Result<Arc<ServerConfig>, String>
         .with_no_client_auth()
         .with_single_cert(certs, key)
         .map_err(|error| error.to_string())?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

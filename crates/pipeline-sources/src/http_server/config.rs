@@ -2,10 +2,11 @@
 //!
 //! The doc comments are the manual: the schema quotes them, and problems quote their first sentence.
 
+use super::envelope::Envelope;
 use super::source::{HEALTH_PATH, HttpServer, Settings};
 use crate::http::{
-    AccessOptions, SecretOptions, TlsFiles, TlsOptions, default_address, default_max_body_bytes,
-    listen_address, memory,
+    AccessOptions, DEFAULT_MAX_BODY_BYTES, SecretOptions, TlsFiles, TlsOptions, default_address,
+    listen_address, memory, proxies,
 };
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -15,6 +16,9 @@ use pipeline_core::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+
+/// Largest request body of Firehose unless told otherwise, in bytes: a buffer of 5 MiB in base64, and what is around it.
+const FIREHOSE_MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 inventory::submit! {
     Component::<dyn SourceConfig>::new(
@@ -48,13 +52,22 @@ struct HttpServerOptions {
     /// Further names by which clients may call this source, for instance behind a proxy that keeps the name. Addresses that it listens on, `localhost`, and clients that show the `secret` are allowed anyway. Default: none. Example: `[events.shop.example]`.
     #[serde(default)]
     allowed_hosts: Vec<String>,
+    /// The networks of proxies whose `X-Forwarded-For` or `Forwarded` is believed, read from the right. Default: none. Example: `[10.0.0.0/8]`.
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
+    /// Whether connections of `trusted_proxies` begin with the PROXY protocol (version 1 or 2), which says for whom they are; one that does not is closed. Connections of others must not, and say it themselves. Default: `false`.
+    #[serde(default)]
+    proxy_protocol: bool,
     /// The path that takes events. Default: `/v1/events`.
     #[serde(default = "default_path")]
     path: String,
-    /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB).
-    #[serde(default = "default_max_body_bytes")]
+    /// What events come wrapped in: `cloudevents`, `pubsub` (pushes of Google Cloud Pub/Sub) or `firehose` (Amazon Data Firehose, HTTP endpoint). An element that cannot be unpacked is rejected alone; a body that is no such envelope gets 422. Default: `none`.
+    #[serde(default)]
+    envelope: Envelope,
+    /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB); with `envelope: firehose` 16777216 (16 MiB), because base64 makes its buffer of 5 MiB larger.
+    #[serde(default)]
     #[schemars(range(min = 1, max = 104_857_600))]
-    max_body_bytes: usize,
+    max_body_bytes: Option<usize>,
     /// Memory that requests may take until their events are in the buffers, in bytes; what comes beyond that waits, then gets 503. Default: 67108864 (64 MiB), or what `max_body_bytes` needs if that is more.
     #[serde(default)]
     #[schemars(range(min = 1, max = 4_294_967_295_u32))]
@@ -95,29 +108,42 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
         found(Problem::new("secret", problem, expected));
     }
     let path = http_path(&options.path).map_err(&mut found);
-    let memory = memory(options.max_bytes_in_flight, options.max_body_bytes).map_err(&mut found);
+    let max_body_bytes = options.max_body_bytes.unwrap_or(match options.envelope {
+        Envelope::Firehose => FIREHOSE_MAX_BODY_BYTES,
+        _ => DEFAULT_MAX_BODY_BYTES,
+    });
+    let memory = memory(options.max_bytes_in_flight, max_body_bytes).map_err(&mut found);
     let secret = options
         .secret
-        .map(|secret| secret.check(&cx.base_dir))
+        .map(|secret| secret.check(&cx.base_dir, options.envelope.shown()))
         .transpose();
     let secret = secret.map_err(&mut found).unwrap_or_default();
     let access = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, secret);
     let access = access.map_err(|more| problems.extend(more));
-    match (address, path, memory, access) {
-        (Ok(address), Ok(path), Ok(max_bytes_in_flight), Ok(access)) if problems.is_empty() => {
-            Ok(Box::new(HttpServerConfig(Settings {
-                address,
-                path,
-                max_body_bytes: options.max_body_bytes,
-                max_bytes_in_flight,
-                access,
-                tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
-                ack: match options.acknowledgements {
-                    Acknowledgements::Buffered => AckLevel::Buffered,
-                    Acknowledgements::EndToEnd => AckLevel::Final,
-                },
-            })))
-        }
+    let proxies = proxies(options.proxy_protocol, &options.trusted_proxies);
+    let proxies = proxies.map_err(|more| problems.extend(more));
+    match (address, path, memory, access, proxies) {
+        (
+            Ok(address),
+            Ok(path),
+            Ok(max_bytes_in_flight),
+            Ok(access),
+            Ok((trusted, proxy_protocol)),
+        ) if problems.is_empty() => Ok(Box::new(HttpServerConfig(Settings {
+            address,
+            path,
+            envelope: options.envelope,
+            max_body_bytes,
+            max_bytes_in_flight,
+            access,
+            trusted,
+            proxy_protocol,
+            tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
+            ack: match options.acknowledgements {
+                Acknowledgements::Buffered => AckLevel::Buffered,
+                Acknowledgements::EndToEnd => AckLevel::Final,
+            },
+        }))),
         _ => Err(problems),
     }
 }

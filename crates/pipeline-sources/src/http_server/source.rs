@@ -5,9 +5,10 @@
 //!
 //! Invariant: a request is answered with 200 only when every event of it got as far as the client was promised.
 
+use super::envelope::{Envelope, Form, Opened, firehose};
 use crate::http::{
-    self, Access, AccessOptions, Answer, Coding, Deadlines, Media, Memory, Offering, Packed,
-    Refusal, Refusals, Server, TlsFiles, Unpacker, events,
+    self, Access, AccessOptions, Coding, Deadlines, Hold, Media, Memory, Offering, Packed, Proxies,
+    Refusal, Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -15,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use pipeline_core::{
     AckLevel, BuildError, Intake, Meta, Source, SourceContext, SourceError, Stop, async_trait,
 };
@@ -35,10 +37,14 @@ const END_TO_END_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Settings {
     pub(super) address: SocketAddr,
     pub(super) path: String,
+    pub(super) envelope: Envelope,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
     pub(super) access: AccessOptions,
     pub(super) tls: Option<TlsFiles>,
+    /// Whose connections begin with the PROXY protocol.
+    pub(super) trusted: Proxies,
+    pub(super) proxy_protocol: Option<Proxies>,
     /// How far events have to get before the client hears that they were taken.
     pub(super) ack: AckLevel,
 }
@@ -56,14 +62,16 @@ struct Shared {
     source: Arc<str>,
     offering: Offering,
     path: String,
+    envelope: Envelope,
     max_body_bytes: usize,
     room_limit: Duration,
     deadlines: Deadlines,
     ack: AckLevel,
     access: Access,
+    trusted: Proxies,
     memory: Memory,
     unpacker: Unpacker,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
 }
 
 impl HttpServer {
@@ -71,7 +79,9 @@ impl HttpServer {
         let tls = settings.tls.clone().map(|files| files.open(&cx.name));
         let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
-        let server = server.with_tls(tls);
+        let server = server
+            .with_tls(tls)
+            .with_proxies(settings.proxy_protocol.clone());
         let access = settings.access.clone().open(&cx.name, server.address())?;
         Ok(Self {
             settings,
@@ -99,19 +109,22 @@ impl Source for HttpServer {
             source: Arc::clone(&source),
             offering: Offering::new(to, self.cx.clock, self.settings.ack),
             path: self.settings.path,
+            envelope: self.settings.envelope,
             max_body_bytes: self.settings.max_body_bytes,
             room_limit,
             deadlines: Deadlines::DEFAULT,
             ack: self.settings.ack,
             access: self.access,
+            trusted: self.settings.trusted,
             memory: Memory::new(self.settings.max_bytes_in_flight),
             unpacker: Unpacker::new(self.settings.max_body_bytes),
-            refusals: Refusals::new(source),
+            refusals: self.server.refusals(),
         });
         let router = router(Arc::clone(&shared));
         tokio::select! {
             () = self.server.serve(router, &stop, room_limit) => {}
             never = shared.refusals.tell_each_minute() => match never {},
+            never = shared.access.follow(&shared.source) => match never {},
         }
         // What is being offered is taken or refused within the limit, with or without its client.
         let _ = tokio::time::timeout(room_limit, shared.memory.until_free()).await;
@@ -143,15 +156,13 @@ async fn answer(
     request: Request<Body>,
 ) -> Response {
     let reader = shared.access.reader(request.headers());
-    let mut answer = match shared.access.preflight(&request) {
-        Some(answer) => answer,
-        None => match take(&shared, peer, request).await {
-            Ok(answer) => answer.into_response(),
-            Err(refusal) => {
-                shared.refusals.add(&refusal);
-                refusal.into_response()
-            }
-        },
+    let preflight = shared.access.preflight(&request);
+    let mut answer = if let Some(answer) = preflight {
+        answer
+    } else {
+        let request_id = shared.request_id(request.headers());
+        let taken = take(&shared, peer, request).await;
+        taken.unwrap_or_else(|refusal| shared.refused(refusal, request_id.as_deref()))
     };
     Access::let_read(&mut answer, reader);
     answer
@@ -161,7 +172,7 @@ async fn take(
     shared: &Arc<Shared>,
     peer: SocketAddr,
     request: Request<Body>,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     shared.access.check(&request)?;
     if request.method() != Method::POST {
         return Err(Refusal::new(
@@ -174,7 +185,8 @@ async fn take(
     let media = Media::of(value(headers, header::CONTENT_TYPE))?;
     let coding = Coding::of(value(headers, header::CONTENT_ENCODING))?;
     shared.access.check_format(media.format, headers)?;
-    let meta = Arc::new(meta(peer, headers));
+    let form = shared.envelope.form(headers)?;
+    let meta = Arc::new(meta(&shared.trusted, peer, headers));
     let mut hold = shared.memory.hold(shared.room_limit);
     let (max_bytes, deadlines) = (shared.max_body_bytes, &shared.deadlines);
     let body = http::read(request.into_body(), max_bytes, &mut hold, deadlines).await?;
@@ -186,14 +198,14 @@ async fn take(
             media,
             coding,
         };
-        let events = shared.unpacker.unpack(body, &mut hold, events).await?;
+        let opened = shared.open(form, body, &mut hold).await?;
         let (offering, source) = (&shared.offering, &shared.source);
         offering
-            .offer(source, events, &meta, &mut hold, shared.room_limit)
+            .offer(source, opened.events, &meta, &mut hold, shared.room_limit)
             .await
-            .map(|offered| (shared, offered))
+            .map(|offered| (shared, opened.request_id, offered))
     });
-    let (shared, (answer, receipt)) = work.await.map_err(|_| {
+    let (shared, request_id, (answer, receipt)) = work.await.map_err(|_| {
         let message = "the request could not be worked on; please report it";
         Refusal::new(500, "internal", message)
     })??;
@@ -204,7 +216,41 @@ async fn take(
         };
         shared.offering.wait(receipt, limit).await?;
     }
-    Ok(answer)
+    Ok(match request_id {
+        Some(id) => firehose::taken(&id, shared.offering.now_ms()),
+        None => answer.into_response(),
+    })
+}
+
+impl Shared {
+    /// The events in a body of this form.
+    async fn open(&self, form: Form, body: Packed, hold: &mut Hold) -> Result<Opened, Refusal> {
+        if form == Form::Events {
+            let open = move |plain: &Bytes| form.open(plain);
+            return self.unpacker.unpack(body, hold, open).await;
+        }
+        let plain = self.unpacker.unpack(body, hold, |plain| Ok(plain.clone()));
+        let plain = plain.await?;
+        // What is decoded takes no more than it did in base64.
+        hold.grow_to(hold.bytes() + plain.len()).await?;
+        self.unpacker
+            .work(plain.len(), move || form.open(&plain))
+            .await?
+    }
+
+    /// The id of a request of Firehose, which refusals repeat.
+    fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+        firehose::named(headers).filter(|_| self.envelope == Envelope::Firehose)
+    }
+
+    /// The answer to a request that was refused, as its sender reads it.
+    fn refused(&self, refusal: Refusal, request_id: Option<&str>) -> Response {
+        self.refusals.add(&refusal);
+        match self.envelope {
+            Envelope::Firehose => firehose::refused(refusal, request_id, self.offering.now_ms()),
+            _ => refusal.into_response(),
+        }
+    }
 }
 
 fn value(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
@@ -212,14 +258,14 @@ fn value(headers: &HeaderMap, name: HeaderName) -> Option<&[u8]> {
 }
 
 /// What the connection and the headers say about the events of a request.
-fn meta(peer: SocketAddr, headers: &HeaderMap) -> Meta {
+fn meta(trusted: &Proxies, peer: SocketAddr, headers: &HeaderMap) -> Meta {
     let user_agent = value(headers, header::USER_AGENT)
         .filter(|agent| agent.len() <= MAX_USER_AGENT_BYTES)
         .and_then(|agent| std::str::from_utf8(agent).ok())
         .map(str::trim)
         .filter(|agent| !agent.is_empty());
     let mut meta = Meta::default();
-    meta.peer = Some(peer.ip().to_canonical());
+    meta.peer = trusted.client(peer.ip(), headers);
     meta.user_agent = user_agent.map(Box::from);
     meta
 }

@@ -1,6 +1,8 @@
 //! The server over real HTTP, against an intake that follows a script.
 
 use crate::test_intake::{Running, Step, StopHandle, TestIntake, start};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use pipeline_core::{
@@ -300,4 +302,160 @@ async fn an_address_in_use_stops_the_start() {
     let error = opened.map(drop).unwrap_err().to_string();
     let expected = format!("source `web`: cannot listen on {address}: ");
     assert!(error.starts_with(&expected), "{error}");
+}
+
+const EVENT: &str = "{\"id\":1}";
+
+#[tokio::test]
+async fn firehose_hears_its_request_id_and_the_time_whatever_became_of_its_records() {
+    let intake = TestIntake::judging([Step::Refuse(Refused::Full)], judge);
+    let secret = json!({"value": "the-access-key-of-the-stream"});
+    let options = json!({"envelope": "firehose", "secret": secret});
+    let server = Server::start(options, &intake).await;
+    let data = STANDARD.encode(format!("{EVENT}\n7\n"));
+    let body =
+        json!({"requestId": "the-id", "timestamp": 1, "records": [{"data": data}, {"data": "*"}]});
+    let post = |body: String, key: &str| {
+        let request = server.post(body);
+        let request = request.header("x-amz-firehose-request-id", "the-id");
+        request.header("x-amz-firehose-access-key", key).send()
+    };
+    let key = "the-access-key-of-the-stream";
+    for (body, key, status, message) in [
+        (
+            body.to_string(),
+            key,
+            503,
+            "the buffer is full; try again later",
+        ),
+        (
+            body.to_string(),
+            "another",
+            401,
+            "the secret in the header `x-amz-firehose-access-key` is not the one",
+        ),
+        (
+            "{}".to_owned(),
+            key,
+            422,
+            "the body is not a request of Firehose",
+        ),
+    ] {
+        let answer = post(body, key).await.unwrap();
+        assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
+        let (found, answer) = read(answer).await;
+        assert_eq!((found, &answer["requestId"]), (status, &json!("the-id")));
+        assert_eq!(answer["timestamp"], NOW_MS);
+        let told = answer["errorMessage"].as_str().unwrap();
+        assert!(told.starts_with(message), "{told}");
+    }
+    let answer = post(body.to_string(), key).await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let taken = json!({"requestId": "the-id", "timestamp": NOW_MS});
+    assert_eq!(read(answer).await, (200, taken));
+    assert_eq!(intake.inputs()[..2], [EVENT, "7"]);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_push_may_show_the_secret_in_its_url_where_pubsub_cannot_set_a_header() {
+    let intake = TestIntake::new([]);
+    let secret = json!({"value": "a secret/of the+push"});
+    let envelope = json!({"envelope": "pubsub", "secret": secret});
+    let server = Server::start(envelope, &intake).await;
+    let body = json!({"message": {"data": STANDARD.encode(EVENT), "messageId": "1"}}).to_string();
+    for (query, status) in [
+        ("?token=a%20secret%2Fof%20the%2Bpush", 200),
+        ("?a=b&token=a+secret/of+the%2Bpush", 200),
+        ("?token=another", 401),
+        ("?secret=a%20secret%2Fof%20the%2Bpush", 401),
+        ("", 401),
+    ] {
+        let request = server.client.post(format!("{}{query}", server.url));
+        let request = request.header("content-type", "application/json");
+        let (found, answer) = read(request.body(body.clone()).send().await.unwrap()).await;
+        assert_eq!(found, status, "{query} {answer}");
+    }
+    // A header is believed first.
+    let request = server
+        .client
+        .post(format!("{}?token=a+secret/of+the%2Bpush", server.url));
+    let request = request.header("x-pipeline-secret", "another").body(body);
+    assert_eq!(request.send().await.unwrap().status(), 401);
+    assert_eq!(intake.inputs(), [EVENT, EVENT]);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn without_an_envelope_a_secret_in_the_url_is_not_looked_at() {
+    let intake = TestIntake::new([]);
+    let server = Server::start(
+        json!({"secret": {"value": "the-secret-of-a-test"}}),
+        &intake,
+    )
+    .await;
+    let request = server
+        .client
+        .post(format!("{}?token=the-secret-of-a-test", server.url));
+    assert_eq!(request.body("{}").send().await.unwrap().status(), 401);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn cloud_events_are_read_in_all_three_modes_of_http() {
+    let intake = TestIntake::new([]);
+    let server = Server::start(json!({"envelope": "cloudevents"}), &intake).await;
+    let single =
+        format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{EVENT}}}"#);
+    let batch = format!("[{single},7,{single}]");
+    let large = format!("[{}]", vec![single.as_str(); 2_000].join(","));
+    let mut taken = 0;
+    for (content_type, version, body, received) in [
+        (
+            "application/cloudevents+json",
+            None,
+            single.clone().into_bytes(),
+            1,
+        ),
+        (
+            "application/cloudevents-batch+json; charset=utf-8",
+            None,
+            batch.into_bytes(),
+            3,
+        ),
+        (
+            "application/cloudevents-batch+json",
+            None,
+            large.into_bytes(),
+            2_000,
+        ),
+        ("application/json", Some("1.0"), EVENT.into(), 1),
+    ] {
+        let request = server
+            .client
+            .post(&server.url)
+            .header("content-type", content_type);
+        let request = version.into_iter().fold(request, |request, version| {
+            request
+                .header("ce-specversion", version)
+                .header("ce-id", "1")
+        });
+        let (status, answer) = read(request.body(body).send().await.unwrap()).await;
+        assert_eq!((status, &answer["received"]), (200, &json!(received)));
+        taken += received;
+    }
+    assert_eq!(
+        intake
+            .inputs()
+            .iter()
+            .filter(|event| *event == EVENT)
+            .count(),
+        taken - 1
+    );
+    let (status, answer) = server.answer(EVENT).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (422, &json!("no_envelope"))
+    );
+    server.finish().await;
 }

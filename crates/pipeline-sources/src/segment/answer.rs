@@ -6,13 +6,14 @@
 //!
 //! Invariant: no answer is 3xx, 410, 501, 504, 505 or 508.
 
+use super::keys::Key;
 use crate::http::{Answer, Refusal};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,21 +33,30 @@ pub(super) struct Taken {
     /// What was found and not used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// Cookies for the browser.
+    #[serde(skip)]
+    cookies: Vec<HeaderValue>,
 }
 
 impl Taken {
-    pub(super) fn new(counts: Answer, notes: Vec<&'static str>) -> Self {
+    pub(super) fn new(counts: Answer, notes: Vec<&'static str>, cookies: Vec<HeaderValue>) -> Self {
         Self {
             success: true,
             counts,
             notes,
+            cookies,
         }
     }
 }
 
 impl IntoResponse for Taken {
-    fn into_response(self) -> Response {
-        Json(self).into_response()
+    fn into_response(mut self) -> Response {
+        let cookies = std::mem::take(&mut self.cookies);
+        let mut response = Json(self).into_response();
+        for cookie in cookies {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
     }
 }
 
@@ -56,6 +66,8 @@ pub(super) struct Turned {
     pub(super) refusal: Refusal,
     /// When to come back, where that is known.
     wait: Option<Duration>,
+    /// With which key it came, where that is known.
+    key: Option<Arc<Key>>,
 }
 
 impl From<Refusal> for Turned {
@@ -68,6 +80,7 @@ impl From<Refusal> for Turned {
         Self {
             refusal,
             wait: None,
+            key: None,
         }
     }
 }
@@ -80,7 +93,19 @@ impl Turned {
         Self {
             refusal: Refusal::new(429, "rate_limit", message),
             wait: Some(wait),
+            key: None,
         }
+    }
+
+    /// The same, known to have come with this key.
+    pub(super) fn of(mut self, key: Option<&Arc<Key>>) -> Self {
+        self.key = self.key.or_else(|| key.map(Arc::clone));
+        self
+    }
+
+    /// The name of the key that it came with, where that is known.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.as_deref().map(Key::name)
     }
 
     /// The answer to it.

@@ -1,5 +1,8 @@
 //! The paths of the API, under every name that clients call them by.
 
+/// Where Segment's browser client looks for its parts.
+pub(super) const BUNDLES: &str = "/analytics-next/bundles/";
+
 /// What a request to a path brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
@@ -28,7 +31,7 @@ impl Call {
             "/beacon/v1/batch" => return Some(Self::Batch),
             _ => {}
         }
-        if path.starts_with("/analytics.js/v1/") {
+        if path.starts_with("/analytics.js/v1/") || path.starts_with(BUNDLES) {
             return Some(Self::Script);
         }
         if key_of_settings(path).is_some() {
@@ -98,6 +101,7 @@ mod tests {
         assert_eq!(Call::of("/v1/projects/k/settings"), Some(Call::Settings));
         assert_eq!(Call::of("/sourceConfig/"), Some(Call::SourceConfig));
         assert_eq!(Call::of("/p.js"), Some(Call::Script));
+        assert_eq!(Call::of("/analytics-next/bundles/a.js"), Some(Call::Script));
         for path in [
             "/",
             "",

@@ -1,21 +1,33 @@
 //! Who sent a request: the address behind proxies that are trusted, and what the connection of a browser says about its
 //! events.
 //!
-//! Invariant: a header of somebody who is not a trusted proxy changes nothing; an address that is not a public one is not
-//! passed on as a visitor's.
+//! Invariant: an address that is not a public one is not passed on as a visitor's.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use ipnet::IpNet;
+use crate::http::Proxies;
+use axum::http::{HeaderMap, HeaderValue, header};
 use pipeline_core::Meta;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Addresses of proxies that are looked at, from the right.
-const MAX_HOPS: usize = 32;
 /// A longer `User-Agent` is not passed on.
 const MAX_USER_AGENT_BYTES: usize = 1024;
 /// A longer cookie is not one of Meta's.
 const MAX_COOKIE_BYTES: usize = 500;
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Cookies of Meta's, and the members of `context` for them.
+const COOKIES: [(&str, &str); 2] = [("_fbp", "fbp"), (CLICK, "fbc")];
+/// The one that holds a click.
+const CLICK: &str = "_fbc";
+/// Digits of the time in a well-formed cookie: milliseconds.
+const TIME_DIGITS: usize = 13;
+
+/// A cookie of Meta's that came with a request.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct CookieOfMeta {
+    pub(super) name: &'static str,
+    /// The member of `context` for it.
+    pub(super) member: &'static str,
+    pub(super) value: String,
+}
 
 /// For which requests the connection says something about the events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,7 +44,7 @@ pub(super) enum Fill {
 /// How the client of a request is known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clients {
-    pub(super) trusted: Vec<IpNet>,
+    pub(super) trusted: Proxies,
     pub(super) fill: Fill,
     /// Whether cookies of Meta's are read.
     pub(super) cookies: bool,
@@ -42,7 +54,7 @@ impl Clients {
     /// What the transport says about the events of a request.
     pub(super) fn meta(&self, peer: SocketAddr, headers: &HeaderMap) -> Meta {
         let mut meta = Meta::default();
-        meta.peer = self.address(peer.ip(), headers);
+        meta.peer = self.trusted.client(peer.ip(), headers);
         meta.user_agent = agent(headers).map(Box::from);
         meta
     }
@@ -61,14 +73,23 @@ impl Clients {
                 add("userAgent", agent);
             }
         }
-        if self.cookies && headers.contains_key(header::ORIGIN) {
-            for (cookie, name) in [("_fbp", "fbp"), ("_fbc", "fbc")] {
-                if let Some(value) = cookie_of_meta(headers, cookie) {
-                    add(name, value);
-                }
-            }
-        }
         members
+    }
+
+    /// Cookies of Meta's in a request, where they are read.
+    pub(super) fn cookies(&self, headers: &HeaderMap) -> Vec<CookieOfMeta> {
+        if !self.cookies || !headers.contains_key(header::ORIGIN) {
+            return Vec::new();
+        }
+        let found = COOKIES.iter().filter_map(|(name, member)| {
+            let value = cookie_of_meta(headers, name)?.to_owned();
+            Some(CookieOfMeta {
+                name,
+                member,
+                value,
+            })
+        });
+        found.collect()
     }
 
     fn fills(&self, headers: &HeaderMap) -> bool {
@@ -82,76 +103,6 @@ impl Clients {
             }
         }
     }
-
-    /// The address of the client: the first from the right that is not a trusted proxy's. `None` where a proxy does not say it.
-    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        let peer = peer.to_canonical();
-        if !self.is_trusted(peer) {
-            return Some(peer);
-        }
-        let named = if headers.contains_key(FORWARDED_FOR) {
-            let values = headers.get_all(FORWARDED_FOR).iter();
-            list(values.map(HeaderValue::as_bytes), Some)
-        } else {
-            let values = headers.get_all(header::FORWARDED).iter();
-            list(values.map(HeaderValue::as_bytes), forwarded_for)
-        };
-        let mut client = peer;
-        for text in named.iter().rev().take(MAX_HOPS) {
-            client = address(text)?;
-            if !self.is_trusted(client) {
-                return Some(client);
-            }
-        }
-        Some(client)
-    }
-
-    fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(&address))
-    }
-}
-
-/// Reads the networks of proxies: CIDRs, or single addresses.
-pub(super) fn network(text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    let address = text.parse::<IpAddr>().ok();
-    address.map(IpNet::from).or_else(|| text.parse().ok())
-}
-
-/// The elements of a list that may be spread over several headers.
-fn list<'h>(
-    values: impl Iterator<Item = &'h [u8]>,
-    part: fn(&'h str) -> Option<&'h str>,
-) -> Vec<String> {
-    let texts = values.map(|value| std::str::from_utf8(value).unwrap_or("?"));
-    let parts = texts.flat_map(|text| text.split(','));
-    // What says nothing is an address that is not known.
-    parts
-        .map(|text| part(text.trim()).unwrap_or("?").to_owned())
-        .collect()
-}
-
-/// The value of `for` in an element of `Forwarded`.
-fn forwarded_for(element: &str) -> Option<&str> {
-    element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let is_for = name.trim().eq_ignore_ascii_case("for");
-        is_for.then(|| value.trim().trim_matches('"'))
-    })
-}
-
-/// An address, with or without a port.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let bare = text.strip_prefix('[').and_then(|text| text.split_once(']'));
-    let bare = bare.map_or(text, |(address, _)| address);
-    let address = bare.parse::<IpAddr>().ok();
-    let address = address.or_else(|| {
-        bare.parse::<SocketAddr>()
-            .ok()
-            .map(|with_port| with_port.ip())
-    });
-    address.map(|address| address.to_canonical())
 }
 
 /// Whether an address can be a visitor's on the internet.
@@ -186,6 +137,33 @@ fn agent(headers: &HeaderMap) -> Option<&str> {
     let agent = headers.get(header::USER_AGENT)?.as_bytes();
     let agent = std::str::from_utf8(agent).ok()?.trim();
     (!agent.is_empty() && agent.len() <= MAX_USER_AGENT_BYTES).then_some(agent)
+}
+
+/// Whether a cookie holds a click, so that another click replaces it.
+pub(super) fn is_click(name: &str) -> bool {
+    name == CLICK
+}
+
+/// Whether a cookie is one that Meta takes: the rule that its own builder has for cookies that it keeps.
+pub(super) fn is_well_formed(value: &str) -> bool {
+    let mut parts = value.split('.');
+    let mut next = || parts.next().unwrap_or_default();
+    let (fb, index, time, payload) = (next(), next(), next(), next());
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let rest: Vec<_> = parts.collect();
+    fb == "fb"
+        && matches!(index.len(), 1..=2)
+        && digits(index)
+        && time.len() == TIME_DIGITS
+        && digits(time)
+        && !payload.is_empty()
+        && payload.bytes().all(known)
+        && match rest.as_slice() {
+            [] => true,
+            [appendix] => matches!(appendix.len(), 2 | 8) && appendix.bytes().all(known),
+            _ => false,
+        }
 }
 
 /// A cookie of Meta's, if it looks like one: `fb.1.1700000000000.1234567890`.
@@ -224,80 +202,6 @@ mod tests {
             headers.append(*name, HeaderValue::try_from(*value).unwrap());
         }
         headers
-    }
-
-    fn clients(trusted: &[&str]) -> Clients {
-        Clients {
-            trusted: trusted.iter().map(|text| network(text).unwrap()).collect(),
-            ..Clients::default()
-        }
-    }
-
-    #[test]
-    fn the_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
-        let clients = clients(&["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]);
-        for (peer, lines, expected) in [
-            // A stranger's headers change nothing.
-            (
-                "198.51.100.1",
-                &[("x-forwarded-for", "203.0.113.9")][..],
-                Some("198.51.100.1"),
-            ),
-            (
-                "10.1.1.1",
-                &[("x-forwarded-for", "6.6.6.6, 203.0.113.9")],
-                Some("203.0.113.9"),
-            ),
-            (
-                "::ffff:10.1.1.1",
-                &[("x-forwarded-for", "203.0.113.9, 192.0.2.7")],
-                Some("203.0.113.9"),
-            ),
-            // Several headers are one list.
-            (
-                "10.1.1.1",
-                &[
-                    ("x-forwarded-for", "6.6.6.6"),
-                    ("x-forwarded-for", "203.0.113.9, 10.2.2.2"),
-                ],
-                Some("203.0.113.9"),
-            ),
-            (
-                "2001:db8::1",
-                &[("x-forwarded-for", "203.0.113.9:5123")],
-                Some("203.0.113.9"),
-            ),
-            (
-                "10.1.1.1",
-                &[("x-forwarded-for", "[2a00::9]:443")],
-                Some("2a00::9"),
-            ),
-            (
-                "10.1.1.1",
-                &[(
-                    "forwarded",
-                    "for=6.6.6.6, For=\"[2a00::9]:443\";proto=https",
-                )],
-                Some("2a00::9"),
-            ),
-            ("10.1.1.1", &[("forwarded", "proto=https")], None),
-            (
-                "10.1.1.1",
-                &[("x-forwarded-for", "203.0.113.9, unknown")],
-                None,
-            ),
-            ("10.1.1.1", &[("x-forwarded-for", "")], None),
-            ("10.1.1.1", &[], Some("10.1.1.1")),
-            (
-                "10.1.1.1",
-                &[("x-forwarded-for", "10.3.3.3")],
-                Some("10.3.3.3"),
-            ),
-        ] {
-            let found = clients.address(peer.parse().unwrap(), &headers(lines));
-            let expected = expected.map(|text| text.parse::<IpAddr>().unwrap());
-            assert_eq!(found, expected, "{peer} {lines:?}");
-        }
     }
 
     #[test]
@@ -356,7 +260,9 @@ mod tests {
                 fill: Fill::Never,
                 ..Clients::default()
             };
-            clients.context(&Meta::default(), &headers(lines))
+            let cookies = clients.cookies(&headers(lines)).into_iter();
+            let cookies = cookies.map(|cookie| (cookie.member, cookie.value));
+            cookies.collect::<Vec<_>>()
         };
         let origin = ("origin", "https://shop.example");
         let good = (
@@ -366,8 +272,8 @@ mod tests {
         assert_eq!(
             read(true, &[origin, good]),
             [
-                ("fbp", "\"fb.1.1700000000000.123\"".to_owned()),
-                ("fbc", "\"fb.1.1700000000000.IwAR_x-1\"".to_owned()),
+                ("fbp", "fb.1.1700000000000.123".to_owned()),
+                ("fbc", "fb.1.1700000000000.IwAR_x-1".to_owned()),
             ]
         );
         assert_eq!(read(false, &[origin, good]), []);

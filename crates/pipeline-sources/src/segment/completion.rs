@@ -6,7 +6,7 @@
 //! Invariant: a value that an event has is never replaced, and an event that cannot be read is left as it is.
 
 use super::envelope::Common;
-use super::members::{Edit, Member, Whole, append, each, edited, folded, push};
+use crate::http::members::{Edit, Member, Whole, append, each, edited, folded, push};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -46,6 +46,13 @@ impl Completion {
             .map(|(name, json)| name.len() + json.len() + 4)
             .sum();
         self.common.bytes() + connection + FIXED_BYTES
+    }
+
+    /// The same with further members of `context` that the connection gives.
+    pub(super) fn with(&self, more: impl Iterator<Item = (&'static str, String)>) -> Self {
+        let mut all = self.clone();
+        all.connection.extend(more);
+        all
     }
 
     /// The event with what was absent.

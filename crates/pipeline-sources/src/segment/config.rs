@@ -2,12 +2,13 @@
 //!
 //! The doc comments are the manual: the schema quotes them, and problems quote their first sentence.
 
-use super::client::{Clients, Fill, network};
+use super::client::{Clients, Fill};
 use super::keys::{self, KeyOptions};
-use super::source::{SegmentServer, Settings};
+use super::site;
+use super::source::{SegmentServer, SetCookies, Settings};
 use crate::http::{
     AccessOptions, TlsFiles, TlsOptions, default_address, default_max_body_bytes, listen_address,
-    memory,
+    memory, proxies,
 };
 use pipeline_core::options::Problem;
 use pipeline_core::{
@@ -20,9 +21,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-
-/// Networks of proxies.
-const MAX_PROXIES: usize = 1000;
 
 inventory::submit! {
     Component::<dyn SourceConfig>::new(
@@ -59,6 +57,9 @@ struct SegmentOptions {
     /// The networks of proxies whose `X-Forwarded-For` or `Forwarded` is believed, read from the right. Default: none. Example: `[10.0.0.0/8]`.
     #[serde(default)]
     trusted_proxies: Vec<String>,
+    /// Whether connections of `trusted_proxies` begin with the PROXY protocol (version 1 or 2), which says for whom they are; one that does not is closed. Connections of others must not, and say it themselves. Default: `false`.
+    #[serde(default)]
+    proxy_protocol: bool,
     /// For which requests the connection fills `context.ip` and `context.userAgent` where an event has none: `browsers` (those with an `Origin` and an agent that begins with `Mozilla/`), `always`, or `never`. Addresses inside of a network are not filled in. Default: `browsers`.
     #[serde(default)]
     client_context: ClientContext,
@@ -68,7 +69,7 @@ struct SegmentOptions {
     /// Where browsers reach this source: what the settings for Segment's browser client name. Default: the host of the request. Example: `https://events.shop.example`.
     #[serde(default)]
     public_url: Option<String>,
-    /// The folder with the scripts of browser clients: `analytics.min.js` and its parts under `/analytics.js/v1/KEY/`, and `/p.js`. Default: none are served. Example: `scripts`.
+    /// The folder with the scripts of browser clients: `analytics.min.js` and others under `/analytics.js/v1/KEY/`, the parts of Segment's client under `/analytics-next/bundles/`, and `/p.js`. Default: none are served. Example: `scripts`.
     #[serde(default)]
     script_dir: Option<PathBuf>,
     /// The largest request body, in bytes, as it comes and unpacked. Default: 5242880 (5 MiB).
@@ -95,12 +96,51 @@ enum ClientContext {
 }
 
 /// What is done with cookies of a first-party request.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CookieOptions {
     /// Whether Meta's cookies `_fbp` and `_fbc` fill `context.fbp` and `context.fbc` where an event has none. Browsers send them only to a host of the page's own domain. Default: `false`.
     #[serde(default)]
     read: bool,
+    /// The cookies that the answer sets, for 90 days, in browsers that lack them: `fbp`, the id of a browser; `fbc`, the click of a page whose URL has an `fbclid`, also where an older click is known. Only for events that are sent and that say themselves that the visitor agreed to marketing, and with the values that they are sent with. Needs `read`. Default: none. Example: `[fbp, fbc]`.
+    #[serde(default)]
+    set: Vec<CookieName>,
+    /// The domain for which cookies are set. Default: what was registered of the host's name, so that all hosts of the site share them (`shop.example` for `events.shop.example`). Example: `eu.shop.example`.
+    #[serde(default)]
+    domain: Option<String>,
+}
+
+/// A cookie of Meta's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum CookieName {
+    /// The id of a browser.
+    Fbp,
+    /// A click on an advertisement.
+    Fbc,
+}
+
+impl CookieOptions {
+    /// Which cookies are set, and for what.
+    fn set(&self) -> Result<SetCookies, Problem> {
+        if !self.set.is_empty() && !self.read {
+            let problem =
+                "is missing beside `set`: cookies that are not read would be set again and again";
+            return Err(Problem::new("cookies.read", problem, "`true`"));
+        }
+        let domain = self.domain.as_deref().map(|text| {
+            let expected = "a domain that somebody registered, or a name below it, without scheme and port: `shop.example`";
+            let problem = "is no domain that a cookie can be for";
+            site::domain(text).ok_or_else(|| Problem::new("cookies.domain", problem, expected))
+        });
+        let is_set = |name: &CookieName| self.set.contains(name);
+        let names = [(CookieName::Fbp, "_fbp"), (CookieName::Fbc, "_fbc")];
+        let names = names.into_iter().filter(|(name, _)| is_set(name));
+        Ok(SetCookies {
+            names: names.map(|(_, cookie)| cookie).collect(),
+            domain: domain.transpose()?,
+        })
+    }
 }
 
 fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Vec<Problem>> {
@@ -113,7 +153,8 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
     let address = address(&options, has_keys).map_err(|problem| problems.push(problem));
     let memory = memory(options.max_bytes_in_flight, options.max_body_bytes);
     let memory = memory.map_err(|problem| problems.push(problem));
-    let trusted = networks(&options.trusted_proxies).map_err(|more| problems.extend(more));
+    let trusted = proxies(options.proxy_protocol, &options.trusted_proxies);
+    let trusted = trusted.map_err(|more| problems.extend(more));
     let public_url = options
         .public_url
         .as_deref()
@@ -127,11 +168,17 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
                 expected,
             ));
         });
+    let set_cookies = options.cookies.set();
+    let set_cookies = set_cookies.map_err(|problem| problems.push(problem));
     let own = AccessOptions::new(&options.allowed_origins, &options.allowed_hosts, None);
     let own = own.map_err(|more| problems.extend(more));
     let keys = keys::plans(options.keys, &cx.base_dir).map_err(|more| problems.extend(more));
-    let (Ok(address), Ok(max_bytes_in_flight), Ok(trusted), Ok(public_url), Ok(own), Ok(keys)) =
-        (address, memory, trusted, public_url, own, keys)
+    let (Ok(address), Ok(max_bytes_in_flight), Ok((trusted, proxy_protocol))) =
+        (address, memory, trusted)
+    else {
+        return Err(problems);
+    };
+    let (Ok(public_url), Ok(own), Ok(keys), Ok(set_cookies)) = (public_url, own, keys, set_cookies)
     else {
         return Err(problems);
     };
@@ -157,7 +204,9 @@ fn parse(options: &Value, cx: &ParseContext) -> Result<Box<dyn SourceConfig>, Ve
             },
             cookies: options.cookies.read,
         },
+        set_cookies,
         public_url,
+        proxy_protocol,
         tls: options.tls.map(|tls| tls.files(&cx.base_dir)),
         script_dir: options.script_dir.map(|folder| cx.base_dir.join(folder)),
         max_body_bytes: options.max_body_bytes,
@@ -173,26 +222,6 @@ fn address(options: &SegmentOptions, has_keys: bool) -> Result<SocketAddr, Probl
         return Err(Problem::new("keys", problem, expected));
     }
     Ok(address)
-}
-
-fn networks(texts: &[String]) -> Result<Vec<ipnet::IpNet>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut networks = Vec::new();
-    for (index, text) in texts.iter().enumerate().take(MAX_PROXIES) {
-        match network(text) {
-            Some(network) => networks.push(network),
-            None => problems.push(Problem::new(
-                format!("trusted_proxies[{index}]"),
-                "is not a network",
-                "an address, or an address and the length of its prefix: `10.0.0.0/8`",
-            )),
-        }
-    }
-    if problems.is_empty() {
-        Ok(networks)
-    } else {
-        Err(problems)
-    }
 }
 
 /// The two parts of an address of the web without a path.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: only plain files inside of the folder are given away, however a path is written.
 
+use super::calls::BUNDLES;
 use crate::http::Refusal;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
@@ -40,10 +41,13 @@ pub(super) fn source_config(key: &str) -> Value {
     })
 }
 
-/// The file of a request for a script: `/p.js`, or what follows the key in `/analytics.js/v1/{key}/…`.
+/// The file of a request for a script: `/p.js`, or what follows the key in `/analytics.js/v1/{key}/…`, or a part of Segment's client.
 pub(super) fn script_name(path: &str) -> Option<&str> {
     if path == "/p.js" {
         return Some("p.js");
+    }
+    if let Some(name) = path.strip_prefix(BUNDLES) {
+        return Some(name);
     }
     let (_key, name) = path.strip_prefix("/analytics.js/v1/")?.split_once('/')?;
     Some(name)
@@ -133,6 +137,8 @@ mod tests {
         let name = "/analytics.js/v1/KEY/analytics.min.js";
         assert_eq!(script_name(name), Some("analytics.min.js"));
         assert_eq!(script_name("/p.js"), Some("p.js"));
+        let part = "/analytics-next/bundles/a.bundle.js";
+        assert_eq!(script_name(part), Some("a.bundle.js"));
         assert_eq!(script_name("/analytics.js/v1/KEY"), None);
     }
 }

@@ -7,7 +7,7 @@
 //! Invariant: however a body is damaged, every event that is whole in it is found.
 
 use super::calls::Call;
-use super::members::{Member, each, folded, past_space};
+use crate::http::members::{Member, each, folded, past_space};
 use crate::http::{Events, Refusal, events};
 use bytes::Bytes;
 use pipeline_core::Reason;

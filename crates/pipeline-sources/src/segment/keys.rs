@@ -6,7 +6,7 @@
 //! Invariant: keys are held as hashes only and are never shown; how long a comparison takes does not depend on the keys.
 
 use super::rate::Rate;
-use crate::http::{Access, AccessOptions, Refusal, is_secret, read_secret};
+use crate::http::{Access, AccessOptions, Refusal, SecretFile, is_secret, query, read_secret};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,8 +19,8 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use subtle::ConstantTimeEq as _;
 
 /// Keys of one source.
@@ -52,7 +52,7 @@ pub(super) struct FullKeyOptions {
     /// The key itself, of at least 8 characters. Give `value` or `file`. Example: `${WEB_KEY}`.
     #[serde(default)]
     value: Option<SensitiveString>,
-    /// A file that holds the key. It is read when the source starts. Give `value` or `file`. Example: `/run/secrets/key`.
+    /// A file that holds the key. It is read again when it changes. Give `value` or `file`. Example: `/run/secrets/key`.
     #[serde(default)]
     file: Option<PathBuf>,
     /// Events that may come with this key in a second, on average; ten times as many may come at once. What is more gets 429 with `Retry-After`. Default: any number.
@@ -74,7 +74,7 @@ pub(super) struct HmacOptions {
     /// The header that holds the signature; `sha256=` in front of it is ignored. Default: `x-signature`.
     #[serde(default = "default_header")]
     header: String,
-    /// The file that holds the secret, of at least 16 characters. It is read when the source starts. Example: `/run/secrets/signing`.
+    /// The file that holds the secret, of at least 16 characters. It is read again when it changes. Example: `/run/secrets/signing`.
     secret_file: PathBuf,
 }
 
@@ -106,12 +106,22 @@ pub(super) struct Key {
     /// What origins of its events begin with: the source's name and its own.
     pub(super) source: Arc<str>,
     name: String,
-    hash: [u8; 32],
+    hash: RwLock<[u8; 32]>,
+    /// Where it comes from, where that is a file.
+    file: Option<SecretFile>,
     rate: Option<Rate>,
     /// The pages that may send with it, where it has its own.
     pages: Option<Access>,
-    signature: Option<(HeaderName, Hmac<Sha256>)>,
+    signature: Option<Signature>,
     events: AtomicU64,
+}
+
+/// A signature that requests with a key have to bring.
+#[derive(Debug)]
+struct Signature {
+    header: HeaderName,
+    hmac: RwLock<Hmac<Sha256>>,
+    file: SecretFile,
 }
 
 /// The keys of a source.
@@ -222,22 +232,28 @@ impl KeyPlan {
                 ))
             })
         };
-        let key = match self.from {
-            From::Value(value) => value,
-            From::File(file) => read(&file, "text", MIN_KEY_CHARS)?,
+        let (key, key_file) = match self.from {
+            From::Value(value) => (value, None),
+            From::File(file) => {
+                let key = read(&file, "text", MIN_KEY_CHARS)?;
+                (key, Some(SecretFile::new(file, MIN_KEY_CHARS)))
+            }
         };
         let signature = match self.hmac {
             None => None,
             Some((header, file)) => {
                 let secret = read(&file, "signing secret", MIN_SECRET_CHARS)?;
-                let hmac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
-                let hmac = hmac.map_err(|error| BuildError::new(error.to_string()))?;
-                Some((header, hmac))
+                Some(Signature {
+                    header,
+                    hmac: RwLock::new(hmac_of(&secret)?),
+                    file: SecretFile::new(file, MIN_SECRET_CHARS),
+                })
             }
         };
         Ok(Key {
             source: format!("{source} key {name}").into(),
-            hash: Sha256::digest(key.expose()).into(),
+            hash: RwLock::new(Sha256::digest(key.expose()).into()),
+            file: key_file,
             rate: self.rate_limit.map(Rate::new),
             pages: self
                 .pages
@@ -260,7 +276,7 @@ impl Keys {
         let mut keys: Vec<Arc<Key>> = Vec::new();
         for plan in plans {
             let key = plan.open(source, address)?;
-            if let Some(twin) = keys.iter().find(|known| known.hash == key.hash) {
+            if let Some(twin) = keys.iter().find(|known| known.hash() == key.hash()) {
                 let (one, other) = (&twin.name, &key.name);
                 return Err(BuildError::new(format!(
                     "source `{source}`: the keys `{one}` and `{other}` are the same; expected a different one for each"
@@ -286,14 +302,21 @@ impl Keys {
         let mut found = None;
         // All are compared, whatever is found.
         for key in &self.0 {
-            let [whole, user] = hashes
-                .each_ref()
-                .map(|hash| hash.as_slice().ct_eq(&key.hash));
+            let known = key.hash();
+            let [whole, user] = hashes.each_ref().map(|hash| hash.as_slice().ct_eq(&known));
             if bool::from(whole | user) {
                 found = Some(key);
             }
         }
         found
+    }
+
+    /// Reads the files of all keys again.
+    pub(super) fn look(&self, source: &str) {
+        for key in &self.0 {
+            key.look_at_text(source, &self.0);
+            key.look_at_signature(source);
+        }
     }
 
     /// Events that were taken, by the name of their key.
@@ -303,7 +326,57 @@ impl Keys {
     }
 }
 
+/// What signs with this secret.
+fn hmac_of(secret: &SensitiveString) -> Result<Hmac<Sha256>, BuildError> {
+    let hmac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
+    hmac.map_err(|error| BuildError::new(error.to_string()))
+}
+
 impl Key {
+    /// Its name in the options.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        // Nothing under the lock can panic.
+        *self.hash.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads its text again, where it comes from a file.
+    fn look_at_text(&self, source: &str, all: &[Arc<Self>]) {
+        let what = || format!("the text of the key `{}`", self.name);
+        let now = self.file.as_ref();
+        let Some(now) = now.and_then(|file| file.look(source, &what())) else {
+            return;
+        };
+        let hash: [u8; 32] = Sha256::digest(now.expose()).into();
+        if hash == self.hash() {
+            return;
+        }
+        let key = self.name.as_str();
+        if let Some(twin) = all.iter().find(|other| other.hash() == hash) {
+            let other = &twin.name;
+            tracing::warn!(%source, "the key `{key}` has changed to what the key `{other}` is; the one before is still used");
+            return;
+        }
+        *self.hash.write().unwrap_or_else(PoisonError::into_inner) = hash;
+        tracing::info!(%source, key, "the write key has changed and is used from now on");
+    }
+
+    /// Reads the secret of its signature again.
+    fn look_at_signature(&self, source: &str) {
+        let what = || format!("the signing secret of the key `{}`", self.name);
+        let Some(signature) = &self.signature else {
+            return;
+        };
+        let now = signature.file.look(source, &what());
+        if let Some(Ok(now)) = now.as_ref().map(hmac_of) {
+            let hmac = signature.hmac.write();
+            *hmac.unwrap_or_else(PoisonError::into_inner) = now;
+        }
+    }
+
     /// Refuses a page that may not send with this key.
     pub(super) fn check_page(&self, source: &Access, headers: &HeaderMap) -> Result<(), Refusal> {
         let pages = self.pages.as_ref().unwrap_or(source);
@@ -315,7 +388,7 @@ impl Key {
 
     /// Refuses a body without the signature that this key asks for.
     pub(super) fn check_signature(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-        let Some((header, hmac)) = &self.signature else {
+        let Some(Signature { header, hmac, .. }) = &self.signature else {
             return Ok(());
         };
         let shown = headers.get(header).map(HeaderValue::as_bytes);
@@ -323,7 +396,7 @@ impl Key {
         let digits = digits.strip_prefix(b"sha256=").unwrap_or(digits);
         let mut signature = [0; 32];
         let is_read = const_hex::decode_to_slice(digits, &mut signature).is_ok();
-        let mut hmac = hmac.clone();
+        let mut hmac = hmac.read().unwrap_or_else(PoisonError::into_inner).clone();
         hmac.update(body);
         if is_read && hmac.verify_slice(&signature).is_ok() {
             return Ok(());
@@ -373,34 +446,9 @@ pub(super) fn shown(headers: &HeaderMap, query: Option<&str>) -> Option<String> 
 
 /// The key that a query names.
 fn in_query(query: &str) -> Option<String> {
-    query.split('&').find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        let is_key =
-            name.eq_ignore_ascii_case("writeKey") || name.eq_ignore_ascii_case("write_key");
-        is_key.then(|| unescaped(value))
+    query::value(query, |name| {
+        name.eq_ignore_ascii_case("writeKey") || name.eq_ignore_ascii_case("write_key")
     })
-}
-
-/// Text without its percent signs.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        let mut decoded = [0];
-        match (byte, behind) {
-            (b'%', [high, low, after @ ..])
-                if const_hex::decode_to_slice([*high, *low], &mut decoded).is_ok() =>
-            {
-                bytes.push(decoded[0]);
-                rest = after;
-            }
-            _ => {
-                bytes.push(if *byte == b'+' { b' ' } else { *byte });
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -504,6 +552,51 @@ mod tests {
         for bad in ["", "sha256=", &good[1..], "zz"] {
             assert_eq!(check(bad, b"{}"), Err("wrong_signature"), "{bad}");
         }
+    }
+
+    #[test]
+    fn files_of_keys_may_change_and_what_cannot_be_used_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("key", "the-first-key");
+        write("signing", "the-first-signing-secret");
+        let file = |name: &str| folder.path().join(name);
+        let hmac = json!({"secret_file": file("signing")});
+        let keys = keys(json!({
+            "shop": {"file": file("key"), "hmac": hmac, "rate_limit": 1}, "web": "the-web-key",
+        }));
+        let name = |shown: &str| keys.find(shown).map(|key| key.name.as_str());
+        let signed = |secret: &str| {
+            let mut hmac = hmac_of(&secret.to_owned().into()).unwrap();
+            hmac.update(b"body");
+            let digits = const_hex::encode(hmac.finalize().into_bytes());
+            let mut headers = HeaderMap::new();
+            headers.insert("x-signature", HeaderValue::try_from(digits).unwrap());
+            let key = keys.0.iter().find(|key| key.name == "shop").unwrap();
+            key.check_signature(&headers, b"body").is_ok()
+        };
+        assert!(signed("the-first-signing-secret"));
+        keys.find("the-first-key").unwrap().take(1_000).unwrap();
+        for unusable in ["short", "", "the-web-key"] {
+            write("key", unusable);
+            write("signing", "short");
+            keys.look("seg");
+            assert_eq!(name("the-first-key"), Some("shop"), "{unusable}");
+            assert!(signed("the-first-signing-secret"));
+        }
+        assert_eq!(name("the-web-key"), Some("web"));
+        write("key", "the-second-key\n");
+        write("signing", "the-second-signing-secret");
+        keys.look("seg");
+        assert_eq!(
+            (name("the-second-key"), name("the-first-key")),
+            (Some("shop"), None)
+        );
+        assert!(signed("the-second-signing-secret") && !signed("the-first-signing-secret"));
+        // It is the same sender, who has sent too much.
+        assert!(keys.find("the-second-key").unwrap().take(1).is_err());
+        assert!(!format!("{keys:?}").contains("the-second"));
     }
 
     #[test]

@@ -8,14 +8,16 @@
 
 use super::answer::{Pressure, Taken, Turned};
 use super::calls::{Call, key_of_settings};
-use super::client::Clients;
+use super::client::{Clients, CookieOfMeta};
 use super::completion::Completion;
+use super::cookies::{self, Jar, Visit};
 use super::documents;
 use super::envelope::Envelope;
 use super::keys::{Key, KeyPlan, Keys, shown};
+use super::site::{NoScope, scope};
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Events, Hold, Media, Memory, Offering,
-    Packed, Refusal, Refusals, Server, TlsFiles, Unpacker,
+    Packed, Proxies, Refusal, Refusals, Server, TlsFiles, Unpacker,
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -28,9 +30,11 @@ use pipeline_core::{
     async_trait,
 };
 use serde_json::json;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -49,11 +53,21 @@ pub(super) struct Settings {
     pub(super) pages: AccessOptions,
     pub(super) keys: Vec<KeyPlan>,
     pub(super) clients: Clients,
+    pub(super) set_cookies: SetCookies,
     pub(super) public_url: Option<(String, String)>,
     pub(super) tls: Option<TlsFiles>,
+    /// Whose connections begin with the PROXY protocol.
+    pub(super) proxy_protocol: Option<Proxies>,
     pub(super) script_dir: Option<PathBuf>,
     pub(super) max_body_bytes: usize,
     pub(super) max_bytes_in_flight: usize,
+}
+
+/// Which cookies are set, and for what.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SetCookies {
+    pub(super) names: Vec<&'static str>,
+    pub(super) domain: Option<String>,
 }
 
 /// A server that listens but does not answer yet.
@@ -77,12 +91,15 @@ struct Shared {
     pages: Access,
     keys: Keys,
     clients: Clients,
+    set_cookies: SetCookies,
+    /// Whether the log was told that cookies cannot be set, for pages of other sites and for hosts of other domains.
+    told: [AtomicBool; 2],
     scheme: &'static str,
     public_url: Option<(String, String)>,
     script_dir: Option<PathBuf>,
     memory: Memory,
     unpacker: Unpacker,
-    refusals: Refusals,
+    refusals: Arc<Refusals>,
     pressure: Pressure,
 }
 
@@ -91,7 +108,9 @@ impl SegmentServer {
         let tls = settings.tls.clone().map(|files| files.open(&cx.name));
         let tls = tls.transpose()?;
         let server = Server::bind(&cx.name, settings.address, Deadlines::DEFAULT).await?;
-        let server = server.with_tls(tls);
+        let server = server
+            .with_tls(tls)
+            .with_proxies(settings.proxy_protocol.clone());
         let address = server.address();
         Ok(Self {
             own: settings.own.clone().open(&cx.name, address)?,
@@ -127,6 +146,8 @@ impl Source for SegmentServer {
             pages: self.pages,
             keys: self.keys,
             clients: self.settings.clients,
+            set_cookies: self.settings.set_cookies,
+            told: Default::default(),
             scheme: if self.settings.tls.is_some() {
                 "https"
             } else {
@@ -136,7 +157,7 @@ impl Source for SegmentServer {
             script_dir: self.settings.script_dir,
             memory: Memory::new(self.settings.max_bytes_in_flight),
             unpacker: Unpacker::new(self.settings.max_body_bytes),
-            refusals: Refusals::new(source),
+            refusals: self.server.refusals(),
             pressure: Pressure::default(),
         });
         let router = Router::new()
@@ -145,12 +166,24 @@ impl Source for SegmentServer {
         tokio::select! {
             () = self.server.serve(router, &stop, room_limit) => {}
             never = shared.refusals.tell_each_minute() => match never {},
+            never = follow_keys(&shared) => match never {},
         }
         // What is being offered is taken or refused within the limit, with or without its client.
         let _ = tokio::time::timeout(room_limit, shared.memory.until_free()).await;
         shared.refusals.end();
         shared.tell_counts();
         Ok(())
+    }
+}
+
+/// Reads the files of keys again and again.
+async fn follow_keys(shared: &Arc<Shared>) -> Infallible {
+    loop {
+        tokio::time::sleep(http::LOOK_PAUSE).await;
+        let shared = Arc::clone(shared);
+        let look = move || shared.keys.look(&shared.source);
+        // A file may be on a slow disk.
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }
 
@@ -164,7 +197,7 @@ async fn answer(
     let mut answer = match respond(&shared, peer, request).await {
         Ok(answer) => answer,
         Err(turned) => {
-            shared.refusals.add(&turned.refusal);
+            shared.refusals.add_of(&turned.refusal, turned.key());
             turned.answer(&shared.pressure)
         }
     };
@@ -243,6 +276,18 @@ impl Shared {
         request: Request<Body>,
     ) -> Result<Taken, Turned> {
         let key = self.enter(&request)?;
+        let taken = self.take_of(key.clone(), call, peer, request).await;
+        taken.map_err(|turned| turned.of(key.as_ref()))
+    }
+
+    /// Takes a request whose head shows this key, or none.
+    async fn take_of(
+        self: &Arc<Self>,
+        key: Option<Arc<Key>>,
+        call: Call,
+        peer: SocketAddr,
+        request: Request<Body>,
+    ) -> Result<Taken, Turned> {
         let headers = request.headers().clone();
         let media = Media::of_json(value(&headers, header::CONTENT_TYPE));
         let coding = Coding::of(value(&headers, header::CONTENT_ENCODING))?;
@@ -300,7 +345,8 @@ impl Shared {
             None => None,
         };
         if let Some(key) = &key {
-            key.check_page(&self.own, headers)?;
+            let checked = key.check_page(&self.own, headers);
+            checked.map_err(|refusal| Turned::from(refusal).of(Some(key)))?;
         }
         // A key says who sends, so no trick of DNS led it here; a page of this very host may have been led.
         let of_own_page = headers.contains_key(header::ORIGIN) && !self.pages.is_allowed(headers);
@@ -359,39 +405,57 @@ impl Shared {
             (None, in_body) => {
                 let key = self.known(in_body)?;
                 if let Some(key) = &key {
-                    key.check_page(&self.own, &headers)?;
+                    let checked = key.check_page(&self.own, &headers);
+                    checked.map_err(|refusal| Turned::from(refusal).of(Some(key)))?;
                 }
                 key
             }
         };
-        if let Some(key) = &key {
-            key.check_signature(&headers, &body)?;
+        let offered = self.offer_of(key.as_ref(), (call, &headers, body), envelope, &meta, hold);
+        offered.await.map_err(|turned| turned.of(key.as_ref()))
+    }
+
+    /// Offers the events of a request with this key, or with none where there are no keys.
+    async fn offer_of(
+        &self,
+        key: Option<&Arc<Key>>,
+        (call, headers, body): (Call, &HeaderMap, Bytes),
+        mut envelope: Envelope,
+        meta: &Arc<Meta>,
+        hold: &mut Hold,
+    ) -> Result<(Taken, Option<Receipt>), Turned> {
+        if let Some(key) = key {
+            key.check_signature(headers, &body)?;
             key.take(envelope.events.len()).map_err(Turned::too_fast)?;
         }
         drop(body);
         let notes = std::mem::take(&mut envelope.notes);
-        let events = self.complete(call, envelope, &meta, &headers, hold).await?;
-        let source = key.as_ref().map_or(&self.source, |key| &key.source);
+        let completed = self.complete(call, envelope, meta, headers, hold);
+        let (events, cookies) = completed.await?;
+        let source = key.map_or(&self.source, |key| &key.source);
         let count = events.len();
         let offered = self
             .offering
-            .offer(source, events, &meta, hold, self.room_limit);
+            .offer(source, events, meta, hold, self.room_limit);
         let (counts, receipt): (Answer, _) = offered.await?;
-        if let Some(key) = &key {
+        if let Some(key) = key {
             key.count(count);
         }
-        Ok((Taken::new(counts, notes), receipt))
+        Ok((Taken::new(counts, notes, cookies), receipt))
     }
 
-    /// The events with what the path, the batch and the connection say.
+    /// The events with what the path, the batch and the connection say, and the cookies to set.
     async fn complete(
         &self,
         call: Call,
         envelope: Envelope,
-        meta: &Meta,
+        meta: &Arc<Meta>,
         headers: &HeaderMap,
         hold: &mut Hold,
-    ) -> Result<Events, Refusal> {
+    ) -> Result<(Events, Vec<HeaderValue>), Refusal> {
+        let received_ms = self.offering.now_ms();
+        let of_request = self.clients.cookies(headers);
+        let mut jar = self.jar(headers, &of_request);
         let completion = Completion {
             kind: match call {
                 Call::Event(kind) => Some(kind),
@@ -399,7 +463,11 @@ impl Shared {
             },
             common: envelope.common,
             connection: self.clients.context(meta, headers),
-            received_at: received_at(self.offering.now_ms()),
+            received_at: received_at(received_ms),
+        };
+        let completion = match jar {
+            Some(_) => completion,
+            None => completion.with(cookies::members_of(&of_request)),
         };
         let events = envelope.events;
         let common = completion.common.bytes().saturating_mul(events.len());
@@ -412,13 +480,61 @@ impl Shared {
             return Err(Refusal::new(413, "too_large", message));
         }
         let own: usize = events.iter().flatten().map(Bytes::len).sum();
-        let bytes = own + completion.bytes().saturating_mul(events.len());
+        let added = jar.as_ref().map_or(0, |_| cookies::MAX_ADDED_BYTES);
+        let added = (completion.bytes() + added).saturating_mul(events.len());
+        let bytes = own + added;
         hold.grow_to(hold.bytes() + bytes).await?;
+        let visit = Visit {
+            to: self.offering.intake(),
+            received_ms,
+            meta: Arc::clone(meta),
+        };
         let complete = move || {
-            let complete = |event: Result<Bytes, _>| event.map(|event| completion.of(&event));
-            events.into_iter().map(complete).collect()
+            let mut complete = |event: Bytes| match &mut jar {
+                Some(jar) => jar.complete(&completion, &visit, &event),
+                None => completion.of(&event),
+            };
+            let events = events.into_iter().map(|event| event.map(&mut complete));
+            let events = events.collect();
+            let cookies = jar.map(Jar::into_headers).unwrap_or_default();
+            (events, cookies)
         };
         self.unpacker.work(bytes, complete).await
+    }
+
+    /// The cookies of the browser that sent a request, where some may be set.
+    fn jar(&self, headers: &HeaderMap, of_request: &[CookieOfMeta]) -> Option<Jar> {
+        let SetCookies { names, domain } = &self.set_cookies;
+        let origin = headers.get(header::ORIGIN).filter(|_| !names.is_empty())?;
+        let (_, host) = self.public_address(headers);
+        let origin = origin.to_str().unwrap_or_default();
+        match scope(&host, origin, domain.as_deref()) {
+            Ok(scope) => Some(Jar::new(scope, names, of_request)),
+            Err(why) => {
+                self.tell_no_cookies(why);
+                None
+            }
+        }
+    }
+
+    /// Tells the log once why cookies are not set.
+    fn tell_no_cookies(&self, why: NoScope) {
+        if self.told[why as usize].swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let source = &self.source;
+        match why {
+            NoScope::ForeignPage => tracing::info!(
+                %source,
+                "no cookies are set for pages of another site than this host's; `public_url` says by which host browsers \
+                 reach this source"
+            ),
+            NoScope::OtherDomain => tracing::warn!(
+                %source,
+                "no cookies are set, because `cookies.domain` does not cover the host by which a browser reached this \
+                 source; name a domain above it, or leave the option out"
+            ),
+        }
     }
 
     /// Scheme and host by which browsers reach this source.

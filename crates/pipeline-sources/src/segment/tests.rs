@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use pipeline_core::{
-    AckLevel, Item, ParseContext, Reason, Refused, Registry, SourceError, Verdict,
+    AckLevel, Cookie, Event, Item, ParseContext, Reason, Refused, Registry, SourceError, Verdict,
 };
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -792,4 +792,134 @@ async fn without_keys_only_this_machine_and_no_page_may_send() {
         problems(json!({"public_url": "shop.example"})),
         ["public_url"]
     );
+}
+
+/// Sinks that keep one cookie of every event that says yes.
+fn kept(event: &Event) -> Vec<Cookie> {
+    let event: Value = serde_json::from_slice(event.raw()).unwrap();
+    if event["agreed"] != true {
+        return Vec::new();
+    }
+    let known = event["context"]["fbp"].as_str();
+    let value = known.unwrap_or("fb.1.1600000000000.7");
+    let age = Duration::from_secs(60);
+    vec![Cookie::new("_fbp", "fbp", value, age).sent(known.is_some())]
+}
+
+/// The cookies that an answer sets.
+fn set_by(heard: &Heard) -> Vec<&str> {
+    let headers = heard.headers.get_all("set-cookie").iter();
+    headers.map(|header| header.to_str().unwrap()).collect()
+}
+
+fn setting(more: &Value) -> Value {
+    let mut cookies = json!({"read": true, "set": ["fbp"]});
+    for (key, value) in more.as_object().unwrap() {
+        cookies[key] = value.clone();
+    }
+    json!({"allowed_origins": ["*"], "public_url": "https://events.shop.example", "cookies": cookies})
+}
+
+#[tokio::test]
+async fn a_page_of_this_site_gets_the_cookie_that_its_event_is_sent_with_and_no_other_page_does() {
+    let body = r#"{"type":"track","agreed":true}"#;
+    let value = "_fbp=fb.1.1600000000000.7; Max-Age=60; Path=/";
+    for (options, origin, expected) in [
+        (
+            setting(&json!({})),
+            SHOP,
+            Some("; Domain=shop.example; SameSite=Lax"),
+        ),
+        (setting(&json!({})), "https://shop.test", None),
+        (
+            setting(&json!({"domain": "events.shop.example"})),
+            SHOP,
+            Some("; Domain=events.shop.example; SameSite=Lax"),
+        ),
+        (setting(&json!({"domain": "other.example"})), SHOP, None),
+        (setting(&json!({"set": []})), SHOP, None),
+        (
+            json!({"allowed_origins": ["*"], "cookies": {"read": true}}),
+            SHOP,
+            None,
+        ),
+        (json!({"allowed_origins": ["*"]}), SHOP, None),
+    ] {
+        let server = Server::with(options.clone(), TestIntake::keeping([], kept)).await;
+        let request = || {
+            server
+                .post("/v1/track", body)
+                .header("content-type", "application/json")
+        };
+        let answer = heard(request().header("origin", origin)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let expected = expected.map(|rest| format!("{value}{rest}"));
+        assert_eq!(
+            set_by(&answer),
+            expected.iter().collect::<Vec<_>>(),
+            "{options}"
+        );
+        let fbp = server.taken()[0]["context"]["fbp"].clone();
+        assert_eq!(fbp.is_string(), expected.is_some(), "{options}");
+        // A server, and a visitor who did not agree.
+        assert_eq!(set_by(&heard(request()).await), [""; 0]);
+        let refusing = server
+            .post("/v1/track", r#"{"agreed":false}"#)
+            .header("origin", origin);
+        assert_eq!(
+            set_by(&heard(refusing.header("content-type", "application/json")).await),
+            [""; 0]
+        );
+        // A browser that has it.
+        let known = request()
+            .header("origin", origin)
+            .header("cookie", "_fbp=fb.1.1768478000000.1");
+        assert_eq!(set_by(&heard(known).await), [""; 0]);
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_taken_sets_no_cookie() {
+    let steps = [Step::Refuse(Refused::Full)];
+    let server = Server::with(setting(&json!({})), TestIntake::keeping(steps, kept)).await;
+    let request = || {
+        let request = server.post("/v1/track", r#"{"type":"track","agreed":true}"#);
+        request
+            .header("origin", SHOP)
+            .header("content-type", "application/json")
+    };
+    let turned = heard(request()).await;
+    assert_eq!((turned.status, set_by(&turned)), (429, Vec::new()));
+    let taken = heard(request()).await;
+    assert_eq!((taken.status, set_by(&taken).len()), (200, 1));
+    server.finish().await;
+}
+
+#[test]
+fn options_of_cookies_that_cannot_be_meant_are_problems() {
+    for (cookies, path) in [
+        (json!({"set": ["fbp"]}), "cookies.read"),
+        (
+            json!({"read": true, "set": ["fbp"], "domain": "co.uk"}),
+            "cookies.domain",
+        ),
+        (
+            json!({"read": true, "set": ["fbp"], "domain": "https://shop.example"}),
+            "cookies.domain",
+        ),
+        (
+            json!({"read": true, "domain": "127.0.0.1"}),
+            "cookies.domain",
+        ),
+    ] {
+        let component = Registry::linked().unwrap();
+        let component = component.source("segment").unwrap();
+        let options = json!({"cookies": cookies});
+        let problems = component
+            .parse(&options, &ParseContext::default())
+            .unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].path, path);
+    }
 }

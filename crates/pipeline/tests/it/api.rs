@@ -701,7 +701,7 @@ async fn nothing_personal_is_in_any_answer() {
 }
 
 /// Everything that is answered.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
     "/health",
     "/ready",
     "/metrics",
@@ -711,6 +711,8 @@ const PATHS: [&str; 9] = [
     "/api/v1/quality",
     "/api/v1/seen",
     "/api/v1/series?range=1h",
+    "/api/v1/letters",
+    "/api/v1/letters/meta?limit=500",
 ];
 
 #[tokio::test]

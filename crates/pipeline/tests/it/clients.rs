@@ -3,7 +3,10 @@
 //! The clients are installed in locked versions into `target/clients` by `tests/clients/install`. Where Node or Python is
 //! missing, a test says so and is left out, unless `CI` is set.
 
-use crate::tally::{Bench, Recorded, eventually, number, print};
+use crate::tally::{
+    Bench, Recorded, eventually, filtered, is_installed, number, print, server_error,
+};
+use pipeline_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -11,7 +14,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use tokio::process::Child;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 const KEY: &str = "the-key-of-the-shop-0123";
 /// Rounds of a client that nothing disturbs.
@@ -73,34 +76,7 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 impl Sdk {
     /// Installs it; `false`, with a message, where its language is missing and this is no CI.
     async fn install(self) -> bool {
-        let command = if self.runtime == "node" {
-            "npm"
-        } else {
-            "python3"
-        };
-        let found = Command::new(command)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .status();
-        if !found.is_ok_and(|status| status.success()) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "`{command}` is needed by the tests of clients"
-            );
-            print(&format!("left out: {} needs `{command}`", self.script));
-            return false;
-        }
-        let install = move || {
-            let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-            let script = folder().join("install");
-            let status = Command::new(script)
-                .arg(self.runtime)
-                .env("CARGO_TARGET_DIR", target())
-                .status();
-            assert!(status.unwrap().success(), "the clients cannot be installed");
-        };
-        spawn_blocking(install).await.unwrap();
-        true
+        install(self.runtime, self.script).await
     }
 
     /// The key as it is given to the client: Jitsu's want a secret behind it.
@@ -115,27 +91,28 @@ impl Sdk {
 
     /// Starts it, with ids of this prefix.
     fn start(self, url: &str, prefix: &str, rounds: u64, pause_ms: u64) -> Child {
+        self.start_with(&[], url, prefix, (rounds, pause_ms))
+    }
+
+    /// Starts it with these variables of the environment.
+    fn start_with(
+        self,
+        variables: &[(&str, String)],
+        url: &str,
+        prefix: &str,
+        (rounds, pause_ms): (u64, u64),
+    ) -> Child {
         let installed = target().join("clients").join(self.runtime);
-        let mut command = if self.runtime == "node" {
-            // Modules are looked for beside the script.
-            for name in ["calls.mjs", "callbacks.mjs", self.script] {
-                let script = std::fs::read(folder().join(name)).unwrap();
-                let to = installed.join(name);
-                if std::fs::read(&to).ok().as_ref() != Some(&script) {
-                    let new = installed.join(format!("{name}.{prefix}"));
-                    std::fs::write(&new, script).unwrap();
-                    std::fs::rename(new, to).unwrap();
-                }
-            }
-            let mut command = tokio::process::Command::new("node");
-            command.arg(installed.join(self.script));
-            command
+        let command = if self.runtime == "node" {
+            beside_modules(&["calls.mjs", "callbacks.mjs", self.script], prefix);
+            vec![PathBuf::from("node"), installed.join(self.script)]
         } else {
-            let mut command = tokio::process::Command::new(installed.join("bin/python"));
-            command.args(["-B"]).arg(folder().join(self.script));
-            command
+            let script = folder().join(self.script);
+            vec![installed.join("bin/python"), "-B".into(), script]
         };
-        command
+        tokio::process::Command::new(&command[0])
+            .args(&command[1..])
+            .envs(variables.iter().cloned())
             .args([
                 url,
                 &self.key(),
@@ -151,12 +128,63 @@ impl Sdk {
     }
 }
 
+/// Installs the clients of a language; `false`, with a message, where it is missing and this is no CI.
+pub(crate) async fn install(runtime: &'static str, what: &str) -> bool {
+    let command = if runtime == "node" { "npm" } else { "python3" };
+    if !has(command, what) {
+        return false;
+    }
+    let install = move || {
+        let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+        let script = folder().join("install");
+        let status = Command::new(script)
+            .arg(runtime)
+            .env("CARGO_TARGET_DIR", target())
+            .status();
+        assert!(status.unwrap().success(), "the clients cannot be installed");
+    };
+    spawn_blocking(install).await.unwrap();
+    true
+}
+
+/// Whether this machine has a command; where it has not, a message says what is left out, and a CI fails.
+pub(crate) fn has(command: &str, what: &str) -> bool {
+    let found = Command::new(command)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let is_there = found.is_ok_and(|status| status.success());
+    if !is_there {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "`{command}` is needed by the tests of clients"
+        );
+        print(&format!("left out: {what} needs `{command}`"));
+    }
+    is_there
+}
+
+/// Copies scripts to where modules are looked for: beside those that are installed.
+pub(crate) fn beside_modules(scripts: &[&str], prefix: &str) {
+    let installed = target().join("clients/node");
+    for name in scripts {
+        let script = std::fs::read(folder().join(name)).unwrap();
+        let to = installed.join(name);
+        if std::fs::read(&to).ok().as_ref() != Some(&script) {
+            let new = installed.join(format!("{name}.{prefix}"));
+            std::fs::write(&new, script).unwrap();
+            std::fs::rename(new, to).unwrap();
+        }
+    }
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
 /// The folder that cargo builds in.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_pipeline"));
     binary.ancestors().nth(2).unwrap().to_owned()
 }
@@ -307,6 +335,190 @@ async fn survives(sdk: Sdk) {
         gave_up.len(),
     ));
     bench.keeps_secrets(&said);
+}
+
+/// The clients of servers whose events keep the ids that they are given.
+const SERVER_CLIENTS: [Sdk; 5] = [
+    SEGMENT_NODE,
+    SEGMENT_PYTHON,
+    RUDDER_NODE,
+    RUDDER_PYTHON,
+    OLD_SEGMENT_NODE,
+];
+
+/// What disturbs a client's host.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// There is room for few events, and Meta fails: the host answers 429 until Meta is back.
+    NoRoom,
+    /// Meta fails until the client is done; there is room on the disk.
+    MetaDown,
+}
+
+/// What became of the events of one client.
+struct Row {
+    sdk: Sdk,
+    trouble: Trouble,
+    sent: usize,
+    filtered: usize,
+    accepted: usize,
+    again: usize,
+    gave_up: usize,
+}
+
+/// Rounds of a client in trouble: four events each, two of which are filtered.
+const TROUBLED_ROUNDS: u64 = 10;
+/// Records that there is room for.
+const ROOM: u64 = 4;
+
+/// One client, whose host is in trouble: what is sent and not filtered is accepted, unless the client gives it up.
+async fn weathers(sdk: Sdk, trouble: Trouble) -> Row {
+    let mut bench = bench("127.0.0.1:0").await;
+    if matches!(trouble, Trouble::NoRoom) {
+        bench.sink(&json!({
+            "buffer": {"type": "memory", "max_events": ROOM},
+            "batch": {"max_events": ROOM, "timeout_secs": 0.01},
+        }));
+    }
+    bench.sandbox.inject(server_error(), u32::MAX).unwrap();
+    let run = bench.start();
+    let url = format!("http://{}", run.says("address=").await);
+    let mut client = tokio::spawn(ended(sdk.start(&url, "rough", TROUBLED_ROUNDS, 0)));
+    let gave_up = match trouble {
+        Trouble::NoRoom => {
+            run.says("buffer_full").await;
+            bench.sandbox.lift_faults();
+            client.await.unwrap()
+        }
+        Trouble::MetaDown => {
+            let gave_up = (&mut client).await.unwrap();
+            assert_eq!(bench.sandbox.summary().accepted, 0, "{}", sdk.script);
+            bench.sandbox.lift_faults();
+            gave_up
+        }
+    };
+    let wanted = wanted("rough", TROUBLED_ROUNDS);
+    let kept: Vec<_> = wanted.iter().filter(|id| !gave_up.contains(id)).collect();
+    let all_kept = || bench.fates().lost(kept.iter().copied()).is_empty();
+    eventually(all_kept, || format!("{}: {:?}", sdk.script, bench.fates())).await;
+    run.terminate();
+    let (status, said) = run.end().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    if matches!(trouble, Trouble::MetaDown) {
+        bench.keeps_secrets(&said);
+    }
+    let fates = bench.fates();
+    assert!(fates.dead.is_empty(), "{said}");
+    assert!(
+        fates.accepted.iter().all(|id| wanted.contains(id)),
+        "{said}"
+    );
+    Row {
+        sdk,
+        trouble,
+        sent: 4 * usize::try_from(TROUBLED_ROUNDS).unwrap(),
+        filtered: filtered(&said),
+        accepted: fates.accepted.len(),
+        again: fates.duplicates,
+        gave_up: gave_up.len(),
+    }
+}
+
+async fn installed_clients() -> Vec<Sdk> {
+    let mut installed = Vec::new();
+    for sdk in SERVER_CLIENTS {
+        if sdk.install().await {
+            installed.push(sdk);
+        }
+    }
+    installed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_send_and_is_not_filtered_is_accepted_through_429_and_an_outage_of_meta() {
+    let mut rows = JoinSet::new();
+    for sdk in installed_clients().await {
+        for trouble in [Trouble::NoRoom, Trouble::MetaDown] {
+            rows.spawn(weathers(sdk, trouble));
+        }
+    }
+    let mut rows = rows.join_all().await;
+    rows.sort_by_key(|row| (row.sdk.script, row.trouble as u8));
+    let head = "| client | while | sent | filtered | accepted | again | given up by the client |";
+    let mut table = vec![head.to_owned()];
+    for row in &rows {
+        let trouble = match row.trouble {
+            Trouble::NoRoom => "429",
+            Trouble::MetaDown => "Meta is down",
+        };
+        table.push(format!(
+            "| `{}` | {trouble} | {} | {} | {} | {} | {} |",
+            row.sdk.script, row.sent, row.filtered, row.accepted, row.again, row.gave_up
+        ));
+    }
+    let table = table.join("\n");
+    print(&table);
+    for row in rows {
+        assert!(row.sdk.gives_up || row.gave_up == 0, "{table}");
+        if row.gave_up == 0 && row.again == 0 {
+            assert_eq!(row.sent - row.filtered, row.accepted, "{table}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_of_a_client_moves_no_event() {
+    if !is_installed("cc", "the tests of clocks") {
+        return;
+    }
+    let folder_of_clock = tempfile::tempdir().unwrap();
+    let clock = folder_of_clock
+        .path()
+        .join("clock.so")
+        .display()
+        .to_string();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o", &clock])
+        .arg(folder().join("clock.c"))
+        .status();
+    assert!(compiled.unwrap().success());
+    let bench = bench("127.0.0.1:0").await;
+    let run = bench.start();
+    let url = format!("http://{}", run.says("address=").await);
+    let started = SystemClock.now_ms() / 1000;
+    let mut clients = JoinSet::new();
+    let mut wanted_ids = BTreeSet::new();
+    for sdk in installed_clients().await {
+        for hours in [-3, 3, 240] {
+            let prefix = format!("{}{hours}", sdk.script.replace('.', "-"));
+            wanted_ids.extend(wanted(&prefix, 1));
+            let variables = [
+                ("LD_PRELOAD", clock.clone()),
+                ("CLOCK_ERROR_SECS", (hours * 3600).to_string()),
+            ];
+            clients.spawn(ended(sdk.start_with(&variables, &url, &prefix, (1, 0))));
+        }
+    }
+    for gave_up in clients.join_all().await {
+        assert_eq!(gave_up, [""; 0]);
+    }
+    bench.settle(wanted_ids.len()).await;
+    run.terminate();
+    let (status, said) = run.end().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    let ended = SystemClock.now_ms() / 1000;
+    let fates = bench.fates();
+    let accepted: BTreeSet<_> = fates.accepted.into_iter().collect();
+    assert_eq!(accepted, wanted_ids, "{said}");
+    for event in bench.sandbox.accepted() {
+        let event: Value = serde_json::from_str(&event).unwrap();
+        let time = event["event_time"].as_i64().unwrap();
+        assert!(
+            (started - 2..=ended + 2).contains(&time),
+            "{started} {ended} {event}"
+        );
+    }
 }
 
 /// Jitsu's client makes its ids itself, shows a key with a secret, and sends each event alone.

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// Kills unless told otherwise.
-const KILLS: u64 = 18;
+const KILLS: u64 = 9;
 /// The longest that a process lives after it listens, in milliseconds.
 const LIFE_MILLIS: u64 = 500;
 /// One event in so many makes every request fail that it is in.

@@ -6,6 +6,7 @@
 use pipeline_sources as _;
 
 mod api;
+mod browser;
 mod checkpoint;
 mod clients;
 mod command;
@@ -17,10 +18,12 @@ mod destination;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod end_to_end;
+mod envelopes;
 #[cfg(target_os = "linux")]
 mod everything;
 mod http;
 mod letters;
+mod log_pipelines;
 mod map;
 mod missing;
 mod odd_answers;
@@ -28,6 +31,7 @@ mod odd_files;
 mod operation;
 mod outage;
 mod process;
+mod proxies;
 mod reload;
 mod schema;
 mod setup;

@@ -21,7 +21,7 @@ use tracing::subscriber::set_global_default;
 
 pub(crate) const TOKEN: &str = "EAABtheTokenOfBadDays";
 /// The longest anything may take before a test gives up.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// What [`personal`] events hold in the clear, in lower case. None of it may stand anywhere but in the input.
 const SECRETS: [&str; 6] = [
     "ottilie",
@@ -61,6 +61,40 @@ pub(crate) async fn eventually(condition: impl Fn() -> bool, so_far: impl Fn() -
         assert!(Instant::now() < end, "{}", so_far());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Whether a program is installed that tests need; where it is not, they say so, or fail where `CI` is set.
+pub(crate) fn is_installed(command: &str, needed_by: &str) -> bool {
+    let found = std::process::Command::new(command)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if found.is_ok() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "`{command}` is needed by {needed_by}"
+    );
+    print(&format!("left out: {needed_by} need `{command}`"));
+    false
+}
+
+/// An address where nothing listens, for what comes back where it is known.
+pub(crate) fn free_address() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+/// The events that were filtered, as the closing table of a run with one sink says.
+pub(crate) fn filtered(said: &str) -> usize {
+    let mut rows = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("filtered "));
+    let last = rows.next_back().map(str::trim);
+    last.map_or(0, |number| number.parse().unwrap())
 }
 
 /// Says figures that the runner of tests does not swallow.

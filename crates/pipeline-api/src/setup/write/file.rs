@@ -138,8 +138,8 @@ impl Temporary {
             is_in_place: false,
         };
         file.write_all(text.as_bytes())?;
-        let made = file.metadata()?;
-        if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
+        let own = file.metadata()?;
+        if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
             fchown(&file, Some(like.uid()), Some(like.gid()))?;
         }
         let mode = like.mode() & PERMISSIONS;

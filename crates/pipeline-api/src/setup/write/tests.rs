@@ -228,24 +228,22 @@ fn what_is_written_is_read_as_what_was_wanted_or_nothing_is_written() {
             done.set(done.get() + 1);
         }
         let found = std::fs::read_to_string(&file).unwrap();
-        match wanted {
-            None => prop_assert_eq!(&found, &text),
-            Some(_) => {
-                prop_assert_eq!(parse(&found), Some(new));
-                let tail = |text: &str| text.find("x-after").map(|at| text[at..].to_owned());
-                prop_assert_eq!(tail(&found), tail(&text));
-                let head = |text: &str| text.find("sinks").map(|at| text[..at].to_owned());
-                prop_assert_eq!(head(&found), head(&text));
-            }
+        if wanted.is_none() {
+            prop_assert_eq!(&found, &text);
+            return Ok(());
         }
+        prop_assert_eq!(parse(&found), Some(new));
+        let tail = |text: &str| text.find("x-after").map(|at| text[at..].to_owned());
+        prop_assert_eq!(tail(&found), tail(&text));
+        let head = |text: &str| text.find("sinks").map(|at| text[..at].to_owned());
+        prop_assert_eq!(head(&found), head(&text));
         Ok(())
     });
     result.unwrap();
     // Refusing everything would be right, and of no use.
     let (tried, done) = (tried.get(), done.get());
-    println!("{done} of {tried}");
     assert!(
-        tried > CASES / 2 && done * 10 > tried * 7,
+        tried > CASES / 2 && done * 10 > tried * 9,
         "{done} of {tried}"
     );
 }

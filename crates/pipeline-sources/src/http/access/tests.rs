@@ -1,4 +1,4 @@
-use super::super::secret::SecretOptions;
+use super::super::secret::{SecretOptions, Shown};
 use super::*;
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn access(address: &str, origins: &[&str], hosts: &[&str], secret: bool) -> Acce
     let secret = secret.then(|| {
         let options: SecretOptions =
             serde_json::from_value(serde_json::json!({"value": SECRET})).unwrap();
-        options.check(Path::new("")).unwrap()
+        options.check(Path::new(""), Shown::IN_HEADER).unwrap()
     });
     let options = AccessOptions::new(&owned(origins), &owned(hosts), secret).unwrap();
     options.open("web", address.parse().unwrap()).unwrap()

@@ -124,3 +124,80 @@ async fn at_the_bound_a_newcomer_takes_the_place_of_who_has_been_idle_for_longes
     stop.stop();
     serving.await.unwrap();
 }
+
+/// A server that answers with the address that it takes for the client's, and counts its refusals.
+async fn start_behind(proxies: &[&str]) -> (SocketAddr, Arc<Refusals>, StopHandle, JoinHandle<()>) {
+    let texts: Vec<_> = proxies.iter().map(ToString::to_string).collect();
+    let deadlines = Deadlines {
+        head: Duration::from_millis(200),
+        ..patient()
+    };
+    let server = Server::bind("web", "127.0.0.1:0".parse().unwrap(), deadlines);
+    let server = server.await.unwrap();
+    let server = server.with_proxies(Some(Proxies::new(&texts).unwrap()));
+    let (address, refusals) = (server.address(), server.refusals());
+    let tell = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+    let router = Router::new().route("/", post(tell));
+    let (handle, stop) = StopHandle::new(Duration::ZERO);
+    let serving = tokio::spawn(async move { server.serve(router, &stop, SHORT).await });
+    (address, refusals, handle, serving)
+}
+
+const LAST: &str = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn a_trusted_proxy_says_for_whom_a_connection_is_and_closes_only_its_own() {
+    let (address, refusals, stop, serving) = start_behind(&["127.0.0.0/8"]).await;
+    let header = "PROXY TCP4 203.0.113.9 192.0.2.1 5123 443\r\n";
+    let mut kept = connect(address, header).await;
+    for bad in [
+        LAST.to_owned(),
+        "PROXY TCP4 203.0.113.9 192.0.2.1 5123\r\n".to_owned() + LAST,
+        // Its time is that of a head.
+        "PROXY TCP4 203.0.113.9".to_owned(),
+    ] {
+        let mut client = connect(address, &bad).await;
+        assert_eq!(until_closed(&mut client).await, "", "{bad}");
+    }
+    // Who only looks whether somebody listens is not counted.
+    drop(connect(address, "").await);
+    kept.write_all(LAST.as_bytes()).await.unwrap();
+    let answer = until_closed(&mut kept).await;
+    assert!(answer.ends_with("\r\n\r\n203.0.113.9:5123"), "{answer}");
+    assert_eq!(refusals.counted("no_proxy_header"), 3);
+    stop.stop();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_of_a_stranger_is_not_read() {
+    let (address, refusals, stop, serving) = start_behind(&["192.0.2.0/24"]).await;
+    let forged = "PROXY TCP4 203.0.113.9 192.0.2.1 5123 443\r\n".to_owned() + LAST;
+    let answer = until_closed(&mut connect(address, &forged).await).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let answer = until_closed(&mut connect(address, LAST).await).await;
+    assert!(answer.contains("\r\n\r\n127.0.0.1:"), "{answer}");
+    assert_eq!(refusals.counted("malformed_head"), 1);
+    stop.stop();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused_and_counted() {
+    let (address, refusals, stop, serving) = start_behind(&["192.0.2.0/24"]).await;
+    let long = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+        "a".repeat(MAX_HEAD_BYTES)
+    );
+    let answer = until_closed(&mut connect(address, &long).await).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let many = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\n{}\r\n",
+        "x: a\r\n".repeat(500)
+    );
+    let answer = until_closed(&mut connect(address, &many).await).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert_eq!(refusals.counted("head_too_large"), 2);
+    stop.stop();
+    serving.await.unwrap();
+}

@@ -2,7 +2,6 @@
 //!
 //! Invariant: at most one runs for each sink, and at most [`MAX_JOBS`] are remembered, those that run among them.
 
-use super::request::MAX_READERS;
 use pipeline_host::replay::{Progress, ReplayError, Replayed, Replaying};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -11,13 +10,15 @@ use tokio::sync::{Semaphore, watch};
 
 /// Replays that are remembered; of those that have ended, the oldest are forgotten.
 pub(crate) const MAX_JOBS: usize = 100;
+/// Requests that read or change letters at the same time; a further one waits.
+const MAX_READERS: usize = 2;
 
 /// The replays of a pipeline.
 #[derive(Debug)]
 pub(crate) struct LetterJobs {
     state: Arc<Mutex<State>>,
     /// A permit for each request that may use the disk.
-    pub(super) readers: Arc<Semaphore>,
+    pub(crate) readers: Arc<Semaphore>,
     /// How many run.
     running: Arc<watch::Sender<usize>>,
 }
@@ -46,7 +47,7 @@ enum End {
 }
 
 /// The place of a replay that is about to run. Given back when dropped.
-pub(super) struct Reserved {
+pub(crate) struct Reserved {
     id: u64,
     sink: String,
     state: Arc<Mutex<State>>,
@@ -66,7 +67,7 @@ impl Default for LetterJobs {
 
 impl LetterJobs {
     /// A place for a replay of this sink; `None` while another one runs, or too many sinks are being replayed.
-    pub(super) fn reserve(&self, sink: &str) -> Option<Reserved> {
+    pub(crate) fn reserve(&self, sink: &str) -> Option<Reserved> {
         let mut state = lock(&self.state);
         let is_running = |job: &Job| job.end.is_none();
         if state
@@ -98,7 +99,7 @@ impl LetterJobs {
     }
 
     /// The replay of this sink that runs.
-    pub(super) fn running(&self, sink: &str) -> Option<u64> {
+    pub(crate) fn running(&self, sink: &str) -> Option<u64> {
         let state = lock(&self.state);
         let mut jobs = state.jobs.iter();
         let found =
@@ -107,7 +108,7 @@ impl LetterJobs {
     }
 
     /// How far a replay has come.
-    pub(super) fn find(&self, id: u64) -> Option<Value> {
+    pub(crate) fn find(&self, id: u64) -> Option<Value> {
         let state = lock(&self.state);
         let job = state.jobs.iter().find(|job| job.id == id)?;
         let now = job.progress.as_ref().map(|progress| progress.now());
@@ -144,7 +145,7 @@ impl LetterJobs {
 
 impl Reserved {
     /// Runs a replay in the background; its number.
-    pub(super) fn run(mut self, replaying: Replaying) -> u64 {
+    pub(crate) fn run(mut self, replaying: Replaying) -> u64 {
         let (id, progress) = (self.id, replaying.progress());
         self.is_used = true;
         let mut state = lock(&self.state);

@@ -4,7 +4,7 @@
 //!
 //! Invariant: what is not edited stays byte by byte.
 
-use crate::http::{is_space, read_value};
+use super::values::{is_space, read_value};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -13,23 +13,23 @@ const MAX_NAME_BYTES: usize = 64;
 
 /// One member of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// Its name in quotation marks, as it is written.
-    pub(super) name: Range<usize>,
-    pub(super) value: Range<usize>,
+    pub(crate) name: Range<usize>,
+    pub(crate) value: Range<usize>,
 }
 
 /// How the members of an object ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Whole {
+pub(crate) struct Whole {
     /// Where its `}` is.
-    pub(super) close: usize,
-    pub(super) is_empty: bool,
+    pub(crate) close: usize,
+    pub(crate) is_empty: bool,
 }
 
 /// Shows every member of the object that starts at `start` until `visit` says `false`; `None` where it is not a whole object
 /// or not all of it was looked at.
-pub(super) fn each(
+pub(crate) fn each(
     text: &[u8],
     start: usize,
     mut visit: impl FnMut(Member) -> bool,
@@ -79,14 +79,14 @@ pub(super) fn each(
 }
 
 /// The next place that is not white space.
-pub(super) fn past_space(text: &[u8], start: usize) -> usize {
+pub(crate) fn past_space(text: &[u8], start: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default();
     let next = rest.iter().position(|byte| !is_space(*byte));
     next.map_or(text.len(), |next| start + next)
 }
 
 /// A name as it is compared: its letters and digits in lower case. Empty for one that is too long.
-pub(super) fn folded(quoted: &[u8]) -> String {
+pub(crate) fn folded(quoted: &[u8]) -> String {
     if quoted.len() > MAX_NAME_BYTES {
         return String::new();
     }
@@ -101,13 +101,13 @@ pub(super) fn folded(quoted: &[u8]) -> String {
 
 /// Text that replaces a part of another; an empty part is only a place.
 #[derive(Debug)]
-pub(super) struct Edit {
-    pub(super) part: Range<usize>,
-    pub(super) with: Vec<u8>,
+pub(crate) struct Edit {
+    pub(crate) part: Range<usize>,
+    pub(crate) with: Vec<u8>,
 }
 
 /// The text with its edits, which touch different parts.
-pub(super) fn edited(text: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
+pub(crate) fn edited(text: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
     edits.sort_by_key(|edit| edit.part.start);
     let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
     let mut edited = Vec::with_capacity(text.len() + added);
@@ -122,7 +122,7 @@ pub(super) fn edited(text: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
 }
 
 /// Appends `"name":value` to the members that will be spliced into an object.
-pub(super) fn push(members: &mut Vec<u8>, quoted_name: &[u8], value: &[u8]) {
+pub(crate) fn push(members: &mut Vec<u8>, quoted_name: &[u8], value: &[u8]) {
     if !members.is_empty() {
         members.push(b',');
     }
@@ -132,7 +132,7 @@ pub(super) fn push(members: &mut Vec<u8>, quoted_name: &[u8], value: &[u8]) {
 }
 
 /// The edit that adds members at the end of an object.
-pub(super) fn append(object: Whole, members: Vec<u8>) -> Option<Edit> {
+pub(crate) fn append(object: Whole, members: Vec<u8>) -> Option<Edit> {
     if members.is_empty() {
         return None;
     }

@@ -1,0 +1,141 @@
+//! The source `segment` under as much load as it takes, beside the least that a server could do, in one run: every connection
+//! sends its next batch when the one before has been answered.
+//!
+//! The floor maps and answers; the host also finds who sends, completes events, buffers, and delivers to the sandbox. The
+//! clients and the sandbox share the processors with them, so only ratios of one run mean something.
+
+use crate::floor;
+use crate::load::{read_answer, request_to};
+use crate::process::Process;
+use crate::rig::{Rig, Setup, micros_each, number};
+use serde_json::json;
+use std::fs;
+use std::io::{BufReader, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Connections that are kept.
+const CONNECTIONS: usize = 64;
+const EVENTS_OF_BATCH: usize = 100;
+const SECONDS: u64 = 10;
+/// At the start, what is not counted.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// Different events.
+const POOL: u64 = 10_000;
+
+/// What one server did.
+struct Result {
+    events: u64,
+    time: Duration,
+    cpu: Duration,
+    /// Of requests, in order.
+    times: Vec<Duration>,
+}
+
+impl Result {
+    fn events_per_second(&self) -> f64 {
+        number(self.events) / self.time.as_secs_f64()
+    }
+
+    fn cpu_micros(&self) -> f64 {
+        micros_each(self.cpu, self.events)
+    }
+
+    fn millis_at(&self, permille: usize) -> f64 {
+        self.times[(self.times.len() - 1) * permille / 1000].as_secs_f64() * 1e3
+    }
+}
+
+pub(crate) fn measure(rig: &Rig) {
+    let events = rig.write_events("closed_loop.ndjson", POOL);
+    let events = fs::read_to_string(events).expect("the events");
+    let lines: Vec<&str> = events.lines().collect();
+    let batches = lines.chunks(EVENTS_OF_BATCH).map(|lines| {
+        let body = format!("{{\"batch\":[{}]}}", lines.join(","));
+        request_to("/v1/batch", &body)
+    });
+    let requests: Arc<Vec<_>> = Arc::new(batches.collect());
+    println!(
+        "\n| server | events/s | ÷ floor | p50 | p99 | CPU of server, per event | ÷ floor |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    );
+    let this = std::env::current_exe().expect("a program");
+    let floor = run(Process::start(&this, &[floor::NAME]), &requests);
+    tell("body read, `encode`, 200", &floor, &floor);
+    for buffer in ["memory", "disk"] {
+        let setup = Setup {
+            buffer,
+            batch: 1000,
+            in_flight: 4,
+        };
+        let source = json!({ "type": "segment", "address": "127.0.0.1:0" });
+        let result = run(rig.start(&source, setup), &requests);
+        tell(&format!("`segment`, {buffer} buffer"), &result, &floor);
+    }
+}
+
+fn tell(name: &str, result: &Result, floor: &Result) {
+    println!(
+        "| {name} | {:.0} | {:.2} | {:.1} ms | {:.1} ms | {:.1} µs | {:.2} |",
+        result.events_per_second(),
+        result.events_per_second() / floor.events_per_second(),
+        result.millis_at(500),
+        result.millis_at(990),
+        result.cpu_micros(),
+        result.cpu_micros() / floor.cpu_micros(),
+    );
+}
+
+fn run(mut server: Process, requests: &Arc<Vec<Vec<u8>>>) -> Result {
+    let address = server.says("address=");
+    let counts_from = Instant::now() + WARM_UP;
+    let ends = counts_from + Duration::from_secs(SECONDS);
+    let clients: Vec<_> = (0..CONNECTIONS)
+        .map(|first| {
+            let (address, requests) = (address.clone(), Arc::clone(requests));
+            std::thread::spawn(move || client(&address, &requests, first, (counts_from, ends)))
+        })
+        .collect();
+    std::thread::sleep(WARM_UP);
+    let before = server.usage().cpu;
+    std::thread::sleep(Duration::from_secs(SECONDS));
+    let cpu = server.usage().cpu.saturating_sub(before);
+    let times = clients
+        .into_iter()
+        .flat_map(|client| client.join().expect("requests that are taken"));
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    server.stop();
+    Result {
+        events: (times.len() * EVENTS_OF_BATCH) as u64,
+        time: Duration::from_secs(SECONDS),
+        cpu,
+        times,
+    }
+}
+
+/// Sends one request after the other on one connection; how long those took that were answered in the time that counts.
+fn client(
+    address: &str,
+    requests: &[Vec<u8>],
+    first: usize,
+    (counts_from, ends): (Instant, Instant),
+) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(address).expect("the server");
+    stream.set_nodelay(true).expect("a socket");
+    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
+    let mut times = Vec::new();
+    for request in requests.iter().cycle().skip(first) {
+        let sent = Instant::now();
+        stream.write_all(request).expect("the server");
+        read_answer(&mut reader);
+        let answered = Instant::now();
+        if answered >= ends {
+            break;
+        }
+        if answered >= counts_from {
+            times.push(answered - sent);
+        }
+    }
+    times
+}
