@@ -160,7 +160,7 @@ export async function an_event_that_is_not_mapped_is_mapped_saved_and_sent() {
     await page.locator(".diff ins", { hasText: name }).waitFor();
     await accessible(page, "setup-review");
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    await page.getByText("Saved.").waitFor();
+    await page.getByText("Saved.").waitFor().catch(async (e) => { throw new Error(await page.locator("section[aria-label=Changes]").innerText()); });
     const after = await readFile(CONFIG_FILE, "utf8");
     assert.ok(after.includes("# The pipeline of a shop"), "comments stay");
     assert.ok(after.includes(name));

@@ -431,7 +431,7 @@ async fn a_reason_that_no_letter_has_and_a_time_that_is_none_are_mistakes() {
     let file = running.bench.write();
     for (arguments, expected) in [
         (
-            &["replay", "--reason", "refused_invald"][..],
+            &["replay", "--reason", "refused_by_nobody"][..],
             "expected one of `refused_invalid`",
         ),
         (&["replay", "--since", "yesterday"], "such as `2h`"),

@@ -1,7 +1,8 @@
 // Dead letters: what was given up and why, and how it is sent again or deleted.
+import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, useAnswer, type Answer, type Refusal } from "../api";
-import { UNKNOWN, bytes, count, plural, stamp } from "../format";
+import { UNKNOWN, bytes, count, plural, stamp, words } from "../format";
 import { Empty, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label, status } from "../state";
@@ -64,6 +65,11 @@ export function LettersPage() {
                 <span class="hint">events that were given up, kept on disk until they are sent again or deleted</span>
             </Title>
             <Trouble error={answer.error} what="dead letters over HTTP; `pipeline dead-letters list` shows them in a terminal" />
+            {finished.value && (
+                <p class="notice good" role="status">
+                    Sent again: {finished.value}
+                </p>
+            )}
             {answer.data && total === 0 && (
                 <div class="card">
                     <Empty title="There are no dead letters.">
@@ -176,6 +182,9 @@ const result = (job: Job) =>
         ...(job.held > 0 ? [`${count(job.held)} still here`] : []),
     ].join(", ");
 
+/** What the last replay came to. */
+const finished = signal<string | null>(null);
+
 function Replay({ sink, what, body, changed }: { sink: string; what: string; body: object; changed: () => void }) {
     const [id, setId] = useState<string | null>(null);
     const [job, setJob] = useState<Job | null>(null);
@@ -189,7 +198,10 @@ function Replay({ sink, what, body, changed }: { sink: string; what: string; bod
         return () => clearTimeout(timer);
     }, [id, job]);
     useEffect(() => {
-        if (isOver) changed();
+        if (!isOver || !job) return;
+        // The row may be gone with its letters, so the result is told on top.
+        finished.value = `${sink}, ${what === "all" ? "all letters" : words(what)}: ${job.state === "failed" ? "failed: " : ""}${result(job)}.`;
+        changed();
     }, [isOver]);
     const start = () => {
         setJob(null);
@@ -210,7 +222,6 @@ function Replay({ sink, what, body, changed }: { sink: string; what: string; bod
             <span role="status" class="hint">
                 {error && <span class="rejected"> {error.message}</span>}
                 {job && !isOver && ` ${count(job.done)} of ${job.total > 0 ? count(job.total) : UNKNOWN} …`}
-                {job && isOver && ` ${job.state === "failed" ? "Failed: " : ""}${result(job)}`}
             </span>
         </span>
     );

@@ -283,7 +283,11 @@ export function Fields({ explain, why }: { explain: Explain | null | undefined; 
                     ))}
                 </tbody>
             </table>
-            {leftOut.length > 0 && <h3>Left out</h3>}
+            {leftOut.length > 0 && (
+                <p>
+                    <strong>Left out</strong>
+                </p>
+            )}
             {leftOut.map(([name, left]) => (
                 <details key={name} class="leftout">
                     <summary>
