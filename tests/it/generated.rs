@@ -141,18 +141,17 @@ fn the_manifest_says_what_the_code_says() {
 }
 
 #[tokio::test]
-async fn the_tables_of_the_readme_are_those_of_the_presets_the_traps_and_the_consent() {
+async fn the_tables_of_readers_are_those_of_the_presets_the_traps_and_the_consent() {
     let file = root().join("fixtures/identity/traps.json");
     let traps = fs::read_to_string(file).expect("traps");
     let traps: Value = serde_json::from_str(&traps).expect("JSON");
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let readme = replaced(&readme, "presets", "schema/presets", &preset_table());
-    let readme = replaced(
-        &readme,
-        "traps",
-        "fixtures/identity/traps.json",
-        &trap_table(&traps),
-    );
+    let page = fs::read_to_string(root().join("docs/normalization.md")).expect("the page");
+    // The links lead from where the page is.
+    let table = trap_table(&traps).replace("](fixtures/", "](../fixtures/");
+    let page = replaced(&page, "traps", "fixtures/identity/traps.json", &table);
+    assert_file("docs/normalization.md", &page);
     let consent = crate::consent::table(true).await;
     let readme = replaced(&readme, "consent", "fixtures/consent.json", &consent);
     assert_file("README.md", &readme);
