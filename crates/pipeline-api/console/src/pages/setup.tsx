@@ -164,7 +164,16 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
                 <summary>The event</summary>
                 <textarea aria-label="Event for the preview" rows={14} spellcheck={false} autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
             </details>
-            {error && <p class="notice bad">{error.message}</p>}
+            {error && (
+                <div class="notice bad">
+                    {error.message}
+                    {error.problems.map((it) => (
+                        <div key={it.path + it.problem}>
+                            <code>{it.path}</code> {it.problem}
+                        </div>
+                    ))}
+                </div>
+            )}
             {different.length > 0 && (
                 <p>
                     <strong class="delivered">{different.length === 1 ? "1 field changes" : `${different.length} fields change`}:</strong>{" "}
