@@ -141,8 +141,10 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
     const [error, setError] = useState<Refusal | null>(null);
     useEffect(() => {
         let isOver = false;
+        // Which sources it reads changes nothing of an event, and the sources of other sinks would count as read by nothing.
+        const { inputs: _, ...options } = draft;
         const timer = window.setTimeout(() => {
-            askInTurn<Mapped>("map", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
+            askInTurn<Mapped>("map", isChanged ? { sink, options, event: text } : { sink, event: text }).then(
                 (answer) => {
                     if (isOver) return;
                     setMapped(answer);
