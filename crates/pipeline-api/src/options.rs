@@ -23,6 +23,10 @@ const MIN_TOKEN_BYTES: usize = 16;
 /// What a running pipeline does, over HTTP: `/health`, `/ready`, `/metrics` for Prometheus, and JSON below `/api/v1`. Default: nothing listens. Example: `{ address: "127.0.0.1:8686" }`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct ApiOptions {
     /// The address it listens on. Another one than this machine's own needs `token` or `token_file`, and `allow_plain_http`. Default: `127.0.0.1:8686`.
     #[serde(default = "default_address")]

@@ -84,9 +84,9 @@ struct Asset {
 
 impl Asset {
     fn new((_, media_type, plain): File) -> Arc<Self> {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         // A vector takes everything.
-        let packed = packer.write_all(plain).and_then(|()| packer.finish());
+        let packed = encoder.write_all(plain).and_then(|()| encoder.finish());
         Arc::new(Self {
             media_type,
             plain,

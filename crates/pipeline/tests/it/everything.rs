@@ -147,13 +147,13 @@ impl Everything {
     }
 
     /// Both destinations fail on the poisonous events, and meet some trouble that passes.
-    fn inject(&mut self, poison: impl Iterator<Item = usize> + Clone) {
+    fn inject(&mut self, poison: &[usize]) {
         let trouble: Vec<_> = (0..self.random.usize(..=FAULTS_A_LIFE))
             .map(|_| trouble(&mut self.random))
             .collect();
         for sandbox in self.sandboxes() {
             sandbox.lift_faults();
-            for id in poison.clone() {
+            for id in poison {
                 let answer = AnyAnswer {
                     status: 500,
                     ..AnyAnswer::default()
@@ -242,63 +242,131 @@ fn accepted(sandbox: &Sandbox) -> HashSet<String> {
     events.iter().map(id).collect()
 }
 
+/// Whether the destinations fail on the event of this number.
+fn is_poison(number: usize) -> bool {
+    number % POISON == FIRST_POISON
+}
+
+fn number_of(id: &str) -> usize {
+    id.trim_start_matches("e-").parse().unwrap()
+}
+
+/// The clients, and what they have sent.
+struct Senders {
+    sent: Arc<Mutex<Sent>>,
+    hung_up: Arc<Mutex<BTreeSet<String>>>,
+    is_last: Arc<AtomicBool>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Senders {
+    fn start(all: &mut Everything) -> Self {
+        let sent = Arc::<Mutex<Sent>>::default();
+        let hung_up = Arc::<Mutex<BTreeSet<String>>>::default();
+        let is_last = Arc::<AtomicBool>::default();
+        let mut running: Vec<JoinHandle<()>> = (0..CLIENTS)
+            .map(|_| {
+                let random = all.random.fork();
+                let (address, settled) = (all.address.subscribe(), all.settled.subscribe());
+                let client = Client::new(Arc::clone(&sent), random, address, settled);
+                tokio::spawn(client.run())
+            })
+            .collect();
+        let (seed, address) = (all.random.u64(..), all.address.subscribe());
+        let hangs_up = hang_up(Arc::clone(&hung_up), Arc::clone(&is_last), address, seed);
+        running.push(tokio::spawn(hangs_up));
+        Self {
+            sent,
+            hung_up,
+            is_last,
+            running,
+        }
+    }
+
+    /// Lets them send to a process that is not killed, then ends them; returns what was acknowledged.
+    async fn end(&mut self, all: &mut Everything, last: &Recorded) -> HashSet<String> {
+        let address = last.says("address=").await;
+        self.is_last.store(true, Ordering::Relaxed);
+        all.address.send_replace(Some(address));
+        let are_enough = || {
+            all.tell_settled();
+            let sent = self.hung_up.lock().unwrap();
+            sent.iter().filter(|id| id.starts_with(LAST)).count() >= MIN_LAST
+        };
+        eventually(are_enough, || last.said()).await;
+        all.address.send_replace(None);
+        drop(std::mem::replace(
+            &mut all.address,
+            watch::Sender::new(None),
+        ));
+        drop(std::mem::replace(&mut all.settled, watch::Sender::new(0)));
+        for client in self.running.drain(..) {
+            client.await.unwrap();
+        }
+        self.sent.lock().unwrap().acknowledged.clone()
+    }
+
+    /// Counts what became of everything, and prints it.
+    fn judge(&self, all: &Everything, kills: u64, acknowledged: &HashSet<String>) {
+        let [first, second] = all.sandboxes().map(accepted);
+        let hung_up = self.hung_up.lock().unwrap();
+        let at_one: Vec<_> = hung_up
+            .iter()
+            .filter(|id| id.starts_with(LAST) && first.contains(*id) != second.contains(*id))
+            .collect();
+        let at_both = |id: &&String| first.contains(*id) && second.contains(*id);
+        let bad = acknowledged.iter().filter(|id| is_poison(number_of(id)));
+        let lost = acknowledged.len() - acknowledged.iter().filter(at_both).count();
+        let [duplicates, others] = all.sandboxes().map(|it| it.summary().duplicates);
+        let figures = format!(
+            "everything at once, seed {}: {kills} kills, {} events sent and {} acknowledged, {} poisonous; {} sent by a client that \
+             hangs up, {} of them delivered; {} accepted by the first and {} by the second sink, {duplicates} and {others} duplicates, \
+             {lost} lost, {} at one sink only",
+            all.seed,
+            self.sent.lock().unwrap().ids.len(),
+            acknowledged.len(),
+            bad.clone().count(),
+            hung_up.len(),
+            hung_up.iter().filter(at_both).count(),
+            first.len(),
+            second.len(),
+            at_one.len(),
+        );
+        print(&figures);
+        assert!(!acknowledged.is_empty() && bad.count() > 0, "{figures}");
+        assert_eq!(lost, 0, "{figures}");
+        assert!(at_one.is_empty(), "{figures}: {at_one:?}");
+        assert!(all.bench.letters().0.is_empty(), "{figures}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_good_event_arrives_at_both_sinks_whatever_happens_at_once() {
     let mut all = Everything::new().await;
     let kills = number("CRASH_KILLS", KILLS);
-    let sent = Arc::<Mutex<Sent>>::default();
-    let hung_up = Arc::<Mutex<BTreeSet<String>>>::default();
-    let mut clients: Vec<JoinHandle<()>> = (0..CLIENTS)
-        .map(|_| {
-            let random = all.random.fork();
-            let (address, settled) = (all.address.subscribe(), all.settled.subscribe());
-            let client = Client::new(Arc::clone(&sent), random, address, settled);
-            tokio::spawn(client.run())
-        })
-        .collect();
-    let (seed, address) = (all.random.u64(..), all.address.subscribe());
-    let is_last = Arc::<AtomicBool>::default();
-    let hangs_up = hang_up(Arc::clone(&hung_up), Arc::clone(&is_last), address, seed);
-    clients.push(tokio::spawn(hangs_up));
+    let mut senders = Senders::start(&mut all);
     let kinds = [
         Misfortune::FullDisk,
         Misfortune::None,
         Misfortune::MovedFolder,
     ];
-    let is_poison = |id: usize| id % POISON == FIRST_POISON;
-    for life in 0..usize::try_from(kills).unwrap() {
-        let next = sent.lock().unwrap().next;
-        all.inject((0..next + 20 * POISON).filter(|id| is_poison(*id)));
-        all.live(kinds[life % kinds.len()]).await;
+    for kind in kinds.iter().cycle().take(usize::try_from(kills).unwrap()) {
+        let next = senders.sent.lock().unwrap().next;
+        let poison: Vec<_> = (0..next + 20 * POISON)
+            .filter(|id| is_poison(*id))
+            .collect();
+        all.inject(&poison);
+        all.live(*kind).await;
+    }
+    if let Some(rest) = all.rest.take() {
+        std::fs::remove_file(rest).unwrap();
     }
     let last = all.start();
-    let address = last.says("address=").await;
-    is_last.store(true, Ordering::Relaxed);
-    all.address.send_replace(Some(address));
-    let are_enough = || {
-        all.tell_settled();
-        let sent = hung_up.lock().unwrap();
-        sent.iter().filter(|id| id.starts_with(LAST)).count() >= MIN_LAST
-    };
-    eventually(are_enough, || last.said()).await;
-    all.address.send_replace(None);
-    drop(std::mem::replace(
-        &mut all.address,
-        watch::Sender::new(None),
-    ));
-    drop(std::mem::replace(&mut all.settled, watch::Sender::new(0)));
-    for client in clients {
-        client.await.unwrap();
-    }
-    let acknowledged = sent.lock().unwrap().acknowledged.clone();
-    let number_of = |id: &String| id.trim_start_matches("e-").parse::<usize>().unwrap();
+    let acknowledged = senders.end(&mut all, &last).await;
     let (bad, good): (HashSet<_>, HashSet<_>) = acknowledged
         .iter()
         .cloned()
         .partition(|id| is_poison(number_of(id)));
-    if let Some(rest) = all.rest.take() {
-        std::fs::remove_file(rest).unwrap();
-    }
     all.settle(&good, &last).await;
     for sandbox in all.sandboxes() {
         assert!(accepted(sandbox).is_disjoint(&bad), "it was refused");
@@ -309,37 +377,6 @@ async fn every_good_event_arrives_at_both_sinks_whatever_happens_at_once() {
     let (status, said) = last.end().await;
     assert_eq!(status.code(), Some(0), "seed {}: {said}", all.seed);
     all.said += &said;
-
-    let [first, second] = all.sandboxes().map(accepted);
-    let hung_up = hung_up.lock().unwrap();
-    let at_one: Vec<_> = hung_up
-        .iter()
-        .filter(|id| id.starts_with(LAST) && first.contains(*id) != second.contains(*id))
-        .collect();
-    let figures = format!(
-        "everything at once, seed {}: {kills} kills, {} events sent and {} acknowledged, {} poisonous; {} sent by a client that hangs \
-         up, {} of them delivered; {} accepted by the first and {} by the second sink, {} and {} duplicates, {} lost, {} at one sink only",
-        all.seed,
-        sent.lock().unwrap().ids.len(),
-        acknowledged.len(),
-        bad.len(),
-        hung_up.len(),
-        hung_up
-            .intersection(&first.iter().cloned().collect())
-            .count(),
-        first.len(),
-        second.len(),
-        all.bench.sandbox.summary().duplicates,
-        all.second.summary().duplicates,
-        acknowledged
-            .iter()
-            .filter(|id| !first.contains(*id) || !second.contains(*id))
-            .count(),
-        at_one.len(),
-    );
-    print(&figures);
-    assert!(!acknowledged.is_empty() && !bad.is_empty(), "{figures}");
-    assert!(at_one.is_empty(), "{figures}: {at_one:?}");
-    assert!(all.bench.letters().0.is_empty(), "{figures}");
+    senders.judge(&all, kills, &acknowledged);
     all.bench.keeps_secrets(&all.said);
 }

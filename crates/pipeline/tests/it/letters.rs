@@ -57,7 +57,11 @@ async fn send(running: &Running, method: Method, path: &str, body: &Value) -> (u
 }
 
 /// The answer at this path once it is as a test wants it.
-async fn until(running: &Running, path: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+async fn until(
+    running: &Running,
+    path: &str,
+    is_wanted: impl Fn(&Value) -> bool + Send + Sync,
+) -> Value {
     let reached = async {
         loop {
             let answer = get(running, path).await;
@@ -243,6 +247,11 @@ async fn what_changes_letters_needs_the_token_json_and_the_name_of_the_sink() {
             assert!(text.contains("`refused_invalid`"), "{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_names_no_sink_and_what_is_not_confirmed_is_refused() {
+    let running = with_letters(Bench::new().await, 1).await;
     for (method, path, body, expected) in [
         (Method::POST, "letters/nobody/replay", json!({}), 404),
         (
@@ -335,6 +344,14 @@ async fn dead_letters(arguments: &[&str], file: &str) -> (Option<i32>, String, S
     (status.code(), table, said)
 }
 
+/// The number in the row of this label.
+fn row(table: &str, label: &str) -> u64 {
+    let row = table.lines().find(|line| line.trim().starts_with(label));
+    let row = row.unwrap_or_else(|| panic!("no `{label}` in {table}"));
+    let count = row.trim().strip_prefix(label).unwrap();
+    count.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn options_that_were_changed_are_applied_and_what_stays_unfit_stays_where_it_is() {
     let mut bench = Bench::new().await;
@@ -349,13 +366,6 @@ async fn options_that_were_changed_are_applied_and_what_stays_unfit_stays_where_
     let file = bench.write();
     let (code, table, _) = dead_letters(&["replay", "--dry-run"], &file).await;
     assert_eq!(code, Some(0));
-    let row = |table: &str, label: &str| {
-        let row = table.lines().find(|line| line.trim().starts_with(label));
-        let row = row.unwrap_or_else(|| panic!("no `{label}` in {table}"));
-        let count = row.trim().strip_prefix(label).unwrap();
-        let count = count.split_whitespace().next().unwrap();
-        count.parse::<u64>().unwrap()
-    };
     assert_eq!(row(&table, "would be sent"), 0);
     assert_eq!(row(&table, "unfit: missing_currency"), 3);
 
@@ -421,7 +431,7 @@ async fn a_reason_that_no_letter_has_and_a_time_that_is_none_are_mistakes() {
     let file = running.bench.write();
     for (arguments, expected) in [
         (
-            &["replay", "--reason", "refused_invald"][..],
+            &["replay", "--reason", "refused_by_nobody"][..],
             "expected one of `refused_invalid`",
         ),
         (&["replay", "--since", "yesterday"], "such as `2h`"),

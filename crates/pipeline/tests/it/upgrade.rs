@@ -4,6 +4,7 @@ use crate::destination::dead_letters;
 use crate::process::Process;
 use flate2::read::GzDecoder;
 use graph_sandbox::{Fault, Sandbox, SandboxOptions};
+use pipeline_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -144,7 +145,7 @@ async fn dead_letters_of_the_version_before_are_listed_shown_and_replayed() {
         ..Left::new().await
     };
     let segment = left.data("dead_letters/meta").join("00000001.ndjson");
-    let recent = (jiff::Timestamp::now().as_second() - 60).to_string();
+    let recent = (SystemClock.now_ms() / 1_000 - 60).to_string();
     let text = fs::read_to_string(fixture("letters/00000001.ndjson")).unwrap();
     let text = text.replace("4070908805", &recent);
     fs::write(&segment, text.replace("4070908806", &recent)).unwrap();
