@@ -164,8 +164,11 @@ export async function shoot(page, name) {
     await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
 
-/** Nothing is wider than the window. */
+/** Nothing is wider than the window, once everything has taken its new size. */
 export async function fits(page, name) {
-    const [is, may] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-    assert.ok(is <= may, `${name} is ${is} wide in a window of ${may}`);
+    const widths = () => page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+    await until(`${name} fits`, async () => {
+        const [is, may] = await widths();
+        return is <= may;
+    });
 }

@@ -46,15 +46,16 @@ export async function a_click_on_a_row_opens_the_event_and_its_address_can_be_se
     await row(page, id).click();
     await page.locator(".panel .facts").getByText(id).waitFor();
     assert.match(page.url(), /\/events\?event=\d+$/);
+    await accessible(page, "events-panel");
     for (const tab of ["Meta’s answer", "Fields", "History"]) {
         await page.getByRole("tab", { name: tab }).click();
         assert.equal(await page.getByRole("tab", { name: tab }).getAttribute("aria-selected"), "true");
         assert.ok((await page.getByRole("tabpanel").innerText()).trim().length > 0, `${tab} is not empty`);
+        if (tab === "Fields") await accessible(page, "events-fields");
     }
     const other = await open(new URL(page.url()).pathname + new URL(page.url()).search);
     await other.locator(".panel .facts").getByText(id).waitFor();
     await done(other);
-    await accessible(page, "events-panel");
     await done(page);
 }
 

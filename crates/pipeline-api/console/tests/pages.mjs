@@ -156,7 +156,13 @@ export async function an_event_that_is_not_mapped_is_mapped_saved_and_sent() {
     const page = await open("/setup?sink=meta");
     await page.getByRole("button", { name: `Map it: ${name}` }).click();
     await page.getByLabel(`What ${name} becomes`).selectOption("Contact");
+    await page.getByText("The changes do not affect this event.").waitFor();
+    await page.getByLabel("What Order Completed becomes").selectOption("Subscribe");
+    await page.getByText(/fields? changes?:/).waitFor();
+    await page.getByRole("button", { name: "undo: Order Completed" }).click();
+    await page.getByText("The changes do not affect this event.").waitFor();
     await page.getByRole("button", { name: "Review" }).click();
+    await page.getByRole("button", { name: "Copy the difference" }).waitFor();
     await page.locator(".diff ins", { hasText: name }).waitFor();
     await accessible(page, "setup-review");
     await page.getByRole("button", { name: "Save", exact: true }).click();

@@ -78,12 +78,12 @@ export function LettersPage() {
                 </div>
             )}
             {!answer.data && answer.error && <Rejected />}
+            {open && <List key={`${open} ${query.value.get("reason")}`} sink={open} reason={query.value.get("reason")} changed={answer.again} />}
             {sinks
                 .filter((sink) => sink.letters > 0 || sink.problem)
                 .map((sink) => (
                     <SinkGroups key={sink.sink} sink={sink} answer={answer} />
                 ))}
-            {open && <List key={`${open} ${query.value.get("reason")}`} sink={open} reason={query.value.get("reason")} changed={answer.again} />}
         </>
     );
 }
@@ -160,7 +160,9 @@ function SinkGroups({ sink, answer }: { sink: SinkLetters; answer: Answer<unknow
                                 <td class="n">{count(group.letters)}</td>
                                 <td class="nowrap">{stamp(group.first)}</td>
                                 <td class="nowrap">{stamp(group.last)}</td>
-                                <td class="hint">{group.example}</td>
+                                <td class="hint example" title={group.example ?? ""}>
+                                    {group.example}
+                                </td>
                                 <td class="nowrap">
                                     <Replay sink={sink.sink} what={group.reason} body={{ reason: group.reason }} changed={answer.again} />{" "}
                                     <Purge sink={sink.sink} reason={group.reason} changed={answer.again} />

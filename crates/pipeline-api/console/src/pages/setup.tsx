@@ -141,8 +141,10 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
     const [error, setError] = useState<Refusal | null>(null);
     useEffect(() => {
         let isOver = false;
+        // Which sources it reads changes nothing of an event, and the sources of other sinks would count as read by nothing.
+        const { inputs: _, ...options } = draft;
         const timer = window.setTimeout(() => {
-            askInTurn<Mapped>("map", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
+            askInTurn<Mapped>("map", isChanged ? { sink, options, event: text } : { sink, event: text }).then(
                 (answer) => {
                     if (isOver) return;
                     setMapped(answer);
@@ -164,7 +166,16 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
                 <summary>The event</summary>
                 <textarea aria-label="Event for the preview" rows={14} spellcheck={false} autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
             </details>
-            {error && <p class="notice bad">{error.message}</p>}
+            {error && (
+                <div class="notice bad">
+                    {error.message}
+                    {error.problems.map((it) => (
+                        <div key={it.path + it.problem}>
+                            <code>{it.path}</code> {it.problem}
+                        </div>
+                    ))}
+                </div>
+            )}
             {different.length > 0 && (
                 <p>
                     <strong class="delivered">{different.length === 1 ? "1 field changes" : `${different.length} fields change`}:</strong>{" "}
