@@ -141,7 +141,7 @@ function Payload({ event }: { event: Detail }) {
             <div class="bar">
                 <span class="hint">
                     {bytes(event.bytes ?? new TextEncoder().encode(text).length)}
-                    {isRaw ? ", exactly as sent" : " · grey: SHA-256 and what identifies a browser, shortened here"}
+                    {isRaw ? ", exactly as sent" : " · grey: hashes, IP address and user agent, shortened here"}
                 </span>
                 <span class="push" />
                 <button type="button" aria-pressed={isRaw} onClick={() => setRaw(!isRaw)}>
