@@ -1018,6 +1018,7 @@ async fn a_sink_that_is_removed_and_added_again_has_one_line_for_each_counter() 
     running.process.signal("HUP");
     let is_back = |status: &Value| status["sinks"].as_array().unwrap().len() == 3;
     running.until("/api/v1/status", is_back).await;
+    running.process.says("added sink meta").await;
     assert_eq!(post(&running.events, &["two", "three"]).await, 200);
     running.bench.delivered(3).await;
     let text = running.text("/metrics").await;

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 const TOKEN: &str = "a-token-for-the-pages-0123456789";
 
 /// One at a time installs.
-static INSTALLING: Mutex<()> = Mutex::new(());
+static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 fn pages() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipeline-api")
@@ -52,14 +52,18 @@ fn has(program: &str) -> bool {
 /// The folder with the source of the pages and what builds and tests them.
 async fn install() -> PathBuf {
     let install = || {
-        let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = Command::new(pages().join("console/tests/install"))
-            .env("CARGO_TARGET_DIR", target())
-            .status();
-        assert!(
-            status.unwrap().success(),
-            "the pages' tests cannot be installed"
-        );
+        let mut is_installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once: another test may be reading what is copied.
+        if !*is_installed {
+            let status = Command::new(pages().join("console/tests/install"))
+                .env("CARGO_TARGET_DIR", target())
+                .status();
+            assert!(
+                status.unwrap().success(),
+                "the pages' tests cannot be installed"
+            );
+            *is_installed = true;
+        }
         target().join("console")
     };
     spawn_blocking(install).await.unwrap()
