@@ -13,6 +13,7 @@ pub(crate) use names::{Key, is_personal_in_url, key_of};
 
 use crate::omitted::Omitted;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What a text holds that must not leave as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,8 +154,8 @@ impl Scan {
     /// Whether there may be an escape or a control character in it.
     #[inline]
     pub(crate) fn may_hide_a_control(self) -> bool {
-        // The other bytes of those, DEL and the backslash, need a look.
-        self.classes & (CONTROL | LOOK) != 0
+        // The other bytes of those, DEL and the backslash, need a look everywhere.
+        self.classes & (CONTROL | LOOK_IN_BROWSER) != 0
     }
 
     /// Whether the text has nothing that needs a look.
@@ -184,17 +185,14 @@ impl Scan {
         if self.classes & (NOT_BASE64 | SLASH) == 0 {
             return !may_be_base64(bytes);
         }
-        // A loop that returns nothing for short parts costs less than `split`.
         let mut start = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            if class(*byte) & NOT_BASE64 != 0 {
-                if at - start >= MIN_BASE64 && self.is_unusual_at(bytes, start, at) {
-                    return false;
-                }
-                start = at + 1;
+        while let Some(part) = next_part(bytes, start) {
+            if self.is_unusual_at(bytes, part.start, part.end) {
+                return false;
             }
+            start = part.end + 1;
         }
-        !self.is_unusual_at(bytes, start, bytes.len())
+        true
     }
 
     /// Whether the part of a text in this range is unusual. The digits of an escape, behind its percent sign, are not a part of it.
@@ -208,19 +206,55 @@ impl Scan {
 
     /// Whether a part of a text begins as tokens do, or can be Base64; also behind a slash, which is a digit of Base64.
     fn is_unusual(self, part: &[u8]) -> bool {
-        part.len() >= MIN_BASE64
-            && (may_be_base64(part)
-                || names::may_be_token(part)
-                || (self.classes & SLASH != 0
-                    && part
-                        .split(|byte| *byte == b'/')
-                        .any(|step| may_be_base64(step) || names::may_be_token(step))))
+        let is_step_unusual = |step: &[u8]| may_be_base64(step) || names::may_be_token(step);
+        if part.len() < MIN_BASE64 {
+            return false;
+        }
+        if is_step_unusual(part) {
+            return true;
+        }
+        if self.classes & SLASH == 0 {
+            return false;
+        }
+        let mut start = 0;
+        for (at, byte) in part.iter().enumerate() {
+            if *byte == b'/' {
+                if at - start >= MIN_BASE64 && is_step_unusual(&part[start..at]) {
+                    return true;
+                }
+                start = at + 1;
+            }
+        }
+        start > 0 && is_step_unusual(&part[start..])
     }
 
     #[inline]
     pub(crate) fn has_many_digits(self) -> bool {
         self.digits >= MANY_DIGITS
     }
+}
+
+/// The next part of a text from here on that is long enough for Base64, and ends with the text or in front of another byte.
+#[inline]
+fn next_part(bytes: &[u8], mut start: usize) -> Option<Range<usize>> {
+    // Looking backward from where the shortest part would end skips most bytes of shorter ones.
+    while let Some(shortest) = bytes.get(start..start + MIN_BASE64) {
+        match shortest
+            .iter()
+            .rposition(|byte| class(*byte) & NOT_BASE64 != 0)
+        {
+            Some(at) => start += at + 1,
+            None => {
+                let behind = &bytes[start + MIN_BASE64..];
+                let more = behind
+                    .iter()
+                    .position(|byte| class(*byte) & NOT_BASE64 != 0);
+                let length = MIN_BASE64 + more.unwrap_or(behind.len());
+                return Some(start..start + length);
+            }
+        }
+    }
+    None
 }
 
 /// Whether a bracket begins what may be `(at)`, `(a)` or `(dot)`.

@@ -40,6 +40,7 @@ pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
         Kind::Text | Kind::Status => is_usual(raw, Use::Words),
         Kind::Identifier => is_usual(raw, Use::Id) && !id::may_be_placeholder(raw),
         Kind::ItemId => is_usual(raw, Use::ItemId) && !id::may_be_placeholder(raw),
+        Kind::Browser => is_usual(raw, Use::Browser) && !id::may_be_placeholder(raw),
         // A character has at least one byte.
         Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len() && is_usual(raw, Use::Words),
         Kind::Number | Kind::Money => number::is_plain(raw),
