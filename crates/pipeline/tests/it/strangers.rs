@@ -1,6 +1,7 @@
 //! What strangers can do to a process that takes events over HTTP: little, and it remembers nothing of it.
 
 use crate::process::{Process, event, write};
+use crate::tally::{Bench, Recorded, events_url, personal};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -8,6 +9,7 @@ use std::io::Write as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 /// Where nothing listens.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
@@ -204,4 +206,38 @@ async fn senders_into_a_full_buffer_wait_within_a_bound_of_memory() {
     let peak = target.peak();
     assert!(peak < 150 * MIB, "{} MiB", peak / MIB);
     target.process.kill().await;
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn where_descriptors_are_few_idle_connections_take_none_that_a_sender_or_the_delivery_needs()
+{
+    const DESCRIPTORS: usize = 128;
+    let bench = Bench::new(&json!({"type": "http_server", "address": "127.0.0.1:0"})).await;
+    let mut command = Command::new("sh");
+    let script = format!(
+        "ulimit -n {DESCRIPTORS}; exec '{}' run \"$0\"",
+        env!("CARGO_BIN_EXE_pipeline")
+    );
+    command.args(["-c", &script, &bench.write()]);
+    let process = Recorded::start(command);
+    let address = process.says("address=").await;
+    let mut idle = Vec::new();
+    for _ in 0..2 * DESCRIPTORS {
+        // The oldest idle ones are closed for the newest.
+        idle.push(TcpStream::connect(&address).await.unwrap());
+    }
+    let client = reqwest::Client::new();
+    for number in 0..20 {
+        let request = client.post(events_url(&address));
+        let request = request.header("content-type", "application/json");
+        let body = personal(&format!("e-{number}")).to_string();
+        assert_eq!(request.body(body).send().await.unwrap().status(), 200);
+    }
+    bench.settle(20).await;
+    process.terminate();
+    let (status, said) = process.end().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(!said.contains("Too many open files"), "{said}");
+    assert_eq!(bench.fates().accepted.len(), 20);
 }
