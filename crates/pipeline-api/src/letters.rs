@@ -23,16 +23,17 @@ mod request;
 mod shown;
 
 use crate::answer::refuse;
+use crate::body::json;
 use crate::shared::Shared;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use pipeline_host::dead_letter::{DeadLetterError, Filter, LetterPlace, Summary};
 use pipeline_host::replay::{ReplayError, Selection, SinkLetters, check_reasons};
-use request::{Purge, Replay, json, on_thread};
+use request::{Purge, Replay, on_thread};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -158,7 +159,7 @@ async fn replay(
     request: Request,
 ) -> Response {
     let answer = async {
-        let asked: Replay = json(request).await?;
+        let asked: Replay = json(request).await.map_err(IntoResponse::into_response)?;
         let letters = letters_of(&shared, &sink)?;
         start(&shared, &sink, letters, asked).await
     };
@@ -242,7 +243,7 @@ async fn purge(
     request: Request,
 ) -> Response {
     let answer = async {
-        let Purge { reason, confirm } = json(request).await?;
+        let Purge { reason, confirm } = json(request).await.map_err(IntoResponse::into_response)?;
         let letters = letters_of(&shared, &sink)?;
         if confirm != sink {
             let message = "`confirm` must be the name of the sink";

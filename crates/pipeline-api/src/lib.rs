@@ -17,6 +17,7 @@
 mod answer;
 mod attempts;
 mod attention;
+mod body;
 mod charts;
 mod client;
 mod command;

@@ -31,6 +31,12 @@ function stacked(bands: Band[], length: number): (number | null)[][] {
     );
 }
 
+// Times of day, with seconds where the marks are less than a minute apart.
+function clock(times: number[]): string[] {
+    const end = times.length > 1 && times[1]! - times[0]! < 60 ? 19 : 16;
+    return times.map((at) => new Date(at * 1000).toISOString().slice(11, end));
+}
+
 export function Chart({ times, bands, sentence, point }: Props) {
     const box = useRef<HTMLDivElement>(null);
     const plot = useRef<uPlot | null>(null);
@@ -59,7 +65,7 @@ export function Chart({ times, bands, sentence, point }: Props) {
                     cursor: { y: false, drag: { x: false, y: false } },
                     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
                     axes: [
-                        { ...axis, values: (_, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(11, 16)) },
+                        { ...axis, values: (_, splits) => clock(splits) },
                         { ...axis, size: 62 },
                     ],
                     scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] } },

@@ -1,33 +1,30 @@
-//! The body of a request: JSON, of a bounded size, within a bounded time.
+//! What requests about the set-up bring and how they are refused, and the threads on which they are answered.
 //!
-//! Invariant: a refusal says where a body is wrong, and quotes nothing of it.
+//! Invariant: a refusal quotes nothing of what was sent.
 
 use crate::answer;
 use crate::shared::Shared;
 use axum::Json;
-use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pipeline_cli::{Program, StartedPipeline};
 use pipeline_core::options::Problem;
 use pipeline_host::config::ConfigError;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::{Value, json as object};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-
-/// Bytes of a body at most.
-pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
-/// How long a client may take to send it.
-const BODY_LIMIT: Duration = Duration::from_secs(10);
 
 /// The answer to a request that is refused.
 #[derive(Debug)]
 pub(crate) struct Refusal(pub(super) Box<Response>);
 
 impl Refusal {
+    /// What any request is refused with.
+    pub(crate) fn of(refusal: answer::Refusal) -> Self {
+        Self(Box::new(refusal.into_response()))
+    }
+
     /// An answer with this body.
     pub(crate) fn new(status: StatusCode, body: Value) -> Self {
         Self(Box::new((status, Json(body)).into_response()))
@@ -45,36 +42,16 @@ pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Refusal {
     Refusal(Box::new(answer::refuse(status, code, message)))
 }
 
-/// Reads the body of a request.
-pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
-    let media = request.headers().get(header::CONTENT_TYPE);
-    let media = media.and_then(|media| media.to_str().ok());
-    let media = media.and_then(|media| media.split(';').next());
-    if !media.is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json")) {
-        let message = "send the body as `application/json`";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(refuse(status, "unsupported_media_type", message));
-    }
-    let read = to_bytes(request.into_body(), MAX_BODY_BYTES);
-    let read = tokio::time::timeout(BODY_LIMIT, read).await;
-    let read = read.map_err(|_| {
-        let message = "the body did not come in time";
-        refuse(StatusCode::REQUEST_TIMEOUT, "timeout", message)
-    })?;
-    let body = read.map_err(|_| {
-        let message = format!("the body breaks off, or is larger than {MAX_BODY_BYTES} bytes");
-        refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message)
-    })?;
-    serde_json::from_slice(&body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let what = if error.is_data() {
-            "is not what this path takes"
-        } else {
-            "is not JSON"
-        };
-        let message = format!("the body {what}: line {line}, column {column}");
-        refuse(StatusCode::BAD_REQUEST, "bad_body", &message)
-    })
+/// A text, or the options of one sink.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Draft {
+    #[serde(default)]
+    pub(crate) text: Option<String>,
+    #[serde(default)]
+    pub(crate) sink: Option<String>,
+    #[serde(default)]
+    pub(crate) options: Option<Value>,
 }
 
 /// The pipeline, once it runs.

@@ -3,9 +3,10 @@
 //! Invariant: one test event a second at most, mapped and checked for consent like any other, and never without a code that tells
 //! the destination that it is a test.
 
-use super::body::{Refusal, json, on_thread, permit, refuse, started, unprocessable};
+use super::body::{Refusal, on_thread, permit, refuse, started, unprocessable};
 use super::config::Written;
 use super::trial::event_text;
+use crate::body::json;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -75,7 +76,7 @@ pub(crate) async fn test_event(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    let test: Test = json(request).await?;
+    let test: Test = json(request).await.map_err(Refusal::of)?;
     let running = started(&shared)?.telemetry.sink(&name);
     running.ok_or_else(unknown_sink)?;
     if test.test_event_code.trim().is_empty() {

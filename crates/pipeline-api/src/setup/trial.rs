@@ -3,9 +3,10 @@
 //! Invariant: a preview fills in no variable that the pipeline file does not fill in at the same place, so that it cannot be made to
 //! show what the environment holds.
 
-use super::body::{Refusal, json, on_thread, problem, problems, refuse, started, unprocessable};
+use super::body::{Draft, Refusal, on_thread, problem, problems, refuse, started, unprocessable};
 use super::config::Written;
 use super::secrets::{self, Secret, Step, path};
+use crate::body::json;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -21,18 +22,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-
-/// A text, or the options of one sink.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Draft {
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    sink: Option<String>,
-    #[serde(default)]
-    options: Option<Value>,
-}
 
 /// An event, and the sink or the options that map it.
 #[derive(Debug, Deserialize)]
@@ -50,7 +39,7 @@ pub(crate) async fn validate(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    let draft: Draft = json(request).await?;
+    let draft: Draft = json(request).await.map_err(Refusal::of)?;
     let checked = match (draft.text, draft.sink, draft.options) {
         (Some(text), None, None) => on_thread(&shared, move |program| check_text(program, &text)),
         (None, Some(sink), Some(options)) => {
@@ -129,7 +118,7 @@ pub(crate) async fn map(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let trial: Trial = json(request).await?;
+    let trial: Trial = json(request).await.map_err(Refusal::of)?;
     let pipeline = started(&shared)?;
     let running = match (&trial.sink, &trial.options) {
         (Some(name), options) => {

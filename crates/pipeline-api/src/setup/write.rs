@@ -13,10 +13,11 @@ pub(crate) mod file;
 mod secret_file;
 mod yaml;
 
-use super::body::{Refusal, json, on_thread, problem, refuse, started, unprocessable};
+use super::body::{Draft, Refusal, on_thread, problem, refuse, started, unprocessable};
 use super::config::{Written, etag, format};
 use super::secrets::{self, PLACEHOLDER, Step, at, path};
 use super::{config, masked};
+use crate::body::json;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Query, Request, State};
@@ -39,18 +40,6 @@ const MAX_TRIES: usize = 256;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Asked {
     dry_run: Option<String>,
-}
-
-/// A text, or the options of one sink.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Draft {
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    sink: Option<String>,
-    #[serde(default)]
-    options: Option<Value>,
 }
 
 /// What is wanted of the file.
@@ -81,7 +70,7 @@ pub(crate) async fn put(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
-    let draft: Draft = json(request).await?;
+    let draft: Draft = json(request).await.map_err(Refusal::of)?;
     let wanted = match (draft.text, draft.sink, draft.options) {
         (Some(text), None, None) => Wanted::Text(text),
         (None, Some(sink), Some(options)) => Wanted::Sink(sink, options),
