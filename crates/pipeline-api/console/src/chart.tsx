@@ -65,7 +65,7 @@ export function Chart({ times, bands, sentence, point }: Props) {
                     cursor: { y: false, drag: { x: false, y: false } },
                     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
                     axes: [
-                        { ...axis, values: (_, splits) => clock(splits) },
+                        { ...axis, space: 80, values: (_, splits) => clock(splits) },
                         { ...axis, size: 62 },
                     ],
                     scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.05)] } },

@@ -131,7 +131,8 @@ async fn the_pages_show_what_the_pipeline_does_and_break_no_rule_of_access() {
     let text = format!("# The pipeline of a shop.\n{:#}\n", bench.pipeline);
     std::fs::write(&file, text).unwrap();
     let file = file.display().to_string();
-    let mut process = Process::start(&["run", &file]);
+    // By its name, as in the pictures.
+    let mut process = Process::start_in(bench.folder.path(), &["run", "shop.yaml"]);
     let api = process.address("the api listens on ").await;
     let address = process.address("address=").await;
     let mut browser = tokio::process::Command::new("node")

@@ -28,9 +28,20 @@ impl Process {
 
     /// Starts it with these variables in its environment.
     pub(crate) fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pipeline"))
-            .args(arguments)
-            .envs(variables.iter().copied())
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        command.args(arguments).envs(variables.iter().copied());
+        Self::of(command)
+    }
+
+    /// Starts it in a folder, where it finds files by their names.
+    pub(crate) fn start_in(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
+        command.args(arguments).current_dir(folder);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
