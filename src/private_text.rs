@@ -238,21 +238,15 @@ impl Scan {
 #[inline]
 fn next_part(bytes: &[u8], mut start: usize) -> Option<Range<usize>> {
     // Looking backward from where the shortest part would end skips most bytes of shorter ones.
+    let is_other = |byte: &u8| class(*byte) & NOT_BASE64 != 0;
     while let Some(shortest) = bytes.get(start..start + MIN_BASE64) {
-        match shortest
-            .iter()
-            .rposition(|byte| class(*byte) & NOT_BASE64 != 0)
-        {
-            Some(at) => start += at + 1,
-            None => {
-                let behind = &bytes[start + MIN_BASE64..];
-                let more = behind
-                    .iter()
-                    .position(|byte| class(*byte) & NOT_BASE64 != 0);
-                let length = MIN_BASE64 + more.unwrap_or(behind.len());
-                return Some(start..start + length);
-            }
-        }
+        let Some(other) = shortest.iter().rposition(is_other) else {
+            let behind = &bytes[start + MIN_BASE64..];
+            let more = behind.iter().position(is_other);
+            let length = MIN_BASE64 + more.unwrap_or(behind.len());
+            return Some(start..start + length);
+        };
+        start += other + 1;
     }
     None
 }
