@@ -90,6 +90,8 @@ pub(crate) struct Narrowing {
     probed: Vec<Queued>,
     aside: Vec<Suspect>,
     is_suspect_out: bool,
+    /// The last request was a suspect's, so the next one is that of others where some are left.
+    is_turn_of_others: bool,
     /// Failed requests in a row, without those of suspects.
     failures: u32,
     /// Probes among them.
@@ -108,6 +110,7 @@ impl Narrowing {
             probed: Vec::new(),
             aside: Vec::new(),
             is_suspect_out: false,
+            is_turn_of_others: false,
             failures: 0,
             failed_probes: 0,
             passes: false,
@@ -163,11 +166,12 @@ impl Narrowing {
         !self.parts.is_empty() || self.next_due(are_others_left).is_some_and(|due| due <= now)
     }
 
-    /// When the next suspect is to be sent, one at a time, and not while others fail. Where no others are left, the suspects
-    /// are all that can show whether anything passes.
+    /// When the next suspect is to be sent: one at a time, in turn with others, and not while others fail. Where no others are
+    /// left, the suspects are all that can show whether anything passes.
     pub(crate) fn next_due(&self, are_others_left: bool) -> Option<Instant> {
-        let others_pass = self.failures == 0 || !(are_others_left || self.holds_others());
-        let may_send = !self.is_suspect_out && others_pass;
+        let is_first = self.failures == 0 && !self.is_turn_of_others;
+        let are_others_left = are_others_left || self.holds_others();
+        let may_send = !self.is_suspect_out && (is_first || !are_others_left);
         let next = self.aside.iter().map(|suspect| suspect.next).min();
         next.filter(|_| may_send)
     }
@@ -183,6 +187,7 @@ impl Narrowing {
             return self.next_suspect(is_end);
         }
         let mut part = self.parts.pop_front()?;
+        self.others_are_sent();
         if self.is_probing() {
             let probe = part
                 .records
@@ -199,12 +204,17 @@ impl Narrowing {
         Some((part.records, Errand::Part))
     }
 
+    /// Others have had their turn.
+    pub(crate) fn others_are_sent(&mut self) {
+        self.is_turn_of_others = false;
+    }
+
     fn next_suspect(&mut self, is_end: bool) -> Option<(Vec<Queued>, Errand)> {
         let mut aside = self.aside.iter().enumerate();
         let (index, _) = aside.by_ref().min_by_key(|(_, suspect)| suspect.next)?;
         let mut suspect = self.aside.swap_remove(index);
         suspect.watch.was_tried_at_end = is_end;
-        self.is_suspect_out = true;
+        (self.is_suspect_out, self.is_turn_of_others) = (true, true);
         let errand = Errand::Suspect(Box::new(suspect.watch));
         Some((vec![suspect.queued], errand))
     }

@@ -135,7 +135,7 @@ impl Judge {
         Self::new(Arc::clone(&input.current().sink), Arc::clone(&input.clock))
     }
 
-    /// Decides about some letters of a replay, of which `allowed` may be sent; `None` where there are none.
+    /// Decides about some letters of a replay; at most `allowed` may be sent. `None` at the end of the letters.
     pub(super) fn chunk(
         &self,
         chunk: Vec<TakenLetter>,

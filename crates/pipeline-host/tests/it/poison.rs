@@ -220,6 +220,32 @@ async fn one_event_that_the_destination_fails_on_holds_up_no_other() {
     }
 }
 
+/// Bad events that are always due again, and one request at a time.
+#[tokio::test(start_paused = true)]
+async fn events_that_wait_aside_leave_every_other_turn_to_others() {
+    for bad in [2, 7, 30] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = json!({
+            "request": {"concurrency": 1}, "batch": {"timeout_secs": 0.001},
+            "retry": {"initial_backoff_secs": 0.001, "max_backoff_secs": 0.001},
+        });
+        let case = Case::start(folder.path(), Vec::new(), 7, options).await;
+        let bad: Vec<_> = (0..bad).map(|id| id * 3).collect();
+        case.send(&mixed(100, &bad)).await;
+        case.delivered(100 - bad.len()).await;
+        for id in 1000..1020 {
+            let before = case.world.requests();
+            case.send(&good(id..id + 1)).await;
+            case.delivered(100 - bad.len() + id - 999).await;
+            let requests = case.world.requests() - before;
+            // The test looks after every ten of them, which the suspects fill.
+            assert!(requests <= 12, "{requests} for one event");
+        }
+        let ending = case.finish().await;
+        assert_eq!(ending.sinks[0].held, bad.len() as u64);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn events_that_waited_aside_when_trouble_ended_arrive_though_no_other_event_comes() {
     for events in [1, 2, 3, 9] {
