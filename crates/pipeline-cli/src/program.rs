@@ -135,8 +135,8 @@ impl Program {
         (self.0.load)(raw)
     }
 
-    /// Reads the options of one sink as if they were in this value tree of the pipeline file, alone. Where they have no `inputs`,
-    /// the sink reads every source.
+    /// Reads the options of one sink as if they were in this value tree of the pipeline file, beside the other sinks. Where they
+    /// have no `inputs`, the sink reads every source.
     ///
     /// # Errors
     ///
@@ -148,6 +148,7 @@ impl Program {
         options: &Value,
     ) -> Result<SinkPlan, ConfigError> {
         let name = name.unwrap_or(NAMELESS);
+        let mut raw = file.clone();
         let mut options = options.clone();
         if let Some(map) = options.as_object_mut()
             && !map.contains_key("inputs")
@@ -156,10 +157,8 @@ impl Program {
             let sources = sources.map(|name| Value::from(name.as_str()));
             map.insert("inputs".to_owned(), sources.collect());
         }
-        let mut raw = file.clone();
-        if let Some(raw) = raw.as_object_mut() {
-            let sinks = Map::from_iter([(name.to_owned(), options)]);
-            raw.insert("sinks".to_owned(), Value::Object(sinks));
+        if let Some(sinks) = raw.get_mut("sinks").and_then(Value::as_object_mut) {
+            sinks.insert(name.to_owned(), options);
         }
         let cx = LoadContext {
             registry: &self.0.registry,
@@ -167,7 +166,8 @@ impl Program {
             sections: &self.0.sections,
         };
         let pipeline = config::from_value(&raw, &config::base_dir(&self.0.file), cx)?;
-        let sink = pipeline.sinks.into_iter().next();
+        let mut sinks = pipeline.sinks.into_iter();
+        let sink = sinks.find(|sink| *sink.name == *name);
         sink.ok_or_else(|| ConfigError::Invalid(Vec::new()))
     }
 

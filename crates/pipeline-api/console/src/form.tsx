@@ -2,8 +2,8 @@
 import { useState } from "preact/hooks";
 import { FieldMappings } from "./pages/mappings";
 import { read, same, write, type Options } from "./options";
-import type { Found, Secret } from "./pages/setup";
 import type { Field, Kind } from "./schema";
+import type { Found, Secret } from "./types";
 
 /** Options that have a part of the page of their own, or are not for this page. */
 const ELSEWHERE = new Set(["type", "event_mappings"]);

@@ -1,4 +1,5 @@
 // What the server answers. A field that an older server does not send is optional here, and shown as unknown.
+import type { Problem } from "./api";
 
 export type Fate = "delivered" | "filtered" | "rejected" | "retrying" | "held";
 export const FATES: Fate[] = ["delivered", "filtered", "rejected", "retrying", "held"];
@@ -181,4 +182,16 @@ export interface Quality {
         events: number;
         looked_in?: string[];
     }[];
+}
+
+export interface Secret {
+    path: string;
+    from: "environment" | "file";
+    name?: string;
+    set: boolean;
+}
+
+export interface Found extends Problem {
+    level?: "error" | "note";
+    option?: string | null;
 }

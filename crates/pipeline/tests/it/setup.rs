@@ -177,7 +177,7 @@ async fn options_are_checked_as_the_command_checks_them_and_hidden_values_stay_a
     let text = config["text"].as_str().unwrap();
     let (_, answer) = post(&running, "validate", &json!({"text": text})).await;
     assert_eq!(answer["problems"], json!([]));
-    // The sign for a hidden value is none where nothing was hidden.
+    // The sign for a hidden value means nothing where no value was hidden.
     let moved = text.replace("\"meta\":", "\"other\":");
     let (_, answer) = post(&running, "validate", &json!({"text": moved})).await;
     assert_eq!(paths(&answer), ["sinks.other.access_token"], "{answer}");
@@ -232,6 +232,31 @@ async fn a_preview_equals_what_map_explain_prints_and_shows_edited_options_besid
     let (status, answer) = post(&running, "map", &body).await;
     assert_eq!(status, 422);
     assert!(answer.to_string().contains("line 2") && !answer.to_string().contains("ottilie"));
+}
+
+#[tokio::test]
+async fn a_preview_of_one_sink_needs_no_change_to_the_sources_of_others() {
+    let mut bench = Bench::new().await;
+    let other = bench.folder.path().join("other.ndjson");
+    std::fs::write(&other, "").unwrap();
+    bench.pipeline["sources"]["other"] = json!({"type": "file", "path": other});
+    let mut hotel = bench.pipeline["sinks"]["meta"].clone();
+    hotel["inputs"] = json!(["other"]);
+    hotel["preset"] = json!("travel");
+    bench.pipeline["sinks"]["hotel"] = hotel;
+    let running = running_with(bench, &json!({})).await;
+    let (_, config) = get(&running, "config").await;
+    for (sink, to) in [("meta", "Lead"), ("hotel", "Contact")] {
+        let mut options = config["sinks"][sink].clone();
+        options["event_mappings"] = json!({"Product Added": to});
+        let body = json!({"sink": sink, "options": options, "event": event("one")});
+        let (status, mapped) = post(&running, "map", &body).await;
+        assert_eq!(
+            (status, &mapped["event"]["event_name"]),
+            (200, &json!(to)),
+            "{mapped}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 import "../kit";
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { ask, askInTurn, useAnswer, type Problem, type Refusal } from "../api";
+import { ask, askInTurn, useAnswer, type Refusal } from "../api";
 import { Form } from "../form";
 import { changes, type Change, type Options } from "../options";
 import { Copy, Empty, Title, Trouble } from "../parts";
 import { query, withQuery, go } from "../route";
 import { fields, type Schema } from "../schema";
+import type { Found, Secret } from "../types";
 import { EventMappings, type Preset, type Seen } from "./mappings";
 import { MappedView, example, type Mapped } from "./try";
 
@@ -21,18 +22,6 @@ interface Config {
     reason?: string | null;
     sinks: Record<string, Options | null>;
     secrets?: Secret[];
-}
-
-export interface Secret {
-    path: string;
-    from: "environment" | "file";
-    name?: string;
-    set: boolean;
-}
-
-export interface Found extends Problem {
-    level?: "error" | "note";
-    option?: string | null;
 }
 
 export function SetupPage() {
@@ -141,10 +130,8 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
     const [error, setError] = useState<Refusal | null>(null);
     useEffect(() => {
         let isOver = false;
-        // Which sources it reads changes nothing of an event, and the sources of other sinks would count as read by nothing.
-        const { inputs: _, ...options } = draft;
         const timer = window.setTimeout(() => {
-            askInTurn<Mapped>("map", isChanged ? { sink, options, event: text } : { sink, event: text }).then(
+            askInTurn<Mapped>("map", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
                 (answer) => {
                     if (isOver) return;
                     setMapped(answer);
