@@ -1,4 +1,4 @@
-// Stands in for the script of a consent platform: asks, and publishes the answer as that platform does. A page that has one of
+// Replaces the script of a consent platform: asks, and publishes the answer as that platform does. A page that has one of
 // them does not need this file.
 
 const publish = {

@@ -1,6 +1,6 @@
 //! The last exchange of each record of a batch, for a host that somebody watches.
 //!
-//! Invariant: while nobody watches, nothing is allocated; and there are never more exchanges than records.
+//! Invariant: without an observer, nothing is allocated; and there are never more exchanges than records.
 
 use pipeline_core::Exchange;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The last exchange of each record of a batch.
 #[derive(Debug)]
 pub(super) struct Noted {
-    /// By position; `None` while nobody watches.
+    /// By position; `None` without an observer.
     of: Option<Vec<Option<Arc<Exchange>>>>,
     requests: u32,
 }

@@ -28,7 +28,7 @@ const MAX_GROUPS: usize = 64;
 const MAX_NAMES: usize = 256;
 /// Identifiers that are most worth adding.
 const MAX_GAPS: usize = 3;
-/// Stands for all further kinds of events.
+/// The name for all further kinds of events.
 const OTHER: &str = "other";
 
 /// Which sink is meant; all, where none is given.

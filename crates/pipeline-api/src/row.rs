@@ -92,7 +92,7 @@ pub(crate) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    /// An event of which no more is known than this.
+    /// An event about which only this is known.
     pub(crate) fn of(sink: &'a str, origin: &'a Origin) -> Self {
         Self {
             sink,
@@ -259,7 +259,7 @@ impl Row {
     }
 }
 
-/// Says which rows are of one event, also those of which only its place is known.
+/// Says which rows are of one event, also where only the place of the event is known.
 fn place_key(origin: &Origin) -> u64 {
     let mut hasher = DefaultHasher::new();
     origin.hash(&mut hasher);

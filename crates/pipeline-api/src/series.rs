@@ -3,7 +3,7 @@
 //! In: the counters of the sinks, looked at every ten seconds and whenever somebody asks. Out: what was added in each step. The hour is
 //! in memory; the day is in a small database beside the buffers, written once a minute, so that it outlives a restart.
 //!
-//! Invariant: the sum of all steps is what the counters say; a step in which nobody looked is unknown and not zero. Memory is bounded
+//! Invariant: the sum of all steps is what the counters say; a step in which the counters were not read is unknown and not zero. Memory is bounded
 //! by [`MAX_SINKS`] times [`MAX_STEPS`], and the database as its file says.
 
 mod history;

@@ -1,4 +1,4 @@
-// The JSON Schema of a sink as a list of fields that a form can draw. Whatever the schema says that is none of the kinds here becomes a
+// The JSON Schema of a sink as a list of fields that a form can draw. Whatever fits no kind here becomes a
 // field of JSON text, so that no option is left out.
 
 export interface Schema {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Minutes that wait to be written, of one sink: an hour in which the disk does not answer.
 const MAX_UNWRITTEN: usize = 60;
-/// Stands for all further reasons.
+/// The name for all further reasons.
 const OTHER: &str = "other";
 
 /// Counts by reason.

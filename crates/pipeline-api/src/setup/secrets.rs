@@ -1,7 +1,7 @@
 //! Which values of a pipeline file are secrets, what is shown in their place, and how they come back.
 //!
 //! A value is a secret where the schema says so (`writeOnly`), and wherever it looks like a token. A text that is exactly
-//! `${NAME}` is none: it names the variable that holds it.
+//! `${NAME}` is not a secret: it names the variable that holds one.
 //!
 //! Invariant: the placeholder comes back as the value that it stood for at that very place, or not at all.
 
@@ -142,7 +142,7 @@ fn is_of_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The name of the variable, where a text is exactly that. A token that is typed between the braces is none.
+/// The name of the variable, where a text is exactly that. A token that is typed between the braces is not a name.
 pub(crate) fn variable(text: &str) -> Option<&str> {
     let name = text.strip_prefix("${")?.strip_suffix('}')?;
     is_name(name).then_some(name)

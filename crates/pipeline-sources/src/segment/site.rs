@@ -1,7 +1,7 @@
 //! Where a browser keeps cookies of this source: on the site that the page and this host share.
 //!
 //! In: the host by which the browser reached this source, the page's origin, and the option `domain`. Out: the scope of a
-//! cookie, or why there is none. Cookies of a site are for all of its hosts, so that the page's own scripts have them too.
+//! cookie, or why it is not set. Cookies of a site are for all of its hosts, so that the page's own scripts have them too.
 //!
 //! Invariant: a scope never reaches beyond the domain that somebody registered.
 
@@ -59,7 +59,7 @@ fn is_below(host: &str, domain: &str) -> bool {
     below.is_some_and(|below| below.is_empty() || below.ends_with('.')) && !is_address(host)
 }
 
-/// What somebody registered: the name itself where nobody can register below its parent.
+/// The registered name: the name itself where no names can be registered below its parent.
 fn site(host: &str) -> &str {
     registered(host).unwrap_or(host)
 }

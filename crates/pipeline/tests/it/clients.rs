@@ -366,7 +366,7 @@ struct Row {
     gave_up: usize,
 }
 
-/// Rounds of a client in trouble: four events each, two of which are filtered.
+/// Rounds of a client in trouble: four events each; two are filtered.
 const TROUBLED_ROUNDS: u64 = 10;
 /// Records that there is room for.
 const ROOM: u64 = 4;

@@ -13,7 +13,7 @@ import { Panel } from "./panel";
 /** Rows that the list holds. */
 const MAX_ROWS = 200;
 const MINUTE_MS = 60_000;
-/** How long nobody must have typed before the server is asked. */
+/** The pause in typing after which the server is asked. */
 const SETTLE_MS = 250;
 /** How often the counters of the last minute are kept. */
 const KEPT_MS = 1000;
@@ -125,7 +125,7 @@ function useFeed(filters: string, sink: string, isHeld: boolean): Feed {
     return { rows, waiting, error, lost, sampled, notShown, looks, resume };
 }
 
-/** A text once nobody has changed it for a moment. */
+/** A text, once it has not changed for a moment. */
 function useSettled(text: string): string {
     const [settled, setSettled] = useState(text);
     useEffect(() => {

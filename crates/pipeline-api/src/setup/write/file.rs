@@ -127,7 +127,7 @@ impl Temporary {
         let number = RandomState::new().hash_one(target);
         let path = with_ending(target, &format!(".{number:016x}.tmp"));
         let mut options = OpenOptions::new();
-        // Nobody else may read it before it has its mode.
+        // No other user may read it before it has its mode.
         let mut file = options
             .write(true)
             .create_new(true)
