@@ -1,5 +1,6 @@
 //! An intake for tests: records what is sent and settles receipts by a script. And a stop that tests give.
 
+use axum::http::{HeaderMap, HeaderValue};
 use pipeline_core::{
     Accepted, AckLevel, AckStatus, Chunk, Cookie, Event, Intake, Item, ManualClock, ParseContext,
     Receipt, Refused, Registry, Settle, SourceContext, SourceError, Stop, StopSignal, Verdict,
@@ -249,4 +250,13 @@ impl StopSignal for PanickingDeadline {
     async fn deadline(&self) {
         panic!("this test's deadline panics");
     }
+}
+
+/// Headers of a request, by name and value.
+pub(crate) fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(*name, HeaderValue::try_from(*value).unwrap());
+    }
+    headers
 }

@@ -5,7 +5,8 @@
 //! Invariant: every chunk is passed on, in the same order; when the source is to stop, at once.
 
 use pipeline_core::{
-    Accepted, AckLevel, Chunk, Intake, Receipt, Refused, SourceError, Stop, async_trait,
+    Accepted, AckLevel, Chunk, Cookie, Event, Intake, Receipt, Refused, SourceError, Stop,
+    async_trait,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +95,10 @@ impl Intake for PacedIntake {
         self.to.offer(chunk, ack, limit).await
     }
 
+    fn cookies(&self, event: &Event) -> Vec<Cookie> {
+        self.to.cookies(event)
+    }
+
     fn report(&self, error: SourceError) {
         self.to.report(error);
     }
@@ -103,7 +108,7 @@ impl Intake for PacedIntake {
 mod tests {
     use super::*;
     use crate::test_intake::{StopHandle, TestIntake};
-    use pipeline_core::{Event, Input};
+    use pipeline_core::Input;
 
     fn chunk(events: usize) -> Chunk {
         let event = |_| Input::from(Event::new("{}", 0));
@@ -142,6 +147,15 @@ mod tests {
         paced.send(chunk(1), None).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(intake.inputs().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_the_sinks_say_of_cookies_is_passed_on() {
+        let kept = |_: &Event| vec![Cookie::new("_fbp", "fbp", "fb.1.2.3", Duration::ZERO)];
+        let intake = TestIntake::keeping([], kept);
+        let (_handle, stop) = StopHandle::new(Duration::ZERO);
+        let paced = PacedIntake::new(intake, Pace::new(5.0), stop);
+        assert_eq!(paced.cookies(&Event::new("{}", 0)).len(), 1);
     }
 
     #[test]

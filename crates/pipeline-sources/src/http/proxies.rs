@@ -141,14 +141,7 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::try_from(*value).unwrap());
-        }
-        headers
-    }
+    use crate::test_intake::headers;
 
     fn proxies(trusted: &[&str]) -> Proxies {
         let texts: Vec<_> = trusted.iter().map(ToString::to_string).collect();

@@ -195,14 +195,7 @@ fn cookie_of_meta<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::try_from(*value).unwrap());
-        }
-        headers
-    }
+    use crate::test_intake::headers;
 
     #[test]
     fn only_a_browser_of_a_page_says_something_about_its_events_unless_the_options_say_otherwise() {
