@@ -36,6 +36,23 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What is wrong with a case of this file that comes out so; with `UPDATE_EXPECT`, the file is changed instead.
+fn difference(file: &Path, mut case: Value, actual: Value) -> Option<String> {
+    if case["expected"] == actual {
+        return None;
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        case["expected"] = actual;
+        let text = serde_json::to_string_pretty(&case).expect("JSON");
+        std::fs::write(file, text + "\n").expect("a writable case");
+        return None;
+    }
+    let (file, expected) = (file.display(), &case["expected"]);
+    Some(format!(
+        "{file}\n  expected {expected}\n  actual   {actual}"
+    ))
+}
+
 /// Valid options, overridden by others.
 fn options(over: &Value) -> Value {
     let mut options = json!({
