@@ -187,7 +187,6 @@ impl Narrowing {
             return self.next_suspect(is_end);
         }
         let mut part = self.parts.pop_front()?;
-        self.others_are_sent();
         if self.is_probing() {
             let probe = part
                 .records
@@ -202,11 +201,6 @@ impl Narrowing {
             self.add(right, false);
         }
         Some((part.records, Errand::Part))
-    }
-
-    /// Others have had their turn.
-    pub(crate) fn others_are_sent(&mut self) {
-        self.is_turn_of_others = false;
     }
 
     fn next_suspect(&mut self, is_end: bool) -> Option<(Vec<Queued>, Errand)> {
@@ -252,7 +246,7 @@ impl Narrowing {
         if let Errand::Suspect(_) = errand {
             return;
         }
-        self.passes = true;
+        (self.passes, self.is_turn_of_others) = (true, false);
         for suspect in &mut self.aside {
             let watch = &mut suspect.watch;
             if std::mem::take(&mut watch.is_pending) {
@@ -303,7 +297,7 @@ impl Narrowing {
             return self.fail_again(*watch, records, after, poison_after, now);
         }
         self.failures = self.failures.saturating_add(u32::from(is_new));
-        self.passes = false;
+        (self.passes, self.is_turn_of_others) = (false, false);
         for suspect in &mut self.aside {
             suspect.watch.is_pending = false;
         }

@@ -163,10 +163,7 @@ impl Worker {
                 Step::Send(batch) if self.narrowing.is_probing() => {
                     self.narrowing.take_in(batch.into_queued().collect());
                 }
-                Step::Send(batch) => {
-                    self.narrowing.others_are_sent();
-                    self.send(batch, Errand::Usual).await;
-                }
+                Step::Send(batch) => self.send(batch, Errand::Usual).await,
                 Step::SendApart => self.send_apart().await,
                 Step::Recycle => self.narrowing.recycle(),
                 Step::Resume => {
