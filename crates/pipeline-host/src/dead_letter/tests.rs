@@ -247,12 +247,18 @@ fn two_writers_never_mix_their_lines_or_pass_the_bound() {
     const EACH: usize = 25;
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
-        for _ in 0..WRITERS {
-            scope.spawn(|| {
-                // Each has files of its own open, as another process would.
-                let letters = letters(&folder, 1_000_000, 4_000);
+        for writer in 0..WRITERS {
+            let folder = &folder;
+            scope.spawn(move || {
+                // Each has files of its own open, as another process would, and letters of a line of its own: those of another
+                // would be recognized.
+                let letters = letters(folder, 1_000_000, 4_000);
+                let of_writer = || Letter {
+                    origin: Origin::line("events".into(), writer as u64),
+                    ..letter()
+                };
                 for _ in 0..EACH {
-                    letters.append(&[letter(), letter()], 0).unwrap();
+                    letters.append(&[of_writer(), of_writer()], 0).unwrap();
                 }
             });
         }
