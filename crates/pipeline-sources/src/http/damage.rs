@@ -39,7 +39,15 @@ pub(super) fn end_in_array(
     let begin_alike = whole.is_some_and(|whole| head.len() > 1 && text[whole..].starts_with(head));
     let next = match alike {
         Some(next) => Some(next),
-        None if begin_alike => None,
+        // An event that begins otherwise is one only where the damage is known to end: behind brackets that close nothing.
+        None if begin_alike => match end {
+            Ok(end) if matches!(text.get(end), Some(b'}')) => {
+                let end = past_stray(text, end);
+                let next = next_element(text, end, b"{", effort)?;
+                next.filter(|next| before(text, start, *next) == end)
+            }
+            _ => None,
+        },
         None => next_element(text, from, b"{", effort)?,
     };
     Ok(next.map_or_else(
@@ -64,19 +72,21 @@ pub(super) fn end_in_sequence(
     let line = separator(next_line(text, start));
     effort.spend(line - start)?;
     let closed = scan(&text[..line], start, false, effort)?;
-    // Brackets that close nothing are a part of the damage.
-    let closed = closed.map(|end| {
-        let stray = text[end..]
-            .iter()
-            .take_while(|byte| matches!(byte, b'}' | b']'));
-        end + stray.count()
-    });
+    let closed = closed.map(|end| past_stray(text, end));
     Ok(match closed {
         Ok(end) if text.get(end).is_none_or(|next| begins_next(*next)) => end,
         Ok(end) => line_end(text, end).min(line),
         Err(_) if line < text.len() => line,
         Err(from) => next_value(text, from, effort)?.unwrap_or(line),
     })
+}
+
+/// Behind brackets that close nothing: they are a part of the damage.
+fn past_stray(text: &[u8], end: usize) -> usize {
+    let stray = text[end..]
+        .iter()
+        .take_while(|byte| matches!(byte, b'}' | b']'));
+    end + stray.count()
 }
 
 /// The longest first key that is compared.
