@@ -3,6 +3,7 @@
 use crate::destination::{Case, Step, lines, until};
 use crate::operation::{Bench, post};
 use crate::process::{Process, event};
+use crate::tally::free_address;
 use graph_sandbox::{Sandbox, SandboxOptions};
 use pipeline_host::status::{DURATION_BUCKETS, SourceState};
 use reqwest::Response;
@@ -557,9 +558,7 @@ async fn it_is_not_ready_while_a_dead_letter_cannot_be_written() {
 
 #[tokio::test]
 async fn status_tells_of_a_running_pipeline_and_of_what_one_has_left() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = port.local_addr().unwrap().to_string();
-    drop(port);
+    let address = free_address();
     let mut bench = Bench::new().await;
     bench.sink(&json!({"access_token": "a-revoked-token", "buffer": {"type": "disk"}}));
     let mut running = Running::start_with(bench, json!({"address": address})).await;
@@ -882,9 +881,7 @@ async fn the_ninth_stream_is_refused_and_a_closed_one_makes_room() {
 
 #[tokio::test]
 async fn tap_prints_what_becomes_of_events() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = port.local_addr().unwrap().to_string();
-    drop(port);
+    let address = free_address();
     let running = Running::start_with(Bench::new().await, json!({"address": address})).await;
     send(&running.events, &mixed()).await;
     let has_all = |list: &Value| list["events"].as_array().unwrap().len() == 4;
@@ -918,9 +915,7 @@ async fn tap_prints_what_becomes_of_events() {
 
 #[tokio::test]
 async fn a_paused_sink_takes_events_and_sends_them_once_it_resumes() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = port.local_addr().unwrap().to_string();
-    drop(port);
+    let address = free_address();
     let api = json!({"address": address, "token": TOKEN});
     let running = Running::start_with(Bench::new().await, api).await;
     let file = running.bench.write();

@@ -4,10 +4,9 @@
 //! `CI` is set.
 
 use crate::clients::{beside_modules, has, install, target};
-use crate::tally::{Bench, Recorded, eventually, print};
+use crate::tally::{Bench, Recorded, eventually, free_address, free_port, print};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -76,12 +75,6 @@ impl Browser {
 /// Whether there is what these tests need.
 async fn is_possible() -> bool {
     has("chromium", "the browser") && install("node", "the browser").await
-}
-
-/// A port that is free now.
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }
 
 /// A pipeline with the scripts of all clients, for the pages of one origin.
@@ -378,7 +371,7 @@ async fn clients_of_browsers_that_send_again_lose_nothing_to_429_and_a_killed_ho
         })
         .collect();
     // The host comes back where the clients know it.
-    let address = format!("127.0.0.1:{}", free_port());
+    let address = free_address();
     let bench = bench(&address, pages, &json!({"keys": keys})).await;
     let run = bench.start();
     run.says("address=").await;

@@ -4,12 +4,11 @@
 //! missing, a test says so and is left out, unless `CI` is set.
 
 use crate::tally::{
-    Bench, Recorded, eventually, filtered, is_installed, number, print, server_error,
+    Bench, Recorded, eventually, filtered, free_address, is_installed, number, print, server_error,
 };
 use pipeline_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -281,10 +280,7 @@ async fn survives(sdk: Sdk) {
         return;
     }
     // The host comes back where the client knows it.
-    let address = {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().to_string()
-    };
+    let address = free_address();
     let rounds = number("CLIENT_ROUNDS", DISTURBED_ROUNDS);
     let bench = bench(&address).await;
     let mut run = started(&bench).await;

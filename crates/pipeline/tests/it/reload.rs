@@ -2,14 +2,9 @@
 
 use crate::operation::{Bench, post};
 use crate::process::{Process, event};
+use crate::tally::free_port;
 use serde_json::{Value, json};
 use std::net::TcpListener;
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 fn web(port: u16, path: &str) -> Value {
     json!({"type": "http_server", "address": format!("127.0.0.1:{port}"), "path": path})

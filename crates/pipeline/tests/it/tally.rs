@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -84,8 +86,20 @@ pub(crate) fn is_installed(command: &str, needed_by: &str) -> bool {
 
 /// An address where nothing listens, for what comes back where it is known.
 pub(crate) fn free_address() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
+}
+
+/// A port where nothing listens, each one once. The system gives ports as low as this to no connection, so that none of
+/// the other tests takes it before the test that asked for it.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 30_000, "no port is free");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The events that were filtered, as the closing table of a run with one sink says.
