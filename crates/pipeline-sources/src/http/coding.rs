@@ -203,8 +203,8 @@ fn frames(mut packed: &[u8], max_bytes: usize) -> io::Result<Vec<u8>> {
             return Ok(plain);
         }
         check_window(packed, max_bytes)?;
-        let frame = ruzstd::decoding::StreamingDecoder::new(&mut packed);
-        append(frame.map_err(io::Error::other)?, max_bytes, &mut plain)?;
+        let frame = zstd::Decoder::with_buffer(&mut packed)?.single_frame();
+        append(frame, max_bytes, &mut plain)?;
         if plain.len() > max_bytes {
             return Ok(plain);
         }

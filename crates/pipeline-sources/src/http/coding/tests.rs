@@ -24,7 +24,7 @@ fn deflate(text: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(text: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest)
+    zstd::encode_all(text, 1).unwrap()
 }
 
 /// One uncompressed metablock of br, as RFC 7932 writes it, and its end.
