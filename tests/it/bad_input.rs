@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Bytes of an unexpected text.
 const LONG: usize = 1024 * 1024;
-/// Stands for it until the event is text: a tree of such values is slow to write.
+/// Replaces it until the event is text: a tree of such values is slow to write.
 const LONG_MARK: &str = "(one long text)";
 
 /// What an event cannot do without where it takes place, and the reason that says so.

@@ -47,7 +47,7 @@ async fn events_that_go_out_are_counted_and_no_others() {
         Some((1, "not published"))
     );
     assert_eq!(carried(&coverage, "ct"), Some((0, "medium")));
-    // Nobody misses what only leads of Meta's forms have, or what Meta does not rate.
+    // What only leads of Meta's forms have, or what Meta does not rate, does not count as missing.
     assert_eq!(carried(&coverage, "lead_id"), None);
     assert_eq!(carried(&coverage, "fbp"), None);
     let shown: Vec<_> = coverage.hints.iter().map(String::as_str).collect();

@@ -15,7 +15,7 @@ fn path(written: &str) -> Path {
     Path::parse(written).expect("good path")
 }
 
-/// Reads texts in every way, all of which must find what the paths mean.
+/// Reads texts in every way: each must find what the paths mean.
 fn agree(paths: &Paths, texts: &[&str]) {
     let readings = paths.readings(texts);
     for found in [

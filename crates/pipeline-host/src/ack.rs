@@ -55,7 +55,7 @@ impl Ack {
         }
     }
 
-    /// The event has met its final fate.
+    /// The final fate of the event is known.
     pub(crate) fn done(mut self) {
         self.0 = None;
     }

@@ -156,7 +156,7 @@ fn what_is_not_sent_for_a_website_has_no_cookies() {
     let sink = sink(&json!({}));
     for more in [
         json!({"type": "identify"}),
-        json!({"event": "Nobody Knows It"}),
+        json!({"event": "An Unknown Event"}),
         json!({"integrations": {"All": false}}),
         json!({"action_source": "phone_call"}),
     ] {

@@ -1,4 +1,4 @@
-//! A sandbox with a clock that stands still, the client that talks to it, and events that it accepts.
+//! A sandbox with a clock that does not move, the client that talks to it, and events that it accepts.
 
 use graph_sandbox::{Sandbox, SandboxOptions};
 use reqwest::{Client, Method, Response};

@@ -362,7 +362,7 @@ async fn null_is_absent_in_user_data_and_nowhere_else() {
     event["user_data"]["em"] = Value::Null;
     check(
         &bench,
-        "nothing but nulls identifies nobody",
+        "nothing but nulls identifies no person",
         event,
         2_804_050,
     )

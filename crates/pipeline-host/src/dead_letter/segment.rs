@@ -39,7 +39,7 @@ pub(super) struct Folder {
 pub(super) enum Access {
     /// Others may look at the same time.
     Look,
-    /// Nobody else may look or change.
+    /// Other users may neither read nor write.
     Change,
 }
 

@@ -59,7 +59,7 @@ async fn reloaded(running: &Running, pipeline: &Pipeline) -> Vec<String> {
     changes.iter().map(ToString::to_string).collect()
 }
 
-/// Sends an event until the pipeline takes it, and waits until it has met its fate.
+/// Sends an event until the pipeline takes it, and waits until its fate is known.
 async fn deliver(tap: &Tap, text: &str) {
     let delivered = async {
         loop {

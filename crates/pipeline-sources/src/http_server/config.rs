@@ -84,7 +84,7 @@ enum Acknowledgements {
     /// When its events are in the buffers.
     #[default]
     Buffered,
-    /// When every event has met its final fate.
+    /// When the final fate of every event is known.
     EndToEnd,
 }
 

@@ -422,7 +422,7 @@ async fn what_was_given_up_is_read_again_with_all_that_follows() {
     assert_eq!(ending.sinks[0].held, 50);
     assert!(
         case.dead_letters().is_empty(),
-        "it is not lost, so nobody has to look after it"
+        "it is not lost, so no operator has to look after it"
     );
     case.take_delivered();
     assert_eq!(case.delivers().await, ids(0..600));

@@ -1,5 +1,5 @@
-//! The real binary, killed with SIGKILL at random moments again and again: what was acknowledged is delivered or stands
-//! in the dead letters.
+//! The real binary, killed with SIGKILL at random moments again and again: what was acknowledged is delivered or is a
+//! dead letter.
 //!
 //! `CRASH_KILLS` says how often each test kills, and `CRASH_SEED` makes its choices the same again.
 

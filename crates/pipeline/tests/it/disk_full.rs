@@ -1,5 +1,5 @@
 //! A disk that takes no more: it is said, the sources are told to wait, nothing that was acknowledged is lost, and it
-//! goes on by itself when there is room again.
+//! resumes by itself when there is room again.
 //!
 //! The shortage is a limit on the size of files, which takes nothing but a shell, and, where a test may mount one, a file
 //! system that is full.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Now;
 use tokio::process::Command;
 
-/// Where nobody listens: the system hands out no port as low as this.
+/// Where nothing listens: the system hands out no port as low as this.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 /// What the disk takes, in bytes: what the buffer holds in reserve, and as much again.
 const ROOM_BYTES: u64 = 8 * 1024 * 1024;

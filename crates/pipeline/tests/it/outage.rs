@@ -26,7 +26,7 @@ const AGES_SECS: [i64; 4] = [0, DAY_SECS - 1, 3 * DAY_SECS, MAX_AGE_SECS - 1];
 const STORE_AGES_SECS: [i64; 4] = [0, 30 * DAY_SECS, 56 * DAY_SECS, MAX_STORE_AGE_SECS - 1];
 /// Events of one age on one day.
 const EVENTS: usize = 5;
-/// Where nobody listens: the system hands out no port as low as this.
+/// Where nothing listens: the system hands out no port as low as this.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 
 /// An outage under way.

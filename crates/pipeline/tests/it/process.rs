@@ -65,7 +65,7 @@ impl Process {
         tokio::time::timeout(DEADLINE, found).await.expect(word)
     }
 
-    /// What stands behind `word` in the next line that holds it.
+    /// What follows `word` in the next line that holds it.
     pub(crate) async fn address(&mut self, word: &str) -> String {
         let line = self.says(word).await;
         let behind = line.split_once(word).unwrap().1;

@@ -152,11 +152,11 @@ impl Walk {
     /// Faults that end with a request and that none has met yet.
     fn pending(&self) -> usize {
         let pending = self.bench.sandbox.pending();
-        let stands = |fault| matches!(fault, &Fault::TokenRevoked | &Fault::RefuseEventId { .. });
+        let is_lasting = |fault| matches!(fault, &Fault::TokenRevoked | &Fault::RefuseEventId { .. });
         let times = |injection: &Injection| injection.times as usize;
         pending
             .iter()
-            .filter(|pending| !stands(&pending.fault))
+            .filter(|pending| !is_lasting(&pending.fault))
             .map(times)
             .sum()
     }
@@ -195,7 +195,7 @@ impl Walk {
         self.until(|walk| walk.books.waiting() == 0).await;
     }
 
-    /// Revokes the token until the second probe: nothing is sent meanwhile, and it goes on by itself.
+    /// Revokes the token until the second probe: nothing is sent meanwhile, and delivery resumes by itself.
     async fn revoke(&mut self) {
         let said = |walk: &Self, words| walk.process.said().matches(words).count();
         let stopped = said(self, "delivery is blocked");

@@ -146,7 +146,7 @@ impl Fates {
         ids.into_iter().filter(|id| !self.know(id)).collect()
     }
 
-    /// The ids that nobody has sent.
+    /// The ids that no client has sent.
     pub(crate) fn invented(&self, sent: &HashSet<String>) -> BTreeSet<&String> {
         let known = self.accepted.iter().chain(self.dead.keys());
         known.filter(|id| !sent.contains(*id)).collect()
@@ -371,7 +371,7 @@ impl std::io::Write for ThisThread {
     }
 }
 
-/// A running `pipeline` of which every word is kept.
+/// A running `pipeline`, whose output is kept whole.
 pub(crate) struct Recorded {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -407,7 +407,7 @@ impl Recorded {
         self.said.lock().unwrap().clone()
     }
 
-    /// What stands behind `word`, up to the next space or semicolon, where it has been said.
+    /// What follows `word`, up to the next space or semicolon, where it has been said.
     pub(crate) fn heard(&self, word: &str) -> Option<String> {
         let said = self.said.lock().unwrap();
         let (_, behind) = said.split_once(word)?;
@@ -416,7 +416,7 @@ impl Recorded {
         Some(behind[..end].to_owned())
     }
 
-    /// Waits until a word has been said; returns what stands behind it.
+    /// Waits until a word has been said; returns what follows it.
     pub(crate) async fn says(&self, word: &str) -> String {
         let so_far = || format!("no `{word}` in {}", self.said());
         eventually(|| self.heard(word).is_some(), so_far).await;

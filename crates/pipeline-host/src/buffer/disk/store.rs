@@ -96,7 +96,7 @@ pub(super) struct Store {
 pub(super) struct Inventory {
     pub(super) events: u64,
     pub(super) next: u64,
-    /// Bytes at the end of the log that were not written whole, and so are gone. Nobody was told that they are safe,
+    /// Bytes at the end of the log that were not written whole, and so are gone. They were never acknowledged,
     /// unless the disk itself failed.
     pub(super) cut_bytes: u64,
     /// What the operator should know.

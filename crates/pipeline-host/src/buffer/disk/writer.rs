@@ -226,7 +226,7 @@ impl Writer {
                 if let Err(error) = &found {
                     self.report(error);
                 }
-                // Nobody waits for it where the pipeline has stopped.
+                // Where the pipeline has stopped, nothing waits for it.
                 let _ = reply.send(found);
             }
             Command::SetAside { found, events } => self.set_aside(&found, events),
