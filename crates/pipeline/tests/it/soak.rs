@@ -152,7 +152,8 @@ impl Walk {
     /// Faults that end with a request and that none has met yet.
     fn pending(&self) -> usize {
         let pending = self.bench.sandbox.pending();
-        let is_lasting = |fault| matches!(fault, &Fault::TokenRevoked | &Fault::RefuseEventId { .. });
+        let is_lasting =
+            |fault| matches!(fault, &Fault::TokenRevoked | &Fault::RefuseEventId { .. });
         let times = |injection: &Injection| injection.times as usize;
         pending
             .iter()
