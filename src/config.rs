@@ -242,7 +242,7 @@ impl Options {
         if let Some(proxy) = self.proxy.as_ref().filter(|proxy| !proxy.is_empty())
             && way::proxy_url(proxy.expose()).is_none()
         {
-            let expected = "http or https, a host and a port, such as `http://proxy.example:3128`";
+            let expected = "http, https, socks5 or socks5h, a host and a port, such as `http://proxy.example:3128`";
             report("proxy", "is not a proxy's address", expected);
         }
         let authorities = self.ca_file.as_ref().map(|file| {

@@ -37,7 +37,7 @@ pub(crate) enum FileProblem {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WayProblem {
     #[error(
-        "the environment variable `{0}` is not a proxy's address; expected one such as `http://proxy.example:3128`, or the option `proxy`"
+        "the environment variable `{0}` is not a proxy's address; expected one such as `http://proxy.example:3128`, with http, https, socks5 or socks5h, or the option `proxy`"
     )]
     Variable(&'static str),
     #[error(
@@ -177,7 +177,10 @@ fn upper(name: &'static str) -> &'static str {
     }
 }
 
-/// The address of a proxy: a URL with http or https, or only its host and port.
+/// The schemes of proxies: of SOCKS, those where a user name and a password can be shown.
+const PROXY_SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
+
+/// The address of a proxy: a URL with one of [`PROXY_SCHEMES`], or only its host and port, for http.
 pub(crate) fn proxy_url(text: &str) -> Option<Url> {
     let url = if text.contains("://") {
         Url::parse(text)
@@ -185,7 +188,7 @@ pub(crate) fn proxy_url(text: &str) -> Option<Url> {
         Url::parse(&format!("http://{text}"))
     };
     let is_proxy = |url: &Url| {
-        matches!(url.scheme(), "http" | "https")
+        PROXY_SCHEMES.contains(&url.scheme())
             && url.host_str().is_some_and(|host| !host.is_empty())
             && matches!(url.path(), "" | "/")
             && url.query().is_none()

@@ -75,7 +75,7 @@ pub(super) struct Options {
     pub(super) endpoint: String,
     /// Whether `endpoint` may be plain http to other machines, which sends the token unencrypted (default: `false`). Example: `true`.
     pub(super) allow_plain_http: bool,
-    /// The proxy through which `endpoint` is reached, with a user name and a password if it wants them; empty for none (default: the environment's `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`). Example: `"http://user:${PROXY_PASSWORD}@proxy.example:3128"`.
+    /// The proxy through which `endpoint` is reached, of HTTP (`http`, `https`) or of SOCKS 5 (`socks5`, or `socks5h` where it is the proxy that looks up names), with a user name and a password if it wants them; empty for none (default: the environment's `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`). Example: `"http://user:${PROXY_PASSWORD}@proxy.example:3128"`.
     pub(super) proxy: Option<SensitiveString>,
     /// A PEM file with the certificates of authorities that are trusted besides the machine's, for a proxy that opens TLS, for example (no default). Example: `/etc/ssl/company-ca.pem`.
     pub(super) ca_file: Option<PathBuf>,

@@ -26,7 +26,9 @@ pub(super) fn reason(error: &reqwest::Error) -> Reason {
     let mut words = None;
     for _ in 0..MAX_LINKS {
         let Some(cause) = link else { break };
-        let found = of_tunnel(cause).or_else(|| of(cause));
+        let found = of_tunnel(cause)
+            .or_else(|| of_socks(cause))
+            .or_else(|| of(cause));
         if found.is_some() {
             words = found;
             break;
@@ -85,6 +87,28 @@ fn of_tunnel(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         "proxy response headers too long" => Some("the answer of the proxy is too long"),
         _ => None,
     }
+}
+
+/// The library drops the cause of these errors, and has texts for them only.
+fn of_socks(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    let text = cause.to_string();
+    if text == "error resolving for socks proxy" {
+        return Some(
+            "the host's name was not found; with `socks5h` in the proxy's address, the proxy looks it up",
+        );
+    }
+    Some(match text.strip_prefix("SOCKS error: ")? {
+        "failed to create underlying connection" => {
+            "the proxy cannot be reached; check its address and port"
+        }
+        "io error during SOCKS handshake" => "the proxy closed it without an answer",
+        "failed parsing server response" => "the answer of the proxy is not SOCKS 5",
+        "server does not support user/pass authentication"
+        | "server implements authentication incorrectly"
+        | "credentials not accepted" => PROXY_CREDENTIALS,
+        // Nine kinds of refusals, which each proxy understands in its own way.
+        _ => "the proxy refused to connect to `endpoint`",
+    })
 }
 
 fn of(cause: &(dyn Error + 'static)) -> Option<&'static str> {

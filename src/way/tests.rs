@@ -52,6 +52,10 @@ fn the_proxy_is_the_one_that_the_environment_names_for_the_scheme() {
         (Ok(None), Ok(None))
     );
     assert_eq!(host(tls, &[("https_proxy", "low:1"), all[0]]), is("low"));
+    for socks in ["socks5://user:pass@s:1", "socks5h://s"] {
+        assert_eq!(host(tls, &[("ALL_PROXY", socks)]), is("s"));
+        assert_eq!(host(plain, &[("http_proxy", socks)]), is("s"));
+    }
     // What a web server passes on of a request's header `Proxy` is not a proxy.
     assert_eq!(host(plain, &[("REQUEST_METHOD", "GET"), all[1]]), Ok(None));
     assert_eq!(
@@ -78,7 +82,10 @@ fn the_option_comes_before_the_environment_and_an_empty_one_means_no_proxy() {
 #[test]
 fn a_variable_that_is_not_the_address_of_a_proxy_is_named_and_its_value_is_not_shown() {
     for written in [
-        "socks5://user:geheim@p:1",
+        "socks4://user:geheim@p:1",
+        "socks://geheim:1",
+        "socks5://",
+        "socks5://geheim:1/path",
         "http://",
         "http://geheim@p:1/path",
         "geheim p",

@@ -195,7 +195,7 @@ fn the_way_to_the_endpoint_is_checked_before_anything_is_sent() {
         assert_eq!(
             problems(&json!({ "proxy": proxy })),
             [
-                "proxy: is not a proxy's address; expected http or https, a host and a port, such as `http://proxy.example:3128`"
+                "proxy: is not a proxy's address; expected http, https, socks5 or socks5h, a host and a port, such as `http://proxy.example:3128`"
             ]
         );
     }

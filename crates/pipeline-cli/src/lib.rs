@@ -37,12 +37,12 @@ pub use output::{print, print_line};
 use pipeline_core::Registry;
 pub use program::{Program, ReloadRefused};
 pub use progress::When;
+use signals::RunSignals;
 pub use signals::Signals;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 /// How long threads that still read may keep the process at its end.
@@ -118,7 +118,7 @@ enum Command {
 /// Runs the command that the process was started with. `extensions` are the commands and sections that the program adds.
 pub fn main(extensions: &[&'static dyn Extension]) -> ExitCode {
     // First of all: a signal that comes while the rest is made ready must find its handler.
-    let (runtime, hangup) = match start_runtime() {
+    let (runtime, signals) = match start_runtime() {
         Ok(started) => started,
         Err(error) => return report(&Failure::Io(error)),
     };
@@ -148,7 +148,7 @@ pub fn main(extensions: &[&'static dyn Extension]) -> ExitCode {
             "the environment variable `PIPELINE_LOG` is not a level and is ignored; expected off, error, warn, info, debug or trace"
         );
     }
-    let result = runtime.block_on(execute(&matches, extensions, hangup));
+    let result = runtime.block_on(execute(&matches, extensions, signals));
     runtime.shutdown_timeout(EXIT_GRACE);
     let code = match result {
         Ok(code) => code,
@@ -175,23 +175,22 @@ fn log_to_queue(level: LevelFilter, format: Option<LogFormat>) {
 /// The commands that run a pipeline.
 const RUNS: [&str; 2] = ["run", "console"];
 
-/// Starts the runtime; and for a command that runs a pipeline, listens for SIGHUP, which reloads. It ends every other command, as
-/// usual.
-fn start_runtime() -> io::Result<(Runtime, Option<Signal>)> {
+/// Starts the runtime; and for a command that runs a pipeline, listens for the signals that it promises to act on.
+fn start_runtime() -> io::Result<(Runtime, Option<RunSignals>)> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let context = runtime.enter();
     let is_run = std::env::args_os().any(|argument| RUNS.iter().any(|run| argument == *run));
-    let hangup = is_run.then(|| signal(SignalKind::hangup())).transpose()?;
+    let signals = is_run.then(RunSignals::new).transpose()?;
     drop(context);
-    Ok((runtime, hangup))
+    Ok((runtime, signals))
 }
 
 async fn execute(
     matches: &clap::ArgMatches,
     extensions: &[&'static dyn Extension],
-    hangup: Option<Signal>,
+    signals: Option<RunSignals>,
 ) -> Result<ExitCode, Failure> {
     if let Some((name, matches)) = matches.subcommand() {
         let extension = extensions.iter().find(|extension| {
@@ -202,9 +201,9 @@ async fn execute(
             let Some(order) = extension.run_order(matches)? else {
                 return extension.run(matches).await;
             };
-            let hangup = hangup.map_or_else(|| signal(SignalKind::hangup()), Ok)?;
+            let signals = signals.map_or_else(RunSignals::new, Ok)?;
             let registry = Registry::linked()?;
-            return run::run(&order.into(), registry, extensions, hangup).await;
+            return run::run(&order.into(), registry, extensions, signals).await;
         }
     }
     let arguments =
@@ -213,8 +212,8 @@ async fn execute(
     let cx = Context::new(&registry, extensions);
     match arguments.command {
         Command::Run(arguments) => {
-            let hangup = hangup.map_or_else(|| signal(SignalKind::hangup()), Ok)?;
-            run::run(&arguments.order(), registry.clone(), extensions, hangup).await
+            let signals = signals.map_or_else(RunSignals::new, Ok)?;
+            run::run(&arguments.order(), registry.clone(), extensions, signals).await
         }
         Command::Validate(arguments) => validate::run(&arguments, &cx),
         Command::List => list::run(&registry),

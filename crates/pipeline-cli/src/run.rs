@@ -6,7 +6,7 @@ use crate::failure::{FAILED, Failure, problems, shown_lines};
 use crate::output::{self, print_ending};
 use crate::program::{Ask, Program, ReloadRefused};
 use crate::progress::{self, When};
-use crate::signals::Signals;
+use crate::signals::{RunSignals, Signals};
 use pipeline_core::options::Problem;
 use pipeline_core::{Registry, shown};
 use pipeline_host::config::ConfigError;
@@ -72,15 +72,14 @@ impl From<RunOrder> for Order {
     }
 }
 
-/// Runs a pipeline. `hangup` has been listened to since the process started.
+/// Runs a pipeline. The signals have been listened to since the process started.
 pub(crate) async fn run(
     order: &Order,
     registry: Registry,
     extensions: &[&'static dyn Extension],
-    hangup: Signal,
+    signals: RunSignals,
 ) -> Result<ExitCode, Failure> {
-    // Before anything says that it runs: a signal from then on must find its handler.
-    let signals = Signals::new()?;
+    let RunSignals { stop, hangup } = signals;
     let cx = &Context {
         overlay: order.overlay.as_ref(),
         ..Context::new(&registry, extensions)
@@ -105,7 +104,7 @@ pub(crate) async fn run(
         companion.started(started.with_data_dir(&data_dir));
     }
     let telemetry = running.telemetry();
-    let stopping = tokio::spawn(stop_on_signals(signals, running.stop_handle(), telemetry));
+    let stopping = tokio::spawn(stop_on_signals(stop, running.stop_handle(), telemetry));
     let reloading = Reloading {
         order,
         cx,

@@ -1,4 +1,4 @@
-//! The signals that ask a process to stop.
+//! The signals that ask a process to stop, and the one that asks a run to read its file again.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,5 +29,24 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// The signals of a command that runs a pipeline.
+#[derive(Debug)]
+pub(crate) struct RunSignals {
+    /// Ask it to stop.
+    pub(crate) stop: Signals,
+    /// SIGHUP, which reloads. It ends every other command, as usual.
+    pub(crate) hangup: Signal,
+}
+
+impl RunSignals {
+    /// Starts to listen for them. What comes before anything waits for it is remembered.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            stop: Signals::new()?,
+        })
     }
 }

@@ -401,3 +401,184 @@ async fn a_proxy_that_cannot_be_reached_is_told_as_that() {
         "{words}"
     );
 }
+
+/// What a SOCKS 5 proxy was asked: the user name and password, and the host with its port.
+#[derive(Debug, PartialEq)]
+struct Socks {
+    credentials: Option<(String, String)>,
+    host: String,
+    port: u16,
+}
+
+async fn bytes(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+async fn text(stream: &mut TcpStream) -> String {
+    let length = stream.read_u8().await.unwrap();
+    let bytes = bytes(stream, length.into()).await;
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The part of RFC 1928 and RFC 1929 before a connection is made: with a password only where `wants_password`.
+async fn greet(stream: &mut TcpStream, wants_password: bool) -> Option<Socks> {
+    assert_eq!(stream.read_u8().await.ok()?, 5);
+    let methods = stream.read_u8().await.unwrap();
+    let methods = bytes(stream, methods.into()).await;
+    let wanted = if wants_password { 2 } else { 0 };
+    if !methods.contains(&wanted) {
+        let _ = stream.write_all(&[5, 0xff]).await;
+        return None;
+    }
+    stream.write_all(&[5, wanted]).await.unwrap();
+    let mut credentials = None;
+    if wants_password {
+        assert_eq!(stream.read_u8().await.unwrap(), 1);
+        let (user, password) = (text(stream).await, text(stream).await);
+        let is_known = password == PASSWORD;
+        stream.write_all(&[1, u8::from(!is_known)]).await.unwrap();
+        if !is_known {
+            return None;
+        }
+        credentials = Some((user, password));
+    }
+    let asked = bytes(stream, 4).await;
+    assert_eq!(asked[..3], [5, 1, 0], "it is to connect");
+    let host =
+        match asked[3] {
+            1 => std::net::Ipv4Addr::from_octets(bytes(stream, 4).await.try_into().unwrap())
+                .to_string(),
+            4 => std::net::Ipv6Addr::from_octets(bytes(stream, 16).await.try_into().unwrap())
+                .to_string(),
+            3 => text(stream).await,
+            other => panic!("{other} is no kind of address"),
+        };
+    Some(Socks {
+        credentials,
+        host,
+        port: stream.read_u16().await.unwrap(),
+    })
+}
+
+/// A SOCKS 5 proxy that answers with this status, and where that is 0 connects to `port`, whatever host was asked for.
+async fn socks(port: u16, wants_password: bool, status: u8) -> (u16, UnboundedReceiver<Socks>) {
+    let (listener, own) = listen().await;
+    let (requests, seen) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let Some(asked) = greet(&mut stream, wants_password).await else {
+                continue;
+            };
+            let _ = requests.send(asked);
+            let answer = [5, status, 0, 1, 0, 0, 0, 0, 0, 0];
+            stream.write_all(&answer).await.unwrap();
+            if status == 0 {
+                let mut beyond = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::spawn(async move { pass(&mut stream, &mut beyond).await });
+            }
+        }
+    });
+    (own, seen)
+}
+
+#[tokio::test]
+async fn requests_go_through_a_socks_proxy_with_its_password_and_names_are_looked_up_where_it_says()
+{
+    let tls = serve(tls("good.pem", false)).await;
+    let (open, _heads) = plain(GOOD).await;
+    for (scheme, port) in [("https", tls), ("http", open)] {
+        let credentials = Some(("user".to_owned(), PASSWORD.to_owned()));
+        let asked = |host: &str, credentials| Socks {
+            credentials,
+            host: host.to_owned(),
+            port,
+        };
+        let (own, mut seen) = socks(port, true, 0).await;
+        let way = through(format!("socks5h://user:{PASSWORD}@127.0.0.1:{own}"));
+        let endpoint = format!("{scheme}://localhost:{port}");
+        assert_eq!(told(&endpoint, &way).await, Ok(()));
+        assert_eq!(seen.recv().await, Some(asked("localhost", credentials)));
+        assert!(!format!("{way:?}").contains(PASSWORD));
+        let (own, mut seen) = socks(port, false, 0).await;
+        let way = through(format!("socks5://127.0.0.1:{own}"));
+        assert_eq!(told(&endpoint, &way).await, Ok(()));
+        let host = seen.recv().await.unwrap().host;
+        assert!(["127.0.0.1", "::1"].contains(&host.as_str()), "{host}");
+    }
+    // A name that only the proxy can find.
+    let (own, mut seen) = socks(open, false, 0).await;
+    let way = through(format!("socks5h://127.0.0.1:{own}"));
+    assert_eq!(told("http://graph.invalid", &way).await, Ok(()));
+    let asked = seen.recv().await.unwrap();
+    assert_eq!((asked.host.as_str(), asked.port), ("graph.invalid", 80));
+}
+
+/// A server that says this to everybody, and closes.
+async fn says(words: &'static str) -> u16 {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // A connection with unread bytes would be reset.
+            let _ = stream.read(&mut [0; 64]).await;
+            let _ = stream.write_all(words.as_bytes()).await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn what_fails_at_a_socks_proxy_is_told_as_that() {
+    let (listener, closed) = listen().await;
+    drop(listener);
+    let http = says("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let silent = says("").await;
+    let (strict, _seen) = socks(1, true, 0).await;
+    let (unwilling, _others) = socks(1, false, 2).await;
+    for (proxy, expected) in [
+        (
+            format!("socks5h://127.0.0.1:{closed}"),
+            "the proxy cannot be reached",
+        ),
+        (
+            format!("socks5h://user:wrong@127.0.0.1:{strict}"),
+            "the proxy wants a user name",
+        ),
+        (
+            format!("socks5h://127.0.0.1:{strict}"),
+            "the proxy wants a user name",
+        ),
+        (
+            format!("socks5h://127.0.0.1:{unwilling}"),
+            "the proxy refused to connect to",
+        ),
+        (
+            format!("socks5h://127.0.0.1:{http}"),
+            "the answer of the proxy is not SOCKS 5",
+        ),
+        (
+            format!("socks5h://127.0.0.1:{silent}"),
+            "the proxy closed it without an answer",
+        ),
+        (
+            format!("socks5://127.0.0.1:{unwilling}"),
+            "the host's name was not found; with `socks5h`",
+        ),
+    ] {
+        for scheme in ["http", "https"] {
+            let words = failed(
+                &format!("{scheme}://graph.invalid"),
+                &through(proxy.clone()),
+            )
+            .await;
+            assert!(words.starts_with(expected), "{proxy}, {scheme}: {words}");
+        }
+    }
+    // What fails behind it is told as without it.
+    let port = serve(tls("other_host.pem", false)).await;
+    let (own, _seen) = socks(port, false, 0).await;
+    let way = through(format!("socks5h://127.0.0.1:{own}"));
+    let words = failed(&format!("https://localhost:{port}"), &way).await;
+    assert!(words.contains("is for another host"), "{words}");
+}

@@ -7,6 +7,7 @@
 //! only lengths and checksums.
 
 use json_framing::{Fingerprint, Mark};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +15,7 @@ use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The version that is written.
@@ -213,11 +214,25 @@ impl Store {
     }
 }
 
-/// Opens a file for writing that only its owner reads.
+/// Opens a file for writing that only its owner reads. A link in its place is refused, because what it leads to is not ours.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).write(true).truncate(false).mode(0o600);
-    options.open(path)
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let file = options.open(path).map_err(|error| {
+        if path.is_symlink() {
+            io::Error::other("a symbolic link is in its place")
+        } else {
+            error
+        }
+    })?;
+    let mut permissions = file.metadata()?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(0o600);
+        // A file of somebody else stays as it is.
+        let _ = file.set_permissions(permissions);
+    }
+    Ok(file)
 }
 
 /// For the fuzz targets: reads a checkpoint, writes what was read, and reads that again. Returns how many files each reading has.
@@ -238,7 +253,7 @@ pub fn again(data_dir: &Path, source: &str, bytes: &[u8]) -> (usize, usize) {
 mod tests {
     use super::*;
     use json_framing::Surroundings;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::symlink;
 
     fn entries() -> Entries {
         let entry = |inode| Entry {
@@ -279,6 +294,49 @@ mod tests {
             !text.contains("jane") && !text.contains("example.com"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_refused_and_its_target_is_untouched() {
+        let victim = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(victim.path(), "precious").unwrap();
+        for link in ["in.lock", "in.json.new", "in.json"] {
+            let folder = tempfile::tempdir().unwrap();
+            let checkpoints = folder.path().join("checkpoints");
+            std::fs::create_dir(&checkpoints).unwrap();
+            symlink(victim.path(), checkpoints.join(link)).unwrap();
+            let saved = Store::open(folder.path(), "in").and_then(|store| {
+                let saved = store.save(&entries());
+                saved.map_err(CheckpointError::Unsaved)
+            });
+            // The checkpoint itself is replaced, whatever is there.
+            if link == "in.json" {
+                saved.unwrap();
+                assert!(!checkpoints.join(link).is_symlink());
+            } else {
+                let said = saved.unwrap_err().to_string();
+                assert!(said.contains("a symbolic link is in its place"), "{said}");
+            }
+            assert_eq!(std::fs::read_to_string(victim.path()).unwrap(), "precious");
+        }
+    }
+
+    #[test]
+    fn files_that_others_could_read_are_closed_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = folder.path().join("checkpoints");
+        std::fs::create_dir(&checkpoints).unwrap();
+        for name in ["in.lock", "in.json", "in.json.new"] {
+            std::fs::write(checkpoints.join(name), "").unwrap();
+            let open = std::fs::Permissions::from_mode(0o666);
+            std::fs::set_permissions(checkpoints.join(name), open).unwrap();
+        }
+        let store = Store::open(folder.path(), "in").unwrap();
+        store.save(&entries()).unwrap();
+        for name in ["in.lock", "in.json"] {
+            let mode = checkpoints.join(name).metadata().unwrap().permissions();
+            assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+        }
     }
 
     #[test]

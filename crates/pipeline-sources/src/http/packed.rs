@@ -100,3 +100,60 @@ fn make_of<T>(
     media.check(plain)?;
     make(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::admission::Memory;
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write as _;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// Ends a test that would hang.
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
+
+    fn packed(coding: &str, body: Vec<u8>) -> Packed {
+        Packed {
+            body: body.into(),
+            media: Media::of(None).unwrap(),
+            coding: Coding::of(Some(coding.as_bytes())).unwrap(),
+        }
+    }
+
+    fn empty_member() -> Vec<u8> {
+        let member = GzEncoder::new(Vec::new(), Compression::fast());
+        member.finish().unwrap()
+    }
+
+    /// The one thread of the test is free while a body is read: it says when the reading may end.
+    #[tokio::test]
+    async fn what_takes_time_to_read_leaves_the_thread_to_other_requests() {
+        let bomb = {
+            let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+            bomb.write_all(&vec![b' '; MAX_BODY_BYTES]).unwrap();
+            bomb.finish().unwrap()
+        };
+        let unpacker = Unpacker::new(MAX_BODY_BYTES);
+        for (coding, body) in [
+            ("gzip", empty_member().repeat(4_000)),
+            ("gzip", bomb),
+            ("identity", vec![b' '; READ_IN_PLACE_BYTES + 1]),
+        ] {
+            let (go, waits) = mpsc::channel();
+            let mut hold = Memory::new(usize::MAX).hold(PATIENCE);
+            let make = move |_: &Bytes| Ok(waits.recv_timeout(PATIENCE).is_ok());
+            let read = unpacker.unpack(packed(coding, body), &mut hold, make);
+            let (is_free, ()) = tokio::join!(read, async { go.send(()).unwrap() });
+            assert_eq!(is_free, Ok(true), "{coding}");
+        }
+        let (go, waits) = mpsc::channel();
+        let work = unpacker.work(READ_IN_PLACE_BYTES + 1, move || {
+            waits.recv_timeout(PATIENCE).is_ok()
+        });
+        let (is_free, ()) = tokio::join!(work, async { go.send(()).unwrap() });
+        assert_eq!(is_free, Ok(true));
+    }
+}

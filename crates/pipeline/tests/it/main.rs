@@ -17,6 +17,8 @@ mod delivery;
 mod destination;
 #[cfg(target_os = "linux")]
 mod disk_full;
+#[cfg(target_os = "linux")]
+mod early_signals;
 mod end_to_end;
 mod envelopes;
 #[cfg(target_os = "linux")]
