@@ -15,6 +15,7 @@
 
 mod advice;
 mod alike;
+mod amount;
 mod answer;
 mod api_versions;
 mod byte_search;

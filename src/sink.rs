@@ -1,6 +1,7 @@
 //! The sink: mapping before the buffer, delivery after it, and its entry in the registry.
 
 use crate::advice;
+use crate::amount;
 use crate::config::{self, Settings};
 use crate::delivery::{Delivery, DeliveryError};
 use crate::mapping::Mapping;
@@ -12,9 +13,9 @@ use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Component, Cookie, Coverage, DeliveryReport, Encoded, Event,
-    Explained, HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Refit, Sink,
-    SinkConfig, SinkContext,
+    Amount, BatchLimits, BuildError, Clock, Component, Cookie, Coverage, DeliveryReport, Encoded,
+    Event, Explained, HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record,
+    Refit, Sink, SinkConfig, SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,6 +129,10 @@ impl Sink for MetaConversions {
 
     fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
         self.mapping().cookies(event, self.clock.now_ms())
+    }
+
+    fn amount(&self, payload: &[u8]) -> Option<Amount> {
+        amount::of_payload(payload)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

@@ -115,6 +115,7 @@
 //! when it is read. Within a version, structs and enums that plugins read may grow (`#[non_exhaustive]`), traits get new
 //! methods only with defaults, and reason codes of the host keep their meaning.
 
+mod amount;
 mod chunk;
 mod clock;
 mod cookie;
@@ -139,6 +140,7 @@ mod source_error;
 mod stop;
 mod transform;
 
+pub use amount::Amount;
 pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
