@@ -37,6 +37,7 @@ mod placeholder;
 mod preset;
 mod private_text;
 mod reason;
+mod reason_words;
 mod reference;
 mod request;
 mod response;

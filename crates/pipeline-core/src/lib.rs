@@ -129,6 +129,7 @@ pub mod options;
 mod origin;
 mod outcome;
 mod pace;
+mod reason_words;
 mod receipt;
 mod record;
 mod registry;
@@ -156,6 +157,7 @@ pub use observe::{Observer, Settlement};
 pub use origin::{Origin, Place};
 pub use outcome::{Encoded, Filtered, Outcome, Reason, Refit, Rejection};
 pub use pace::Pace;
+pub use reason_words::{MAX_LABEL_CHARS, REASONS_OF_HOSTS, ReasonWords};
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;
 pub use registry::{
