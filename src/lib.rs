@@ -15,6 +15,7 @@
 
 mod advice;
 mod alike;
+mod amount;
 mod answer;
 mod api_versions;
 mod byte_search;
@@ -36,6 +37,7 @@ mod placeholder;
 mod preset;
 mod private_text;
 mod reason;
+mod reason_words;
 mod reference;
 mod request;
 mod response;

@@ -210,6 +210,7 @@ impl Mapping {
                     identifiers: facts.identifiers,
                     has_click: facts.has_click,
                     click_is_of_page: facts.click_is_of_page,
+                    fbp_is_made: facts.fbp_is_made,
                 });
                 if let Some(why) = facts.replaced_time {
                     trace.time_replaced(why);

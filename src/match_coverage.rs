@@ -23,11 +23,21 @@ const MAX_PATHS: usize = 5;
 const OF_EACH_EVENT: [&str; 5] = ["em", "ph", "external_id", "fbc", "fbp"];
 /// An IP address and a user agent, which match only together.
 const PAIR: &str = "ip+ua";
+/// Browser ids that were made because the event had none; `fbp` counts those that browsers sent.
+pub(crate) const MADE_BROWSER_ID: &str = "fbp_generated";
 /// The events that can have an `fbc`: only a click on an ad brings one.
 const CLICKED: &str = "events with a click id or a click cookie";
 
 static PAIRED: LazyLock<Identifiers> =
     LazyLock::new(|| Identifiers::of(&["client_ip_address", "client_user_agent"]));
+
+static FBP: LazyLock<Identifiers> = LazyLock::new(|| Identifiers::of(&["fbp"]));
+
+static FBP_PLACE: LazyLock<usize> = LazyLock::new(|| {
+    let mut all = Identifier::all();
+    let fbp = all.find(|identifier| identifier.parameter().key == "fbp");
+    fbp.map_or(0, |identifier| identifier.place)
+});
 
 /// Counts the identifiers of events that are sent, apart for each Meta event. Run-length counts: consecutive events with equal
 /// sets increment one counter, since counting each identifier of each event would cost more than hashing one; events of one
@@ -47,10 +57,12 @@ struct Counts {
     clicked: u64,
     /// Events with both of [`PAIR`].
     paired: u64,
+    /// Events with a browser id that was made; they are not in `carried`.
+    made_fbp: u64,
     /// By place in the table of parameters.
     carried: [u64; ParameterId::MAX_PLACES],
-    /// The set of the last events, and how many of them are not in `carried` yet.
-    run: (Identifiers, u64),
+    /// The set of the last events, whether their browser ids were made, and how many of them are not in `carried` yet.
+    run: (Identifiers, bool, u64),
 }
 
 impl Default for Counts {
@@ -59,6 +71,7 @@ impl Default for Counts {
             events: 0,
             clicked: 0,
             paired: 0,
+            made_fbp: 0,
             carried: [0; ParameterId::MAX_PLACES],
             run: Default::default(),
         }
@@ -69,17 +82,21 @@ impl Counts {
     fn count(&mut self, event: Passed) {
         self.events += 1;
         self.clicked += u64::from(event.has_click);
-        if self.run.0 != event.identifiers {
+        if (self.run.0, self.run.1) != (event.identifiers, event.fbp_is_made) {
             self.settle();
-            self.run.0 = event.identifiers;
+            (self.run.0, self.run.1) = (event.identifiers, event.fbp_is_made);
         }
-        self.run.1 += 1;
+        self.run.2 += 1;
     }
 
     fn settle(&mut self) {
-        let (identifiers, events) = std::mem::take(&mut self.run);
+        let (identifiers, fbp_is_made, events) = std::mem::take(&mut self.run);
         for place in identifiers.places() {
             self.carried[place] += events;
+        }
+        if fbp_is_made && FBP.is_subset_of(identifiers) {
+            self.made_fbp += events;
+            self.carried[*FBP_PLACE] -= events;
         }
         if PAIRED.is_subset_of(identifiers) {
             self.paired += events;
@@ -91,6 +108,7 @@ impl Counts {
         self.events += other.events;
         self.clicked += other.clicked;
         self.paired += other.paired;
+        self.made_fbp += other.made_fbp;
         for (sum, carried) in self.carried.iter_mut().zip(other.carried) {
             *sum += carried;
         }
@@ -108,6 +126,12 @@ impl Counts {
         } else {
             self.events
         }
+    }
+
+    /// The events whose browser id was made.
+    fn made_row(&self) -> CoverageRow {
+        let strength = Strength::of("fbp").word();
+        CoverageRow::new(MADE_BROWSER_ID, self.made_fbp, strength)
     }
 
     fn row(&self, identifier: Identifier) -> CoverageRow {
@@ -189,18 +213,24 @@ pub(crate) fn coverage(
     }
     let is_known_here =
         |identifier: &Identifier| all.of(*identifier) > 0 || identifier.can_be_missed();
-    let rows = Identifier::all()
-        .filter(is_known_here)
-        .map(|identifier| all.row(identifier));
+    let mut rows = Vec::new();
+    for identifier in Identifier::all() {
+        if is_known_here(&identifier) {
+            rows.push(all.row(identifier));
+        }
+        if identifier.place == *FBP_PLACE && all.made_fbp > 0 {
+            rows.push(all.made_row());
+        }
+    }
     let about = "an estimate of coverage, not Meta's score; strength as Meta publishes it";
-    Coverage::new(about, all.events, rows.collect())
-        .with_groups(groups(&each, meta_events))
+    Coverage::new(about, all.events, rows)
+        .with_groups(groups(&each, meta_events, all.made_fbp > 0))
         .with_hints(hints(&all, &looked_in))
         .with_gaps(gaps(&all, &each, meta_events, looked_in))
 }
 
-/// The coverage of each Meta event, those with the most events first.
-fn groups(each: &[Counts], meta_events: &[Box<str>]) -> Vec<CoverageGroup> {
+/// The coverage of each Meta event, those with the most events first; with the browser ids that were made, if there are any.
+fn groups(each: &[Counts], meta_events: &[Box<str>], has_made: bool) -> Vec<CoverageGroup> {
     let shown: Vec<_> = OF_EACH_EVENT
         .iter()
         .filter_map(|key| Identifier::all().find(|identifier| identifier.parameter().key == *key))
@@ -211,8 +241,13 @@ fn groups(each: &[Counts], meta_events: &[Box<str>]) -> Vec<CoverageGroup> {
         .filter(|(_, counts)| counts.events > 0)
         .map(|(name, counts)| {
             let rows = shown.iter().map(|identifier| counts.row(*identifier));
+            let made = has_made.then(|| counts.made_row());
             let pair = CoverageRow::new(PAIR, counts.paired, "");
-            CoverageGroup::new(&**name, counts.events, rows.chain([pair]).collect())
+            CoverageGroup::new(
+                &**name,
+                counts.events,
+                rows.chain(made).chain([pair]).collect(),
+            )
         })
         .collect();
     groups.sort_by_key(|group| Reverse(group.events));
@@ -493,7 +528,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_counts_are_those_of_a_recount(
-            events in prop::collection::vec((0_usize..4, any::<bool>(), 0_usize..64), 0..200),
+            events in prop::collection::vec((0_usize..4, any::<bool>(), 0_usize..128), 0..200),
             looks in 0_usize..3,
         ) {
             const KEYS: [&str; 6] = ["em", "ph", "fbc", "fbp", "client_ip_address", "client_user_agent"];
@@ -501,10 +536,12 @@ mod tests {
                 let picked = (0..KEYS.len()).filter(|bit| mask >> bit & 1 == 1);
                 picked.map(|bit| KEYS[bit]).collect::<Vec<_>>()
             };
+            let is_made = |mask: usize| mask >> KEYS.len() == 1;
             // A fourth kind is beyond the table, and must not be counted as another.
             let tally = Tally::of(3);
             for (number, (kind, has_click, mask)) in events.iter().enumerate() {
-                (&tally).passed(event(*kind, *has_click, &keys(*mask)));
+                let fbp_is_made = is_made(*mask);
+                (&tally).passed(Passed { fbp_is_made, ..event(*kind, *has_click, &keys(*mask)) });
                 if looks > 0 && number % looks == 0 {
                     coverage_of(&tally);
                 }
@@ -516,12 +553,17 @@ mod tests {
                     let keys = keys(*mask);
                     kind.is_none_or(|kind| kind == *of)
                         && (!needs_click || *has_click)
-                        && wanted.iter().all(|key| keys.contains(key))
+                        && wanted.iter().all(|key| match *key {
+                            "fbp" => keys.contains(key) && !is_made(*mask),
+                            MADE_BROWSER_ID => keys.contains(&"fbp") && is_made(*mask),
+                            _ => keys.contains(key),
+                        })
                 });
                 fits.count() as u64
             };
             prop_assert_eq!(coverage.events, count(None, &[], false));
-            for key in KEYS {
+            let has_made = count(None, &[MADE_BROWSER_ID], false) > 0;
+            for key in KEYS.into_iter().chain([MADE_BROWSER_ID]) {
                 let row = coverage.rows.iter().find(|row| row.name == key);
                 let counted = row.map_or(0, |row| row.events);
                 prop_assert_eq!(counted, count(None, &[key], false), "{}", key);
@@ -536,7 +578,9 @@ mod tests {
                 kinds += 1;
                 prop_assert_eq!(group.events, count(Some(kind), &[], false));
                 let names: Vec<_> = group.rows.iter().map(|row| &*row.name).collect();
-                prop_assert_eq!(names, ["em", "ph", "external_id", "fbc", "fbp", PAIR]);
+                let made = has_made.then_some(MADE_BROWSER_ID);
+                let expected = ["em", "ph", "external_id", "fbc", "fbp"];
+                prop_assert_eq!(names, expected.into_iter().chain(made).chain([PAIR]).collect::<Vec<_>>());
                 for row in &group.rows {
                     let wanted = match &*row.name {
                         PAIR => vec!["client_ip_address", "client_user_agent"],

@@ -11,6 +11,9 @@ macro_rules! reasons {
         $(pub(crate) fn $name() -> Reason {
             Reason::new(stringify!($name), $sentence)
         })*
+
+        /// The codes whose sentence never changes, with it.
+        pub(crate) const SENTENCES: &[(&str, &str)] = &[$((stringify!($name), $sentence)),*];
     };
 }
 

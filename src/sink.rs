@@ -1,20 +1,22 @@
 //! The sink: mapping before the buffer, delivery after it, and its entry in the registry.
 
 use crate::advice;
+use crate::amount;
 use crate::config::{self, Settings};
 use crate::delivery::{Delivery, DeliveryError};
 use crate::mapping::Mapping;
 use crate::mapping::explanation::Explainer;
 use crate::match_coverage::{self, Tally};
 use crate::preset;
+use crate::reason_words;
 use crate::request::Target;
 use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
 use pipeline_core::options::Problem;
 use pipeline_core::{
-    BatchLimits, BuildError, Clock, Component, Cookie, Coverage, DeliveryReport, Encoded, Event,
-    Explained, HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record, Refit, Sink,
-    SinkConfig, SinkContext,
+    Amount, BatchLimits, BuildError, Clock, Component, Cookie, Coverage, DeliveryReport, Encoded,
+    Event, Explained, HealthcheckError, MissingEvents, Outcome, ParseContext, Reason, Record,
+    Refit, Sink, SinkConfig, SinkContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +39,8 @@ pub const COMPONENT: Component<dyn SinkConfig> = Component::new(
 .version(env!("CARGO_PKG_VERSION"))
 .written_for(WRITTEN_FOR)
 .batch_limits(BatchLimits::new(MAX_BATCH_EVENTS, MAX_BATCH_BYTES))
-.presets(preset::describe);
+.presets(preset::describe)
+.reasons(reason_words::words);
 
 fn parse(
     options: &serde_json::Value,
@@ -128,6 +131,10 @@ impl Sink for MetaConversions {
 
     fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
         self.mapping().cookies(event, self.clock.now_ms())
+    }
+
+    fn amount(&self, payload: &[u8]) -> Option<Amount> {
+        amount::of_payload(payload)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     pub(crate) has_click: bool,
     /// Whether the click that it is sent with is the one that the page's URL names.
     pub(crate) click_is_of_page: bool,
+    /// Whether the browser id that it is sent with was made, because the event had none.
+    pub(crate) fbp_is_made: bool,
     /// Why an id was omitted that the sender had, and has damaged.
     pub(crate) damaged_id: Option<Omitted>,
     pub(crate) has_value: bool,

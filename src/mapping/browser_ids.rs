@@ -13,6 +13,9 @@ use crate::payload::rule::rule;
 use json_paths::Path;
 use std::borrow::Cow;
 
+/// The rule of a browser id that the event did not have.
+pub(super) const MADE_FBP: &str = "made from the anonymous id, always the same";
+
 impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Writes the click id: the cookie's, unless the page's URL names another click, which is then sent with the event's time.
     pub(super) fn click_id(&mut self, field: &'e FieldPlan) -> bool {
@@ -151,8 +154,8 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             Ok(()) => {
                 self.key(field);
                 json::text(&scratch, &mut self.out);
-                let rule = "made from the anonymous id, always the same";
-                self.sent(field, origin, rule);
+                self.sent(field, origin, MADE_FBP);
+                self.facts.fbp_is_made = true;
             }
             Err(why) => self.omitted(field, origin, why),
         }

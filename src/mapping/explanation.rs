@@ -3,7 +3,9 @@
 //! Invariants: an explanation holds paths, rules and reasons, never a value; and it tells of the event as it was written in
 //! the end, so a value that was taken back is left out, not sent.
 
+use super::browser_ids::MADE_FBP;
 use super::trace::Trace;
+use crate::match_coverage::MADE_BROWSER_ID;
 use crate::omitted::Omitted;
 use crate::payload::strength::Identifier;
 use pipeline_core::{Explanation, Field, FieldFate};
@@ -98,8 +100,15 @@ impl Explainer {
         for identifier in Identifier::all() {
             let parameter = identifier.parameter();
             let strength = identifier.strength.word();
-            if self.sent.get(parameter.name).is_some_and(Sent::is_written) {
-                carried.push((parameter.key.to_owned(), strength.into()));
+            let sent = self.sent.get(parameter.name);
+            if let Some(sent) = sent.filter(|sent| sent.is_written()) {
+                let is_made = sent.rule == MADE_FBP;
+                let key = if is_made {
+                    MADE_BROWSER_ID
+                } else {
+                    parameter.key
+                };
+                carried.push((key.to_owned(), strength.into()));
             } else if identifier.can_be_missed() && identifier.strength.is_strong() {
                 let unsent = self.unsent.get(parameter.name);
                 let looked_in = unsent.and_then(|unsent| unsent.looked_in.clone());

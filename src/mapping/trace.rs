@@ -18,6 +18,8 @@ pub(crate) struct Passed {
     pub(crate) has_click: bool,
     /// Whether the click that it is sent with is the one that the page's URL names.
     pub(crate) click_is_of_page: bool,
+    /// Whether its browser id was made, because it had none.
+    pub(crate) fbp_is_made: bool,
 }
 
 /// Observes mapping decisions. Every method defaults to a no-op, and texts are made only by those who want them.

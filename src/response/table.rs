@@ -30,7 +30,6 @@ macro_rules! codes {
         }
 
         impl Code {
-            #[cfg(test)]
             pub(crate) const ALL: &[Code] = &[$(Code::$name),*];
 
             pub(crate) fn as_str(self) -> &'static str {

@@ -101,6 +101,48 @@ async fn a_click_id_is_measured_against_the_events_that_came_from_a_click() {
 }
 
 #[tokio::test]
+async fn browser_ids_that_were_made_are_counted_apart_from_those_that_browsers_sent() {
+    let page = |more: &Value| {
+        let mut call =
+            added(&json!({ "anonymousId": "a-1", "traits": { "email": "m@example.com" } }));
+        call["context"]["page"] = json!({ "url": "https://shop.example/" });
+        let context = call["context"].as_object_mut().expect("an object");
+        context.extend(more.as_object().expect("an object").clone());
+        call
+    };
+    let cookie = json!({ "fbp": "fb.1.1700000000000.1234567890" });
+    let (without, with) = (page(&json!({})), page(&cookie));
+    let sink = build(&json!({})).await;
+    for call in [&without, &with, &without] {
+        assert!(matches!(sink.encode(&event(call)), Encoded::Record(_)));
+    }
+    let coverage = sink.coverage().expect("counted");
+    let counts = ["fbp", "fbp_generated"].map(|name| {
+        let group = coverage.groups[0].rows.iter().find(|row| row.name == name);
+        (share(&coverage, name).0, group.expect("a row").events)
+    });
+    assert_eq!(counts, [(1, 1), (2, 2)]);
+    for (call, expected) in [(&without, "fbp_generated"), (&with, "fbp")] {
+        let explanation = sink.explain(&event(call)).explanation;
+        let carried = explanation.identifiers.expect("identifiers").carried;
+        let ids = carried.iter().map(|(name, _)| name.as_str());
+        let ids: Vec<_> = ids.filter(|name| name.starts_with("fbp")).collect();
+        assert_eq!(ids, [expected]);
+    }
+    // Who wants none made has none, and no such column.
+    let sink = build(&json!({ "generate_fbp": false })).await;
+    assert!(matches!(sink.encode(&event(&without)), Encoded::Record(_)));
+    let coverage = sink.coverage().expect("counted");
+    assert_eq!(carried(&coverage, "fbp_generated"), None);
+    assert!(
+        coverage.groups[0]
+            .rows
+            .iter()
+            .all(|row| row.name != "fbp_generated")
+    );
+}
+
+#[tokio::test]
 async fn every_meta_event_has_a_coverage_of_its_own() {
     let sink = build(&json!({ "unmapped_events": "custom" })).await;
     let mary = json!({ "traits": { "email": "mary@example.com" } });

@@ -13,15 +13,16 @@
 //! sampled costs a look at the clock.
 
 use crate::explained::{Kept, Pool};
-use crate::row::{Row, Seen, Status};
+use crate::row::{MAX_PAYLOAD_BYTES, Row, Seen, Status};
 use pipeline_core::{
-    Clock, Encoded, Event, Explained, Observer, Origin, Outcome, Reason, Record, Settlement,
-    SystemClock,
+    Amount, Clock, Encoded, Event, Explained, Observer, Origin, Outcome, Reason, Record,
+    Settlement, Sink, SystemClock,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::time::Instant;
 
 /// Rows of each fate.
@@ -40,13 +41,14 @@ const EXPLAINED_A_SECOND: u64 = 20;
 const MAX_EXPLAINED: usize = 1_000;
 /// Sinks whose explained events are counted apart.
 const MAX_EXPLAINED_SINKS: usize = 64;
+/// Sinks that are asked what an event is worth.
+const MAX_KNOWN_SINKS: usize = 64;
 /// Rows of one event that are shown together.
 const MAX_RELATED: usize = 50;
 /// Rejections that were seen before the host says that they are in the dead letters.
 const MAX_AWAITED: usize = 10_000;
 
 /// The latest events.
-#[derive(Debug)]
 pub(crate) struct Feed {
     clock: Arc<dyn Clock>,
     since: Instant,
@@ -57,6 +59,14 @@ pub(crate) struct Feed {
     /// How many explanations wait.
     waiting: AtomicUsize,
     explained: Mutex<ExplainedEvents>,
+    /// The sinks, by name, which say what an event of theirs is worth.
+    sinks: Mutex<HashMap<String, Weak<dyn Sink>>>,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").finish_non_exhaustive()
+    }
 }
 
 /// Explanations of events that are not delivered yet.
@@ -136,6 +146,7 @@ impl Default for Feed {
             watchers: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             explained: Mutex::default(),
+            sinks: Mutex::default(),
         }
     }
 }
@@ -242,10 +253,24 @@ impl Feed {
             }
         }
         let time_ms = self.clock.now_ms();
+        let amount = seen.payload.and_then(|it| self.amount(seen.sink, it));
         let mut state = self.lock();
         state.last += 1;
-        let row = Row::new(state.last, time_ms, status, seen);
+        let row = Row::new(state.last, time_ms, status, seen).worth(amount);
         state.rings[status as usize].push(row);
+    }
+
+    /// What the event of this payload is worth. A panic of a plugin costs the amount only.
+    fn amount(&self, sink: &str, payload: &[u8]) -> Option<Amount> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return None;
+        }
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        let sink = sinks.get(sink).and_then(Weak::upgrade);
+        drop(sinks);
+        let sink = sink?;
+        let amount = AssertUnwindSafe(|| sink.amount(payload));
+        catch_unwind(amount).ok().flatten()
     }
 
     /// The explanation of an event; kept for the next row of the event if it has another one.
@@ -395,6 +420,14 @@ impl Filter {
 }
 
 impl Observer for Feed {
+    fn opened(&self, sink: &str, is: &Arc<dyn Sink>) {
+        let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        sinks.retain(|_, sink| sink.strong_count() > 0);
+        if sinks.len() < MAX_KNOWN_SINKS || sinks.contains_key(sink) {
+            sinks.insert(sink.to_owned(), Arc::downgrade(is));
+        }
+    }
+
     fn wants_explanation(&self, sink: &str) -> bool {
         if self.watchers.load(Ordering::Acquire) == 0 {
             return false;

@@ -6,7 +6,7 @@
 use crate::answer::time;
 use crate::explained::Kept;
 use crate::withheld::{MAX_NAME_CHARS, cut, shown_id, withhold, withhold_address};
-use pipeline_core::{Exchange, Origin, Reason};
+use pipeline_core::{Amount, Exchange, Origin, Reason};
 use pipeline_host::report::ARROW;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -72,6 +72,8 @@ pub(crate) struct Row {
     pub(crate) bytes: Option<usize>,
     /// The payload, where it is text and not larger than [`MAX_PAYLOAD_BYTES`].
     pub(crate) payload: Option<Arc<str>>,
+    /// What the event is worth, where the sink says so.
+    pub(crate) amount: Option<Amount>,
     pub(crate) exchange: Option<Arc<Exchange>>,
     pub(crate) explanation: Option<Arc<Kept>>,
 }
@@ -135,9 +137,16 @@ impl Row {
             bytes: seen.payload.map(<[u8]>::len),
             // A copy: what is shared with a buffer would keep more than its own bytes in memory.
             payload: payload.and_then(|it| std::str::from_utf8(it).ok().map(Into::into)),
+            amount: None,
             exchange: seen.exchange.cloned(),
             explanation: seen.explanation,
         }
+    }
+
+    /// The same row of an event that is worth so much.
+    pub(crate) fn worth(mut self, amount: Option<Amount>) -> Self {
+        self.amount = amount;
+        self
     }
 
     /// Bytes that it takes.
@@ -155,15 +164,18 @@ impl Row {
             .map(String::len)
             .sum::<usize>();
         let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
+        let currency = self.amount.as_ref().and_then(|it| it.currency.as_ref());
+        let currency = currency.map_or(0, |code| code.len());
         // Others may share them; counting them for each errs on the safe side.
         let exchange = self.exchange.as_ref().map_or(0, |it| it.size_bytes());
         let explanation = self.explanation.as_ref().map_or(0, |it| it.size_bytes());
         let known = self.sink.len() + self.source.len() + self.place.len() + optional;
-        size_of::<Self>() + known + payload + exchange + explanation
+        size_of::<Self>() + known + payload + currency + exchange + explanation
     }
 
     /// As lists show it.
     pub(crate) fn to_json(&self) -> Value {
+        let amount = self.amount.as_ref();
         json!({
             "seq": self.seq,
             "time": time(self.time_ms),
@@ -174,6 +186,8 @@ impl Row {
             "source": self.source,
             "sink": self.sink,
             "event_id": self.event_id,
+            "value": amount.and_then(|amount| amount.value.as_ref()),
+            "currency": amount.and_then(|amount| amount.currency.as_deref()),
         })
     }
 

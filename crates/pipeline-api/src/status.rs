@@ -6,6 +6,7 @@ use crate::answer::time;
 use crate::attention::{Finding, findings};
 use crate::setup;
 use crate::shared::Shared;
+use pipeline_core::{Component, REASONS_OF_HOSTS, ReasonWords};
 use pipeline_host::status::{BufferLevel, SourceState};
 use pipeline_host::telemetry::{SinkSnapshot, SinkState, SinkStatus, Status};
 use serde_json::{Value, json};
@@ -123,7 +124,8 @@ pub(crate) fn source_state(state: SourceState) -> &'static str {
     }
 }
 
-/// `{reasons: [{code, fate, intentional, events, detail}]}`: every reason that was met so far, those with the most events first.
+/// `{reasons: [{code, label, fate, intentional, events, detail, advice}], known: [{code, label, intentional, advice}]}`: every reason
+/// that was met so far, those with the most events first; and every reason that there can be.
 pub(crate) fn reasons(shared: &Shared) -> Value {
     let status = shared.status().unwrap_or_default();
     let mut reasons: BTreeMap<(&str, &str), (u64, Option<&str>)> = BTreeMap::new();
@@ -150,16 +152,50 @@ pub(crate) fn reasons(shared: &Shared) -> Value {
     }
     let mut rows: Vec<_> = reasons.into_iter().collect();
     rows.sort_by_key(|(_, (events, _))| std::cmp::Reverse(*events));
+    let known = words(shared);
     let rows = rows.into_iter().map(|((code, fate), (events, detail))| {
+        let words = known.get(code);
         json!({
             "code": code,
+            "label": words.map(|words| words.label),
+            "advice": words.map(|words| words.advice),
             "fate": fate,
             "intentional": is_intentional(fate),
             "events": events,
             "detail": detail,
         })
     });
-    json!({ "reasons": rows.collect::<Vec<_>>() })
+    let rows: Vec<_> = rows.collect();
+    let known = known.values().map(|words| {
+        json!({
+            "code": words.code,
+            "label": words.label,
+            "intentional": words.is_intentional,
+            "advice": words.advice,
+        })
+    });
+    json!({ "reasons": rows, "known": known.collect::<Vec<_>>() })
+}
+
+/// What people read of each code of the linked plugins and of the host. Where several have one code, a sink's words count, which know
+/// the destination.
+fn words(shared: &Shared) -> BTreeMap<&'static str, ReasonWords> {
+    let mut all: BTreeMap<_, _> = BTreeMap::new();
+    let mut add = |words: ReasonWords| {
+        all.entry(words.code).or_insert(words);
+    };
+    if let Some(pipeline) = shared.pipeline.get() {
+        let registry = pipeline.program.registry();
+        let of_sinks = registry.sinks().flat_map(Component::reason_words);
+        let of_transforms = registry.transforms().flat_map(Component::reason_words);
+        let of_sources = registry.sources().flat_map(Component::reason_words);
+        of_sinks
+            .chain(of_transforms)
+            .chain(of_sources)
+            .for_each(&mut add);
+    }
+    REASONS_OF_HOSTS.iter().cloned().for_each(add);
+    all
 }
 
 /// Whether an event of this fate is not sent because somebody wants it so.

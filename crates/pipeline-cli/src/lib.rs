@@ -19,6 +19,7 @@ mod list;
 mod log_queue;
 mod map;
 mod output;
+mod panic_log;
 mod presets;
 mod program;
 mod progress;
@@ -32,7 +33,7 @@ use context::Context;
 pub use extension::{Companion, Extension, Overlay, ProgramSection, RunOrder, StartedPipeline};
 pub use failure::Failure;
 use failure::{USAGE, report};
-pub use map::map_event;
+pub use map::{map_event, skipped};
 pub use output::{print, print_line};
 use pipeline_core::Registry;
 pub use program::{Program, ReloadRefused};
@@ -148,6 +149,7 @@ pub fn main(extensions: &[&'static dyn Extension]) -> ExitCode {
             "the environment variable `PIPELINE_LOG` is not a level and is ignored; expected off, error, warn, info, debug or trace"
         );
     }
+    panic_log::install();
     let result = runtime.block_on(execute(&matches, extensions, signals));
     runtime.shutdown_timeout(EXIT_GRACE);
     let code = match result {

@@ -98,6 +98,19 @@ pub fn map_event<'k>(
     Ok(line.trim_end().to_owned())
 }
 
+/// What there is to say of transforms between the sources and the sink: what they remember must not depend on who looks at an event, so
+/// they are not applied here.
+pub fn skipped(transforms: &[&str]) -> Option<String> {
+    if transforms.is_empty() {
+        return None;
+    }
+    let names = transforms.join("`, `");
+    Some(format!(
+        "note: transforms are not applied here: `{names}`; what they remember must not depend on a trial, so give events as they \
+         leave them"
+    ))
+}
+
 /// Whether events of sources of these types are lines.
 fn reads_lines<'k>(kinds: impl IntoIterator<Item = &'k str>) -> bool {
     let mut kinds = kinds.into_iter();
@@ -118,6 +131,9 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         Format::Json => Box::new(Json::new(arguments.explain)),
         Format::Table => Box::new(Table::default()),
     };
+    if let Some(note) = skipped(&pipeline.transforms_before(&plan.inputs)) {
+        print_line(&note);
+    }
     let mut mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
     // Events of files are judged as such: their time of receipt says nothing about them.
     let kinds = pipeline.sources.iter().map(|source| source.kind.as_str());

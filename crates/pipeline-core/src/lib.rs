@@ -115,6 +115,7 @@
 //! when it is read. Within a version, structs and enums that plugins read may grow (`#[non_exhaustive]`), traits get new
 //! methods only with defaults, and reason codes of the host keep their meaning.
 
+mod amount;
 mod chunk;
 mod clock;
 mod cookie;
@@ -128,6 +129,7 @@ pub mod options;
 mod origin;
 mod outcome;
 mod pace;
+mod reason_words;
 mod receipt;
 mod record;
 mod registry;
@@ -139,6 +141,7 @@ mod source_error;
 mod stop;
 mod transform;
 
+pub use amount::Amount;
 pub use async_trait::async_trait;
 pub use bytes;
 pub use chunk::{Chunk, Edit, Entry, Input, Item};
@@ -154,6 +157,7 @@ pub use observe::{Observer, Settlement};
 pub use origin::{Origin, Place};
 pub use outcome::{Encoded, Filtered, Outcome, Reason, Refit, Rejection};
 pub use pace::Pace;
+pub use reason_words::{MAX_LABEL_CHARS, REASONS_OF_HOSTS, ReasonWords};
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;
 pub use registry::{

@@ -1,6 +1,6 @@
 //! The contract between a host and something that watches a pipeline: a metrics exporter, a live view.
 
-use crate::{Encoded, Event, Exchange, Explained, Origin, Outcome, Reason, Record};
+use crate::{Encoded, Event, Exchange, Explained, Origin, Outcome, Reason, Record, Sink};
 use std::sync::Arc;
 
 /// Watches what happens to events. Called on the hot path, on many threads at once: it must be quick and must not block.
@@ -11,6 +11,10 @@ pub trait Observer: Send + Sync {
     fn is_watching(&self) -> bool {
         true
     }
+
+    /// The sink of this name is this one from now on: at the start, and when its options change. What it says of payloads can be
+    /// asked for later. Not on the hot path, and called also while nothing is watched.
+    fn opened(&self, _sink: &str, _is: &Arc<dyn Sink>) {}
 
     /// Whether it wants to know where the fields of the next event of this sink come from. That costs many times what encoding
     /// does, so an observer says yes rarely, and only while a person looks.

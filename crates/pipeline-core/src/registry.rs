@@ -3,6 +3,7 @@
 //! A plugin submits a [`Component`] for each of them with [`inventory`]. A crate that nothing names is not linked, and its
 //! components are silently missing: a program's `main.rs` therefore says `use the_plugin as _;`.
 
+use crate::ReasonWords;
 use crate::options::{Problem, nearest};
 use crate::{
     API_VERSION, BatchLimits, Clock, SinkConfig, SourceConfig, SystemClock, TransformConfig,
@@ -40,6 +41,7 @@ pub struct Component<C: ?Sized + 'static> {
     parse: Parse<C>,
     batch_limits: BatchLimits,
     presets: fn() -> Vec<PresetDescription>,
+    reasons: fn() -> Vec<ReasonWords>,
 }
 
 /// Reads options as written into a configuration, or reports every problem at once, with paths relative to the options.
@@ -68,6 +70,7 @@ impl<C: ?Sized> Component<C> {
             parse,
             batch_limits: BatchLimits::new(usize::MAX, usize::MAX),
             presets: Vec::new,
+            reasons: Vec::new,
         }
     }
 
@@ -90,6 +93,18 @@ impl<C: ?Sized> Component<C> {
     pub const fn presets(mut self, presets: fn() -> Vec<PresetDescription>) -> Self {
         self.presets = presets;
         self
+    }
+
+    /// The same component with what people read of the codes of its reasons; the host's own codes need none.
+    #[must_use]
+    pub const fn reasons(mut self, reasons: fn() -> Vec<ReasonWords>) -> Self {
+        self.reasons = reasons;
+        self
+    }
+
+    /// What people read of the codes of its reasons.
+    pub fn reason_words(&self) -> Vec<ReasonWords> {
+        (self.reasons)()
     }
 
     /// The `type` that selects it in a pipeline file.

@@ -2,8 +2,8 @@
 
 use crate::options::Problem;
 use crate::{
-    Clock, Cookie, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason, Record,
-    Refit, SystemClock,
+    Amount, Clock, Cookie, Coverage, DeliveryReport, Encoded, Event, Explanation, Outcome, Reason,
+    Record, Refit, SystemClock,
 };
 use async_trait::async_trait;
 use std::fmt;
@@ -88,6 +88,12 @@ pub trait Sink: Send + Sync {
     /// cookies, and for an event that would not be sent or has no browser; empty where the event does not say that the visitor
     /// agreed. A host asks only for sources that may set cookies.
     fn cookies(&self, _event: &Event) -> Option<Vec<Cookie>> {
+        None
+    }
+
+    /// What an event is worth that was encoded to this payload, where the destination knows such a thing. For people who look at
+    /// single events; a host never asks on the usual way of an event.
+    fn amount(&self, _payload: &[u8]) -> Option<Amount> {
         None
     }
 
@@ -184,6 +190,10 @@ impl<S: Sink + ?Sized> Sink for Arc<S> {
 
     fn cookies(&self, event: &Event) -> Option<Vec<Cookie>> {
         (**self).cookies(event)
+    }
+
+    fn amount(&self, payload: &[u8]) -> Option<Amount> {
+        (**self).amount(payload)
     }
 
     async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {

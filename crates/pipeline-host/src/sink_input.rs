@@ -253,6 +253,9 @@ impl SinkInput {
         stop: StopSignal,
     ) -> Self {
         let found = buffer.disk().map(DiskBuffer::found);
+        for observer in &options.observers {
+            observer.opened(name, &settings.sink);
+        }
         let telemetry = Arc::new(SinkTelemetry::new(name, found));
         let dead_letters = Arc::new(dead_letters);
         let (file, clock) = (Arc::clone(&dead_letters), Arc::clone(&options.clock));
@@ -303,6 +306,9 @@ impl SinkInput {
     /// Changes the options. Records that wait stay as they are.
     pub(crate) fn change(&self, settings: SinkSettings, limit: QueueLimit, batch: BatchLimit) {
         let partition = settings.sink.partition();
+        for observer in &self.observers {
+            observer.opened(&self.name, &settings.sink);
+        }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, Arc::new(settings));
         drop(current);

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod http;
 mod http_server;
 mod line;
+mod reason_words;
 mod segment;
 mod stdin;
 #[cfg(test)]

@@ -20,6 +20,7 @@ inventory::submit! {
         "Reads JSON events from standard input, one a line (NDJSON) or framed in another way, then ends.",
     )
     .version(env!("CARGO_PKG_VERSION"))
+    .reasons(crate::reason_words::words)
 }
 
 /// Reads JSON events from standard input, one a line (NDJSON) or framed in another way, then ends.

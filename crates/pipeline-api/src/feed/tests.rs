@@ -404,3 +404,71 @@ async fn the_memory_of_a_fate_is_bounded_in_bytes_too() {
         ring.rows.iter().map(Row::size_bytes).sum::<usize>()
     );
 }
+
+/// A sink that counts how often it is asked what an event is worth.
+#[derive(Default)]
+struct Shop(AtomicUsize);
+
+#[pipeline_core::async_trait]
+impl Sink for Shop {
+    fn encode(&self, _: &Event) -> Encoded {
+        Encoded::Filtered(Filtered::new(Reason::new("unmapped", "no")))
+    }
+
+    fn amount(&self, payload: &[u8]) -> Option<Amount> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(payload != b"panic", "a fault of the plugin");
+        Amount::of(serde_json::from_slice(payload).ok(), Some("EUR"))
+    }
+
+    async fn deliver(&self, batch: &[Record]) -> Vec<Outcome> {
+        vec![Outcome::Delivered; batch.len()]
+    }
+
+    async fn healthcheck(&self) -> Result<(), pipeline_core::HealthcheckError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_amount_is_read_of_events_that_become_rows_and_of_no_others() {
+    let feed = Feed::default();
+    let shop = Arc::new(Shop::default());
+    let sink: Arc<dyn Sink> = shop.clone();
+    feed.opened("meta", &sink);
+    let deliver = |payload: &'static str, sink: &str| {
+        let record = Record::new(payload, "a").labeled("Order → Purchase");
+        let place = origin(1);
+        feed.attempted(
+            sink,
+            &Settlement::new(&record, &place, 1, &Outcome::Delivered),
+        );
+    };
+    let newest = || {
+        feed.newest(&Filter::default(), None, 1)
+            .0
+            .remove(0)
+            .to_json()
+    };
+    deliver("19.5", "meta");
+    let row = newest();
+    assert_eq!(
+        (&row["value"], &row["currency"]),
+        (&19.5.into(), &"EUR".into())
+    );
+    for (payload, sink) in [("19.5", "other"), ("panic", "meta")] {
+        deliver(payload, sink);
+        let row = newest();
+        assert!(row["value"].is_null() && row["currency"].is_null(), "{row}");
+    }
+    for _ in 0..10_000 {
+        deliver("1", "meta");
+    }
+    let asked = shop.0.load(Ordering::Relaxed) as u64;
+    assert!(asked <= feed.kept(Status::Delivered), "{asked}");
+    // The sink is gone.
+    drop((shop, sink));
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    deliver("2", "meta");
+    assert!(newest()["value"].is_null());
+}

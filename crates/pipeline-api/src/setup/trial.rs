@@ -12,7 +12,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use pipeline_cli::{Program, map_event};
+use pipeline_cli::{Program, map_event, skipped};
 use pipeline_core::options::Problem;
 use pipeline_core::{Sink, SinkContext};
 use pipeline_host::Pipeline;
@@ -145,22 +145,49 @@ pub(crate) async fn map(
         };
         let running = running.map(line).transpose()?;
         let Some(options) = trial.options else {
-            return Ok(running.unwrap_or_default());
+            let inputs = |pipeline: &Pipeline| {
+                let mut sinks = pipeline.sinks.iter();
+                let sink = sinks.find(|sink| Some(&sink.name) == trial.sink.as_ref());
+                sink.map(|sink| sink.inputs.clone())
+            };
+            return Ok(with_skipped(running.unwrap_or_default(), program, inputs));
         };
-        let sink = edited(program, trial.sink.as_deref(), &options, &handle)?;
+        let (sink, inputs) = edited(program, trial.sink.as_deref(), &options, &handle)?;
         let edited = line(sink)?;
-        Ok(match running {
-            // Both are objects; the payload inside stays byte for byte.
-            Some(running) => {
-                let open = edited.strip_suffix('}').unwrap_or(&edited);
-                format!("{open},\"running\":{running}}}")
-            }
+        let edited = match running {
+            Some(running) => with_member(&edited, "running", &running),
             None => edited,
-        })
+        };
+        Ok(with_skipped(edited, program, |_| Some(inputs)))
     });
     let line: String = mapped.await??;
     let media = [(header::CONTENT_TYPE, "application/json")];
     Ok((media, line).into_response())
+}
+
+/// A JSON object with one more member. What it has stays byte for byte, the payload too.
+fn with_member(object: &str, name: &str, value: &str) -> String {
+    let open = object.strip_suffix('}').unwrap_or(object);
+    format!("{open},\"{name}\":{value}}}")
+}
+
+/// An answer that says which transforms of the file were not applied, as `pipeline map` does, where there are some between the sources
+/// and these inputs.
+fn with_skipped(
+    answer: String,
+    program: &Program,
+    inputs: impl FnOnce(&Pipeline) -> Option<Vec<String>>,
+) -> String {
+    let pipeline = Written::read(program).and_then(|written| program.load_value(&written.raw));
+    // A file that cannot be read now is told where it is checked.
+    let note = pipeline.ok().and_then(|pipeline| {
+        let inputs = inputs(&pipeline)?;
+        skipped(&pipeline.transforms_before(&inputs))
+    });
+    match note {
+        Some(note) => with_member(&answer, "note", &Value::from(note).to_string()),
+        None => answer,
+    }
 }
 
 fn failed() -> Refusal {
@@ -184,13 +211,13 @@ pub(crate) fn event_text(event: &RawValue) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// The sink that these options make.
+/// The sink that these options make, and what it reads.
 fn edited(
     program: &Program,
     name: Option<&str>,
     options: &Value,
     handle: &Handle,
-) -> Result<Arc<dyn Sink>, Refusal> {
+) -> Result<(Arc<dyn Sink>, Vec<String>), Refusal> {
     let plan = Written::read(program).and_then(|written| {
         let shown = written.shown();
         let of_sink = |file: &Value| name.map_or(Value::Null, |name| file["sinks"][name].clone());
@@ -206,10 +233,11 @@ fn edited(
     });
     let plan = plan.map_err(|error| unprocessable(&error))?;
     let made = plan.make(SinkContext::new(plan.name.clone()));
-    handle.block_on(made).map_err(|error| {
+    let made = handle.block_on(made).map_err(|error| {
         let message = error.to_string();
         refuse(StatusCode::UNPROCESSABLE_ENTITY, "cannot_be_made", &message)
-    })
+    });
+    Ok((made?, plan.inputs))
 }
 
 /// The secrets of the options of a sink.

@@ -133,15 +133,18 @@ fn fails(source: &str, transform: &str, expected: &str) {
     assert_eq!(output.status.code(), Some(1), "{said}");
     let line = said.lines().find(|line| line.contains(expected));
     let line = line.unwrap_or_else(|| panic!("no `{expected}` in {said}"));
-    assert!(
-        line.contains("ERROR") && !line.contains("address"),
-        "{line}"
-    );
+    assert!(line.contains("ERROR"), "{line}");
+    // The text of a panic is nowhere, its place is.
+    assert!(!said.contains("address"), "{said}");
+    let has_place = said.contains("panicked at crates/pipeline-cli/tests/failing/main.rs:");
+    assert_eq!(has_place, [source, transform].contains(&"panic"), "{said}");
     println!("ok: {expected}");
 }
 
 fn main() -> ExitCode {
-    let is_the_command = std::env::args().nth(1).is_some_and(|first| first == "run");
+    let is_the_command = std::env::args()
+        .nth(1)
+        .is_some_and(|first| first == "run" || first == "map");
     if is_the_command {
         return pipeline_cli::main(&[]);
     }
@@ -158,5 +161,54 @@ fn main() -> ExitCode {
         "error",
         "transform `edit` failed: its store is full; the pipeline stops",
     );
+    map_says_what_it_does_not_do();
     ExitCode::SUCCESS
+}
+
+/// A trial says that it applies no transforms, and names those that are between the sources and the sink, and no others.
+fn map_says_what_it_does_not_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let transform = |inputs: Value| json!({"type": "failing", "inputs": inputs, "how": "panic"});
+    let pipeline: Value = json!({
+        "sources": {"app": {"type": "failing", "how": "never"}},
+        "transforms": {
+            "first": transform(json!(["app"])),
+            "second": transform(json!(["first"])),
+            "aside": transform(json!(["app"])),
+        },
+        "sinks": {
+            "out": {"type": "discard", "inputs": ["second", "app"]},
+            "plain": {"type": "discard", "inputs": ["app"]},
+        },
+    });
+    let file = folder.path().join("pipeline.json");
+    std::fs::write(&file, pipeline.to_string()).unwrap();
+    for (sink, names) in [("out", Some("`first`, `second`")), ("plain", None)] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["map", "--config"])
+            .arg(&file)
+            .args(["--sink", sink]);
+        let mut map = command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut map.stdin.take().unwrap(), b"{}").unwrap();
+        let output = map.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{said}"
+        );
+        match names {
+            Some(names) => assert!(
+                said.contains(&format!("not applied here: {names};")),
+                "{said}"
+            ),
+            None => assert!(!said.contains("transforms"), "{said}"),
+        }
+    }
+    println!("ok: map says which transforms it does not apply");
 }

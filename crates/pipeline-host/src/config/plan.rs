@@ -100,6 +100,21 @@ impl Pipeline {
         files.collect()
     }
 
+    /// The transforms that change events on their way to what reads these inputs, by name, in the order in which they do.
+    pub fn transforms_before(&self, inputs: &[String]) -> Vec<&str> {
+        let mut wanted: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        // Each comes after all that it reads.
+        for transform in self.transforms.iter().rev() {
+            if wanted.contains(&transform.name.as_str()) {
+                wanted.extend(transform.inputs.iter().map(String::as_str));
+                found.push(transform.name.as_str());
+            }
+        }
+        found.reverse();
+        found
+    }
+
     /// What would stop the pipeline on this machine now: a source that cannot read, a folder that cannot be written.
     pub fn check_machine(&self) -> Vec<Problem> {
         let check = |source: &SourcePlan| {

@@ -28,6 +28,7 @@ inventory::submit! {
         parse,
     )
     .version(env!("CARGO_PKG_VERSION"))
+    .reasons(crate::reason_words::words)
 }
 
 /// Reads files of JSON events, one a line (NDJSON) or framed in another way, plain or compressed with gzip or zstd, then ends or waits for more.

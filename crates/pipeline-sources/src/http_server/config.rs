@@ -28,6 +28,7 @@ inventory::submit! {
         parse,
     )
     .version(env!("CARGO_PKG_VERSION"))
+    .reasons(crate::reason_words::words)
 }
 
 /// Takes events over HTTP: a JSON object, a JSON array, or one JSON event a line (NDJSON).

@@ -30,6 +30,7 @@ inventory::submit! {
         parse,
     )
     .version(env!("CARGO_PKG_VERSION"))
+    .reasons(crate::reason_words::words)
 }
 
 /// Takes events from the clients of Segment, RudderStack and Jitsu, which only change their host name.

@@ -34,6 +34,7 @@ mod operation;
 mod outage;
 mod process;
 mod proxies;
+mod reasons;
 mod reload;
 mod schema;
 mod setup;

@@ -207,3 +207,44 @@ async fn no_single_event_holds_anything_personal_in_the_clear() {
         assert_eq!(told, None, "{path}: {text}");
     }
 }
+
+/// An order of this amount, whatever it is.
+fn order(id: &str, properties: &Value) -> Value {
+    let mut order = event(id);
+    order["event"] = json!("Order Completed");
+    order["properties"] = properties.clone();
+    order["properties"]["order_id"] = json!(id);
+    order["properties"]["products"] = json!([{"product_id": "sku-1", "price": 2.5, "quantity": 2}]);
+    order
+}
+
+#[tokio::test]
+async fn a_row_says_what_its_event_is_worth_as_the_destination_received_it() {
+    let api = json!({"address": "127.0.0.1:0", "show_as_sent": false});
+    let running = Running::start_with(Bench::new().await, api).await;
+    let orders = [
+        order("a", &json!({"revenue": 19.99, "currency": "EUR"})),
+        order("b", &json!({"revenue": "1200", "currency": "jpy"})),
+        order("c", &json!({"revenue": 7.5})),
+        event("d"),
+    ];
+    send(&running.events, &json!(orders)).await;
+    running.until("/api/v1/status", is_settled).await;
+    let received = running.bench.sandbox.unique();
+    assert!(received.len() >= 3, "{received:?}");
+    for text in received {
+        let sent: Value = serde_json::from_str(&text).unwrap();
+        let row = whole(&running, sent["event_id"].as_str().unwrap(), "delivered").await;
+        assert_eq!(row["value"], sent["custom_data"]["value"], "{row}");
+        assert_eq!(row["currency"], sent["custom_data"]["currency"], "{row}");
+        assert!(row.get("value").is_some() && row.get("currency").is_some());
+    }
+    let list = running.json("/api/v1/events?id=a").await;
+    let row = &list["events"][0];
+    assert_eq!(
+        (&row["value"], &row["currency"]),
+        (&json!(19.99), &json!("EUR"))
+    );
+    let list = running.json("/api/v1/events?id=d").await;
+    assert!(list["events"][0]["value"].is_null(), "{list}");
+}
