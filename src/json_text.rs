@@ -20,10 +20,17 @@ pub(crate) fn is_empty(raw: &str) -> bool {
         b'n' => true,
         b'"' | b'[' | b'{' => match raw.as_bytes()[1] {
             first if first.is_ascii_alphanumeric() => false,
-            _ => raw[1..raw.len() - 1].trim().is_empty(),
+            _ => is_blank(&raw[1..raw.len() - 1]),
         },
         _ => false,
     }
+}
+
+/// Whether there is only white space between the quotes or brackets.
+#[inline(never)]
+fn is_blank(inside: &str) -> bool {
+    let first = inside.bytes().find(|byte| *byte != b' ');
+    !first.is_some_and(|first| first.is_ascii_graphic()) && inside.trim().is_empty()
 }
 
 /// Text without the white space around it, never empty. Numbers count as text; other kinds do not.

@@ -36,7 +36,7 @@ const IN_FUTURE: &str = "the event's time is in the future";
 const LOCAL_IN_FUTURE: &str =
     "the event's time is in the future; it has no offset, and was read as UTC (set `time_zone`)";
 
-impl<'e, T: Trace> EventWriter<'e, '_, T> {
+impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Writes the time of the event.
     pub(super) fn event_time(&mut self) {
         let field = self.input.plan.event_time.as_ref();
@@ -83,6 +83,28 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn moment(&mut self, field: &'e FieldPlan) -> Given<Moment> {
         let zone = self.input.rules.time_zone();
         self.first(field, |raw| value::moment(raw, zone))
+    }
+
+    /// How a time is written that was read at a place.
+    fn as_given(&self, moment: Moment, origin: Origin) -> Option<(&'a str, Moment)> {
+        match origin {
+            Origin::Slot(slot) => Some((self.get(slot)?, moment)),
+            _ => None,
+        }
+    }
+
+    /// The same as [`Self::moment`], beside a time that is known: many senders write one time at several places, and reading
+    /// it once is enough.
+    fn moment_beside(
+        &mut self,
+        known: Option<(&'a str, Moment)>,
+        field: &'e FieldPlan,
+    ) -> Given<Moment> {
+        let zone = self.input.rules.time_zone();
+        self.first(field, |raw| match known {
+            Some((written, moment)) if written == raw => Ok(moment),
+            _ => value::moment(raw, zone),
+        })
     }
 
     /// A time of the event by the right clock, never later than now by a little; much later only if its sender knows better.
@@ -135,11 +157,13 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// What the event says about the clock of its sender: `None` without a usable `sentAt` and a time of receipt.
     fn clock(&mut self, moment: Moment, origin: Origin) -> Option<Clock> {
         let plan = self.input.plan;
-        let (sent, sent_from) = self.moment(plan.sent_at.as_ref()?).read()?;
+        let known = self.as_given(moment, origin);
+        let sent_at = plan.sent_at.as_ref()?;
+        let (sent, sent_from) = self.moment_beside(known, sent_at).read()?;
         let given = plan
             .received_at
             .as_ref()
-            .map_or(Given::Absent, |field| self.moment(field));
+            .map_or(Given::Absent, |field| self.moment_beside(known, field));
         let received_ms = match given {
             Given::Read(moment, _) => moment.millis,
             Given::Absent if is_live(self.input.event) => self.input.event.received_ms(),
@@ -157,8 +181,9 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// what the sender wrote in `originalTimestamp`.
     #[cold]
     fn is_corrected(&mut self, moment: Moment, origin: Origin) -> bool {
+        let known = self.as_given(moment, origin);
         let original = self.input.plan.original_time.as_ref();
-        let original = original.and_then(|field| self.moment(field).read());
+        let original = original.and_then(|field| self.moment_beside(known, field).read());
         original.is_some_and(|(original, from)| {
             from != origin
                 && original.millis.abs_diff(moment.millis) > MAX_STAMPS_APART_MS.unsigned_abs()

@@ -21,8 +21,11 @@ pub(crate) fn several(field: Field, text: &str) -> Option<Vec<Cow<'_, str>>> {
         Field::Em | Field::Ph if byte_search::has(text, can_be_several) => {
             of_json(text).or_else(|| separated(field, text))
         }
-        // White space around an address separates nothing.
-        Field::Em if byte_search::has(text, |byte| byte == b' ') && text.trim().contains(' ') => {
+        // White space around an address separates nothing. Usually that is spaces, which cost less to remove.
+        Field::Em
+            if byte_search::has(text.trim_ascii(), |byte| byte == b' ')
+                && text.trim().contains(' ') =>
+        {
             separated(field, text)
         }
         _ if text.starts_with('[') => of_json(text),

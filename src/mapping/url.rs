@@ -41,8 +41,9 @@ fn has_space(text: &str) -> bool {
 /// Whether nothing has to be removed, which is so for most URLs.
 fn is_clean(rest: &str) -> bool {
     let scan = Scan::of(rest);
-    let needs_a_look = |byte| private_text::needs_a_look(byte) | (byte == b'#') | (byte == b';');
-    if byte_search::has(rest, needs_a_look) && !is_harmless(rest, scan) {
+    let has_sign =
+        scan.needs_a_look() || byte_search::has(rest, |byte| (byte == b'#') | (byte == b';'));
+    if has_sign && !is_harmless(rest, &scan) {
         return false;
     }
     let (_, query) = byte_search::split_once(rest, b'?').unwrap_or((rest, ""));
@@ -60,7 +61,7 @@ fn is_clean(rest: &str) -> bool {
 
 /// Whether the signs of a URL are only those that most URLs have: ampersands between parameters, pluses and escapes for spaces and
 /// punctuation, and few digits.
-fn is_harmless(rest: &str, scan: Scan) -> bool {
+fn is_harmless(rest: &str, scan: &Scan) -> bool {
     let bytes = rest.as_bytes();
     let has_others = byte_search::has(rest, |byte| {
         let is_usual = (byte == b'&') | (byte == b'%') | (byte == b'+');

@@ -36,28 +36,28 @@ use std::borrow::Cow;
 /// numbers can.
 #[inline]
 pub(super) fn can_copy(kind: Kind, raw: &str) -> bool {
-    match kind {
-        Kind::Text | Kind::Status => is_usual(raw, Use::Words),
-        Kind::Identifier => is_usual(raw, Use::Id) && !id::may_be_placeholder(raw),
-        Kind::ItemId => is_usual(raw, Use::ItemId) && !id::may_be_placeholder(raw),
-        Kind::Browser => is_usual(raw, Use::Browser) && !id::may_be_placeholder(raw),
+    let of = match kind {
+        Kind::Text | Kind::Status => Use::Words,
+        Kind::Identifier => Use::Id,
+        Kind::ItemId => Use::ItemId,
+        Kind::Browser => Use::Browser,
         // A character has at least one byte.
-        Kind::TextUpTo(chars) => raw.len() <= chars + "\"\"".len() && is_usual(raw, Use::Words),
-        Kind::Number | Kind::Money => number::is_plain(raw),
-        _ => false,
-    }
+        Kind::TextUpTo(chars) if raw.len() <= chars + "\"\"".len() => Use::Words,
+        Kind::Number | Kind::Money => return number::is_plain(raw),
+        _ => return false,
+    };
+    is_usual(raw, of) && (of == Use::Words || !id::may_be_placeholder(raw))
 }
 
 /// Whether a value is plain text that contains nothing that must not leave.
-#[inline]
 fn is_usual(raw: &str, of: Use) -> bool {
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
     inner.is_some_and(|text| {
+        if !byte_search::has_nothing_around(text) || raw.len() > MAX_TEXT_BYTES {
+            return false;
+        }
         let scan = Scan::of(text);
-        byte_search::has_nothing_around(text)
-            && raw.len() <= MAX_TEXT_BYTES
-            && !scan.may_hide_a_control()
-            && scan.is_usual(text, of)
+        !scan.may_hide_a_control() && scan.is_usual(text, of)
     })
 }
 

@@ -71,8 +71,10 @@ struct Names {
     known: Vec<(Box<str>, u8)>,
     prefixes: Vec<Box<str>>,
     tokens: Vec<(Box<str>, usize)>,
-    /// A bit for the first byte of each token.
-    first_bytes: u128,
+    /// For each length of a known name, a bit for the first byte of each.
+    first_of_known: [u64; MAX_NAME_BYTES + 1],
+    /// For each byte that a token begins with, a bit for the byte behind it.
+    second_of_tokens: [u32; 128],
     /// The same of the prefixes.
     first_of_prefixes: u128,
 }
@@ -111,10 +113,20 @@ impl From<Data> for Names {
                 .next()
                 .map_or(0, |byte| 1_u128 << (byte & 0x7f))
         };
-        let first_bytes = data
-            .tokens
-            .iter()
-            .fold(0, |bits, (token, _)| bits | bit(token));
+        let mut first_of_known = [0; MAX_NAME_BYTES + 1];
+        for (name, _) in &names {
+            if let (Some(bits), Some(first)) =
+                (first_of_known.get_mut(name.len()), name.bytes().next())
+            {
+                *bits |= bit_of_first(first);
+            }
+        }
+        let mut second_of_tokens = [0; 128];
+        for (token, _) in &data.tokens {
+            if let [first, second, ..] = token.as_bytes() {
+                second_of_tokens[usize::from(first & 0x7f)] |= bit_of_second(*second);
+            }
+        }
         let first_of_prefixes = data
             .prefixes
             .iter()
@@ -123,7 +135,8 @@ impl From<Data> for Names {
             known: names,
             prefixes: data.prefixes,
             tokens: data.tokens,
-            first_bytes,
+            first_of_known,
+            second_of_tokens,
             first_of_prefixes,
         }
     }
@@ -133,6 +146,12 @@ impl Names {
     /// What a name without punctuation says, in bits.
     fn says(&self, name: &str) -> u8 {
         let known = |name: &str| {
+            // Most names have another length, or begin otherwise, than all that are known.
+            let bits = self.first_of_known.get(name.len()).copied().unwrap_or(0);
+            let first = name.bytes().next().unwrap_or_default();
+            if bits & bit_of_first(first) == 0 {
+                return 0;
+            }
             let place = self
                 .known
                 .binary_search_by(|(known, _)| (**known).cmp(name));
@@ -197,18 +216,40 @@ pub(crate) fn key_of(key: &str) -> Option<Key> {
     }
 }
 
+/// The bit of the first byte of a name. Letters differ in it.
+const fn bit_of_first(byte: u8) -> u64 {
+    1 << (byte & 0x3f)
+}
+
+/// The bit of the second byte of a token. Letters of one case differ in it.
+const fn bit_of_second(byte: u8) -> u32 {
+    1 << (byte & 0x1f)
+}
+
+/// Bytes of the shortest phone number behind `tel:`; tokens are longer.
+const MIN_TOKEN_BYTES: usize = 11;
+
+/// Whether a text that begins with these two bytes may begin as tokens do.
+#[inline]
+pub(super) fn may_begin_token(first: u8, second: u8) -> bool {
+    let seconds = NAMES.second_of_tokens.get(usize::from(first));
+    seconds.is_some_and(|seconds| seconds & bit_of_second(second) != 0)
+}
+
 /// Whether a text begins as tokens do, or names a phone number.
 #[inline]
 pub(super) fn may_be_token(text: &[u8]) -> bool {
-    /// Bytes of the shortest phone number behind `tel:`.
-    const MIN: usize = 11;
-    let Some(first) = text.first().filter(|_| text.len() >= MIN) else {
+    let [first, second, _, fourth, ..] = text else {
         return false;
     };
-    (first.is_ascii() && NAMES.first_bytes & (1 << first) != 0 && begins_as_token(text))
-        || (first | 0x20 == b't' && text[..4].eq_ignore_ascii_case(b"tel:"))
+    if text.len() < MIN_TOKEN_BYTES {
+        return false;
+    }
+    (may_begin_token(*first, *second) && begins_as_token(text))
+        || (*fourth == b':' && text[..4].eq_ignore_ascii_case(b"tel:"))
 }
 
+#[inline(never)]
 fn begins_as_token(text: &[u8]) -> bool {
     let mut tokens = NAMES.tokens.iter();
     tokens.any(|(token, min)| text.len() >= *min && text.starts_with(token.as_bytes()))
@@ -248,7 +289,12 @@ mod tests {
         for name in names.chain(&NAMES.prefixes) {
             assert_eq!(comparable(name, &mut memory), Some(&**name));
         }
-        assert!(NAMES.tokens.iter().all(|(token, min)| token.len() < *min));
+        for (token, min) in &NAMES.tokens {
+            assert!(token.len() < *min && *min >= MIN_TOKEN_BYTES, "{token}");
+            let text = format!("{token}{}", "x".repeat(*min));
+            assert!(may_be_token(text.as_bytes()), "{token}");
+        }
+        assert!(may_be_token(b"Tel:0151123") && !may_be_token(b"tel:015112"));
     }
 
     #[test]

@@ -318,18 +318,3 @@ proptest! {
         }
     }
 }
-
-proptest! {
-    #[test]
-    fn parts_are_those_of_a_split_that_are_long_enough(text in "([A-Za-z0-9+/_-]{0,12}[ .:%é(]{0,2}){0,8}") {
-        let is_end = |byte: &u8| class(*byte) & NOT_BASE64 != 0;
-        let parts = text.as_bytes().split(is_end);
-        let expected: Vec<_> = parts.filter(|part| part.len() >= MIN_BASE64).collect();
-        let (mut found, mut start) = (Vec::new(), 0);
-        while let Some(part) = next_part(text.as_bytes(), start) {
-            start = part.end + 1;
-            found.push(&text.as_bytes()[part]);
-        }
-        prop_assert_eq!(found, expected);
-    }
-}
