@@ -74,6 +74,8 @@ pub(crate) struct Row {
     pub(crate) payload: Option<Arc<str>>,
     pub(crate) exchange: Option<Arc<Exchange>>,
     pub(crate) explanation: Option<Arc<Kept>>,
+    /// Whether it is a test event of these pages, which no counter of the pipeline counts.
+    pub(crate) is_test: bool,
 }
 
 /// The event of a row.
@@ -89,6 +91,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) payload: Option<&'a [u8]>,
     pub(crate) exchange: Option<&'a Arc<Exchange>>,
     pub(crate) explanation: Option<Arc<Kept>>,
+    pub(crate) is_test: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -105,6 +108,7 @@ impl<'a> Seen<'a> {
             payload: None,
             exchange: None,
             explanation: None,
+            is_test: false,
         }
     }
 }
@@ -137,6 +141,7 @@ impl Row {
             payload: payload.and_then(|it| std::str::from_utf8(it).ok().map(Into::into)),
             exchange: seen.exchange.cloned(),
             explanation: seen.explanation,
+            is_test: seen.is_test,
         }
     }
 
@@ -164,7 +169,7 @@ impl Row {
 
     /// As lists show it.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut row = json!({
             "seq": self.seq,
             "time": time(self.time_ms),
             "name": self.name,
@@ -174,7 +179,11 @@ impl Row {
             "source": self.source,
             "sink": self.sink,
             "event_id": self.event_id,
-        })
+        });
+        if self.is_test {
+            row["test"] = json!(true);
+        }
+        row
     }
 
     /// With everything that is known. `related` are all rows of the same event, the oldest first.

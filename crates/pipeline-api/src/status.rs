@@ -4,6 +4,7 @@
 
 use crate::answer::time;
 use crate::attention::{Finding, findings};
+use crate::row::Status as Fate;
 use crate::setup;
 use crate::shared::Shared;
 use pipeline_host::status::{BufferLevel, SourceState};
@@ -151,6 +152,9 @@ pub(crate) fn reasons(shared: &Shared) -> Value {
     let mut rows: Vec<_> = reasons.into_iter().collect();
     rows.sort_by_key(|(_, (events, _))| std::cmp::Reverse(*events));
     let rows = rows.into_iter().map(|((code, fate), (events, detail))| {
+        // The counters keep no sentence of a filtered event; the newest of its rows does.
+        let detail = detail.map(str::to_owned);
+        let detail = detail.or_else(|| shared.feed.detail(fate_of(fate)?, code));
         json!({
             "code": code,
             "fate": fate,
@@ -160,6 +164,15 @@ pub(crate) fn reasons(shared: &Shared) -> Value {
         })
     });
     json!({ "reasons": rows.collect::<Vec<_>>() })
+}
+
+/// The fate of the rows that have such a reason.
+fn fate_of(word: &str) -> Option<Fate> {
+    match word {
+        "filtered" => Some(Fate::Filtered),
+        "retried" => Some(Fate::Retrying),
+        _ => None,
+    }
 }
 
 /// Whether an event of this fate is not sent because somebody wants it so.

@@ -157,7 +157,8 @@ pub use pace::Pace;
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;
 pub use registry::{
-    Component, Kind, Parse, ParseContext, PresetDescription, PresetRow, Registry, RegistryError,
+    Component, Kind, Parse, ParseContext, PresetDescription, PresetField, PresetRow, Registry,
+    RegistryError,
 };
 pub use schemars;
 pub use secret::SensitiveString;
