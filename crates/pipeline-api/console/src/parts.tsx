@@ -28,6 +28,15 @@ export function FateMark({ fate }: { fate: Fate }) {
     );
 }
 
+/** Marks a test event, which no counter of the pipeline counts. */
+export function TestMark() {
+    return (
+        <span class="mark" title="sent from these pages; no counter counts it">
+            test
+        </span>
+    );
+}
+
 export function Title({ text, children }: { text: string; children?: ComponentChildren }) {
     return (
         <div class="title">

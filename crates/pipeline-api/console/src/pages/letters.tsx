@@ -5,7 +5,7 @@ import { ask, useAnswer, type Answer, type Refusal } from "../api";
 import { UNKNOWN, bytes, count, plural, stamp, words } from "../format";
 import { Empty, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
-import { label, status } from "../state";
+import { countLetters, label, status } from "../state";
 
 const EVERY_MS = 5000;
 const JOB_MS = 500;
@@ -56,6 +56,9 @@ interface Job {
 
 export function LettersPage() {
     const answer = useAnswer<{ sinks: SinkLetters[] }>("letters", EVERY_MS);
+    useEffect(() => {
+        if (answer.data) countLetters(answer.data);
+    }, [answer.data]);
     const sinks = answer.data?.sinks ?? [];
     const total = sinks.reduce((sum, sink) => sum + sink.letters, 0);
     const open = query.value.get("sink");
@@ -136,7 +139,7 @@ function SinkGroups({ sink, answer }: { sink: SinkLetters; answer: Answer<unknow
             </div>
             {sink.problem && <p class="notice bad">{sink.problem}</p>}
             <div class="scroll">
-                <table class="plain">
+                <table>
                     <thead>
                         <tr>
                             <th>Reason</th>

@@ -26,6 +26,8 @@ interface Sent {
     destination?: string | null;
     event_id?: string;
     event?: unknown;
+    /** The number of its row among the live events. */
+    seq?: number;
 }
 
 /** An order, with made-up values of the kinds that senders write. */
@@ -92,12 +94,16 @@ export function TryPage() {
                     <label for="event">One event, as its sender writes it (JSON)</label>
                     <textarea
                         id="event"
-                        rows={22}
+                        rows={20}
                         spellcheck={false}
                         autocomplete="off"
                         value={text}
                         onInput={(event) => setText(event.currentTarget.value)}
                     />
+                    <p class="hint">
+                        A <a href="/events">live event</a> cannot be taken from the list: what its sender wrote is personal and not kept, only the
+                        payload with hashes. “Copy” in an event’s panel gives that, exactly as sent.
+                    </p>
                     <div class="bar">
                         <button type="button" class="primary" disabled={!text.trim() || !sink} onClick={map}>
                             Show what would be sent
@@ -215,7 +221,13 @@ function TestEvent({ sink, text }: { sink: string; text: string }) {
                         {sent.event_id && (
                             <>
                                 {" "}
-                                Event id <code>{sent.event_id}</code>
+                                Event id <code>{sent.event_id}</code>.
+                            </>
+                        )}
+                        {sent.seq !== undefined && (
+                            <>
+                                {" "}
+                                <a href={`/events?event=${sent.seq}&tab=answer`}>Meta’s answer, among the live events</a>
                             </>
                         )}
                     </p>
