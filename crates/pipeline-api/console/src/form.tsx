@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { Fragment, type ComponentChildren } from "preact";
 import { FieldMappings, type Preset } from "./pages/mappings";
 import { PresetCards } from "./pages/presets";
+import { Prose } from "./parts";
 import { read, same, write, type Options } from "./options";
 import type { Field, Kind } from "./schema";
 import type { Found, Secret, SentFields } from "./types";
@@ -91,7 +92,9 @@ function FieldView(props: ViewProps) {
                 <legend>
                     {title(field.key)} <code class="muted">{field.key}</code>
                 </legend>
-                <p class="hint">{shortened(field.description)}</p>
+                <p class="hint">
+                    <Prose text={shortened(field.description)} />
+                </p>
                 {fields.map((inner) => (
                     <FieldView {...props} key={inner.key} field={inner} />
                 ))}
@@ -110,13 +113,12 @@ function FieldView(props: ViewProps) {
                 )}
             </div>
             <div class="hint" id={`${id}-about`}>
-                {shortened(field.description)}
+                <Prose text={shortened(field.description)} />
             </div>
             <Control {...props} id={id} value={value} set={set} kind={field.kind} isWrong={found.length > 0} />
             {found.map((it) => (
                 <div key={it.problem} class={it.level === "note" ? "hint" : "error"}>
-                    {it.problem}
-                    {it.expected ? `; expected ${it.expected}` : ""}
+                    <Prose text={it.problem + (it.expected ? `; expected ${it.expected}` : "")} />
                 </div>
             ))}
         </div>
@@ -192,7 +194,11 @@ function ChoiceControl({ value, set, field, kind, common }: ControlProps & { kin
                     </option>
                 ))}
             </select>
-            {note && <div class="hint">{note}</div>}
+            {note && (
+                <div class="hint">
+                    <Prose text={note} />
+                </div>
+            )}
         </>
     );
 }

@@ -46,6 +46,11 @@ export function Title({ text, children }: { text: string; children?: ComponentCh
     );
 }
 
+/** A sentence of the server's; what is between backticks is code. */
+export function Prose({ text }: { text: string }) {
+    return <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code>{part}</code> : part))}</>;
+}
+
 /** Why there is nothing, and what fills it. */
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
     return (
@@ -64,7 +69,7 @@ export function Trouble({ error, what }: { error: Refusal | null; what: string }
     const isAbsent = error.status === 404 && (error.code === "not_found" || error.code === "");
     return (
         <p class="notice" role="status">
-            {isAbsent ? `This server does not offer ${what}.` : `${capital(error.message)}.`}
+            <Prose text={isAbsent ? `This server does not offer ${what}.` : `${capital(error.message)}.`} />
         </p>
     );
 }

@@ -28,6 +28,7 @@ async function look(): Promise<void> {
         earlier.value = status.value;
         status.value = next;
         statusError.value = null;
+        void lookAtLetters();
     } catch (error) {
         statusError.value = error as Refusal;
     }
@@ -73,7 +74,6 @@ export function watch(): void {
     };
     turn(look, STATUS_MS);
     turn(lookAtReasons, REASONS_MS);
-    turn(lookAtLetters, STATUS_MS);
     tokenVersion.subscribe((version) => {
         if (version > 0) {
             void look();

@@ -51,9 +51,9 @@ export async function done(page) {
     await page.context().close();
 }
 
-/** Waits until this is true. */
+/** Waits until this is true; where much must happen before, for as long as the load lasts besides. */
 export async function until(what, isTrue) {
-    const end = Date.now() + DEADLINE_MS;
+    const end = Date.now() + DEADLINE_MS + 1000 * Number(process.env.LOAD_SECS ?? 0);
     for (;;) {
         const value = await isTrue();
         if (value) return value;

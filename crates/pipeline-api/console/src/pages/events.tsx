@@ -229,7 +229,8 @@ function Heading({ feed }: { feed: Feed }) {
     return (
         <Title text="Live events">
             <span class="hint">
-                newest first · UTC · counts are exact, {seconds >= 59 ? "for the last minute" : `for the last ${Math.round(seconds)} s`}
+                newest first · UTC · counts are exact
+                {seconds >= 59 ? ", for the last minute" : seconds >= 1 ? `, for the last ${Math.round(seconds)} s` : ""}
             </span>
             <span class="hint right">
                 {speed === null ? UNKNOWN : rate(speed)} events/s. {shown}

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, useAnswer, type Answer, type Refusal } from "../api";
 import { UNKNOWN, bytes, count, plural, stamp, words } from "../format";
-import { Empty, Title, Trouble } from "../parts";
+import { Empty, Prose, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
 import { countLetters, label, status } from "../state";
 
@@ -164,7 +164,7 @@ function SinkGroups({ sink, answer }: { sink: SinkLetters; answer: Answer<unknow
                                 <td class="nowrap">{stamp(group.first)}</td>
                                 <td class="nowrap">{stamp(group.last)}</td>
                                 <td class="hint example" title={group.example ?? ""}>
-                                    {group.example}
+                                    <Prose text={group.example ?? ""} />
                                 </td>
                                 <td class="nowrap">
                                     <Replay sink={sink.sink} what={group.reason} body={{ reason: group.reason }} changed={answer.again} />{" "}
@@ -369,7 +369,9 @@ function LetterView({ letter }: { letter: Letter }) {
     return (
         <section class="panel card" aria-label="Letter">
             <h2>{letter.label ?? "Letter without a name"}</h2>
-            <p class="notice bad">{letter.detail ?? label(letter.reason)}</p>
+            <p class="notice bad">
+                <Prose text={letter.detail ?? label(letter.reason)} />
+            </p>
             <dl class="facts">
                 {facts.map(([name, value]) => (
                     <>

@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { useAnswer } from "../api";
 import { UNKNOWN, bytes, clock, money, plural, span, stamp } from "../format";
 import { Json, parse } from "../json";
-import { Copy, FateMark, TestMark, Trouble, capital } from "../parts";
+import { Copy, FateMark, Prose, TestMark, Trouble, capital } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label } from "../state";
 import type { Detail, Exchange, Explain } from "../types";
@@ -46,7 +46,11 @@ export function EventView({ event }: { event: Detail }) {
                     </span>
                 )}
             </p>
-            {event.detail && <p class={`notice ${event.status === "rejected" ? "bad" : ""}`}>{sentence(event.detail)}</p>}
+            {event.detail && (
+                <p class={`notice ${event.status === "rejected" ? "bad" : ""}`}>
+                    <Prose text={sentence(event.detail)} />
+                </p>
+            )}
             <Facts event={event} />
             <Tabs tab={tab} fields={Object.keys(event.explain?.sent ?? {}).length} />
             <div role="tabpanel" id="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
@@ -289,7 +293,9 @@ export function Fields({ explain, why }: { explain: Explain | null | undefined; 
                             </td>
                             <td>
                                 <code>{[from ?? UNKNOWN].flat().join(", ")}</code>
-                                <div class="hint">{rule}</div>
+                                <div class="hint">
+                                    <Prose text={rule ?? ""} />
+                                </div>
                             </td>
                         </tr>
                     ))}

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ask, askInTurn, useAnswer, type Answer, type Refusal } from "../api";
 import { Form } from "../form";
 import { changes, type Change, type Options } from "../options";
-import { Copy, Empty, Title, Trouble, capital } from "../parts";
+import { Copy, Empty, Prose, Title, Trouble, capital } from "../parts";
 import { query, withQuery, go } from "../route";
 import { fields, type Schema } from "../schema";
 import type { Found, Secret, SentFields } from "../types";
@@ -83,8 +83,8 @@ function TokenCheck({ sink }: { sink: string }) {
             </span>
             <div class="answer" role="status">
                 {health?.healthy && <p class="notice good">Meta takes the token of the running sink: events can be delivered.</p>}
-                {health?.state === "blocked" && <p class="notice bad">Meta would refuse events of the running sink, until somebody acts: {why}.</p>}
-                {health?.state === "unavailable" && <p class="notice bad">Meta cannot be asked now, and waiting may help: {why}.</p>}
+                {health?.state === "blocked" && <p class="notice bad">Meta would refuse events of the running sink, until somebody acts: <Prose text={why} />.</p>}
+                {health?.state === "unavailable" && <p class="notice bad">Meta cannot be asked now, and waiting may help: <Prose text={why} />.</p>}
                 {error && <p class="notice bad">{capital(error.message)}.</p>}
             </div>
         </>

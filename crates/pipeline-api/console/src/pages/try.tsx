@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { ask, askInTurn, type Refusal } from "../api";
 import { UNKNOWN } from "../format";
 import { Json } from "../json";
-import { Empty, FateMark, Title } from "../parts";
+import { Empty, FateMark, Prose, Title } from "../parts";
 import { label, status } from "../state";
 import type { Explain, Fate } from "../types";
 import { Fields } from "./panel";
@@ -159,7 +159,11 @@ export function MappedView({ mapped }: { mapped: Mapped }) {
                     {mapped.reason ? ` · ${label(mapped.reason)}` : ""}
                 </span>
             </p>
-            {mapped.detail && <p class={`notice ${mapped.outcome === "rejected" ? "bad" : ""}`}>{mapped.detail}</p>}
+            {mapped.detail && (
+                <p class={`notice ${mapped.outcome === "rejected" ? "bad" : ""}`}>
+                    <Prose text={mapped.detail} />
+                </p>
+            )}
             <div class="bar">
                 <button type="button" aria-pressed={tab === "payload"} onClick={() => setTab("payload")}>
                     Payload
