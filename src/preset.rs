@@ -3,10 +3,10 @@
 //! The presets that come with the sink are the files of `schema/presets`; a user's own has the same form. What they
 //! share is in `schema/fields.json`: named groups of field mappings, and which groups each of Meta's standard events uses.
 
-use crate::field_mapping::FieldMappings;
+use crate::field_mapping::{FieldMapping, FieldMappings};
 use crate::small_file;
 use pipeline_core::options::{self, Problem};
-use pipeline_core::{PresetDescription, PresetRow};
+use pipeline_core::{PresetDescription, PresetField, PresetRow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -224,7 +224,39 @@ pub(crate) fn describe() -> Vec<PresetDescription> {
                 preset.description.clone(),
                 rows.collect(),
             )
+            .with_fields(fields_of(preset))
         })
+        .collect()
+}
+
+/// Where a preset looks for each parameter, over all its events.
+fn fields_of(preset: &Preset) -> Vec<PresetField> {
+    let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for event in &preset.events {
+        let groups = FIELDS.every_event.iter().chain(&preset.include);
+        let groups = groups.chain(FIELDS.groups_of(&event.to));
+        let groups = groups.filter_map(|name| FIELDS.groups.get(name));
+        let own = [&preset.field_mappings, &event.field_mappings];
+        // Each parameter from the last layer that has it.
+        let mut merged = BTreeMap::new();
+        for mappings in groups.map(|group| &group.field_mappings).chain(own) {
+            merged.extend(mappings);
+        }
+        for (name, mapping) in merged {
+            let known = fields.entry(name).or_default();
+            let table = mapping.as_ref().map(FieldMapping::to_table);
+            let lists = table.map(|table| [vec![table.paths], table.all].concat());
+            for path in lists.into_iter().flatten().flatten() {
+                if !known.contains(&path) {
+                    known.push(path);
+                }
+            }
+        }
+    }
+    fields.retain(|_, paths| !paths.is_empty());
+    let fields = fields.into_iter();
+    fields
+        .map(|(name, paths)| PresetField::new(name, paths))
         .collect()
 }
 
@@ -274,6 +306,20 @@ mod tests {
             names,
             ["automotive", "b2b_saas", "meta_capi", "retail", "travel"]
         );
+    }
+
+    #[test]
+    fn a_preset_says_where_it_looks_for_each_parameter_once() {
+        for preset in describe() {
+            assert!(!preset.fields.is_empty(), "{}", preset.name);
+            for field in &preset.fields {
+                let mut paths = field.paths.clone();
+                paths.sort();
+                paths.dedup();
+                let are_once = !paths.is_empty() && paths.len() == field.paths.len();
+                assert!(are_once, "{}: {}", preset.name, field.name);
+            }
+        }
     }
 
     #[test]

@@ -96,6 +96,20 @@ impl Kept {
         self.bytes
     }
 
+    /// The parameters that were sent, with where their values came from; places in lists without their numbers.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        self.entries.iter().filter_map(|entry| match &**entry {
+            Entry::Field(field) => match &field.fate {
+                FieldFate::Sent { from, .. } => {
+                    let from = from.iter().map(|path| without_numbers(path)).collect();
+                    Some((without_numbers(&field.name), from))
+                }
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// As `map --explain` prints it.
     pub(crate) fn to_json(&self) -> Value {
         let (mut fields, mut carried, mut absent) = (Vec::new(), Vec::new(), Vec::new());
@@ -160,6 +174,20 @@ fn shown(field: &Field) -> Field {
         other => other.clone(),
     };
     Field::new(path_of(&field.name), fate)
+}
+
+/// `contents[3].id` as `contents[].id`.
+fn without_numbers(path: &str) -> String {
+    let mut is_inside = false;
+    let kept = path.chars().filter(|&c| {
+        is_inside = match c {
+            '[' => true,
+            ']' => false,
+            _ => is_inside,
+        };
+        !(is_inside && c.is_ascii_digit())
+    });
+    kept.collect()
 }
 
 /// A path, unless a key in it may be personal.

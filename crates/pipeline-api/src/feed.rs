@@ -15,7 +15,7 @@
 use crate::explained::{Kept, Pool};
 use crate::row::{MAX_PAYLOAD_BYTES, Row, Seen, Status};
 use pipeline_core::{
-    Amount, Clock, Encoded, Event, Explained, Observer, Origin, Outcome, Reason, Record,
+    Amount, Clock, Encoded, Event, Exchange, Explained, Observer, Origin, Outcome, Reason, Record,
     Settlement, Sink, SystemClock,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -112,6 +112,14 @@ struct State {
 struct Ring {
     rows: VecDeque<Row>,
     bytes: usize,
+}
+
+/// A test event, and what its destination said of it, if it came that far.
+#[derive(Debug)]
+pub(crate) struct Tested<'a> {
+    pub(crate) explained: &'a Explained,
+    pub(crate) outcome: Option<&'a Outcome>,
+    pub(crate) exchange: Option<&'a Arc<Exchange>>,
 }
 
 /// Which rows are meant; what is `None` does not count.
@@ -273,6 +281,63 @@ impl Feed {
         catch_unwind(amount).ok().flatten()
     }
 
+    /// Adds a test event that was sent from the pages, whatever else the second has brought; returns the number of its row. No
+    /// counter of the pipeline counts it.
+    pub(crate) fn tested(&self, sink: &str, event: &Event, tested: &Tested<'_>) -> u64 {
+        let (status, reason) = match (&tested.explained.encoded, tested.outcome) {
+            (Encoded::Filtered(filtered), _) => (Status::Filtered, Some(&filtered.reason)),
+            (Encoded::Rejected(rejection), _) => (Status::Rejected, Some(&rejection.reason)),
+            (_, Some(outcome)) => became(outcome),
+            // No answer came.
+            _ => (Status::Retrying, None),
+        };
+        let encoded = &tested.explained.encoded;
+        let record = record_of(encoded);
+        let label = encoded.label().or_else(|| Some(&record?.label));
+        let explanation = {
+            let mut explained = self.explanations();
+            Arc::new(explained.pool.keep(&tested.explained.explanation))
+        };
+        let seen = Seen {
+            label: label.map(|label| &**label),
+            event_id: record.map(|record| &*record.event_id),
+            reason,
+            attempt: u32::from(matches!(encoded, Encoded::Record(_))),
+            received_ms: Some(event.received_ms()),
+            payload: record.map(|record| &*record.payload),
+            exchange: tested.exchange,
+            explanation: Some(explanation),
+            is_test: true,
+            ..Seen::of(sink, event.origin())
+        };
+        let time_ms = self.clock.now_ms();
+        let amount = seen.payload.and_then(|it| self.amount(sink, it));
+        let mut state = self.lock();
+        state.last += 1;
+        let seq = state.last;
+        let row = Row::new(seq, time_ms, status, seen).worth(amount);
+        state.rings[status as usize].push(row);
+        seq
+    }
+
+    /// What the newest row of this fate and reason says.
+    pub(crate) fn detail(&self, status: Status, code: &str) -> Option<String> {
+        let state = self.lock();
+        let mut rows = state.rings[status as usize].rows.iter().rev();
+        rows.find(|row| row.reason == Some(code))?.detail.clone()
+    }
+
+    /// The explanations of the events of a sink, or of all, that are kept here, each once.
+    pub(crate) fn explanations_of(&self, sink: Option<&str>) -> Vec<Arc<Kept>> {
+        let state = self.lock();
+        let rows = state.rings.iter().flat_map(|ring| &ring.rows);
+        let rows = rows.filter(|row| sink.is_none_or(|sink| row.sink == sink));
+        let mut seen = HashSet::new();
+        let explained = rows.filter_map(|row| row.explanation.as_ref());
+        let explained = explained.filter(|it| seen.insert(Arc::as_ptr(it)));
+        explained.cloned().collect()
+    }
+
     /// The explanation of an event; kept for the next row of the event if it has another one.
     fn explanation(
         &self,
@@ -329,6 +394,19 @@ fn record_of(encoded: &Encoded) -> Option<&Record> {
         Encoded::Record(record) => Some(record),
         Encoded::Rejected(rejection) => rejection.record.as_deref(),
         _ => None,
+    }
+}
+
+/// The fate that an attempt comes to, and why.
+fn became(outcome: &Outcome) -> (Status, Option<&Reason>) {
+    match outcome {
+        Outcome::Delivered => (Status::Delivered, None),
+        Outcome::Retry { reason, .. } | Outcome::Failed { reason, .. } => {
+            (Status::Retrying, Some(reason))
+        }
+        Outcome::Blocked { reason } => (Status::Held, Some(reason)),
+        Outcome::Rejected { reason } => (Status::Rejected, Some(reason)),
+        _ => (Status::Retrying, None),
     }
 }
 
@@ -490,18 +568,10 @@ impl Observer for Feed {
     }
 
     fn attempted(&self, sink: &str, settlement: &Settlement<'_>) {
-        let (status, reason) = match settlement.outcome {
-            Outcome::Delivered => (Status::Delivered, None),
-            Outcome::Retry { reason, .. } | Outcome::Failed { reason, .. } => {
-                (Status::Retrying, Some(reason))
-            }
-            Outcome::Blocked { reason } => (Status::Held, Some(reason)),
-            Outcome::Rejected { reason } => {
-                self.await_letter(sink, settlement.origin, reason.code);
-                (Status::Rejected, Some(reason))
-            }
-            _ => (Status::Retrying, None),
-        };
+        let (status, reason) = became(settlement.outcome);
+        if let (Status::Rejected, Some(reason)) = (status, reason) {
+            self.await_letter(sink, settlement.origin, reason.code);
+        }
         let (origin, record) = (settlement.origin, settlement.record);
         let is_last = matches!(status, Status::Delivered | Status::Rejected);
         let seen = Seen {

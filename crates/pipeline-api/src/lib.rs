@@ -36,6 +36,7 @@ mod pause;
 mod quality;
 mod routes;
 mod row;
+mod sent_fields;
 mod series;
 mod server;
 mod setup;

@@ -8,6 +8,7 @@ use crate::guard::{Guard, METRICS, Refused};
 use crate::metrics::metrics;
 use crate::pages;
 use crate::quality;
+use crate::sent_fields;
 use crate::setup;
 use crate::shared::Shared;
 use crate::status::{reasons, status};
@@ -55,6 +56,7 @@ pub(crate) fn router(guard: Arc<Guard>, shared: Arc<Shared>) -> Router {
         )
         .merge(setup::router())
         .merge(crate::letters::router())
+        .route("/api/v1/fields", get(sent_fields::fields))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/events/stream", get(events::follow))
         .route("/api/v1/events/{seq}", get(events::one))

@@ -76,6 +76,8 @@ pub(crate) struct Row {
     pub(crate) amount: Option<Amount>,
     pub(crate) exchange: Option<Arc<Exchange>>,
     pub(crate) explanation: Option<Arc<Kept>>,
+    /// Whether it is a test event of these pages, which no counter of the pipeline counts.
+    pub(crate) is_test: bool,
 }
 
 /// The event of a row.
@@ -91,6 +93,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) payload: Option<&'a [u8]>,
     pub(crate) exchange: Option<&'a Arc<Exchange>>,
     pub(crate) explanation: Option<Arc<Kept>>,
+    pub(crate) is_test: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -107,6 +110,7 @@ impl<'a> Seen<'a> {
             payload: None,
             exchange: None,
             explanation: None,
+            is_test: false,
         }
     }
 }
@@ -140,6 +144,7 @@ impl Row {
             amount: None,
             exchange: seen.exchange.cloned(),
             explanation: seen.explanation,
+            is_test: seen.is_test,
         }
     }
 
@@ -176,7 +181,7 @@ impl Row {
     /// As lists show it.
     pub(crate) fn to_json(&self) -> Value {
         let amount = self.amount.as_ref();
-        json!({
+        let mut row = json!({
             "seq": self.seq,
             "time": time(self.time_ms),
             "name": self.name,
@@ -188,7 +193,11 @@ impl Row {
             "event_id": self.event_id,
             "value": amount.and_then(|amount| amount.value.as_ref()),
             "currency": amount.and_then(|amount| amount.currency.as_deref()),
-        })
+        });
+        if self.is_test {
+            row["test"] = json!(true);
+        }
+        row
     }
 
     /// With everything that is known. `related` are all rows of the same event, the oldest first.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariant: neither a secret of the file nor anything of an event that a request brings is logged, kept, or answered, but for
-//! what the sink itself would send of that event.
+//! what the sink itself would send of that event. Of a test event this is a row of the feed, in memory, as of any other event.
 
 mod body;
 mod catalog;

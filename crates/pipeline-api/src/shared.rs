@@ -8,6 +8,7 @@ use crate::series::Series;
 use pipeline_cli::StartedPipeline;
 use pipeline_core::{Clock, SystemClock};
 use pipeline_host::telemetry::{SinkStatus, Status};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) writing: tokio::sync::Mutex<()>,
     /// When the last test event was sent.
     pub(crate) last_test: Mutex<Option<Instant>>,
+    /// Test events that were sent.
+    pub(crate) tests: AtomicU64,
 }
 
 impl Default for Shared {
@@ -69,6 +72,7 @@ impl Shared {
             trials: Arc::new(Semaphore::new(MAX_TRIALS)),
             writing: tokio::sync::Mutex::default(),
             last_test: Mutex::default(),
+            tests: AtomicU64::new(0),
         }
     }
 }

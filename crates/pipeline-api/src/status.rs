@@ -4,6 +4,7 @@
 
 use crate::answer::time;
 use crate::attention::{Finding, findings};
+use crate::row::Status as Fate;
 use crate::setup;
 use crate::shared::Shared;
 use pipeline_core::{Component, REASONS_OF_HOSTS, ReasonWords};
@@ -155,6 +156,9 @@ pub(crate) fn reasons(shared: &Shared) -> Value {
     let known = words(shared);
     let rows = rows.into_iter().map(|((code, fate), (events, detail))| {
         let words = known.get(code);
+        // The counters keep no sentence of a filtered event; the newest of its rows does.
+        let detail = detail.map(str::to_owned);
+        let detail = detail.or_else(|| shared.feed.detail(fate_of(fate)?, code));
         json!({
             "code": code,
             "label": words.map(|words| words.label),
@@ -196,6 +200,15 @@ fn words(shared: &Shared) -> BTreeMap<&'static str, ReasonWords> {
     }
     REASONS_OF_HOSTS.iter().cloned().for_each(add);
     all
+}
+
+/// The fate of the rows that have such a reason.
+fn fate_of(word: &str) -> Option<Fate> {
+    match word {
+        "filtered" => Some(Fate::Filtered),
+        "retried" => Some(Fate::Retrying),
+        _ => None,
+    }
 }
 
 /// Whether an event of this fate is not sent because somebody wants it so.

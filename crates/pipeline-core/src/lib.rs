@@ -161,7 +161,8 @@ pub use reason_words::{MAX_LABEL_CHARS, REASONS_OF_HOSTS, ReasonWords};
 pub use receipt::{AckLevel, AckStatus, Receipt, Settle, receipt};
 pub use record::Record;
 pub use registry::{
-    Component, Kind, Parse, ParseContext, PresetDescription, PresetRow, Registry, RegistryError,
+    Component, Kind, Parse, ParseContext, PresetDescription, PresetField, PresetRow, Registry,
+    RegistryError,
 };
 pub use schemars;
 pub use secret::SensitiveString;

@@ -265,6 +265,8 @@ pub struct PresetDescription {
     pub description: String,
     /// What it maps.
     pub rows: Vec<PresetRow>,
+    /// Where it looks for the values of fields; empty where the sink does not say so.
+    pub fields: Vec<PresetField>,
 }
 
 impl PresetDescription {
@@ -280,6 +282,34 @@ impl PresetDescription {
             title: title.into(),
             description: description.into(),
             rows,
+            fields: Vec::new(),
+        }
+    }
+
+    /// The same preset, which looks for the values of these fields.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Vec<PresetField>) -> Self {
+        self.fields = fields;
+        self
+    }
+}
+
+/// Where a preset looks for the value of one field, over all its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresetField {
+    /// The destination's name for it: `custom_data.value`.
+    pub name: String,
+    /// The paths, in the order in which they are tried.
+    pub paths: Vec<String>,
+}
+
+impl PresetField {
+    /// A field that is looked for at these paths.
+    pub fn new(name: impl Into<String>, paths: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            paths,
         }
     }
 }

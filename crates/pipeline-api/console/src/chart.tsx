@@ -61,6 +61,8 @@ export function Chart({ times, bands, sentence, point }: Props) {
                 {
                     width: element.clientWidth,
                     height: element.clientHeight,
+                    // Room for half of the last time.
+                    padding: [8, 32, 0, 0],
                     legend: { show: false },
                     cursor: { y: false, drag: { x: false, y: false } },
                     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),

@@ -1,9 +1,12 @@
 // A form for the options of a sink, drawn from its schema. An empty field writes nothing, so what was not chosen stays the default.
 import { useState } from "preact/hooks";
-import { FieldMappings } from "./pages/mappings";
+import { Fragment, type ComponentChildren } from "preact";
+import { FieldMappings, type Preset } from "./pages/mappings";
+import { PresetCards } from "./pages/presets";
+import { Prose } from "./parts";
 import { read, same, write, type Options } from "./options";
 import type { Field, Kind } from "./schema";
-import type { Found, Secret } from "./types";
+import type { Found, Secret, SentFields } from "./types";
 
 /** Options that have a part of the page of their own, or are not for this page. */
 const ELSEWHERE = new Set(["type", "event_mappings"]);
@@ -24,7 +27,12 @@ interface Props {
     saved: Options;
     problems: Found[];
     secrets: Secret[];
+    /** The table of the preset, and what events sent, for the field mappings. */
+    preset: Preset | null;
+    sent: SentFields | null;
     change: (options: Options) => void;
+    /** What comes behind the first section. */
+    children?: ComponentChildren;
 }
 
 export function Form(props: Props) {
@@ -34,13 +42,16 @@ export function Form(props: Props) {
     const rest = all.filter((field) => !named.has(field.key));
     return (
         <>
-            {SECTIONS.map(([title, keys]) => (
-                <fieldset key={title}>
-                    <legend>{title}</legend>
-                    {of(keys).map((field) => (
-                        <FieldView key={field.key} field={field} {...props} />
-                    ))}
-                </fieldset>
+            {SECTIONS.map(([title, keys], i) => (
+                <Fragment key={title}>
+                    <fieldset>
+                        <legend>{title}</legend>
+                        {of(keys).map((field) => (
+                            <FieldView key={field.key} field={field} {...props} />
+                        ))}
+                    </fieldset>
+                    {i === 0 && props.children}
+                </Fragment>
             ))}
             <details class="card pad">
                 <summary>
@@ -54,7 +65,7 @@ export function Form(props: Props) {
     );
 }
 
-type ViewProps = Omit<Props, "fields"> & { field: Field };
+type ViewProps = Omit<Props, "fields" | "children"> & { field: Field };
 
 const isOf = (problem: Found, path: string) => problem.option === path || (problem.option ?? "").startsWith(`${path}.`) || (problem.option ?? "").startsWith(`${path}[`);
 
@@ -81,7 +92,9 @@ function FieldView(props: ViewProps) {
                 <legend>
                     {title(field.key)} <code class="muted">{field.key}</code>
                 </legend>
-                <p class="hint">{shortened(field.description)}</p>
+                <p class="hint">
+                    <Prose text={shortened(field.description)} />
+                </p>
                 {fields.map((inner) => (
                     <FieldView {...props} key={inner.key} field={inner} />
                 ))}
@@ -100,13 +113,12 @@ function FieldView(props: ViewProps) {
                 )}
             </div>
             <div class="hint" id={`${id}-about`}>
-                {shortened(field.description)}
+                <Prose text={shortened(field.description)} />
             </div>
             <Control {...props} id={id} value={value} set={set} kind={field.kind} isWrong={found.length > 0} />
             {found.map((it) => (
                 <div key={it.problem} class={it.level === "note" ? "hint" : "error"}>
-                    {it.problem}
-                    {it.expected ? `; expected ${it.expected}` : ""}
+                    <Prose text={it.problem + (it.expected ? `; expected ${it.expected}` : "")} />
                 </div>
             ))}
         </div>
@@ -141,9 +153,12 @@ function Control(props: ControlProps) {
             </select>
         );
     }
+    if (kind.is === "choice" && field.path.join() === "preset" && typeof value === "string" && !isVariable) {
+        return <PresetCards id={id} type={String(props.draft["type"])} value={value} set={set} />;
+    }
     if (kind.is === "choice" && !isVariable && (value === undefined || typeof value === "string")) return <ChoiceControl {...props} kind={kind} common={common} />;
     if (kind.is === "map" && !isVariable) return <MapControl {...props} of={kind.of.map((it) => it.value)} />;
-    if (kind.is === "paths" && !isVariable) return <FieldMappings value={value} set={set} keys={kind.keys} />;
+    if (kind.is === "paths" && !isVariable) return <FieldMappings value={value} set={set} keys={kind.keys} preset={props.preset} sent={props.sent} />;
     if (kind.is === "list" && kind.of.length > 0) return <Boxes {...props} of={kind.of.map((it) => it.value)} />;
     if (kind.is === "list" || kind.is === "json" || (typeof value === "object" && value !== null)) return <JsonControl {...props} common={common} />;
     const text = value === undefined || value === null ? "" : String(value);
@@ -179,7 +194,11 @@ function ChoiceControl({ value, set, field, kind, common }: ControlProps & { kin
                     </option>
                 ))}
             </select>
-            {note && <div class="hint">{note}</div>}
+            {note && (
+                <div class="hint">
+                    <Prose text={note} />
+                </div>
+            )}
         </>
     );
 }

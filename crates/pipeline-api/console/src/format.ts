@@ -47,6 +47,19 @@ export function bytes(value: Figure): string {
     return `${tenth.format(left)} ${units[unit]}`;
 }
 
+/** An amount with the decimals that its currency has, and more where it has more. */
+export function money(value: Figure, currency: string | null | undefined): string {
+    if (!isKnown(value)) return "";
+    let decimals = 0;
+    try {
+        decimals = new Intl.NumberFormat("en-US", { style: "currency", currency: currency ?? "" }).resolvedOptions().maximumFractionDigits ?? 0;
+    } catch {
+        // No currency, or none that is known.
+    }
+    const text = value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: Math.max(decimals, 3) });
+    return currency ? `${text} ${currency}` : text;
+}
+
 export function percent(part: Figure, of: Figure): string {
     return isKnown(part) && isKnown(of) && of > 0 ? `${tenth.format((100 * part) / of)} %` : UNKNOWN;
 }

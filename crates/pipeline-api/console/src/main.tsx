@@ -14,7 +14,7 @@ import { QualityPage } from "./pages/quality";
 import { TryPage } from "./pages/try";
 import { followLinks, page } from "./route";
 import { Dialogs, State, TokenForm } from "./shell";
-import { status, watch } from "./state";
+import { letters, watch } from "./state";
 
 const TITLES: Record<string, string> = {
     "/events": "Live events",
@@ -84,12 +84,8 @@ function fillNavigation(): void {
         before = page.value;
     });
     effect(() => {
-        let letters = 0;
-        for (const sink of status.value?.sinks ?? []) {
-            for (const events of Object.values(sink.counts.rejected)) letters += events;
-        }
-        badge.textContent = letters ? count(letters) : "";
-        badge.title = letters ? "rejected by this run" : "";
+        badge.textContent = letters.value ? count(letters.value) : "";
+        badge.title = letters.value ? "letters that wait to be sent again or deleted" : "";
     });
 }
 

@@ -28,6 +28,15 @@ export function FateMark({ fate }: { fate: Fate }) {
     );
 }
 
+/** Marks a test event, which no counter of the pipeline counts. */
+export function TestMark() {
+    return (
+        <span class="mark" title="sent from these pages; no counter counts it">
+            test
+        </span>
+    );
+}
+
 export function Title({ text, children }: { text: string; children?: ComponentChildren }) {
     return (
         <div class="title">
@@ -35,6 +44,11 @@ export function Title({ text, children }: { text: string; children?: ComponentCh
             {children}
         </div>
     );
+}
+
+/** A sentence of the server's; what is between backticks is code. */
+export function Prose({ text }: { text: string }) {
+    return <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code>{part}</code> : part))}</>;
 }
 
 /** Why there is nothing, and what fills it. */
@@ -55,7 +69,7 @@ export function Trouble({ error, what }: { error: Refusal | null; what: string }
     const isAbsent = error.status === 404 && (error.code === "not_found" || error.code === "");
     return (
         <p class="notice" role="status">
-            {isAbsent ? `This server does not offer ${what}.` : `${capital(error.message)}.`}
+            <Prose text={isAbsent ? `This server does not offer ${what}.` : `${capital(error.message)}.`} />
         </p>
     );
 }

@@ -6,12 +6,16 @@ import type { Reason, Status } from "./types";
 
 const STATUS_MS = 2000;
 const REASONS_MS = 10_000;
+/** The least time between two counts of the dead letters, which the server reads from the disk. */
+const LETTERS_MS = 10_000;
 
 export const status = signal<Status | null>(null);
 export const statusError = signal<Refusal | null>(null);
 /** The status before, for rates. */
 export const earlier = signal<Status | null>(null);
 export const reasons = signal<Reason[]>([]);
+/** The dead letters of all sinks; `null` while that is not known. */
+export const letters = signal<number | null>(null);
 
 const labels = computed(() => new Map(reasons.value.map((reason) => [reason.code, reason.label])));
 
@@ -24,6 +28,7 @@ async function look(): Promise<void> {
         earlier.value = status.value;
         status.value = next;
         statusError.value = null;
+        void lookAtLetters();
     } catch (error) {
         statusError.value = error as Refusal;
     }
@@ -36,6 +41,27 @@ async function lookAtReasons(): Promise<void> {
     } catch {
         // The codes are shown as words.
     }
+}
+
+/** What the dead letters were counted for, and when. */
+let counted = { key: "", at: 0 };
+
+/** Counts the dead letters where they may have changed: their bytes, or what was rejected. */
+async function lookAtLetters(): Promise<void> {
+    const now = status.value;
+    if (!now || Date.now() - counted.at < LETTERS_MS) return;
+    const key = JSON.stringify(now.sinks.map((sink) => [sink.name, sink.dead_letters?.bytes, sink.counts.rejected]));
+    if (key === counted.key) return;
+    counted = { key, at: Date.now() };
+    try {
+        countLetters(await ask<{ sinks: { letters: number }[] }>("letters"));
+    } catch {
+        letters.value = null;
+    }
+}
+
+export function countLetters({ sinks }: { sinks: { letters: number }[] }): void {
+    letters.value = sinks.reduce((sum, sink) => sum + sink.letters, 0);
 }
 
 export function watch(): void {

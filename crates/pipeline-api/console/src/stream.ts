@@ -8,7 +8,14 @@ const PAUSES_MS = [1000, 2000, 5000, 10_000];
 export interface Listener {
     tick: (tick: Tick) => void;
     /** Since when it is lost and why; `null` once it is back. */
-    lost: (lost: { since: Date; why: string } | null) => void;
+    lost: (lost: Lost | null) => void;
+}
+
+export interface Lost {
+    since: Date;
+    why: string;
+    /** Whether others follow the events, as many as the server allows. */
+    isFull: boolean;
 }
 
 /** Follows the stream until the returned function is called. */
@@ -60,7 +67,8 @@ export function follow(query: string, listener: Listener): () => void {
             if (isOver || document.hidden) return;
             lostSince ??= new Date();
             const why = error instanceof Refusal ? error.message : "the server does not answer";
-            listener.lost({ since: lostSince, why });
+            const isFull = error instanceof Refusal && error.code === "too_many_streams";
+            listener.lost({ since: lostSince, why, isFull });
             timer = window.setTimeout(run, PAUSES_MS[Math.min(failures, PAUSES_MS.length - 1)]);
             failures += 1;
         });

@@ -14,8 +14,10 @@ export interface Row {
     source: string;
     sink: string;
     event_id: string | null;
-    value?: number | string | null;
+    value?: number | null;
     currency?: string | null;
+    /** A test event that was sent from these pages; no counter counts it. */
+    test?: boolean;
 }
 
 export interface Exchange {
@@ -108,6 +110,7 @@ export interface Sink {
     counts: Counts;
     buffer: Buffer | null;
     throttle_percent?: number | null;
+    dead_letters?: { bytes: number; max_bytes: number; percent: number } | null;
 }
 
 export interface Source {
@@ -182,6 +185,12 @@ export interface Quality {
         events: number;
         looked_in?: string[];
     }[];
+}
+
+/** What the explained events sent, and from where. */
+export interface SentFields {
+    events: number;
+    parameters: Record<string, { events: number; from: Record<string, number> }>;
 }
 
 export interface Secret {

@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/** What breaks WCAG 2.2 AA or is no good practice; only as to colors, where that is all that differs from a page looked at before. */
-export async function violationsIn(page, isColorsOnly) {
+/** What breaks WCAG 2.2 AA or is no good practice. */
+export async function violationsIn(page) {
     await page.evaluate(source);
-    const runOnly = isColorsOnly ? { type: "rule", values: ["color-contrast"] } : { type: "tag", values: TAGS };
+    const runOnly = { type: "tag", values: TAGS };
     return page.evaluate(async (runOnly) => (await window.axe.run(document, { runOnly, resultTypes: ["violations"] })).violations, runOnly);
 }

@@ -51,9 +51,9 @@ export async function done(page) {
     await page.context().close();
 }
 
-/** Waits until this is true. */
+/** Waits until this is true; where much must happen before, for as long as the load lasts besides. */
 export async function until(what, isTrue) {
-    const end = Date.now() + DEADLINE_MS;
+    const end = Date.now() + DEADLINE_MS + 1000 * Number(process.env.LOAD_SECS ?? 0);
     for (;;) {
         const value = await isTrue();
         if (value) return value;
@@ -149,7 +149,7 @@ export async function accessible(page, name) {
         await page.emulateMedia({ colorScheme });
         // Colors fade; what fades is neither old nor new.
         await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))));
-        const violations = await violationsIn(page, colorScheme === "dark");
+        const violations = await violationsIn(page);
         const told = violations.map((it) => `${it.id}: ${it.nodes.map((node) => `${node.html}\n  ${node.failureSummary}`).join("\n")}`);
         assert.deepEqual(told, [], `${name}, ${colorScheme}`);
         await shoot(page, `${name}-${colorScheme}`);
@@ -171,4 +171,42 @@ export async function fits(page, name) {
         const [is, may] = await widths();
         return is <= may;
     });
+}
+
+/** As `fits`, and no text is cut: a browser that shows everything twice as large has half of the room. */
+export async function nothingIsCut(page, name) {
+    await fits(page, name);
+    const cut = () =>
+        page.evaluate(() => {
+            const scrolls = (element) => {
+                for (let it = element.parentElement; it; it = it.parentElement) {
+                    if (["auto", "scroll"].includes(getComputedStyle(it).overflowX)) return true;
+                }
+                return false;
+            };
+            const context = document.createElement("canvas").getContext("2d");
+            const width = (text, { fontStyle, fontWeight, fontSize, fontFamily }) => {
+                context.font = `${fontStyle} ${fontWeight} ${fontSize} ${fontFamily}`;
+                return context.measureText(text).width;
+            };
+            const found = [];
+            for (const element of document.querySelectorAll("h1, h2, h3, p, label, legend, button, a, dt, dd, li, summary, input, select, .hint, .tile b")) {
+                const box = element.getBoundingClientRect();
+                if (box.width === 0 || element.matches(".skip")) continue;
+                const told = element.outerHTML.slice(0, 160);
+                const style = getComputedStyle(element);
+                if (!scrolls(element) && (box.right > innerWidth + 1 || box.left < -1)) found.push(`outside: ${told}`);
+                // What ends with an ellipsis can be read otherwise: in its title, or behind its link.
+                const isCut = style.overflowX === "hidden" && style.textOverflow !== "ellipsis";
+                if (isCut && element.scrollWidth > element.clientWidth + 1) found.push(`cut: ${told}`);
+                if (element instanceof HTMLSelectElement) {
+                    const arrow = 20;
+                    const room = element.clientWidth - arrow - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+                    const text = element.selectedOptions[0]?.text ?? "";
+                    if (width(text, style) > room) found.push(`behind its arrow: ${text}`);
+                }
+            }
+            return found;
+        });
+    assert.deepEqual(await cut(), [], name);
 }

@@ -3,10 +3,11 @@
 import { browser } from "./bench.mjs";
 import * as events from "./events.mjs";
 import * as pages from "./pages.mjs";
+import * as streams from "./streams.mjs";
 
 const wanted = process.argv[2] ?? "";
 let failed = 0;
-for (const [name, test] of Object.entries({ ...events, ...pages })) {
+for (const [name, test] of Object.entries({ ...events, ...streams, ...pages })) {
     if (!name.includes(wanted)) continue;
     const start = Date.now();
     try {

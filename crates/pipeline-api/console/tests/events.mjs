@@ -1,5 +1,5 @@
 // The page of live events.
-import { accessible, api, done, event, fault, fits, lift, open, proxy, send, shoot, taken, until } from "./bench.mjs";
+import { accessible, api, done, event, fault, fits, lift, nothingIsCut, open, proxy, send, shoot, taken, until } from "./bench.mjs";
 import { strict as assert } from "node:assert";
 import { randomUUID } from "node:crypto";
 
@@ -47,6 +47,9 @@ export async function a_click_on_a_row_opens_the_event_and_its_address_can_be_se
     await page.locator(".panel .facts").getByText(id).waitFor();
     assert.match(page.url(), /\/events\?event=\d+$/);
     await accessible(page, "events-panel");
+    await page.setViewportSize({ width: 680, height: 430 });
+    await nothingIsCut(page, "an event at 200 %");
+    await page.setViewportSize({ width: 1360, height: 860 });
     for (const tab of ["Meta’s answer", "Fields", "History"]) {
         await page.getByRole("tab", { name: tab }).click();
         assert.equal(await page.getByRole("tab", { name: tab }).getAttribute("aria-selected"), "true");
@@ -175,6 +178,7 @@ export async function a_stream_that_is_cut_is_told_and_resumes_without_a_row_twi
     await page.waitForSelector("table.rows tbody tr");
     way.cut();
     await page.getByText("The stream is lost since").waitFor();
+    await accessible(page, "events-lost");
     const id = randomUUID();
     await send(event(id));
     await until("it is delivered", async () => (await taken()).some((line) => line.includes(id)));
@@ -211,6 +215,7 @@ export async function without_the_token_the_page_asks_for_it() {
     const bare = await context.newPage();
     await bare.goto(new URL("/events", page.url()).href);
     await bare.getByText("This server wants its token.").waitFor();
+    await accessible(bare, "token");
     await bare.getByLabel("Token").fill(process.env.CONSOLE_TOKEN);
     await bare.getByRole("button", { name: "Use it" }).click();
     await bare.waitForSelector("table.rows tbody tr");

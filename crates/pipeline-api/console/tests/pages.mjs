@@ -1,5 +1,5 @@
 // Every other page.
-import { accessible, api, done, event, fault, fits, lift, open, send, taken, until } from "./bench.mjs";
+import { accessible, api, done, event, fault, fits, lift, nothingIsCut, open, send, taken, until } from "./bench.mjs";
 import { strict as assert } from "node:assert";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -26,6 +26,28 @@ export async function every_page_opens_is_accessible_and_fits_a_telephone() {
         await fits(page, path);
         await done(page);
     }
+}
+
+export async function every_page_can_be_used_at_twice_its_size() {
+    for (const [path, [title, text]] of Object.entries({ "/events": ["Live events", "delivered"], ...PAGES })) {
+        const page = await open(path, { viewport: { width: 680, height: 430 }, deviceScaleFactor: 2 });
+        await page.getByRole("heading", { level: 1, name: title }).waitFor();
+        await page.getByText(text).first().waitFor();
+        await nothingIsCut(page, `${path} at 200 %`);
+        await done(page);
+    }
+}
+
+export async function no_name_in_set_up_is_behind_the_arrow_of_its_choice() {
+    const page = await open("/setup?sink=meta");
+    await page.getByLabel("What Order Completed becomes").waitFor();
+    for (const name of ["CompleteRegistration", "SubmitApplication", "InitiateCheckout"]) {
+        await page.getByLabel("What Order Completed becomes").selectOption(name);
+        await nothingIsCut(page, name);
+    }
+    await page.getByLabel("What Order Completed becomes").evaluate((choice) => (choice.style.cssText = "min-width: 0; width: 8rem"));
+    await assert.rejects(nothingIsCut(page, "a choice that is too narrow"), /behind its arrow: InitiateCheckout/);
+    await done(page);
 }
 
 export async function the_chart_says_in_words_and_in_a_table_what_it_draws() {
@@ -87,9 +109,21 @@ export async function an_event_is_tried_without_being_sent_and_then_sent_as_a_te
     await page.getByRole("button", { name: "Send as a test event" }).click();
     await page.getByText("Meta took it.").waitFor();
     assert.ok(await has(), "the test event was sent");
+    const seen = await open("/events");
+    const row = seen.locator("table.rows tr", { hasText: id });
+    await row.locator(".mark", { hasText: "test" }).waitFor();
+    await done(seen);
+    await page.getByRole("link", { name: "Meta’s answer, among the live events" }).click();
+    await page.locator(".panel .verdict .mark").waitFor();
+    const answer = page.getByRole("tabpanel");
+    await answer.getByText("HTTP status").waitFor();
+    assert.match(await answer.innerText(), /Trace id\s+\S{6}/);
+    await accessible(page, "events-test");
+    await page.goBack();
     await page.getByLabel("One event, as its sender writes it").fill('{"event": ');
     await page.getByRole("button", { name: "Show what would be sent" }).click();
     await page.getByRole("alert").getByText(/line 1, column/).waitFor();
+    await accessible(page, "try-mistake");
     await done(page);
 }
 
@@ -119,6 +153,78 @@ export async function a_letter_is_sent_again_and_deleting_asks_for_the_name() {
     await page.getByRole("region", { name: "Letters", exact: true }).locator("tbody a").first().click();
     await page.getByRole("region", { name: "Letter", exact: true }).getByText("Became a letter").waitFor();
     await accessible(page, "letters-open");
+    await done(page);
+}
+
+export async function the_badge_counts_the_letters_that_there_are() {
+    const count = async () => {
+        const { body } = await api("letters");
+        return body.sinks.reduce((sum, sink) => sum + sink.letters, 0);
+    };
+    await send(event(randomUUID(), { timestamp: "2001-01-01T00:00:00Z" }));
+    const page = await open("/delivery");
+    const badge = page.locator("#letters-badge");
+    const isRight = async () => (await badge.innerText()) === (await count()).toLocaleString("en-US");
+    await until("the badge has what the server counts", isRight);
+    const { body } = await api("letters");
+    const group = body.sinks.find((sink) => sink.sink === "meta").groups.find((group) => group.reason === "too_old");
+    const purge = { method: "DELETE", headers: { "content-type": "application/json" }, body: JSON.stringify({ reason: group.reason, confirm: "meta" }) };
+    assert.equal((await api("letters/meta", purge)).status, 200);
+    await until("the badge has less after a purge", isRight);
+    await done(page);
+}
+
+export async function the_token_is_checked_and_the_answer_is_in_plain_words() {
+    const page = await open("/setup?sink=meta");
+    await page.getByRole("button", { name: "Check the token" }).click();
+    await page.getByText("Meta takes the token of the running sink").waitFor();
+    await fault({ type: "token_revoked" }, 1000);
+    await page.getByRole("button", { name: "Check the token" }).click();
+    await page.getByText("until somebody acts: ").waitFor();
+    await accessible(page, "setup-check");
+    await lift();
+    await done(page);
+}
+
+export async function presets_are_cards_with_what_their_events_become() {
+    const { body } = await api("catalog");
+    const page = await open("/setup?sink=meta");
+    for (const preset of body.sinks.find((sink) => sink.type === "meta_conversions").presets) {
+        const card = page.locator(".preset", { has: page.getByText(preset.name, { exact: true }) });
+        await card.getByText(preset.description).waitFor();
+        for (const name of preset.becomes) assert.ok((await card.innerText()).includes(name), name);
+    }
+    await page.locator(".preset input[value=travel]").check();
+    await page.getByLabel("What Booking Completed becomes").waitFor();
+    await page.getByRole("button", { name: "undo: preset" }).click();
+    await page.getByLabel("What Order Completed becomes").waitFor();
+    assert.ok(await page.locator(".preset input[value=retail]").isChecked());
+    await done(page);
+}
+
+export async function a_parameter_has_the_paths_of_the_preset_and_how_often_it_had_a_value() {
+    const watching = await open("/events");
+    await watching.getByText("counts are exact").waitFor();
+    await send(event(randomUUID()), event(randomUUID()));
+    const page = await open("/setup?sink=meta");
+    await page.getByText("Where the preset looks for each parameter").click();
+    const row = page.locator(".presetfields tr", { has: page.getByText("custom_data.value", { exact: true }) });
+    await row.getByText("properties.total").waitFor();
+    const { body } = await until("events are explained", async () => {
+        const answer = await api("fields?sink=meta");
+        return answer.body.events > 0 && answer;
+    });
+    await until("the count is there", async () => {
+        const figure = Number((await row.locator("td.n").innerText()).replace(",", ""));
+        return figure >= body.parameters["custom_data.value"].events;
+    });
+    await accessible(page, "setup-fields");
+    await row.getByRole("button", { name: "Change: custom_data.value" }).click();
+    const own = page.getByLabel("Paths of custom_data.value");
+    assert.match(await own.inputValue(), /^properties\.total\.amount, properties\.total, /);
+    await page.getByText(/preset: properties/).waitFor();
+    await page.getByRole("button", { name: "undo: custom_data.value" }).click();
+    await done(watching);
     await done(page);
 }
 

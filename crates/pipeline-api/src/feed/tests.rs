@@ -472,3 +472,60 @@ async fn an_amount_is_read_of_events_that_become_rows_and_of_no_others() {
     deliver("2", "meta");
     assert!(newest()["value"].is_null());
 }
+
+fn explained(encoded: Encoded) -> Explained {
+    Explained::new(encoded, pipeline_core::Explanation::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_event_is_a_row_whatever_else_the_second_brought_and_counts_for_no_sample() {
+    let feed = Feed::default();
+    for line in 0..1_000 {
+        deliver(&feed, "common", line, &Outcome::Delivered);
+    }
+    let kept = feed.kept(Status::Delivered);
+    let event = Event::new("{}", 1).with_origin(Origin::whole("test event 1".into()));
+    let record = Record::new("{}", "tried").labeled("Order Completed → Purchase");
+    let explained = explained(Encoded::Record(record));
+    let exchange = Arc::new(Exchange::new(1, 1));
+    for (outcome, status) in [
+        (Some(Outcome::Delivered), Status::Delivered),
+        (Some(rejected("refused_invalid")), Status::Rejected),
+        (None, Status::Retrying),
+    ] {
+        let tested = Tested {
+            explained: &explained,
+            outcome: outcome.as_ref(),
+            exchange: Some(&exchange),
+        };
+        let seq = feed.tested("meta", &event, &tested);
+        let Found::Row(row) = feed.find(seq) else {
+            panic!("no row {seq}");
+        };
+        assert_eq!(
+            (row.status, row.event_id.as_deref()),
+            (status, Some("tried"))
+        );
+        assert_eq!(row.to_json()["test"], true);
+        assert!(row.exchange.is_some() && row.explanation.is_some());
+    }
+    assert_eq!(feed.kept(Status::Delivered), kept);
+    let (rows, _) = feed.newest(&Filter::default(), None, 2_000);
+    let common = rows
+        .iter()
+        .find(|row| row.event_id.as_deref() == Some("common"));
+    assert!(common.unwrap().to_json().get("test").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_row_of_a_reason_says_what_it_means() {
+    let feed = Feed::default();
+    assert_eq!(feed.detail(Status::Filtered, "consent"), None);
+    for sentence in ["the first", "the second"] {
+        let encoded = Encoded::Filtered(Filtered::new(Reason::new("consent", sentence)));
+        feed.encoded("meta", &Event::new("{}", 1), &encoded);
+    }
+    let told = feed.detail(Status::Filtered, "consent");
+    assert_eq!(told.as_deref(), Some("the second"));
+    assert_eq!(feed.detail(Status::Rejected, "consent"), None);
+}

@@ -11,7 +11,7 @@ use pipeline_host::config::schema;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// `{sinks: [{type, description, version, presets}], sources, transforms}`.
+/// `{sinks: [{type, description, version, presets: [{name, title, description, events, becomes}]}], sources, transforms}`.
 pub(crate) async fn catalog(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Refusal> {
     let registry = started(&shared)?.program.registry();
     let sinks = registry.sinks().map(|sink| {
@@ -22,6 +22,7 @@ pub(crate) async fn catalog(State(shared): State<Arc<Shared>>) -> Result<Json<Va
                 "title": preset.title,
                 "description": preset.description,
                 "events": preset.rows.len(),
+                "becomes": becomes(preset),
             })
         });
         let mut entry = entry(sink);
@@ -56,7 +57,7 @@ pub(crate) async fn schema_of(
     Ok(Json(schema::sink(sink)))
 }
 
-/// The mapping table of a preset: `{name, title, description, sink, rows: [{from, to}]}`.
+/// The mapping table of a preset: `{name, title, description, sink, rows: [{from, to}], fields: [{name, paths}]}`.
 pub(crate) async fn preset(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
@@ -73,14 +74,28 @@ pub(crate) async fn preset(
     Ok(Json(table(sink, &preset)).into_response())
 }
 
+/// The destination's names of a preset's events, each once.
+fn becomes(preset: &PresetDescription) -> Vec<&str> {
+    let mut names = Vec::new();
+    for row in &preset.rows {
+        if !names.contains(&&*row.to) {
+            names.push(&*row.to);
+        }
+    }
+    names
+}
+
 fn table(sink: &str, preset: &PresetDescription) -> Value {
     let rows = preset.rows.iter();
     let rows = rows.map(|row| json!({ "from": row.from, "to": row.to }));
+    let fields = preset.fields.iter();
+    let fields = fields.map(|field| json!({ "name": field.name, "paths": field.paths }));
     json!({
         "name": preset.name,
         "title": preset.title,
         "description": preset.description,
         "sink": sink,
         "rows": rows.collect::<Vec<_>>(),
+        "fields": fields.collect::<Vec<_>>(),
     })
 }

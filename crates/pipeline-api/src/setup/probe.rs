@@ -7,21 +7,27 @@ use super::body::{Refusal, on_thread, permit, refuse, started, unprocessable};
 use super::config::Written;
 use super::trial::event_text;
 use crate::body::json;
+use crate::feed::Tested;
 use crate::shared::Shared;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use pipeline_core::{Encoded, Event, HealthcheckError, Outcome, Reason, Record, Sink, SinkContext};
+use pipeline_core::{
+    Encoded, Event, Exchange, HealthcheckError, Origin, Outcome, Reason, Record, Sink, SinkContext,
+};
 use pipeline_host::config::{ConfigError, SinkPlan, schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json as object};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// The option that marks the events of a sink as tests; a sink without it has no test events.
 const TEST_OPTION: &str = "test_event_code";
+/// Where test events come from, before their number.
+const TEST_SOURCE: &str = "test event";
 /// How long a destination may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// The time between two test events.
@@ -70,7 +76,8 @@ fn unknown_sink() -> Refusal {
     refuse(StatusCode::NOT_FOUND, "unknown_sink", message)
 }
 
-/// Sends one event with a test event code: `{outcome, reason, detail, destination, event}`.
+/// Sends one event with a test event code: `{outcome, reason, detail, destination, event_id, event, seq}`; `seq` is the number of
+/// its row among the live events.
 pub(crate) async fn test_event(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
@@ -137,39 +144,54 @@ async fn send(shared: &Arc<Shared>, plan: &SinkPlan, event: String) -> Result<Va
         let message = error.to_string();
         refuse(StatusCode::UNPROCESSABLE_ENTITY, "cannot_be_made", &message)
     })?;
-    let now_ms = shared.clock.now_ms();
+    let number = shared.tests.fetch_add(1, Ordering::Relaxed) + 1;
+    let origin = Origin::whole(format!("{TEST_SOURCE} {number}").into());
+    let event = Event::new(event, shared.clock.now_ms()).with_origin(origin);
     let encoding = Arc::clone(&sink);
-    let encode = move |_: &_| encoding.encode(&Event::new(event, now_ms));
-    match on_thread(shared, encode).await? {
-        Encoded::Record(record) => Ok(deliver(&*sink, record).await),
-        Encoded::Filtered(filtered) => Ok(told("filtered", &filtered.reason)),
-        Encoded::Rejected(rejection) => Ok(told("rejected", &rejection.reason)),
-        _ => Ok(object!({ "outcome": "unknown" })),
-    }
+    let explain = move |_: &_| (encoding.explain(&event), event);
+    let (explained, event) = on_thread(shared, explain).await?;
+    let (mut answer, settled) = match &explained.encoded {
+        Encoded::Record(record) => deliver(&*sink, record).await,
+        Encoded::Filtered(filtered) => (told("filtered", &filtered.reason), None),
+        Encoded::Rejected(rejection) => (told("rejected", &rejection.reason), None),
+        _ => return Ok(object!({ "outcome": "unknown" })),
+    };
+    let tested = Tested {
+        explained: &explained,
+        outcome: settled.as_ref().map(|(outcome, _)| outcome),
+        exchange: settled.as_ref().and_then(|(_, exchange)| exchange.as_ref()),
+    };
+    answer["seq"] = shared.feed.tested(&plan.name, &event, &tested).into();
+    Ok(answer)
 }
 
-async fn deliver(sink: &dyn Sink, record: Record) -> Value {
+/// What a delivery came to, and the exchange that carried it.
+type Settled = Option<(Outcome, Option<Arc<Exchange>>)>;
+
+async fn deliver(sink: &dyn Sink, record: &Record) -> (Value, Settled) {
     let payload = serde_json::from_slice(&record.payload).unwrap_or(Value::Null);
-    let event_id = record.event_id.clone();
-    let batch = [record];
-    let mut answer = match timeout(ANSWER_LIMIT, sink.deliver(&batch)).await {
-        Ok(outcomes) => match outcomes.first() {
-            Some(Outcome::Delivered) => object!({ "outcome": "delivered" }),
-            Some(Outcome::Rejected { reason }) => told("rejected", reason),
-            Some(Outcome::Blocked { reason }) => told("blocked", reason),
-            Some(Outcome::Retry { reason, .. } | Outcome::Failed { reason, .. }) => {
-                told("retry", reason)
-            }
-            _ => object!({ "outcome": "unknown" }),
-        },
-        Err(_) => object!({
+    let batch = std::slice::from_ref(record);
+    let report = timeout(ANSWER_LIMIT, sink.deliver_observed(batch)).await;
+    let settled = report.ok().and_then(|report| {
+        let exchange = report.exchanges.into_iter().next().flatten();
+        Some((report.outcomes.into_iter().next()?, exchange))
+    });
+    let mut answer = match settled.as_ref().map(|(outcome, _)| outcome) {
+        Some(Outcome::Delivered) => object!({ "outcome": "delivered" }),
+        Some(Outcome::Rejected { reason }) => told("rejected", reason),
+        Some(Outcome::Blocked { reason }) => told("blocked", reason),
+        Some(Outcome::Retry { reason, .. } | Outcome::Failed { reason, .. }) => {
+            told("retry", reason)
+        }
+        Some(_) => object!({ "outcome": "unknown" }),
+        None => object!({
             "outcome": "retry", "reason": "no_answer",
             "detail": "the destination did not answer in time",
         }),
     };
-    answer["event_id"] = (*event_id).into();
+    answer["event_id"] = (*record.event_id).into();
     answer["event"] = payload;
-    answer
+    (answer, settled)
 }
 
 fn told(outcome: &str, reason: &Reason) -> Value {

@@ -4,6 +4,8 @@
 //! The tests themselves are in `crates/pipeline-api/console/tests/`; `tests/install` there copies them into `target/console` with
 //! what they need, in locked versions. Where Node or Chromium is missing, a test says so and is left out, unless `CI` is set.
 
+mod load;
+
 use crate::operation::Bench;
 use crate::process::Process;
 use crate::tally::print;

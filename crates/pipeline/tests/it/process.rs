@@ -40,6 +40,13 @@ impl Process {
         Self::of(command)
     }
 
+    /// Starts another build of the program.
+    pub(crate) fn start_program(program: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::of(command)
+    }
+
     fn of(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())

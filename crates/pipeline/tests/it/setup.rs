@@ -81,7 +81,13 @@ async fn what_is_linked_is_told_with_the_options_of_the_host_and_the_table_of_a_
     let sink = &catalog["sinks"][0];
     assert_eq!(sink["type"], "meta_conversions", "{catalog}");
     let presets = sink["presets"].as_array().unwrap();
-    assert!(presets.iter().any(|preset| preset["name"] == "retail"));
+    let retail = presets.iter().find(|preset| preset["name"] == "retail");
+    let becomes = retail.unwrap()["becomes"].as_array().unwrap();
+    assert!(becomes.contains(&json!("Purchase")), "{catalog}");
+    assert_eq!(
+        becomes.iter().filter(|name| **name == "Purchase").count(),
+        1
+    );
     let (_, schema) = get(&running, "schema/meta_conversions").await;
     for option in ["pixel_id", "batch", "buffer", "access_token"] {
         assert!(schema["properties"][option].is_object(), "{option}");
@@ -90,6 +96,12 @@ async fn what_is_linked_is_told_with_the_options_of_the_host_and_the_table_of_a_
     let rows = preset["rows"].as_array().unwrap();
     let purchase = rows.iter().find(|row| row["to"] == "Purchase").unwrap();
     assert_eq!(purchase["from"][0], "Order Completed");
+    let fields = preset["fields"].as_array().unwrap();
+    let value = fields
+        .iter()
+        .find(|field| field["name"] == "custom_data.value");
+    let paths = value.unwrap()["paths"].as_array().unwrap();
+    assert!(paths.contains(&json!("properties.total")), "{preset}");
     for path in ["schema/kafka", "presets/none"] {
         assert_eq!(get(&running, path).await.0, 404, "{path}");
     }
@@ -296,6 +308,16 @@ async fn a_test_event_is_sent_with_its_code_and_a_filtered_one_says_so() {
     );
     assert_eq!(sent["event_id"], "one");
     assert_eq!(running.bench.sandbox.unique().len(), 1);
+    let (_, row) = get(&running, &format!("events/{}", sent["seq"])).await;
+    assert_eq!(
+        (&row["test"], &row["status"], &row["event_id"]),
+        (&json!(true), &json!("delivered"), &json!("one")),
+        "{row}"
+    );
+    assert_eq!(row["source"], "test event 1");
+    assert_eq!(row["exchange"]["status"], 200, "{row}");
+    assert!(row["exchange"]["trace_id"].is_string(), "{row}");
+    assert!(row["explain"]["sent"]["event_name"].is_object(), "{row}");
     let mut refused = event("two");
     refused["context"]["consent"]["marketing"] = json!(false);
     let body = json!({"event": refused, "test_event_code": "TEST123"});
@@ -315,6 +337,19 @@ async fn a_test_event_is_sent_with_its_code_and_a_filtered_one_says_so() {
         (&json!("filtered"), &json!("consent"))
     );
     assert_eq!(running.bench.sandbox.unique().len(), 1);
+    let (_, row) = get(&running, &format!("events/{}", answer["seq"])).await;
+    assert_eq!(
+        (&row["test"], &row["status"], &row["reason"]),
+        (&json!(true), &json!("filtered"), &json!("consent"))
+    );
+    // The second test event is another event.
+    assert_eq!(row["history"].as_array().unwrap().len(), 2, "{row}");
+    let (_, told) = get(&running, "fields?sink=meta").await;
+    assert_eq!(told["parameters"]["event_name"]["events"], 1, "{told}");
+    assert_eq!(
+        told["parameters"]["event_id"]["from"],
+        json!({"messageId": 1})
+    );
     // The counters are those of the pipeline.
     let status = running_status(&running).await;
     assert_eq!(status["sinks"][0]["counts"]["delivered"], 0);

@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import { useAnswer } from "../api";
 import { Chart, type Band } from "../chart";
 import { UNKNOWN, bytes, clock, count, percent, rate, span, sum } from "../format";
-import { Empty, FateMark, SinkChoice, Title, Trouble, capital } from "../parts";
+import { Empty, FateMark, Prose, SinkChoice, Title, Trouble, capital } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label, perSecond, reasons, status } from "../state";
 import type { Fate, Series, Sink } from "../types";
@@ -220,7 +220,9 @@ function Reasons({ sinks, sink }: { sinks: Sink[]; sink: string }) {
                                     <FateMark fate={fate} />
                                 </td>
                                 <td class="n">{count(events)}</td>
-                                <td class="hint">{about.get(code) ?? ""}</td>
+                                <td class="hint">
+                                    <Prose text={about.get(code) ?? ""} />
+                                </td>
                             </tr>
                         ))}
                     </tbody>

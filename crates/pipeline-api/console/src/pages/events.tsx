@@ -1,12 +1,12 @@
 // Live events: every fate is a row, counts are exact, and the page says which rows it shows.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, tokenVersion, type Refusal } from "../api";
-import { UNKNOWN, clock, count, plural, rate } from "../format";
+import { UNKNOWN, clock, count, money, plural, rate } from "../format";
 import { onKeys } from "../keys";
-import { Copy, Empty, FateIcon, FateMark, SinkChoice, Title, Trouble } from "../parts";
+import { Copy, Empty, FateIcon, FateMark, SinkChoice, TestMark, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label, status } from "../state";
-import { follow } from "../stream";
+import { follow, type Lost } from "../stream";
 import { FATES, type Fate, type Row, type SinkCounts, type Tick } from "../types";
 import { Panel } from "./panel";
 
@@ -54,7 +54,7 @@ interface Feed {
     rows: Row[] | null;
     waiting: Row[];
     error: Refusal | null;
-    lost: { since: Date; why: string } | null;
+    lost: Lost | null;
     sampled: { delivered?: number; filtered?: number };
     notShown: number;
     looks: Look[];
@@ -106,7 +106,11 @@ function useFeed(filters: string, sink: string, isHeld: boolean): Feed {
         const sampling = window.setInterval(() => {
             if (!document.hidden) void ask<{ sampled: Feed["sampled"] }>("events?limit=1").then((it) => setSampled(it.sampled ?? {}), () => {});
         }, 10_000);
-        const stop = follow(filters.replace("&", "?"), { tick, lost: setLost });
+        const lost = (lost: Lost | null) => {
+            setLost(lost);
+            if (lost?.isFull && !held.current) void list();
+        };
+        const stop = follow(filters.replace("&", "?"), { tick, lost });
         return () => {
             isOver = true;
             clearInterval(sampling);
@@ -190,11 +194,7 @@ export function EventsPage() {
         <>
             <Heading feed={feed} />
             <Bar feed={feed} isPaused={isPaused} resume={resume} pause={() => setPaused(true)} sink={sink} fate={fate} reason={reason} />
-            {feed.lost && (
-                <p class="notice bad" role="status">
-                    The stream is lost since {clock(feed.lost.since.toISOString())}: {feed.lost.why}. It is tried again; the rows stay.
-                </p>
-            )}
+            {feed.lost && <LostNotice lost={feed.lost} />}
             <Trouble error={feed.error} what="single events" />
             <div class={open === null ? "split" : "split opened"}>
                 <div class="list card" ref={list} onScroll={(event) => setScrolled(event.currentTarget.scrollTop > 4)}>
@@ -204,6 +204,17 @@ export function EventsPage() {
                 {open !== null && <Panel key={open} seq={open} close={close} />}
             </div>
         </>
+    );
+}
+
+function LostNotice({ lost }: { lost: Lost }) {
+    return (
+        <p class="notice bad" role="status">
+            {lost.isFull
+                ? "No live rows here: as many pages and programs as the server allows follow the events already. Close one of them. This page tries " +
+                  "again every few seconds, and shows the latest rows meanwhile."
+                : `The stream is lost since ${clock(lost.since.toISOString())}: ${lost.why}. It is tried again; the rows stay.`}
+        </p>
     );
 }
 
@@ -218,7 +229,8 @@ function Heading({ feed }: { feed: Feed }) {
     return (
         <Title text="Live events">
             <span class="hint">
-                newest first · UTC · counts are exact, {seconds >= 59 ? "for the last minute" : `for the last ${Math.round(seconds)} s`}
+                newest first · UTC · counts are exact
+                {seconds >= 59 ? ", for the last minute" : seconds >= 1 ? `, for the last ${Math.round(seconds)} s` : ""}
             </span>
             <span class="hint right">
                 {speed === null ? UNKNOWN : rate(speed)} events/s. {shown}
@@ -327,6 +339,7 @@ function Line({ row, isOpen, hasValue }: { row: Row; isOpen: boolean; hasValue: 
                     {row.name ?? UNKNOWN}
                     {row.destination_event && <span class="to"> → {row.destination_event}</span>}
                 </a>
+                {row.test && <TestMark />}
             </td>
             <td class="status">
                 <FateMark fate={row.status} />
@@ -337,9 +350,7 @@ function Line({ row, isOpen, hasValue }: { row: Row; isOpen: boolean; hasValue: 
             <td class="source">{row.source}</td>
             <td class="sink">{row.sink}</td>
             {hasValue && (
-                <td class="value">
-                    {row.value ?? ""} {row.currency ?? ""}
-                </td>
+                <td class="value">{money(row.value, row.currency)}</td>
             )}
             <td class="id">{row.event_id ?? UNKNOWN}</td>
         </tr>

@@ -3,9 +3,9 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, useAnswer, type Answer, type Refusal } from "../api";
 import { UNKNOWN, bytes, count, plural, stamp, words } from "../format";
-import { Empty, Title, Trouble } from "../parts";
+import { Empty, Prose, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
-import { label, status } from "../state";
+import { countLetters, label, status } from "../state";
 
 const EVERY_MS = 5000;
 const JOB_MS = 500;
@@ -56,6 +56,9 @@ interface Job {
 
 export function LettersPage() {
     const answer = useAnswer<{ sinks: SinkLetters[] }>("letters", EVERY_MS);
+    useEffect(() => {
+        if (answer.data) countLetters(answer.data);
+    }, [answer.data]);
     const sinks = answer.data?.sinks ?? [];
     const total = sinks.reduce((sum, sink) => sum + sink.letters, 0);
     const open = query.value.get("sink");
@@ -136,7 +139,7 @@ function SinkGroups({ sink, answer }: { sink: SinkLetters; answer: Answer<unknow
             </div>
             {sink.problem && <p class="notice bad">{sink.problem}</p>}
             <div class="scroll">
-                <table class="plain">
+                <table>
                     <thead>
                         <tr>
                             <th>Reason</th>
@@ -161,7 +164,7 @@ function SinkGroups({ sink, answer }: { sink: SinkLetters; answer: Answer<unknow
                                 <td class="nowrap">{stamp(group.first)}</td>
                                 <td class="nowrap">{stamp(group.last)}</td>
                                 <td class="hint example" title={group.example ?? ""}>
-                                    {group.example}
+                                    <Prose text={group.example ?? ""} />
                                 </td>
                                 <td class="nowrap">
                                     <Replay sink={sink.sink} what={group.reason} body={{ reason: group.reason }} changed={answer.again} />{" "}
@@ -366,7 +369,9 @@ function LetterView({ letter }: { letter: Letter }) {
     return (
         <section class="panel card" aria-label="Letter">
             <h2>{letter.label ?? "Letter without a name"}</h2>
-            <p class="notice bad">{letter.detail ?? label(letter.reason)}</p>
+            <p class="notice bad">
+                <Prose text={letter.detail ?? label(letter.reason)} />
+            </p>
             <dl class="facts">
                 {facts.map(([name, value]) => (
                     <>

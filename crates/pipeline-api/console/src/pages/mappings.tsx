@@ -2,9 +2,12 @@
 import { useState } from "preact/hooks";
 import { count, UNKNOWN } from "../format";
 import { read, write, type Options } from "../options";
+import type { SentFields } from "../types";
 
 export interface Preset {
     rows: { from: string[]; to: string }[];
+    /** Where it looks for the values of parameters. */
+    fields?: { name: string; paths: string[] }[];
 }
 
 /** Events that came in: those without a mapping, and those with one. */
@@ -169,10 +172,31 @@ interface FieldProps {
     set: (value: unknown) => void;
     /** The parameters that there are. */
     keys: string[];
+    preset: Preset | null;
+    sent: SentFields | null;
 }
 
-/** Where the values of parameters come from, where that is not the preset's choice. */
-export function FieldMappings({ value, set, keys }: FieldProps) {
+/** How many of the explained events sent a parameter; of one that has parts, any of them. */
+function sentBy(sent: SentFields, name: string): number {
+    const parts = Object.entries(sent.parameters).filter(([it]) => it === name || it.startsWith(`${name}.`));
+    return parts.reduce((most, [, { events }]) => Math.max(most, events), 0);
+}
+
+/** Paths that are listed before the rest is only counted. */
+const LISTED = 3;
+
+function Paths({ paths }: { paths: string[] }) {
+    const more = paths.length - LISTED;
+    return (
+        <span title={paths.join(", ")}>
+            <code>{paths.slice(0, LISTED).join(", ")}</code>
+            {more > 0 && ` and ${more} more`}
+        </span>
+    );
+}
+
+/** Where the values of parameters come from: the user's choices, and the preset's below them. */
+export function FieldMappings({ value, set, keys, preset, sent }: FieldProps) {
     const [name, setName] = useState("");
     const own = (value ?? {}) as Options;
     const put = (key: string, entry: unknown) => {
@@ -184,23 +208,25 @@ export function FieldMappings({ value, set, keys }: FieldProps) {
     return (
         <div>
             {Object.keys(own).length > 0 && (
-                <table class="mappings">
-                    <thead>
-                        <tr>
-                            <th>Meta parameter</th>
-                            <th>From</th>
-                            <th>Paths, tried in order</th>
-                            <th>
-                                <span class="hint">Change</span>
-                            </th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        {Object.entries(own).map(([key, entry]) => (
-                            <FieldRow key={key} name={key} entry={entry} put={(entry) => put(key, entry)} />
-                        ))}
-                    </tbody>
-                </table>
+                <div class="scroll">
+                    <table class="mappings">
+                        <thead>
+                            <tr>
+                                <th>Meta parameter</th>
+                                <th>From</th>
+                                <th>Paths, tried in order</th>
+                                <th>
+                                    <span class="hint">Change</span>
+                                </th>
+                            </tr>
+                        </thead>
+                        <tbody>
+                            {Object.entries(own).map(([key, entry]) => (
+                                <FieldRow key={key} name={key} entry={entry} put={(entry) => put(key, entry)} preset={preset} sent={sent} />
+                            ))}
+                        </tbody>
+                    </table>
+                </div>
             )}
             <div class="bar">
                 <input
@@ -228,15 +254,86 @@ export function FieldMappings({ value, set, keys }: FieldProps) {
                     Change this parameter
                 </button>
             </div>
+            <PresetFields preset={preset} sent={sent} own={own} keys={keys} change={(name, paths) => put(name, paths.length === 1 ? paths[0] : paths)} />
         </div>
     );
 }
 
-function FieldRow({ name, entry, put }: { name: string; entry: unknown; put: (entry: unknown) => void }) {
+interface PresetFieldProps {
+    preset: Preset | null;
+    sent: SentFields | null;
+    own: Options;
+    keys: string[];
+    change: (name: string, paths: string[]) => void;
+}
+
+/** Where the preset looks for each parameter, what was sent most coming first. */
+function PresetFields({ preset, sent, own, keys, change }: PresetFieldProps) {
+    // What only steers the mapping is no parameter of Meta's.
+    const fields = (preset?.fields ?? []).filter((it) => keys.includes(it.name) && !it.name.startsWith("source."));
+    if (fields.length === 0) return null;
+    const events = (name: string) => (sent && sent.events > 0 ? sentBy(sent, name) : null);
+    const rows = fields.map((it) => ({ ...it, seen: events(it.name) })).sort((a, b) => (b.seen ?? 0) - (a.seen ?? 0));
+    return (
+        <details class="presetfields">
+            <summary>Where the preset looks for each parameter ({fields.length})</summary>
+            <p class="hint">
+                {sent && sent.events > 0
+                    ? `Counted in ${count(sent.events)} events of this sink that were explained while a page was open.`
+                    : "How often each had a value is counted in the events that are explained while a page is open; there are none yet."}
+            </p>
+            <div class="scroll">
+                <table class="plain">
+                    <thead>
+                        <tr>
+                            <th>Meta parameter</th>
+                            <th>Paths of the preset, tried in order</th>
+                            <th class="n">Had a value</th>
+                            <th>
+                                <span class="hint">Change</span>
+                            </th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        {rows.map(({ name, paths, seen }) => (
+                            <tr key={name} class={name in own ? "changed" : ""}>
+                                <td>
+                                    <code>{name}</code>
+                                </td>
+                                <td class="hint">
+                                    <Paths paths={paths} />
+                                </td>
+                                <td class="n">{count(seen)}</td>
+                                <td>
+                                    {!(name in own) && (
+                                        <button type="button" onClick={() => change(name, paths)} aria-label={`Change: ${name}`}>
+                                            Change
+                                        </button>
+                                    )}
+                                </td>
+                            </tr>
+                        ))}
+                    </tbody>
+                </table>
+            </div>
+        </details>
+    );
+}
+
+interface FieldRowProps {
+    name: string;
+    entry: unknown;
+    put: (entry: unknown) => void;
+    preset: Preset | null;
+    sent: SentFields | null;
+}
+
+function FieldRow({ name, entry, put, preset, sent }: FieldRowProps) {
     // As it was typed: a path list is read again only when it is left.
     const [text, setText] = useState(() => pathsOf(entry));
     const from = fromOf(entry);
     const choose = (from: string) => put(from === "nothing" ? null : from === "constant" ? { value: "" } : paths(text));
+    const ofPreset = preset?.fields?.find((it) => it.name === name)?.paths;
     const constant = from === "constant" ? String((entry as Options)["value"] ?? "") : "";
     return (
         <tr>
@@ -271,6 +368,18 @@ function FieldRow({ name, entry, put }: { name: string; entry: unknown; put: (en
                     <input type="text" aria-label={`Constant for ${name}`} value={constant} onInput={(event) => put({ value: event.currentTarget.value })} />
                 )}
                 {from === "table" && <code>{JSON.stringify(entry)}</code>}
+                <div class="hint">
+                    {ofPreset && (
+                        <>
+                            preset: <Paths paths={ofPreset} />
+                        </>
+                    )}
+                    {sent && sent.events > 0 && (
+                        <>
+                            {ofPreset ? " · " : ""}now: {count(sentBy(sent, name))} of {count(sent.events)} events
+                        </>
+                    )}
+                </div>
             </td>
             <td>
                 <button type="button" onClick={() => put(undefined)} aria-label={`undo: ${name}`}>

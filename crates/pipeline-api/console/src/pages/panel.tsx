@@ -1,9 +1,9 @@
 // One event, from its arrival to Meta's answer.
 import { useRef, useState } from "preact/hooks";
 import { useAnswer } from "../api";
-import { UNKNOWN, bytes, clock, plural, span, stamp } from "../format";
+import { UNKNOWN, bytes, clock, money, plural, span, stamp } from "../format";
 import { Json, parse } from "../json";
-import { Copy, FateMark, Trouble, capital } from "../parts";
+import { Copy, FateMark, Prose, TestMark, Trouble, capital } from "../parts";
 import { go, query, withQuery } from "../route";
 import { label } from "../state";
 import type { Detail, Exchange, Explain } from "../types";
@@ -38,9 +38,19 @@ export function EventView({ event }: { event: Detail }) {
         <>
             <p class="verdict">
                 <FateMark fate={event.status} />
-                {event.reason && <span class="hint"> · {event.reason}</span>}
+                {event.test && <TestMark />}
+                {event.reason && (
+                    <span class="hint">
+                        {" "}
+                        · {label(event.reason)} <code>{event.reason}</code>
+                    </span>
+                )}
             </p>
-            {event.detail && <p class={`notice ${event.status === "rejected" ? "bad" : ""}`}>{sentence(event.detail)}</p>}
+            {event.detail && (
+                <p class={`notice ${event.status === "rejected" ? "bad" : ""}`}>
+                    <Prose text={sentence(event.detail)} />
+                </p>
+            )}
             <Facts event={event} />
             <Tabs tab={tab} fields={Object.keys(event.explain?.sent ?? {}).length} />
             <div role="tabpanel" id="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
@@ -81,6 +91,12 @@ function Facts({ event }: { event: Detail }) {
             <dd>{clock(event.time, 12)} UTC</dd>
             <dt>Sink</dt>
             <dd>{event.sink}</dd>
+            {typeof event.value === "number" && (
+                <>
+                    <dt>Value</dt>
+                    <dd>{money(event.value, event.currency)}</dd>
+                </>
+            )}
             {parts.length > 0 && (
                 <>
                     <dt>Request</dt>
@@ -277,7 +293,9 @@ export function Fields({ explain, why }: { explain: Explain | null | undefined; 
                             </td>
                             <td>
                                 <code>{[from ?? UNKNOWN].flat().join(", ")}</code>
-                                <div class="hint">{rule}</div>
+                                <div class="hint">
+                                    <Prose text={rule ?? ""} />
+                                </div>
                             </td>
                         </tr>
                     ))}

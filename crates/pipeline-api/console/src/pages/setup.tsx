@@ -2,13 +2,13 @@
 import "../kit";
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { ask, askInTurn, useAnswer, type Refusal } from "../api";
+import { ask, askInTurn, useAnswer, type Answer, type Refusal } from "../api";
 import { Form } from "../form";
 import { changes, type Change, type Options } from "../options";
-import { Copy, Empty, Title, Trouble } from "../parts";
+import { Copy, Empty, Prose, Title, Trouble, capital } from "../parts";
 import { query, withQuery, go } from "../route";
 import { fields, type Schema } from "../schema";
-import type { Found, Secret } from "../types";
+import type { Found, Secret, SentFields } from "../types";
 import { EventMappings, type Preset, type Seen } from "./mappings";
 import { MappedView, example, type Mapped } from "./try";
 
@@ -40,6 +40,7 @@ export function SetupPage() {
                     </select>
                 )}
                 <span class="hint">{config.data?.file ?? ""}</span>
+                {options && <TokenCheck key={name} sink={name} />}
             </Title>
             <Trouble error={config.error} what="set-up: the pipeline file is edited in an editor, and `pipeline validate` checks it" />
             {config.data && names.length === 0 && <Empty title="The pipeline file has no sinks." />}
@@ -49,9 +50,53 @@ export function SetupPage() {
     );
 }
 
+interface Health {
+    healthy: boolean;
+    state: string;
+    reason?: string;
+    detail?: string;
+}
+
+/** Asks Meta whether the running sink could deliver now. */
+function TokenCheck({ sink }: { sink: string }) {
+    const [health, setHealth] = useState<Health | null>(null);
+    const [error, setError] = useState<Refusal | null>(null);
+    const [isAsking, setAsking] = useState(false);
+    const check = async () => {
+        setAsking(true);
+        try {
+            setHealth(await ask<Health>(`sinks/${encodeURIComponent(sink)}/check`, "POST"));
+            setError(null);
+        } catch (refused) {
+            setHealth(null);
+            setError(refused as Refusal);
+        }
+        setAsking(false);
+    };
+    const why = health?.detail ?? "Meta gave no reason";
+    return (
+        <>
+            <span class="right">
+                <button type="button" onClick={check} disabled={isAsking}>
+                    Check the token
+                </button>
+            </span>
+            <div class="answer" role="status">
+                {health?.healthy && <p class="notice good">Meta takes the token of the running sink: events can be delivered.</p>}
+                {health?.state === "blocked" && <p class="notice bad">Meta would refuse events of the running sink, until somebody acts: <Prose text={why} />.</p>}
+                {health?.state === "unavailable" && <p class="notice bad">Meta cannot be asked now, and waiting may help: <Prose text={why} />.</p>}
+                {error && <p class="notice bad">{capital(error.message)}.</p>}
+            </div>
+        </>
+    );
+}
+
 function Editor({ name, config, saved, again }: { name: string; config: Config; saved: Options; again: () => void }) {
     const [draft, setDraft] = useState(saved);
     const schema = useAnswer<Schema>(`schema/${encodeURIComponent(String(saved["type"]))}`);
+    const preset = typeof draft["preset"] === "string" ? draft["preset"] : null;
+    const table = useAnswer<Preset>(preset ? `presets/${encodeURIComponent(preset)}` : null);
+    const sent = useAnswer<SentFields>(`fields?sink=${encodeURIComponent(name)}`, 10_000);
     const problems = useProblems(name, draft);
     const changed = changes(saved, draft);
     const errors = problems.filter((it) => it.level !== "note");
@@ -69,7 +114,6 @@ function Editor({ name, config, saved, again }: { name: string; config: Config; 
             )}
             <div class="two setup">
                 <div>
-                    <EventSection draft={draft} setDraft={setDraft} sink={name} />
                     <Trouble error={schema.error} what="the list of options" />
                     {schema.data && (
                         <Form
@@ -78,8 +122,12 @@ function Editor({ name, config, saved, again }: { name: string; config: Config; 
                             saved={saved}
                             problems={problems}
                             secrets={(config.secrets ?? []).filter((it) => it.path.startsWith(`sinks.${name}.`))}
+                            preset={table.data}
+                            sent={sent.data}
                             change={setDraft}
-                        />
+                        >
+                            <EventSection draft={draft} setDraft={setDraft} sink={name} table={table} />
+                        </Form>
                     )}
                 </div>
                 <div class="aside">
@@ -110,14 +158,19 @@ function useProblems(sink: string, options: Options): Found[] {
     return problems;
 }
 
-function EventSection({ draft, setDraft, sink }: { draft: Options; setDraft: (options: Options) => void; sink: string }) {
-    const preset = typeof draft["preset"] === "string" ? draft["preset"] : null;
-    const table = useAnswer<Preset>(preset ? `presets/${encodeURIComponent(preset)}` : null);
+interface EventProps {
+    draft: Options;
+    setDraft: (options: Options) => void;
+    sink: string;
+    table: Answer<Preset>;
+}
+
+function EventSection({ draft, setDraft, sink, table }: EventProps) {
     const seen = useAnswer<Seen>(`seen?sink=${encodeURIComponent(sink)}`, 10_000);
     return (
         <fieldset>
             <legend>Which events</legend>
-            {!preset && <p class="hint">The preset is a file of your own; its table is not shown here.</p>}
+            {typeof draft["preset"] !== "string" && <p class="hint">The preset is a file of your own; its table is not shown here.</p>}
             <Trouble error={table.error} what="the table of the preset" />
             <EventMappings preset={table.data} seen={seen.data} draft={draft} change={setDraft} />
         </fieldset>

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { ask, askInTurn, type Refusal } from "../api";
 import { UNKNOWN } from "../format";
 import { Json } from "../json";
-import { Empty, FateMark, Title } from "../parts";
+import { Empty, FateMark, Prose, Title } from "../parts";
 import { label, status } from "../state";
 import type { Explain, Fate } from "../types";
 import { Fields } from "./panel";
@@ -26,6 +26,8 @@ interface Sent {
     destination?: string | null;
     event_id?: string;
     event?: unknown;
+    /** The number of its row among the live events. */
+    seq?: number;
 }
 
 /** An order, with made-up values of the kinds that senders write. */
@@ -92,12 +94,16 @@ export function TryPage() {
                     <label for="event">One event, as its sender writes it (JSON)</label>
                     <textarea
                         id="event"
-                        rows={22}
+                        rows={20}
                         spellcheck={false}
                         autocomplete="off"
                         value={text}
                         onInput={(event) => setText(event.currentTarget.value)}
                     />
+                    <p class="hint">
+                        A <a href="/events">live event</a> cannot be taken from the list: what its sender wrote is personal and not kept, only the
+                        payload with hashes. “Copy” in an event’s panel gives that, exactly as sent.
+                    </p>
                     <div class="bar">
                         <button type="button" class="primary" disabled={!text.trim() || !sink} onClick={map}>
                             Show what would be sent
@@ -153,7 +159,11 @@ export function MappedView({ mapped }: { mapped: Mapped }) {
                     {mapped.reason ? ` · ${label(mapped.reason)}` : ""}
                 </span>
             </p>
-            {mapped.detail && <p class={`notice ${mapped.outcome === "rejected" ? "bad" : ""}`}>{mapped.detail}</p>}
+            {mapped.detail && (
+                <p class={`notice ${mapped.outcome === "rejected" ? "bad" : ""}`}>
+                    <Prose text={mapped.detail} />
+                </p>
+            )}
             <div class="bar">
                 <button type="button" aria-pressed={tab === "payload"} onClick={() => setTab("payload")}>
                     Payload
@@ -215,7 +225,13 @@ function TestEvent({ sink, text }: { sink: string; text: string }) {
                         {sent.event_id && (
                             <>
                                 {" "}
-                                Event id <code>{sent.event_id}</code>
+                                Event id <code>{sent.event_id}</code>.
+                            </>
+                        )}
+                        {sent.seq !== undefined && (
+                            <>
+                                {" "}
+                                <a href={`/events?event=${sent.seq}&tab=answer`}>Meta’s answer, among the live events</a>
                             </>
                         )}
                     </p>
