@@ -35,6 +35,7 @@ mod proxies;
 mod reasons;
 mod reload;
 mod schema;
+mod sealed;
 mod setup;
 mod silence;
 mod soak;

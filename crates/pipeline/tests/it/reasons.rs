@@ -32,13 +32,21 @@ fn codes(text: &str, found: &mut BTreeSet<String>) {
 async fn every_reason_that_the_code_can_give_has_a_label_and_advice() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
-    for folder in ["src", "crates/pipeline-host/src", "crates/pipeline-sources/src", "crates/pipeline-core/src"] {
+    for folder in [
+        "src",
+        "crates/pipeline-host/src",
+        "crates/pipeline-sources/src",
+        "crates/pipeline-core/src",
+    ] {
         sources(&root.join(folder), &mut files);
     }
     let mut given = BTreeSet::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        let text: Vec<_> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let text: Vec<_> = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect();
         codes(&text.join("\n"), &mut given);
     }
     assert!(given.len() > 20, "{given:?}");
@@ -47,9 +55,16 @@ async fn every_reason_that_the_code_can_give_has_a_label_and_advice() {
     let running = Running::start(Bench::new().await).await;
     running.until_started().await;
     let told = running.json("/api/v1/reasons").await;
-    let known: BTreeMap<_, _> = told["known"].as_array().unwrap().iter().map(|it| (it["code"].as_str().unwrap(), it)).collect();
+    let known: BTreeMap<_, _> = told["known"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["code"].as_str().unwrap(), it))
+        .collect();
     for code in &given {
-        let words = known.get(code.as_str()).unwrap_or_else(|| panic!("no words for `{code}`"));
+        let words = known
+            .get(code.as_str())
+            .unwrap_or_else(|| panic!("no words for `{code}`"));
         let label = words["label"].as_str().unwrap();
         assert!(!label.is_empty() && label.chars().count() <= 24, "{words}");
         assert!(words["advice"].as_str().unwrap().len() > 10, "{words}");
