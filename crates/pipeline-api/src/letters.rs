@@ -180,6 +180,7 @@ async fn start(
             ..Filter::default()
         },
         limit: asked.limit,
+        remap: None,
     };
     // Held until it runs, so that two requests do not start two of them.
     let reserved = if is_dry_run {

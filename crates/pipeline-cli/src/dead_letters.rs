@@ -13,13 +13,16 @@ use jiff::{SignedDuration, Timestamp};
 use pipeline_core::{Clock as _, SystemClock};
 use pipeline_host::config::{self, Pipeline, SinkPlan};
 use pipeline_host::dead_letter::{DeadLetters, Filter, Summary};
-use pipeline_host::replay::{self, Replaying, Selection};
+use pipeline_host::replay::{self, Remap, Replaying, Selection};
 use pipeline_host::telemetry::SinkSnapshot;
 use pipeline_host::topology::Ending;
 use pipeline_host::{StartOptions, report};
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const MS_PER_DAY: i64 = 24 * 60 * 60 * 1_000;
 
@@ -27,7 +30,7 @@ const ABOUT: &str =
     "Shows, replays and deletes dead letters: events that could not be delivered, with the reasons
 
 They are kept in segments of the folder `data_dir/dead_letters/<sink>`, one JSON object a line. \
-They hold what the destination would have seen, hashed; raw input is never written. \
+They hold what the destination would have seen, hashed; raw input is never written, but for copies that are sealed for a key, where `keep_raw` asks for them. \
 These commands work beside a running pipeline.";
 
 const EXAMPLES: &str = "Examples:
@@ -40,6 +43,7 @@ const REPLAY_EXAMPLES: &str = "Examples:
   pipeline dead-letters replay --config pipeline.yaml --dry-run
   pipeline dead-letters replay --config pipeline.yaml --sink meta --reason retries_exhausted --reason expired
   pipeline dead-letters replay --config pipeline.yaml --label Purchase --since 2h --limit 100
+  pipeline dead-letters replay --config pipeline.yaml --remap --identity key.txt --dry-run
 
 Options of several kinds mean the letters that fit all of them; an option that is given twice, those that fit either. \
 What the destination would refuse stays where it is, with the reason; of the rest, constants, removed fields and a default \
@@ -129,6 +133,13 @@ struct Replay {
     /// Show what would be sent and what would stay, and send nothing
     #[arg(long)]
     dry_run: bool,
+    /// Map the events anew, out of the sealed copies that `dead_letters.keep_raw` keeps in their letters, by the options as they are
+    /// now; consent is asked again, and what is filtered now leaves the letters
+    #[arg(long, requires = "identity")]
+    remap: bool,
+    /// The file with the secret key for the sealed copies, as `age-keygen` writes it; they are opened in memory only
+    #[arg(long, value_name = "FILE", requires = "remap")]
+    identity: Option<PathBuf>,
 }
 
 /// A time on the command line.
@@ -239,14 +250,37 @@ impl Replay {
                 .is_none_or(|name| plan.name == *name)
         };
         pipeline.sinks.retain(wanted);
+        let remap = self.identity.as_deref().map(identities).transpose()?;
+        let remap = remap.map(Arc::new);
+        if let Some(remap) = &remap {
+            self.check_keys(&pipeline, remap).await?;
+        }
         if self.dry_run {
-            self.survey(&pipeline).await
+            self.survey(&pipeline, remap.as_ref()).await
         } else {
-            self.send(pipeline).await
+            self.send(pipeline, remap.as_ref()).await
         }
     }
 
-    fn selection(&self) -> Selection {
+    /// Refuses keys that open no copy, before anything is taken out.
+    async fn check_keys(&self, pipeline: &Pipeline, remap: &Arc<Remap>) -> Result<(), Failure> {
+        let (mut opened, mut closed) = (0, 0);
+        for plan in &pipeline.sinks {
+            let (selection, options) = (self.selection(Some(remap)), StartOptions::default());
+            let survey = replay::survey(plan, &pipeline.data_dir, selection, &options).await?;
+            opened += survey.opened;
+            closed += survey.left.not_opened;
+        }
+        if opened == 0 && closed > 0 {
+            return Err(Failure::Usage(format!(
+                "`--identity` opens none of the {closed} sealed copies; expected the secret key that belongs to \
+                 `dead_letters.keep_raw.public_key`; nothing was changed"
+            )));
+        }
+        Ok(())
+    }
+
+    fn selection(&self, remap: Option<&Arc<Remap>>) -> Selection {
         let now_ms = SystemClock.now_ms();
         Selection {
             filter: Filter {
@@ -258,14 +292,19 @@ impl Replay {
                 ..Filter::default()
             },
             limit: self.limit,
+            remap: remap.cloned(),
         }
     }
 
     /// Shows what would be sent.
-    async fn survey(&self, pipeline: &Pipeline) -> Result<ExitCode, Failure> {
+    async fn survey(
+        &self,
+        pipeline: &Pipeline,
+        remap: Option<&Arc<Remap>>,
+    ) -> Result<ExitCode, Failure> {
         let (mut text, options) = (String::new(), StartOptions::default());
         for plan in &pipeline.sinks {
-            let selection = self.selection();
+            let selection = self.selection(remap);
             let survey = replay::survey(plan, &pipeline.data_dir, selection, &options).await?;
             report::replay_survey(&mut text, &plan.name, &survey);
             if let Some(problem) = &survey.summary.problem {
@@ -276,11 +315,15 @@ impl Replay {
         print(&text)
     }
 
-    async fn send(&self, pipeline: Pipeline) -> Result<ExitCode, Failure> {
+    async fn send(
+        &self,
+        pipeline: Pipeline,
+        remap: Option<&Arc<Remap>>,
+    ) -> Result<ExitCode, Failure> {
         let (mut ending, mut left) = (Ending::default(), String::new());
         for plan in pipeline.sinks {
             let name = plan.name.clone();
-            let (selection, options) = (self.selection(), StartOptions::default());
+            let (selection, options) = (self.selection(remap), StartOptions::default());
             let limit = pipeline.shutdown_limit;
             let replaying =
                 Replaying::new(plan, &pipeline.data_dir, selection, limit, &options).await?;
@@ -302,7 +345,9 @@ impl Replay {
             text.push('\n');
             text.push_str(&left);
         }
-        let delivered = |sink: &SinkSnapshot| sink.delivered == sink.received;
+        // What is filtered now has met its fate, too.
+        let delivered =
+            |sink: &SinkSnapshot| sink.delivered + sink.filtered_total() == sink.received;
         let code = if ending.sinks.iter().all(delivered) {
             ExitCode::SUCCESS
         } else {
@@ -310,6 +355,34 @@ impl Replay {
         };
         print_ending(&text, code)
     }
+}
+
+/// Reads an identity file; warns where others can read it, too.
+fn identities(file: &Path) -> Result<Remap, Failure> {
+    let shown = pipeline_core::shown(file).to_string();
+    let failed =
+        |problem: &dyn Display| Failure::Usage(format!("`--identity`: `{shown}` {problem}"));
+    let unreadable = |error: io::Error| failed(&format!("cannot be read: {error}"));
+    // Looked at before it is opened: a pipe would wait for whoever writes to it.
+    let metadata = std::fs::metadata(file).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(failed(&"is not a file"));
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::mode(&metadata) & 0o077 != 0 {
+        tracing::warn!("others can read `{shown}`, which has a secret key; expected `chmod 600`");
+    }
+    let mut text = String::new();
+    let most = replay::MAX_IDENTITY_FILE_BYTES as u64;
+    let opened = File::open(file).map_err(unreadable)?;
+    opened
+        .take(most + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > most {
+        return Err(failed(&"is too large for an identity file"));
+    }
+    Remap::parse(&text).map_err(|problem| failed(&problem))
 }
 
 impl Show {

@@ -106,7 +106,7 @@ pub fn skipped(transforms: &[&str]) -> Option<String> {
     }
     let names = transforms.join("`, `");
     Some(format!(
-        "note: transforms are not applied here: `{names}`; what they remember must not depend on a trial, so give events as they \
+        "transforms are not applied here: `{names}`; what they remember must not depend on a trial, so give events as they \
          leave them"
     ))
 }
@@ -132,7 +132,7 @@ pub(crate) async fn run(arguments: &Arguments, cx: &Context<'_>) -> Result<ExitC
         Format::Table => Box::new(Table::default()),
     };
     if let Some(note) = skipped(&pipeline.transforms_before(&plan.inputs)) {
-        print_line(&note);
+        print_line(&format!("note: {note}"));
     }
     let mut mapper = Mapper::new(sink, clock, AsOf::new(arguments.now.is_none()));
     // Events of files are judged as such: their time of receipt says nothing about them.

@@ -10,7 +10,8 @@
 //! them, and [`DeadLetters::take_for_replay`] takes them out to be sent again.
 //!
 //! Invariant: what `DeadLetters::append` has taken survives a power cut; it is taken whole or not at all; and raw input
-//! is never written, only the payload that the destination would have seen.
+//! is never written, only the payload that the destination would have seen, and, for who asks for it, a copy that only a key opens
+//! which is elsewhere.
 
 mod filter;
 mod known;
@@ -22,6 +23,7 @@ mod purge;
 mod reader;
 mod replay;
 mod rewrite;
+mod sealed;
 mod segment;
 mod summary;
 mod taken;
@@ -37,6 +39,8 @@ pub(crate) use plain::Shares;
 pub use purge::Purged;
 pub use reader::{Letters, MAX_LETTER_BYTES};
 pub use replay::{MAX_SUCCESSORS, Replay};
+pub(crate) use sealed::{Closed, Opened, Sealer};
+pub use sealed::{MAX_KEPT_DAYS, MAX_RAW_BYTES, Sealed};
 pub use segment::Segment;
 use segment::{Access, Folder};
 use std::io;
@@ -140,14 +144,15 @@ impl DeadLetters {
             }
         }
         if !lines.is_empty() {
-            self.append_lines(&lines)?;
+            let has_copies = letters.iter().any(|letter| letter.sealed.is_some());
+            self.append_lines(&lines, has_copies)?;
         }
         recognized.done();
         Ok(())
     }
 
     /// Appends whole lines, or nothing.
-    fn append_lines(&self, lines: &[u8]) -> Result<(), DeadLetterError> {
+    fn append_lines(&self, lines: &[u8], has_copies: bool) -> Result<(), DeadLetterError> {
         let written = self.folder.create().and_then(|()| {
             let _lock = self.folder.lock(Access::Change)?;
             let segments = self.folder.segments()?;
@@ -156,6 +161,9 @@ impl DeadLetters {
                 return Ok(false);
             }
             let current = self.folder.current(&segments, self.segment_bytes)?;
+            if has_copies {
+                self.folder.note_copies(true)?;
+            }
             self.folder.append(&current, lines).map(|()| true)
         });
         match written {

@@ -124,6 +124,7 @@ mod tests {
             label: None,
             history: Arc::default(),
             trace: None,
+            sealed: None,
         }
     }
 

@@ -45,11 +45,13 @@ pub(crate) struct Group {
 
 impl Group {
     fn bytes(&self) -> usize {
-        let records = self
-            .letters
-            .iter()
-            .filter_map(|letter| letter.record.as_ref());
-        records.map(pipeline_core::Record::size_bytes).sum()
+        let bytes = |letter: &Letter| {
+            let record = letter.record.as_ref();
+            let sealed = letter.sealed.as_ref();
+            record.map_or(0, pipeline_core::Record::size_bytes)
+                + sealed.map_or(0, |sealed| sealed.size_bytes())
+        };
+        self.letters.iter().map(bytes).sum()
     }
 }
 
@@ -290,6 +292,21 @@ impl Letterbox {
         let looked = tokio::task::spawn_blocking(move || file.taken_bytes()).await;
         self.note_room(looked.unwrap_or_default());
         self.is_looking.store(false, Ordering::Release);
+    }
+
+    /// Takes sealed copies of events that may be kept no longer out of their letters.
+    pub(crate) async fn forget_raw(&self) {
+        let (file, now_ms) = (Arc::clone(&self.file), self.clock.now_ms());
+        let forgotten = tokio::task::spawn_blocking(move || file.forget_raw(now_ms)).await;
+        match forgotten {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(copies)) => {
+                tracing::info!(sink = %self.sink, copies, "sealed copies of events were removed from the dead letters, as old as they may be");
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(sink = %self.sink, "sealed copies of events are older than they may be and cannot be removed: {error}");
+            }
+        }
     }
 
     /// Takes note of how much of their room the letters take, and tells the log when it fills, and when that is over.

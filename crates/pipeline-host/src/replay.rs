@@ -4,6 +4,9 @@
 //! it is, and what the options say now is applied, as far as the sink can ([`Sink::refit`](pipeline_core::Sink::refit)). Out: the
 //! sink's counters, and what is left for which reason.
 //!
+//! With keys ([`Remap`]), an event is opened out of the sealed copy in its letter and encoded anew, as one that has just come in: the
+//! options and the consent of now count, and what is filtered now is finished.
+//!
 //! Two ways lead here: a process of its own makes the sink from its plan ([`Replaying::new`]), and a running pipeline replays
 //! beside its own traffic, through the sink that it has ([`SinkLetters::replay`]). That one has a queue and a worker of its own,
 //! so it holds up no event; and it waits while the delivery of the pipeline is paused, waits after a failure, or is blocked.
@@ -23,9 +26,11 @@ use crate::runtime::{Failure, Failures, StartOptions};
 use crate::sink_input::{InputGuard, SinkInput, SinkSettings};
 use crate::status::LiveSink as _;
 use crate::stop::{Phase, StopHandle, StopSignal};
-use crate::telemetry::{SinkSnapshot, SinkState, Telemetry};
+use crate::telemetry::{SinkSnapshot, SinkState, SinkTelemetry, Telemetry};
 use crate::topology::StartError;
 use crate::worker::Worker;
+use age_file::Identities;
+pub use age_file::{KeyError, MAX_IDENTITY_FILE_BYTES};
 use judge::{Judge, Judged};
 pub use judge::{Left, MAX_UNFIT_REASONS, Survey, Unfit};
 use pipeline_core::SinkContext;
@@ -54,6 +59,23 @@ pub struct Selection {
     pub filter: Filter,
     /// No more than this many are sent; those that come first.
     pub limit: Option<u64>,
+    /// Maps the events anew, out of their sealed copies, instead of sending what was stored.
+    pub remap: Option<Arc<Remap>>,
+}
+
+/// The keys that open sealed copies of events.
+#[derive(Debug)]
+pub struct Remap(pub(crate) Identities);
+
+impl Remap {
+    /// Reads the text of an identity file of age.
+    ///
+    /// # Errors
+    ///
+    /// When there is no secret key in it, or something else.
+    pub fn parse(identities: &str) -> Result<Self, KeyError> {
+        Identities::parse(identities).map(Self)
+    }
 }
 
 /// A replay that is ready to run.
@@ -164,6 +186,7 @@ impl SinkLetters {
             drops_newest: false,
             concurrency: current.concurrency,
             retry,
+            sealer: None,
         };
         let (stop, signal) = running.stop.part(Duration::ZERO);
         let batch = running.buffer.batch_limit();
@@ -418,6 +441,7 @@ impl Run {
             let Some(Judged {
                 to_send,
                 written_again,
+                filtered,
                 left: of_chunk,
             }) = chunk
             else {
@@ -427,6 +451,9 @@ impl Run {
                 .add(&of_chunk, to_send.len(), written_again.len());
             left.join(of_chunk);
             self.mark(segment, written_again).await?;
+            let lines = filtered.iter().map(|(line, _)| *line).collect();
+            self.mark(segment, lines).await?;
+            self.count_filtered(&filtered);
             way.send(&self.input, to_send).await;
             self.mark(segment, way.settled_now()).await?;
         }
@@ -434,6 +461,13 @@ impl Run {
             self.mark(segment, way.settled().await).await?;
         }
         Ok(())
+    }
+
+    /// Counts events that were read out of their letters and are not meant for the destination any more.
+    fn count_filtered(&self, filtered: &[(u64, &'static str)]) {
+        let telemetry = &self.input.telemetry;
+        SinkTelemetry::add(&telemetry.received, filtered.len());
+        telemetry.filter(filtered.iter().map(|(_, code)| (*code, 1)));
     }
 
     /// How many more letters may be sent.

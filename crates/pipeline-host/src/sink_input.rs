@@ -6,7 +6,7 @@ use crate::ack::Ack;
 use crate::batch::{BatchLimit, Queued, RecordMeta};
 use crate::buffer::{Buffer, DiskBuffer, QueueLimit};
 use crate::config::option::RetryOptions;
-use crate::dead_letter::{DeadLetters, Letter, Past, Trace};
+use crate::dead_letter::{DeadLetters, Letter, Past, Sealed, Sealer, Trace};
 use crate::event_counts::{EventBatch, Fate};
 use crate::letter_log::{self, LetterLog};
 use crate::letterbox::{Group, Letterbox, RETRY_PAUSE, Work};
@@ -35,6 +35,8 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 /// Sinks of other partitions that still deliver what was made for them, after as many reloads. What is left of one that is
 /// forgotten waits, and is never sent to another partition.
 const MAX_EARLIER_SINKS: usize = 8;
+/// How often it is looked whether sealed copies of events have been kept long enough.
+const FORGET_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// How long a disk buffer may take to close when the pipeline stops. What it has not written by then was not acknowledged.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -99,6 +101,8 @@ pub(crate) struct SinkSettings {
     pub(crate) drops_newest: bool,
     pub(crate) concurrency: usize,
     pub(crate) retry: RetryOptions,
+    /// Seals copies of events that become letters, where the options ask for it.
+    pub(crate) sealer: Option<Sealer>,
 }
 
 /// What a sink made of a chunk.
@@ -147,7 +151,7 @@ impl Encoding {
         }
         let (whole, plain) = letters
             .into_iter()
-            .partition(|letter| letter.record.is_some());
+            .partition(|letter| letter.record.is_some() || letter.sealed.is_some());
         [whole, plain]
     }
 
@@ -161,6 +165,7 @@ impl Encoding {
             label: None,
             history: Arc::default(),
             trace: None,
+            sealed: None,
         })
     }
 
@@ -368,6 +373,7 @@ impl SinkInput {
                     }
                     Encoded::Filtered(filtered) => encoding.filter(filtered),
                     Encoded::Rejected(rejection) => encoding.reject_letter(Letter {
+                        sealed: self.seal(&settings, event, rejection.reason.code),
                         reason: rejection.reason,
                         origin: event.origin().clone(),
                         attempts: 0,
@@ -408,6 +414,13 @@ impl SinkInput {
             observer.encoded(&self.name, event, &encoded);
         }
         encoded
+    }
+
+    /// A sealed copy of an event that becomes a letter, where the options ask for it.
+    fn seal(&self, settings: &SinkSettings, event: &Event, reason: &str) -> Option<Box<Sealed>> {
+        let sealer = settings.sealer.as_ref()?;
+        let partition = settings.sink.partition();
+        sealer.seal(event, reason, partition.as_deref(), self.clock.now_ms())
     }
 
     /// Explains an event to an observer, beside its encoding: what is sent and what is counted never depends on who watches.
@@ -516,7 +529,12 @@ impl SinkInput {
     pub(crate) async fn keep_letters(self: Arc<Self>) {
         let mut stop = self.stop.clone();
         self.letterbox.look().await;
+        let mut forget_at = Instant::now();
         loop {
+            if forget_at <= Instant::now() {
+                self.letterbox.forget_raw().await;
+                forget_at = Instant::now() + FORGET_PAUSE;
+            }
             match self.letterbox.work() {
                 Work::Write(group) => {
                     let Err(group) = self.write_group(group).await else {
@@ -533,7 +551,10 @@ impl SinkInput {
                         () = tokio::time::sleep(RETRY_PAUSE) => {}
                     }
                 }
-                Work::Wait => self.letterbox.changed().await,
+                Work::Wait => tokio::select! {
+                    () = self.letterbox.changed() => {}
+                    () = tokio::time::sleep_until(forget_at) => {}
+                },
                 Work::End => break,
             }
         }
@@ -630,6 +651,7 @@ impl SinkInput {
             label: None,
             history: queued.meta.history,
             trace: None,
+            sealed: None,
         });
         self.write(letters.collect()).await;
     }

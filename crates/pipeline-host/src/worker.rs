@@ -544,6 +544,7 @@ impl Worker {
                 label: None,
                 history: queued.meta.history,
                 trace: None,
+                sealed: None,
             });
             group.acks.push(queued.meta.ack);
         }

@@ -154,6 +154,7 @@ fn main() -> ExitCode {
         "sinks": {
             "out": {"type": "discard", "inputs": ["second"]},
             "plain": {"type": "discard", "inputs": ["app"]},
+            "other": {"type": "discard", "inputs": ["aside"]},
         },
     });
     let running = Running::start(&pipeline, &folder);
@@ -173,7 +174,7 @@ fn main() -> ExitCode {
         let mut body = asked.clone();
         body["event"] = json!({"n": 1});
         let answer = running.map(&body);
-        assert_eq!(answer["payload"], json!({"n": 1}), "{answer}");
+        assert_eq!(answer["event"], json!({"n": 1}), "{asked}: {answer}");
         let note = answer["note"].as_str();
         match names {
             Some(names) => assert!(

@@ -179,6 +179,7 @@ fn map_says_what_it_does_not_do() {
         "sinks": {
             "out": {"type": "discard", "inputs": ["second", "app"]},
             "plain": {"type": "discard", "inputs": ["app"]},
+            "other": {"type": "discard", "inputs": ["aside"]},
         },
     });
     let file = folder.path().join("pipeline.json");

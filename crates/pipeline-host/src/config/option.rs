@@ -3,6 +3,7 @@
 //! The doc comments below are the manual: `pipeline schema` prints them, and problems quote their first sentence.
 //! What belongs to a sink's plugin is not here; it is passed on to the plugin.
 
+use crate::dead_letter::Sealer;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -190,6 +191,32 @@ pub struct DeadLetterOptions {
     /// Bytes of one sink's dead letters at most; those without a payload may take 5 % of them. When they are full, events that become letters wait until a person makes room, and a request with such an event is answered with 503; all others are delivered. Default: 268435456 (256 MiB). Example: 1073741824.
     #[schemars(range(min = 1))]
     pub max_bytes: u64,
+    /// Keeps a sealed copy of each event that the sink rejects in its letter, so that `pipeline dead-letters replay --remap` can map it again once the mapping is fixed. Default: none is kept. Example: `{ public_key: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p, max_age_days: 7 }`.
+    pub keep_raw: Option<KeepRawOptions>,
+}
+
+/// Sealed copies of events that the sink rejects. They are personal data, which only the secret key opens; keep that on another machine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepRawOptions {
+    /// The public key that they are encrypted for, as `age-keygen` prints it. Example: `age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p`.
+    pub public_key: String,
+    /// Days after which a copy is removed from its letter, which stays; it is not opened from then on. Default: 7, which is as long as Meta takes most events. Example: 2.
+    #[serde(default = "default_kept_days")]
+    #[schemars(range(min = 1, max = 90))]
+    pub max_age_days: u32,
+}
+
+impl DeadLetterOptions {
+    /// Seals copies of events, where the options ask for it; the key was checked with them.
+    pub(crate) fn sealer(&self) -> Option<Sealer> {
+        let keep = self.keep_raw.as_ref()?;
+        Sealer::new(&keep.public_key, keep.max_age_days).ok()
+    }
+}
+
+fn default_kept_days() -> u32 {
+    7
 }
 
 /// How the pipeline stops.
@@ -245,6 +272,7 @@ impl Default for DeadLetterOptions {
     fn default() -> Self {
         Self {
             max_bytes: DEFAULT_DEAD_LETTER_BYTES,
+            keep_raw: None,
         }
     }
 }

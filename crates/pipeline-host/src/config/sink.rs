@@ -9,6 +9,7 @@ use super::plan::{BufferPlan, SinkPlan};
 use super::schema;
 use crate::batch::BatchLimit;
 use crate::buffer::{MIN_DISK_BYTES, QueueLimit};
+use crate::dead_letter::Sealer;
 use pipeline_core::options::{Problem, join};
 use pipeline_core::{BatchLimits, Component, SinkConfig};
 use std::sync::Arc;
@@ -50,6 +51,13 @@ pub(crate) fn limits(
 ) -> (BatchLimit, BufferPlan) {
     let batch = batch_limit(options, most, problems);
     let buffer = buffer_plan(&options.buffer, &batch, problems);
+    if let Some(keep) = &options.dead_letters.keep_raw
+        && let Err(problem) = Sealer::new(&keep.public_key, keep.max_age_days)
+    {
+        let expected = "a public key as `age-keygen` prints it: `age1…`";
+        let place = "dead_letters.keep_raw.public_key";
+        problems.push(Problem::new(place, problem.to_string(), expected));
+    }
     (batch, buffer)
 }
 

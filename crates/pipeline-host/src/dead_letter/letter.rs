@@ -6,6 +6,7 @@
 //! Invariant: a line ends with its newline, has no other, and its payload is byte for byte what the destination would
 //! have seen, also after it was read.
 
+use super::sealed::Sealed;
 use super::trace::Trace;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -37,6 +38,8 @@ pub(crate) struct Letter {
     pub(crate) history: Arc<[Past]>,
     /// What is known of an event that did not become a record.
     pub(crate) trace: Option<Box<Trace>>,
+    /// The event itself, sealed.
+    pub(crate) sealed: Option<Box<Sealed>>,
 }
 
 /// An earlier end of an event that was replayed.
@@ -75,6 +78,8 @@ pub struct StoredLetter {
     pub record: Option<Record>,
     /// How an event without a payload began, masked, and how many bytes it had.
     pub(super) shape: Option<(Box<str>, usize)>,
+    /// The event itself, sealed, where it is kept.
+    pub sealed: Option<Sealed>,
     /// The line itself, without its newline.
     pub line: Bytes,
 }
@@ -117,6 +122,12 @@ struct Line<'a> {
     /// A payload that is not JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_base64: Option<Cow<'a, str>>,
+    /// The event itself, sealed: a file of age in base64.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    sealed: Option<Cow<'a, str>>,
+    /// When that is to be removed.
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    sealed_until: Option<Cow<'a, str>>,
 }
 
 /// The destination's own code: text, and in earlier versions an integer.
@@ -188,6 +199,8 @@ impl Letter {
             payload_base64: record
                 .filter(|_| payload.is_none())
                 .map(|record| BASE64.encode(&record.payload).into()),
+            sealed: self.sealed.as_ref().map(|sealed| (&*sealed.text).into()),
+            sealed_until: (self.sealed.as_ref()).map(|sealed| iso(sealed.until_ms).into()),
         };
         serde_json::to_writer(&mut *lines, &line)?;
         lines.push(b'\n');
@@ -250,6 +263,15 @@ impl StoredLetter {
             history: latest(&history?).into(),
             record,
             shape: read.shape.as_deref().map(Into::into).zip(read.bytes),
+            // One that does not say how long it may be kept is kept no longer.
+            sealed: read.sealed.as_deref().map(|text| Sealed {
+                text: text.into(),
+                until_ms: read
+                    .sealed_until
+                    .as_deref()
+                    .and_then(milliseconds)
+                    .unwrap_or(0),
+            }),
             line: Bytes::copy_from_slice(line),
         };
         Some(letter).filter(|letter| !letter.reason.is_empty())
@@ -275,6 +297,15 @@ impl StoredLetter {
         let all: Vec<_> = self.history.iter().cloned().chain([this]).collect();
         latest(&all).into()
     }
+}
+
+/// The line of a letter without the sealed copy of its event; `None` where there is no letter on it.
+pub(super) fn without_copy(line: &[u8]) -> Option<Vec<u8>> {
+    let mut read: Line<'_> = serde_json::from_slice(line).ok()?;
+    (read.sealed, read.sealed_until) = (None, None);
+    let mut written = serde_json::to_vec(&read).ok()?;
+    written.push(b'\n');
+    Some(written)
 }
 
 fn code(code: Option<&Code<'_>>, subcode: Option<i64>) -> Option<Box<str>> {
@@ -394,6 +425,7 @@ mod tests {
                 label: None,
                 history: Arc::default(),
                 trace: None,
+                sealed: None,
             };
             let mut written = Vec::new();
             letter.write_line("out", 0, &mut written).unwrap();

@@ -134,6 +134,7 @@ mod tests {
             label: None,
             history: Arc::default(),
             trace: Some(Box::new(Trace::of(b"{", Some([10, 0, 0, client].into())))),
+            sealed: None,
         }
     }
 

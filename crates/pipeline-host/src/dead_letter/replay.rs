@@ -94,11 +94,17 @@ impl Replay {
 
     /// Whether an earlier replay, which was killed, has written this letter again already.
     pub fn is_written_again(&self, letter: &StoredLetter) -> bool {
+        let record = letter.record.as_ref();
+        record.is_some_and(|record| self.is_written_again_as(letter, &record.event_id))
+    }
+
+    /// Whether one has written it again under this event id.
+    pub(crate) fn is_written_again_as(&self, letter: &StoredLetter, event_id: &str) -> bool {
         let mut successors = self
             .successors
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        successors.take(letter)
+        successors.take(letter, event_id)
     }
 
     /// Marks letters of a segment as finished: they were delivered, or are dead letters again. Blocks.
@@ -164,18 +170,19 @@ impl Successors {
             .filter(|letter| !letter.history.is_empty())
             .take(MAX_SUCCESSORS)
         {
-            if let Some(mark) = self.mark(&letter, &letter.history) {
+            if let Some(record) = &letter.record {
+                let mark = self.mark(&record.event_id, &letter, &letter.history);
                 *self.left.entry(mark).or_default() += 1;
             }
         }
     }
 
-    fn take(&mut self, letter: &StoredLetter) -> bool {
+    fn take(&mut self, letter: &StoredLetter, event_id: &str) -> bool {
         if self.left.is_empty() {
             return false;
         }
-        let mark = self.mark(letter, &letter.history_when_replayed());
-        let left = mark.and_then(|mark| self.left.get_mut(&mark));
+        let mark = self.mark(event_id, letter, &letter.history_when_replayed());
+        let left = self.left.get_mut(&mark);
         let Some(left) = left.filter(|left| **left > 0) else {
             return false;
         };
@@ -184,9 +191,8 @@ impl Successors {
     }
 
     /// What tells a letter from others, with a history.
-    fn mark(&self, letter: &StoredLetter, history: &[super::Past]) -> Option<(u64, u64)> {
-        let id = &letter.record.as_ref()?.event_id;
+    fn mark(&self, id: &str, letter: &StoredLetter, history: &[super::Past]) -> (u64, u64) {
         let content = (id, &letter.source, history);
-        Some((self.keys.0.hash_one(content), self.keys.1.hash_one(content)))
+        (self.keys.0.hash_one(content), self.keys.1.hash_one(content))
     }
 }

@@ -17,10 +17,29 @@ impl Folder {
         &self,
         segment: &Segment,
         target: &Path,
-        is_such: impl FnMut(&Line) -> bool,
+        mut is_such: impl FnMut(&Line) -> bool,
+    ) -> io::Result<()> {
+        let such = |line: &Line, bytes: &[u8]| is_such(line).then(|| bytes.to_vec());
+        self.rewrite_to(segment, target, such)
+    }
+
+    /// Writes a segment anew, each line as `changed` makes it; without those of which it makes nothing.
+    pub(super) fn rewrite_lines(
+        &self,
+        segment: &Segment,
+        changed: impl FnMut(&Line, &[u8]) -> Option<Vec<u8>>,
+    ) -> io::Result<()> {
+        self.rewrite_to(segment, &segment.path, changed)
+    }
+
+    fn rewrite_to(
+        &self,
+        segment: &Segment,
+        target: &Path,
+        changed: impl FnMut(&Line, &[u8]) -> Option<Vec<u8>>,
     ) -> io::Result<()> {
         let written = self.path().join(REWRITING);
-        let result = copy(segment, &written, is_such)
+        let result = copy(segment, &written, changed)
             .and_then(|()| std::fs::rename(&written, target))
             .and_then(|()| sync_parent(target));
         if result.is_err() {
@@ -34,7 +53,7 @@ impl Folder {
 fn copy(
     segment: &Segment,
     target: &Path,
-    mut is_such: impl FnMut(&Line) -> bool,
+    mut changed: impl FnMut(&Line, &[u8]) -> Option<Vec<u8>>,
 ) -> io::Result<()> {
     let mut options = owner_only();
     let target = options
@@ -45,8 +64,8 @@ fn copy(
     let mut target = BufWriter::new(target);
     if let Some(mut lines) = Lines::open(segment)? {
         while let Some(line) = lines.next_line()? {
-            if is_such(&line) {
-                target.write_all(lines.bytes())?;
+            if let Some(bytes) = changed(&line, lines.bytes()) {
+                target.write_all(&bytes)?;
             }
         }
     }

@@ -19,6 +19,8 @@ const LOCK: &str = "lock";
 const REPLAYING: &str = "replaying";
 /// The file of the letters that have no payload.
 const PLAIN: &str = "without_payload.ndjson";
+/// The file that says that letters may have sealed copies of their events.
+const COPIES: &str = "sealed_copies";
 /// Digits of a segment's number; a larger number has more.
 const NUMBER_DIGITS: usize = 8;
 
@@ -162,6 +164,29 @@ impl Folder {
         }
         segments.sort();
         Ok(segments)
+    }
+
+    /// Whether letters may have sealed copies of their events.
+    pub(super) fn has_copies(&self) -> io::Result<bool> {
+        self.path.join(COPIES).try_exists()
+    }
+
+    /// Takes note of whether letters may have sealed copies, before the first one is written and after the last one is gone.
+    pub(super) fn note_copies(&self, are_there: bool) -> io::Result<()> {
+        let path = self.path.join(COPIES);
+        if are_there == path.try_exists()? {
+            return Ok(());
+        }
+        if are_there {
+            owner_only()
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .open(&path)?;
+        } else {
+            std::fs::remove_file(&path)?;
+        }
+        sync_parent(&path)
     }
 
     /// Where the letters without a payload are.

@@ -15,6 +15,7 @@ fn letter() -> Letter {
         label: None,
         history: [].into(),
         trace: None,
+        sealed: None,
     }
 }
 
@@ -714,6 +715,7 @@ fn of_kind(kind: u8) -> Letter {
     Letter {
         origin,
         trace: Some(Box::new(Trace::of(raw, None))),
+        sealed: None,
         ..letter()
     }
 }

@@ -4,12 +4,12 @@
 //!
 //! Invariant: a letter gets one verdict; a panic of a plugin costs the one letter that causes it.
 
-use super::Selection;
+use super::{Remap, Selection};
 use crate::dead_letter::{
-    DeadLetterError, DeadLetters, Filter, Replay, StoredLetter, Summary, TakenLetter,
+    Closed, DeadLetterError, DeadLetters, Opened, Replay, StoredLetter, Summary, TakenLetter,
 };
 use crate::sink_input::SinkInput;
-use pipeline_core::{Clock, Reason, Record, Refit, Sink};
+use pipeline_core::{Clock, Encoded, Reason, Record, Refit, Rejection, Sink};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,6 +26,10 @@ pub struct Left {
     pub without_payload: u64,
     /// They were made for another account than the sink has now.
     pub other_account: u64,
+    /// They have no sealed copy of their event, or it is too old to be opened.
+    pub without_copy: u64,
+    /// The sealed copy of their event opens with another key, or is damaged.
+    pub not_opened: u64,
     /// As many as were wanted had been sent.
     pub beyond_limit: u64,
     /// The destination would refuse them, by the code of the reason.
@@ -48,6 +52,10 @@ pub struct Survey {
     pub would_send: u64,
     /// Letters among these that the options of now change.
     pub changed: u64,
+    /// Letters whose sealed copy opens.
+    pub opened: u64,
+    /// Letters whose events would be filtered now, so that the letters would go.
+    pub would_filter: u64,
     /// Letters that would stay.
     pub left: Left,
     /// All letters by reason.
@@ -67,15 +75,24 @@ pub(super) struct Judged {
     pub(super) to_send: Vec<(u64, StoredLetter, Record)>,
     /// Lines of letters that an earlier replay has written again already.
     pub(super) written_again: Vec<u64>,
+    /// Lines of letters whose events are not meant for the destination any more, with the codes of the reasons.
+    pub(super) filtered: Vec<(u64, &'static str)>,
     pub(super) left: Left,
 }
 
 enum Verdict {
     Filtered,
     WithoutPayload,
+    WithoutCopy,
+    NotOpened,
     OtherAccount,
     Unfit(Reason),
-    Send { record: Record, is_changed: bool },
+    /// Its event was mapped anew, and is filtered.
+    NotMeant(Reason),
+    Send {
+        record: Record,
+        is_changed: bool,
+    },
 }
 
 impl Left {
@@ -84,6 +101,8 @@ impl Left {
         self.filtered
             + self.without_payload
             + self.other_account
+            + self.without_copy
+            + self.not_opened
             + self.beyond_limit
             + self.unfit_total()
     }
@@ -97,6 +116,8 @@ impl Left {
         self.filtered += other.filtered;
         self.without_payload += other.without_payload;
         self.other_account += other.other_account;
+        self.without_copy += other.without_copy;
+        self.not_opened += other.not_opened;
         self.beyond_limit += other.beyond_limit;
         for (code, unfit) in other.unfit {
             self.add_unfit(code, unfit.letters, unfit.detail);
@@ -118,7 +139,10 @@ impl Left {
         match verdict {
             Verdict::Filtered => self.filtered += 1,
             Verdict::WithoutPayload => self.without_payload += 1,
+            Verdict::WithoutCopy => self.without_copy += 1,
+            Verdict::NotOpened => self.not_opened += 1,
             Verdict::OtherAccount => self.other_account += 1,
+            Verdict::NotMeant(_) => {}
             Verdict::Unfit(reason) => self.add_unfit(reason.code, 1, reason.detail),
             Verdict::Send { record, is_changed } => return Some((record, is_changed)),
         }
@@ -153,9 +177,17 @@ impl Judge {
                 judged.written_again.push(line);
                 continue;
             }
-            let verdict = self.verdict(&letter, &selection.filter);
+            let verdict = self.verdict(&letter, selection);
+            if let Verdict::NotMeant(reason) = &verdict {
+                judged.filtered.push((line, reason.code));
+            }
             if let Some((record, _)) = judged.left.take(verdict) {
-                if judged.to_send.len() as u64 >= allowed {
+                // Under the id that it has as it is mapped now.
+                if selection.remap.is_some()
+                    && replay.is_written_again_as(&letter, &record.event_id)
+                {
+                    judged.written_again.push(line);
+                } else if judged.to_send.len() as u64 >= allowed {
                     judged.left.beyond_limit += 1;
                 } else {
                     judged.to_send.push((line, letter, record));
@@ -181,7 +213,13 @@ impl Judge {
                     continue;
                 }
             };
-            let verdict = self.verdict(&letter, &selection.filter);
+            let verdict = self.verdict(&letter, selection);
+            let is_opened = matches!(
+                verdict,
+                Verdict::NotMeant(_) | Verdict::Unfit(_) | Verdict::Send { .. }
+            );
+            survey.opened += u64::from(is_opened && selection.remap.is_some());
+            survey.would_filter += u64::from(matches!(verdict, Verdict::NotMeant(_)));
             if let Some((_, is_changed)) = survey.left.take(verdict) {
                 if survey.would_send >= limit {
                     survey.left.beyond_limit += 1;
@@ -195,9 +233,12 @@ impl Judge {
         Ok(survey)
     }
 
-    fn verdict(&self, letter: &StoredLetter, filter: &Filter) -> Verdict {
-        if !filter.fits(letter) {
+    fn verdict(&self, letter: &StoredLetter, selection: &Selection) -> Verdict {
+        if !selection.filter.fits(letter) {
             return Verdict::Filtered;
+        }
+        if let Some(remap) = &selection.remap {
+            return self.remapped(letter, remap);
         }
         let Some(record) = &letter.record else {
             return Verdict::WithoutPayload;
@@ -224,10 +265,44 @@ impl Judge {
                 return Verdict::Unfit(Reason::new("internal", detail));
             }
         };
+        self.in_time(record, is_changed)
+    }
+
+    fn in_time(&self, record: Record, is_changed: bool) -> Verdict {
         if record.expires_at <= self.clock.now_ms().div_euclid(1_000) {
             let detail = "the event became too old for the destination while it waited";
             return Verdict::Unfit(Reason::new("expired", detail));
         }
         Verdict::Send { record, is_changed }
+    }
+
+    /// What becomes of the event in a letter as one that has just come in.
+    fn remapped(&self, letter: &StoredLetter, remap: &Remap) -> Verdict {
+        let Some(sealed) = &letter.sealed else {
+            return Verdict::WithoutCopy;
+        };
+        let opened = sealed.open(&remap.0, &letter.source, self.clock.now_ms());
+        let Opened { event, partition } = match opened {
+            Ok(opened) => opened,
+            Err(Closed::TooOld) => return Verdict::WithoutCopy,
+            Err(Closed::OtherKey | Closed::Damaged) => return Verdict::NotOpened,
+        };
+        if partition.as_deref() != self.sink.partition().as_deref() {
+            return Verdict::OtherAccount;
+        }
+        let encode = AssertUnwindSafe(|| self.sink.encode(&event));
+        let encoded = catch_unwind(encode).unwrap_or_else(|_| {
+            let detail = "the sink failed on this event; please report it";
+            Encoded::Rejected(Rejection::new(Reason::new("internal", detail)))
+        });
+        match encoded {
+            Encoded::Record(record) => self.in_time(record, true),
+            Encoded::Filtered(filtered) => Verdict::NotMeant(filtered.reason),
+            Encoded::Rejected(rejection) => Verdict::Unfit(rejection.reason),
+            _ => {
+                let detail = "the sink answered in a way that this host does not know";
+                Verdict::Unfit(Reason::new("internal", detail))
+            }
+        }
     }
 }

@@ -13,6 +13,14 @@ pub fn replay_survey(text: &mut String, sink: &str, survey: &Survey) {
         changed => format!("{} of them as the options are now", thousands(changed)),
     };
     let mut rows = vec![("would be sent".to_owned(), survey.would_send, sent)];
+    if survey.would_filter > 0 {
+        let what = "not meant for the destination any more; the letters would go";
+        rows.push((
+            "would be filtered".to_owned(),
+            survey.would_filter,
+            what.to_owned(),
+        ));
+    }
     rows.extend(left(&survey.left));
     let title = format!("{sink}: a replay now, which sends nothing yet");
     table(text, &title, rows);
@@ -49,6 +57,16 @@ fn left(left: &Left) -> Vec<(String, u64, String)> {
             "no payload",
             left.without_payload,
             "such an event can only be sent again by its source",
+        ),
+        (
+            "no sealed copy",
+            left.without_copy,
+            "only the copy of an event can be mapped anew, and it is kept for a while only",
+        ),
+        (
+            "copy not opened",
+            left.not_opened,
+            "sealed for another key, or damaged",
         ),
         (
             "another account",

@@ -179,6 +179,7 @@ impl SinkSettings {
             drops_newest: plan.drops_newest(),
             concurrency: plan.options.request.concurrency,
             retry: plan.retry().clone(),
+            sealer: plan.options.dead_letters.sealer(),
         }
     }
 }

@@ -245,7 +245,11 @@ impl Bench {
 }
 
 fn all(filter: Filter, limit: Option<u64>) -> Selection {
-    Selection { filter, limit }
+    Selection {
+        filter,
+        limit,
+        remap: None,
+    }
 }
 
 #[test]

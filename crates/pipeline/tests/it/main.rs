@@ -37,6 +37,7 @@ mod proxies;
 mod reasons;
 mod reload;
 mod schema;
+mod sealed;
 mod setup;
 mod silence;
 mod soak;

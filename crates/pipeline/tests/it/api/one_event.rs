@@ -222,11 +222,14 @@ fn order(id: &str, properties: &Value) -> Value {
 async fn a_row_says_what_its_event_is_worth_as_the_destination_received_it() {
     let api = json!({"address": "127.0.0.1:0", "show_as_sent": false});
     let running = Running::start_with(Bench::new().await, api).await;
+    let mut sign_up = order("d", &json!({}));
+    sign_up["event"] = json!("Signed Up");
+    sign_up["properties"] = json!({});
     let orders = [
         order("a", &json!({"revenue": 19.99, "currency": "EUR"})),
         order("b", &json!({"revenue": "1200", "currency": "jpy"})),
         order("c", &json!({"revenue": 7.5})),
-        event("d"),
+        sign_up,
     ];
     send(&running.events, &json!(orders)).await;
     running.until("/api/v1/status", is_settled).await;

@@ -1,0 +1,277 @@
+//! Sealed copies of events in their letters, and what a replay with the key makes of them: the real program against the sandbox.
+
+use crate::operation::Bench;
+use crate::process::Process;
+use crate::tally::{eventually, files_of};
+use graph_sandbox::Fault;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Two keys that `age-keygen` has made for these tests.
+const PUBLIC: &str = "age1vumt3605pkgy6wt2atq7cy99q52w2gqexh68ns79an4lhgm0jvxqnm2cjw";
+const SECRET: &str = "AGE-SECRET-KEY-1YAH69THXWQSK50VZEJHSY602CZ3UYTTMSXCYWHWYZFLS9XZKXA5S90JHV7";
+const OTHER_SECRET: &str =
+    "AGE-SECRET-KEY-1J3TTE4AWTW92GWC3RCYRZSNV7G8EMRYQ6ECX2GZA4WWMERYSN6DSKL4VNA";
+/// What must be in no file in the clear.
+const PERSONAL: [&str; 4] = ["ottilie", "example.org", "1511 2345678", "lindenallee"];
+
+/// An order of a person, whose value is where the preset does not look for it.
+fn order(id: &str) -> Value {
+    json!({
+        "type": "track", "event": "Order Completed", "messageId": id, "userId": "u-1",
+        "properties": {"order_id": id, "worth": 12.5, "currency": "EUR", "address": "Lindenallee 1"},
+        "traits": {"email": "Ottilie.Quandt@example.org", "phone": "+49 1511 2345678"},
+        "context": {"consent": {"marketing": true}},
+    })
+}
+
+/// A pipeline that keeps copies and does not find the value of an order.
+async fn bench() -> Bench {
+    let mut bench = Bench::new().await;
+    bench.sink(&json!({
+        "dead_letters": {"keep_raw": {"public_key": PUBLIC}},
+        "batch": {"max_events": 5, "timeout_secs": 0.01},
+        "consent": {"when_absent": "allow"}, "unmapped_events": "custom",
+    }));
+    bench
+}
+
+/// Runs the pipeline over these events, which all become letters.
+async fn reject(bench: &Bench, events: &[Value]) {
+    let (process, url) = bench.start(&["run"]).await;
+    let request = reqwest::Client::new().post(&url);
+    let request = request.header("content-type", "application/json");
+    let sent = request
+        .body(json!(events).to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 200);
+    process.terminate();
+    assert_eq!(process.end().await.0.code(), Some(0));
+}
+
+/// The options by which the value is found.
+fn fix(bench: &mut Bench) {
+    bench.sink(&json!({"field_mappings": {"custom_data.value": "properties.worth"}}));
+}
+
+fn identity(bench: &Bench, name: &str, text: &str) -> String {
+    let path: PathBuf = bench.folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    path.display().to_string()
+}
+
+async fn letters(arguments: &[&str], file: &str) -> (Option<i32>, String, String) {
+    let all = [&["dead-letters"], arguments, &["--config", file]].concat();
+    let (status, table, said) = Process::start(&all).end().await;
+    (status.code(), table, said)
+}
+
+fn id_of(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).unwrap();
+    value["event_id"].as_str().unwrap_or_default().to_owned()
+}
+
+fn assert_nothing_personal(bench: &Bench) {
+    let files = files_of(&bench.folder.path().join("data"));
+    assert!(!files.is_empty());
+    let files = String::from_utf8_lossy(&files).to_lowercase();
+    for text in PERSONAL {
+        assert!(!files.contains(text), "`{text}` is in a file");
+    }
+}
+
+#[tokio::test]
+async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
+    let mut bench = bench().await;
+    let mut without_consent = order("silent");
+    without_consent["context"] = json!({});
+    let mut large = order("large");
+    large["properties"]["note"] = json!("x".repeat(40_000));
+    // It does not come as far as a payload.
+    let mut long = order("long");
+    let name = "a name of an event that is longer than Meta takes names".to_owned();
+    long["event"] = json!(name);
+    reject(
+        &bench,
+        &[order("a"), without_consent, large, long, order("b")],
+    )
+    .await;
+    assert_nothing_personal(&bench);
+    fix(&mut bench);
+    bench.sink(&json!({"consent": {"when_absent": "deny"}, "event_mappings": {name: "Lead"}}));
+    let file = bench.write();
+    let (_, before, _) = letters(&["show"], &file).await;
+    assert_eq!(before.lines().count(), 5, "{before}");
+    assert_eq!(before.matches("\"sealed\":").count(), 4, "{before}");
+    assert!(before.contains("\"payload\":null"), "{before}");
+
+    let wrong = identity(&bench, "wrong.txt", OTHER_SECRET);
+    let none = identity(&bench, "none.txt", "# no key");
+    for (key, expected) in [
+        (wrong.as_str(), "opens none of the 4 sealed copies"),
+        (&none, "has no secret key of age"),
+        ("/nowhere/key.txt", "cannot be read"),
+    ] {
+        let (code, _, said) = letters(&["replay", "--remap", "--identity", key], &file).await;
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(!said.contains(&OTHER_SECRET[20..40]), "{said}");
+    }
+    let (code, _, said) = letters(&["replay", "--remap"], &file).await;
+    assert_eq!(code, Some(64), "{said}");
+    let (_, shown, _) = letters(&["show"], &file).await;
+    assert_eq!(shown, before);
+
+    // A file may have other keys, too.
+    let key = identity(
+        &bench,
+        "key.txt",
+        &format!("# mine\n{OTHER_SECRET}\n{SECRET}\n"),
+    );
+    #[cfg(unix)]
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let remap = ["replay", "--remap", "--identity", &key];
+    let dry = [&remap[..], &["--dry-run"]].concat();
+    let (code, table, said) = letters(&dry, &file).await;
+    assert_eq!(code, Some(0), "{table}{said}");
+    assert!(said.contains("others can read"), "{said}");
+    for (label, count) in [
+        ("would be sent", "3"),
+        ("would be filtered", "1"),
+        ("no sealed copy", "1"),
+    ] {
+        let row = table.lines().find(|line| line.trim().starts_with(label));
+        let row = row.unwrap_or_else(|| panic!("no `{label}` in {table}"));
+        assert!(row.contains(count), "{row}");
+    }
+    let (code, table, said) = letters(&remap, &file).await;
+    assert_eq!(code, Some(0), "{table}{said}");
+    assert!(
+        table.contains("consent_absent") && table.contains("no sealed copy"),
+        "{table}"
+    );
+    for text in PERSONAL {
+        assert!(
+            !format!("{table}{said}").to_lowercase().contains(text),
+            "{table}{said}"
+        );
+    }
+    let sent = bench.sandbox.unique();
+    let ids: BTreeSet<_> = sent.iter().map(|event| id_of(event)).collect();
+    assert_eq!(ids, ["a", "b", "long"].map(str::to_owned).into());
+    for event in sent.iter().filter(|event| id_of(event) != "long") {
+        let event: Value = serde_json::from_str(event).unwrap();
+        assert_eq!(event["custom_data"]["value"], 12.5, "{event}");
+        assert_eq!(
+            event["user_data"]["em"].as_array().map(Vec::len),
+            Some(1),
+            "{event}"
+        );
+    }
+    let (_, left, _) = letters(&["show"], &file).await;
+    assert_eq!(left.lines().map(id_of).collect::<Vec<_>>(), ["large"]);
+    assert_nothing_personal(&bench);
+}
+
+#[tokio::test]
+async fn without_the_option_no_copy_is_kept_and_a_replay_says_so() {
+    let mut bench = bench().await;
+    bench.sink(&json!({"dead_letters": {}}));
+    reject(&bench, &[order("a")]).await;
+    fix(&mut bench);
+    let file = bench.write();
+    let (_, before, _) = letters(&["show"], &file).await;
+    assert!(!before.contains("sealed"), "{before}");
+    assert!(
+        !bench
+            .folder
+            .path()
+            .join("data/dead_letters/meta/sealed_copies")
+            .exists()
+    );
+    let key = identity(&bench, "key.txt", SECRET);
+    let (code, table, said) = letters(&["replay", "--remap", "--identity", &key], &file).await;
+    assert_eq!(code, Some(0), "{table}{said}");
+    assert!(table.contains("no sealed copy"), "{table}");
+    assert_eq!(letters(&["show"], &file).await.1, before);
+}
+
+#[tokio::test]
+async fn a_replay_of_copies_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() {
+    const LETTERS: usize = 40;
+    const KILLS: usize = 5;
+    let mut bench = bench().await;
+    let events: Vec<_> = (0..LETTERS).map(|id| order(&format!("e-{id}"))).collect();
+    reject(&bench, &events).await;
+    fix(&mut bench);
+    let file = bench.write();
+    for id in ["e-3", "e-17", "e-31"] {
+        let fault = Fault::RefuseEventId {
+            event_id: id.to_owned(),
+            code: 100,
+            subcode: None,
+        };
+        bench.sandbox.inject(fault, 1_000).unwrap();
+    }
+    let key = identity(&bench, "key.txt", SECRET);
+    let remap = ["replay", "--remap", "--identity", &key];
+    let all = [&["dead-letters"], &remap[..], &["--config", &file]].concat();
+    for kill in 0..KILLS {
+        let before = bench.sandbox.summary().unique;
+        bench
+            .sandbox
+            .inject(Fault::Delay { millis: 20 }, 5)
+            .unwrap();
+        let process = Process::start(&all);
+        let most = (LETTERS - 3) as u64;
+        let has_come = || bench.sandbox.summary().unique >= (before + 4 * kill as u64).min(most);
+        eventually(has_come, || bench.sandbox.summary().unique.to_string()).await;
+        process.kill().await;
+        let (code, shown, said) = letters(&["show"], &file).await;
+        assert_eq!(code, Some(0), "{said}");
+        let mut known: BTreeSet<_> = shown.lines().map(id_of).collect();
+        known.extend(bench.sandbox.unique().iter().map(|event| id_of(event)));
+        assert_eq!(known.len(), LETTERS, "after kill {kill}");
+    }
+    letters(&remap, &file).await;
+    let (_, shown, _) = letters(&["show"], &file).await;
+    let mut left: Vec<_> = shown.lines().map(id_of).collect();
+    left.sort();
+    assert_eq!(left, ["e-17", "e-3", "e-31"], "each is there once: {shown}");
+    assert!(
+        !shown.contains("\"sealed\":"),
+        "what was sent has no copy: {shown}"
+    );
+    assert_eq!(bench.sandbox.unique().len(), LETTERS - 3);
+    assert_nothing_personal(&bench);
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_or_secret_is_refused_at_its_place_and_not_quoted() {
+    let mut bench = Bench::new().await;
+    let slip = PUBLIC.replace(&PUBLIC[10..12], "zz");
+    for (key, expected) in [
+        (slip.as_str(), "is not a public key of age"),
+        ("", "is not a public key of age"),
+        (SECRET, "is a secret key of age"),
+    ] {
+        bench.sink(&json!({"dead_letters": {"keep_raw": {"public_key": key, "max_age_days": 3}}}));
+        let file = bench.write();
+        let (status, table, said) = Process::start(&["validate", &file]).end().await;
+        assert_ne!(status.code(), Some(0));
+        let said = format!("{table}{said}");
+        assert!(
+            said.contains("sinks.meta.dead_letters.keep_raw.public_key"),
+            "{said}"
+        );
+        assert!(
+            said.contains(expected) && !said.contains(&SECRET[20..40]),
+            "{said}"
+        );
+    }
+}
