@@ -97,6 +97,13 @@ struct Settled {
     events: u64,
 }
 
+/// Whether a damaged database can be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repair {
+    Possible,
+    Failed,
+}
+
 pub(super) struct Writer {
     store: Store,
     folder: PathBuf,
@@ -114,8 +121,7 @@ pub(super) struct Writer {
     /// The database is no longer where it was opened.
     is_gone: bool,
     looked: Instant,
-    /// It is damaged, and could not be made anew.
-    is_beyond_repair: bool,
+    repair: Repair,
 }
 
 impl Writer {
@@ -141,7 +147,7 @@ impl Writer {
             reported: None,
             is_gone: false,
             looked: Instant::now(),
-            is_beyond_repair: false,
+            repair: Repair::Possible,
         }
     }
 
@@ -301,7 +307,7 @@ impl Writer {
 
     /// Makes a damaged database anew; says whether that was possible. It is not tried again where it was not.
     fn mend(&mut self) -> bool {
-        if self.is_beyond_repair {
+        if self.repair == Repair::Failed {
             return false;
         }
         let events = self.shared.lock().events;
@@ -318,7 +324,7 @@ impl Writer {
                 true
             }
             Err(error) => {
-                self.is_beyond_repair = true;
+                self.repair = Repair::Failed;
                 tracing::error!(sink = %self.shared.name, "the disk buffer has damaged pages and cannot be made anew while it is in use: {error}; stop this process, and run `pipeline buffer salvage`");
                 false
             }
