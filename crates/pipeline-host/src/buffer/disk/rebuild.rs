@@ -17,31 +17,35 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-/// Makes the new database beside the old one, from chunks up to the number `last`. Returns where it is.
-pub(super) fn build(
-    store: &Store,
-    files: &Files,
+/// Steps over what cannot be read, along the tree. Behind as many, only single pages are looked at.
+const MAX_GAPS: usize = 1_000;
+
+/// Makes the database anew from chunks up to the number `last`, with so many records that are not done; says where the old one is
+/// now.
+pub(super) fn rebuild(
+    store: &mut Store,
     last: u64,
     events: u64,
 ) -> Result<PathBuf, DiskBufferError> {
     let refused = |error: io::Error| DiskBufferError::Refused(Cause::of(&error));
-    let folder = files.making().map_err(refused)?;
-    let built = Store::open(&folder, Sync::Relaxed, MIN_LOG_BYTES).and_then(|(mut new, _)| {
+    let making = store.files_to_rebuild()?.making().map_err(refused)?;
+    let built = Store::open(&making, Sync::Relaxed, MIN_LOG_BYTES).and_then(|(mut new, _)| {
         let mut copy = Copy {
             new: &mut new,
             last,
             events,
         };
         let gaps = copy.tree(store)?;
-        copy.pages(files, gaps)?;
+        copy.pages(store.files_to_rebuild()?, gaps)?;
         new.finish()
     });
     if built.is_err() {
         // Its room is needed, and the next attempt begins with nothing.
-        let _ = remove_folder(&folder);
+        let _ = remove_folder(&making);
     }
     built?;
-    files.complete().map_err(refused)
+    let made = store.files_to_rebuild()?.complete().map_err(refused)?;
+    store.replace(&made)
 }
 
 /// Chunks on their way to a new database.
@@ -60,6 +64,10 @@ impl Copy<'_> {
             let Some(found) = store.read_after(after, self.last)? else {
                 break;
             };
+            if gaps.len() == MAX_GAPS {
+                gaps.push(after + 1..=self.last);
+                break;
+            }
             if found.gap == Some(Gap::Page) {
                 gaps.push(after + 1..=found.id);
             }

@@ -9,7 +9,6 @@ use super::error::{Cause, DiskBufferError, is_damage, is_full, running};
 use super::files::{Files, remove_folder};
 use super::format::FORMAT_VERSION;
 use super::log::{self, Unused};
-use super::rebuild;
 use super::reserve::Reserve;
 use crate::config::option::Sync;
 use bytes::Bytes;
@@ -180,22 +179,25 @@ impl Store {
         self.files
     }
 
-    /// Makes the database anew from what can be read of it, with chunks up to the number `last` and so many records; says where
-    /// the old one is now.
-    pub(super) fn rebuild(&mut self, last: u64, events: u64) -> Result<PathBuf, DiskBufferError> {
+    /// Its files, where a database may be made anew beside the one that is open.
+    pub(super) fn files_to_rebuild(&mut self) -> Result<&Files, DiskBufferError> {
         self.attach()?;
         self.files
             .may_set_aside()
             .map_err(|error| DiskBufferError::Refused(Cause::of(&error)))?;
-        let made = rebuild::build(self, &self.files, last, events)?;
+        Ok(&self.files)
+    }
+
+    /// Continues with the database of another folder, which is removed; says where the old one is now.
+    pub(super) fn replace(&mut self, made: &Path) -> Result<PathBuf, DiskBufferError> {
         let closed = Connection::open_in_memory().map_err(|error| self.explain(&error))?;
         drop(std::mem::replace(&mut self.connection, closed));
         self.is_detached = true;
-        let replaced = self.files.replace_database(&made);
+        let replaced = self.files.replace_database(made);
         self.attach()?;
         let aside = replaced.map_err(|error| DiskBufferError::Refused(Cause::of(&error)))?;
         // Only its lock and reserve are left.
-        let _ = remove_folder(&made);
+        let _ = remove_folder(made);
         Ok(aside)
     }
 

@@ -7,6 +7,7 @@
 
 use super::error::DiskBufferError;
 use super::files::open_private;
+use super::rebuild::rebuild;
 use super::store::{Change, Found, Gap, Row, Store};
 use super::{CACHED_BYTES, Shared, chunk};
 use crate::batch::{Queued, Slot};
@@ -311,7 +312,7 @@ impl Writer {
             return false;
         }
         let events = self.shared.lock().events;
-        match self.store.rebuild(self.next - 1, events) {
+        match rebuild(&mut self.store, self.next - 1, events) {
             Ok(aside) => {
                 let aside = pipeline_core::shown(&aside).to_string();
                 tracing::error!(sink = %self.shared.name, "the disk buffer had damaged pages: it was made anew from what can be read, and the damaged database is now `{aside}`");
