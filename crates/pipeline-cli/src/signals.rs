@@ -45,8 +45,8 @@ impl RunSignals {
     /// Starts to listen for them. What comes before anything waits for it is remembered.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
             stop: Signals::new()?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 }

@@ -16,6 +16,7 @@ mod files;
 mod format;
 mod log;
 mod pages;
+mod rebuild;
 mod reserve;
 mod salvage;
 mod store;
@@ -448,6 +449,9 @@ impl DiskBuffer {
 
     /// The records of a chunk that are not done; none where it cannot be read.
     fn unpack_or_skip(&self, chunk: Found, tally: &Tally, lost: &impl Fn(u64)) -> Vec<Queued> {
+        if chunk.is_noted_gap() && chunk.events == 0 {
+            tally.has_gap.set(true);
+        }
         let Some(gap) = chunk.gap else {
             return self.shared.unpack(chunk, &self.commands, lost);
         };
@@ -472,6 +476,9 @@ impl DiskBuffer {
     fn count_gaps(&self, tally: &Tally, damaged: &impl Fn(u64)) {
         if tally.has_gap.replace(false) {
             let lost = self.found.saturating_sub(tally.read.get());
+            if lost == 0 {
+                return;
+            }
             tally.add(lost);
             tracing::error!(sink = %self.shared.name, events = lost, "events are lost with damaged pages of the disk buffer");
             damaged(lost);
@@ -564,6 +571,12 @@ impl Shared {
         let (id, events) = (found.id, found.events);
         let records = match chunk::decode(id, &found.data) {
             Ok(records) => records,
+            Err(_) if found.is_noted_gap() => {
+                tracing::error!(sink = %self.name, chunk = id, events, "a part of the disk buffer was lost with damaged pages; reading continues behind it");
+                damaged(events);
+                let _ = commands.send(Command::SetAside { found, events });
+                return Vec::new();
+            }
             Err(error) => {
                 let done = marks.iter().flatten().filter(|mark| **mark == DONE).count();
                 let lost = events.saturating_sub(done as u64);
@@ -640,7 +653,8 @@ impl State {
             _ => return,
         }
         open.left -= 1;
-        self.events -= 1;
+        // Of a damaged buffer, more may be read than was known of.
+        self.events = self.events.saturating_sub(1);
         if open.left == 0 {
             self.open.remove(&slot.chunk);
             self.touched.remove(&slot.chunk);

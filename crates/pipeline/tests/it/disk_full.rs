@@ -5,6 +5,7 @@
 //! system that is full.
 
 use crate::tally::{Bench, Recorded, events_url, personal, print};
+use graph_sandbox::Fault;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -22,6 +23,8 @@ const FILE_BYTES: u64 = 2 * 1024 * 1024;
 const BLOCK_BYTES: u64 = 512;
 /// The size of the file system that is full, in bytes.
 const DISK_BYTES: u64 = 32 * 1024 * 1024;
+/// Files that it takes.
+const DISK_FILES: usize = 512;
 /// Events of one request.
 const EVENTS: usize = 500;
 /// Requests that surely fill the room.
@@ -44,7 +47,7 @@ impl Mount {
     /// `None` where this process may not mount one.
     pub(crate) fn new(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
-        let size = format!("size={DISK_BYTES}");
+        let size = format!("size={DISK_BYTES},nr_inodes={DISK_FILES}");
         let mut mount = Now::new("mount");
         let mount = mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path);
         let mount = mount.output().ok()?;
@@ -313,6 +316,47 @@ async fn a_buffer_that_may_be_larger_than_its_disk_opens_on_it_and_delivers() {
         let large = json!({"buffer": {"type": "disk", "max_bytes": 4 * 1024 * 1024 * 1024_u64}});
         a_run_on_the_full_disk_delivers(bench, &shortage, &large).await;
     }
+}
+
+/// There is room, but not for one more file: what is written to files that exist passes, a dead letter waits for its own.
+#[tokio::test]
+async fn a_disk_that_takes_no_more_files_holds_up_dead_letters_and_nothing_else() {
+    const REFUSED: &str = "e-7";
+    let mut bench = Bench::new(&web()).await;
+    let Some(Shortage::FileSystem(_mount)) = Shortage::full_disk(&bench) else {
+        return;
+    };
+    bench.sink(&json!({"batch": {"timeout_secs": 0.01, "max_events": 100}}));
+    let fault = Fault::RefuseEventId {
+        event_id: REFUSED.to_owned(),
+        code: 100,
+        subcode: Some(2_804_009),
+    };
+    bench.sandbox.inject(fault, 1).unwrap();
+    let process = bench.start();
+    let mut client = Client::of(&process).await;
+    let files = bench.path("data/files");
+    std::fs::create_dir(&files).unwrap();
+    let made = (0..=DISK_FILES)
+        .take_while(|number| std::fs::File::create(files.join(number.to_string())).is_ok());
+    assert!(made.count() < DISK_FILES);
+    assert!(client.send().await);
+    process.says("cannot be written: No space left").await;
+    assert!(client.send().await, "good events are taken");
+    bench.settle(2 * EVENTS - 1).await;
+    assert!(bench.letters().0.is_empty());
+    std::fs::remove_dir_all(files).unwrap();
+    bench.settle(2 * EVENTS).await;
+    process.terminate();
+    let (status, said) = process.end().await;
+    assert_eq!(status.code(), Some(0), "{said}");
+    let fates = bench.fates();
+    assert_eq!(
+        (fates.accepted.len(), fates.cut_letters),
+        (2 * EVENTS - 1, 0)
+    );
+    assert!(fates.dead.keys().eq([REFUSED]), "{:?}", fates.dead);
+    bench.keeps_secrets(&said);
 }
 
 /// Every event is given up at once, so that the dead letters fill the disk.

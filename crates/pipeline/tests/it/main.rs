@@ -12,6 +12,8 @@ mod clients;
 mod command;
 mod console;
 mod crash;
+#[cfg(target_os = "linux")]
+mod damage;
 mod dead_letters;
 mod delivery;
 mod destination;

@@ -172,8 +172,11 @@ async fn one_event_that_something_on_the_way_refuses_becomes_a_dead_letter_and_t
 async fn where_every_request_is_refused_on_the_way_all_events_are_held_and_it_is_said_what_to_look_at()
  {
     for (status, probes, word) in [
+        (200, true, "login pages"),
+        (400, true, "firewall"),
         (403, true, "firewall"),
         (403, false, "firewall"),
+        (406, false, "firewall"),
         (401, true, "proxy"),
         (404, true, "`endpoint`"),
         (413, false, "limits the size"),
@@ -201,6 +204,91 @@ async fn where_every_request_is_refused_on_the_way_all_events_are_held_and_it_is
             "{said}"
         );
     }
+}
+
+/// What a person has to change is no event's fault.
+#[tokio::test]
+async fn answers_about_the_configuration_hold_all_events_at_the_cost_of_few_requests() {
+    let proof = "API calls from the server require an appsecret_proof argument";
+    for (status, error, probes) in [
+        (
+            400,
+            json!({"code": 2635, "message": "(#2635) You are calling a deprecated version"}),
+            false,
+        ),
+        (
+            400,
+            json!({"code": 100, "type": "GraphMethodException", "message": proof}),
+            false,
+        ),
+        (400, json!({"code": 5}), true),
+        (400, json!({"code": 101}), true),
+        (401, json!({"code": 190}), true),
+        (400, json!({"code": 190, "error_subcode": 463}), false),
+        (403, json!({"code": 200}), false),
+        (400, json!({"code": 100, "error_subcode": 33}), true),
+        (400, json!({"code": 100, "error_subcode": 2_804_065}), false),
+    ] {
+        let case = Case::new(for_all(graph(status, &error), probes)).await;
+        let run = case.0.start();
+        run.says("delivery is blocked").await;
+        let (requests, accepted) = (case.requests(), case.0.sandbox.summary().accepted);
+        assert!(requests <= 20, "{error}: {requests}");
+        assert_eq!((case.letters().len(), accepted), (0, 0), "{error}");
+        run.terminate();
+        let said = case.end(run).await;
+        assert_eq!(held(&said), EVENTS.to_string(), "{error}: {said}");
+        case.0.sandbox.lift_faults();
+        let said = case.run(EVENTS, None).await;
+        let fates = case.0.fates();
+        let all = (fates.accepted.len(), fates.dead.len(), fates.duplicates);
+        assert_eq!(all, (EVENTS, 0, 0), "{error}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_confirm_nothing_hold_all_events_and_are_repeated_ever_more_rarely() {
+    for body in ["", "[]", "null", "{}", "{\"events_received\": 101}"] {
+        let answer = AnyAnswer {
+            status: 200,
+            body: body.to_owned(),
+            ..AnyAnswer::default()
+        };
+        let case = Case::new(for_all(answer, false)).await;
+        let run = case.0.start();
+        run.says("delivery failed").await;
+        run.terminate();
+        let said = case.end(run).await;
+        assert_eq!(
+            (held(&said), case.letters().len()),
+            (EVENTS.to_string(), 0),
+            "{body}: {said}"
+        );
+        let requests = case.requests();
+        assert!(requests <= 20, "{body}: {requests}");
+        assert!(!speaks_of_the_token(&said), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn usage_of_all_of_a_limit_pauses_before_anything_is_refused() {
+    let headers = [("x-app-usage".to_owned(), "{\"call_count\":100}".to_owned())];
+    let mut case = Case::new(Fault::Headers {
+        headers: headers.into(),
+    })
+    .await;
+    let options = json!({"batch": {"max_events": EVENTS / 2}, "request": {"concurrency": 1}});
+    case.0.sink(&options);
+    let run = case.0.start();
+    run.says("usage_high").await;
+    assert_eq!(case.requests(), 1, "half of the events went out");
+    run.terminate();
+    let said = case.end(run).await;
+    assert_eq!(held(&said), (EVENTS / 2).to_string(), "{said}");
+    assert_eq!(
+        (case.letters().len(), case.0.sandbox.summary().unique),
+        (0, 50)
+    );
 }
 
 #[tokio::test]

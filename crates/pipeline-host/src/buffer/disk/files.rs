@@ -17,6 +17,9 @@ const RESERVE: &str = "reserve";
 const USED: &[u8] = b"used\n";
 /// How the names of files start that were set aside.
 const ASIDE: &str = "damaged-";
+/// The folder of a database that is being made anew, and its name once it is whole.
+const MAKING: &str = "rebuilding";
+const MADE: &str = "rebuilt";
 /// The largest number of files that are set aside; one more is left out, and that is said.
 const MAX_SET_ASIDE: usize = 8;
 /// Folders that are looked at: the buffer's own, `buffer`, and `data_dir`.
@@ -62,6 +65,7 @@ impl Files {
             }
             Err(TryLockError::Error(error)) => return Err(closed(Cause::of(&error))),
         }
+        finish_replacing(folder).map_err(|error| closed(Cause::of(&error)))?;
         let length = |name: &str| folder.join(name).metadata().map_or(0, |file| file.len());
         let was_used = lock.metadata().is_ok_and(|lock| lock.len() > 0)
             || length(RESERVE) > 0
@@ -115,7 +119,7 @@ impl Files {
 
     /// Copies a file beside the others, named after the moment at which it was last written. No more than [`MAX_SET_ASIDE`] are kept.
     pub(super) fn copy_aside(&self, from: &Path, kind: &str) -> io::Result<PathBuf> {
-        let path = self.aside(from, kind)?;
+        let path = aside(&self.folder, from, kind)?;
         let mut to = open_private(&path, true)?;
         let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut to));
         if let Err(error) = copied.and_then(|_| to.sync_all()) {
@@ -127,35 +131,44 @@ impl Files {
     }
 
     /// Puts the database of another folder in the place of this one, which is set aside with its log; where it is now.
-    pub(super) fn replace_database(&self, other: &Path) -> io::Result<PathBuf> {
-        let aside = self.aside(&self.database(), "db")?;
-        if self.log().exists() {
-            std::fs::rename(self.log(), aside.with_extension("db-wal"))?;
+    pub(super) fn replace_database(&mut self, other: &Path) -> io::Result<PathBuf> {
+        let aside = replace_database(&self.folder, other)?;
+        #[cfg(unix)]
+        {
+            self.identity = identity(&self.database().metadata()?);
         }
-        std::fs::rename(self.database(), &aside)?;
-        std::fs::rename(other.join(DATABASE), self.database())?;
-        File::open(&self.folder)?.sync_all()?;
         Ok(aside)
     }
 
-    /// A new name for what is set aside.
-    fn aside(&self, from: &Path, kind: &str) -> io::Result<PathBuf> {
-        let names = std::fs::read_dir(&self.folder)?;
-        let kept = names
-            .filter_map(Result::ok)
-            .filter(|file| {
-                let is_of_kind = file.path().extension().is_some_and(|found| found == kind);
-                is_of_kind && file.file_name().to_string_lossy().starts_with(ASIDE)
-            })
-            .count();
-        if kept >= MAX_SET_ASIDE {
-            let problem = format!("there are {kept} files `{ASIDE}…` already; move them away");
-            return Err(io::Error::other(problem));
+    /// A folder for a new database, without anything in it.
+    pub(super) fn making(&self) -> io::Result<PathBuf> {
+        let making = self.folder.join(MAKING);
+        remove_folder(&making)?;
+        Ok(making)
+    }
+
+    /// Says of the database in [`Self::making`] that it is whole: it replaces this one, now or at the next start.
+    pub(super) fn complete(&self) -> io::Result<PathBuf> {
+        let (making, made) = (self.folder.join(MAKING), self.folder.join(MADE));
+        File::open(making.join(DATABASE))?.sync_all()?;
+        File::open(&making)?.sync_all()?;
+        remove_folder(&made)?;
+        std::fs::rename(making, &made)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(made)
+    }
+
+    /// Refuses where a database was set aside already: each one takes as much room as the buffer may.
+    pub(super) fn may_set_aside(&self) -> io::Result<()> {
+        for file in std::fs::read_dir(&self.folder)? {
+            let name = file?.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(ASIDE) && name.ends_with(".db") {
+                let problem = format!("`{name}` was set aside before; move it away");
+                return Err(io::Error::other(problem));
+            }
         }
-        let written = jiff::Timestamp::try_from(from.metadata()?.modified()?);
-        let written = written.map_err(io::Error::other)?;
-        let time = written.strftime("%Y%m%dT%H%M%S");
-        Ok(self.folder.join(format!("{ASIDE}{time}-{kept}.{kind}")))
+        Ok(())
     }
 
     /// Whether the database is still the file that has its name.
@@ -184,6 +197,68 @@ impl Files {
         notices.extend(open_folders(&self.folder));
         notices
     }
+}
+
+/// Does what a process that was killed has left: a whole new database takes its place, another one is removed.
+fn finish_replacing(folder: &Path) -> io::Result<()> {
+    let made = folder.join(MADE);
+    if made.join(DATABASE).exists() {
+        let aside = replace_database(folder, &made)?;
+        let aside = pipeline_core::shown(&aside).to_string();
+        tracing::warn!(
+            "a disk buffer that an earlier run has made anew takes its place; the damaged database is now `{aside}`"
+        );
+    }
+    remove_folder(&made)?;
+    remove_folder(&folder.join(MAKING))
+}
+
+/// Sets a database aside with its log, and puts another one in its place. What is left to do when it ends early can be done later.
+fn replace_database(folder: &Path, other: &Path) -> io::Result<PathBuf> {
+    let (database, log) = (folder.join(DATABASE), folder.join(LOG));
+    let aside = aside(folder, &other.join(DATABASE), "db")?;
+    if database.exists() {
+        std::fs::rename(&database, &aside)?;
+    }
+    if log.exists() {
+        std::fs::rename(&log, aside.with_extension("db-wal"))?;
+    }
+    if let Err(error) = std::fs::rename(other.join(DATABASE), &database) {
+        // Better the old one than none.
+        let _ = std::fs::rename(aside.with_extension("db-wal"), &log);
+        let _ = std::fs::rename(&aside, &database);
+        return Err(error);
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(aside)
+}
+
+/// Removes a folder with all that is in it, where there is one.
+pub(super) fn remove_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A new name for what is set aside, after the moment at which `from` was last written.
+fn aside(folder: &Path, from: &Path, kind: &str) -> io::Result<PathBuf> {
+    let names = std::fs::read_dir(folder)?;
+    let kept = names
+        .filter_map(Result::ok)
+        .filter(|file| {
+            let is_of_kind = file.path().extension().is_some_and(|found| found == kind);
+            is_of_kind && file.file_name().to_string_lossy().starts_with(ASIDE)
+        })
+        .count();
+    if kept >= MAX_SET_ASIDE {
+        let problem = format!("there are {kept} files `{ASIDE}…` already; move them away");
+        return Err(io::Error::other(problem));
+    }
+    let written = jiff::Timestamp::try_from(from.metadata()?.modified()?);
+    let written = written.map_err(io::Error::other)?;
+    let time = written.strftime("%Y%m%dT%H%M%S");
+    Ok(folder.join(format!("{ASIDE}{time}-{kept}.{kind}")))
 }
 
 #[cfg(unix)]

@@ -8,7 +8,7 @@
 use super::chunk;
 use super::store::PAGE_BYTES;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -21,6 +21,8 @@ const PAGE: usize = 16 * 1024;
 const _: () = assert!(PAGE as u64 == PAGE_BYTES);
 const LEAF_OF_TABLE: u8 = 0x0d;
 const FILE_HEADER: usize = 100;
+/// Where the header names the first page of the list of free ones.
+const FIRST_FREE: usize = 32;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
@@ -31,6 +33,8 @@ pub(super) struct Pages {
     /// Where in the log the newest form of a page is.
     in_log: HashMap<u32, u64>,
     count: u32,
+    /// Pages that hold nothing any more, only what was there before: events that are done.
+    free: HashSet<u32>,
 }
 
 /// A chunk whose checksum is right.
@@ -50,8 +54,10 @@ impl Pages {
             log: File::open(log).ok(),
             in_log: HashMap::new(),
             count: u32::try_from(pages).unwrap_or(u32::MAX),
+            free: HashSet::new(),
         };
         opened.read_log()?;
+        opened.read_free();
         Ok(opened)
     }
 
@@ -79,6 +85,20 @@ impl Pages {
         Ok(())
     }
 
+    /// Follows the list of free pages, as far as it can be followed.
+    fn read_free(&mut self) {
+        let first = self.read(1).map(|header| number(&header, FIRST_FREE));
+        let mut next = first.unwrap_or_default();
+        while (1..=self.count).contains(&next) && self.free.insert(next) {
+            let Some(trunk) = self.read(next) else { return };
+            let most = trunk.len() / 4 - 2;
+            let leaves = (number(&trunk, 4) as usize).min(most);
+            self.free
+                .extend((0..leaves).map(|leaf| number(&trunk, 8 + 4 * leaf)));
+            next = number(&trunk, 0);
+        }
+    }
+
     fn read(&mut self, page: u32) -> Option<Vec<u8>> {
         let mut bytes = vec![0; PAGE];
         let (file, at) = match (self.in_log.get(&page), &mut self.log) {
@@ -99,6 +119,9 @@ impl Pages {
         mut found: impl FnMut(PageChunk) -> Result<(), E>,
     ) -> Result<(), E> {
         for number in 1..=self.count {
+            if self.free.contains(&number) {
+                continue;
+            }
             let Some(page) = self.read(number) else {
                 continue;
             };

@@ -116,7 +116,7 @@ pub fn salvage(folder: &Path) -> Result<Salvaged, DiskBufferError> {
         std::fs::remove_dir_all(&making).map_err(|error| refused(&error))?;
     }
     let mut found = BufferCheck::default();
-    let files = {
+    let mut files = {
         let (mut new, _) = Store::open(&making, Sync::Commit, MIN_LOG_BYTES)?;
         let (mut events, mut next) = (0, 1);
         read(folder, &mut found, |chunk| {
@@ -160,7 +160,7 @@ fn read(
             let (mut after, last) = (0, inventory.next.saturating_sub(1));
             while let Some(found) = store.read_after(after, last)? {
                 after = found.id;
-                if found.gap.is_some() {
+                if found.gap.is_some() || found.is_noted_gap() {
                     check.damaged_pages += 1;
                 } else if check.add(&found) {
                     taken.insert(found.id);

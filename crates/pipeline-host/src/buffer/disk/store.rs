@@ -6,14 +6,14 @@
 //! Invariant: what [`Store::commit`] has returned from survives the process; with [`Sync::Commit`] also the machine.
 
 use super::error::{Cause, DiskBufferError, is_damage, is_full, running};
-use super::files::Files;
+use super::files::{Files, remove_folder};
 use super::format::FORMAT_VERSION;
 use super::log::{self, Unused};
 use super::reserve::Reserve;
 use crate::config::option::Sync;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Tells our file from other databases: `mcbf` in ASCII.
 const APPLICATION_ID: u32 = 0x6d63_6266;
@@ -89,6 +89,9 @@ pub(super) struct Store {
     syncing: bool,
     reserve: Reserve,
     files: Files,
+    log_bytes: u64,
+    /// The database is closed, and has to be opened again first.
+    is_detached: bool,
 }
 
 /// What a store held when it was opened.
@@ -152,6 +155,8 @@ impl Store {
             syncing: true,
             reserve,
             files,
+            log_bytes,
+            is_detached: false,
         };
         let (events, next) = store.read_in()?;
         store.reserve.keep();
@@ -172,6 +177,47 @@ impl Store {
     /// Closes the database and keeps the lock.
     pub(super) fn into_files(self) -> Files {
         self.files
+    }
+
+    /// Its files, where a database may be made anew beside the one that is open.
+    pub(super) fn files_to_rebuild(&mut self) -> Result<&Files, DiskBufferError> {
+        self.attach()?;
+        self.files
+            .may_set_aside()
+            .map_err(|error| DiskBufferError::Refused(Cause::of(&error)))?;
+        Ok(&self.files)
+    }
+
+    /// Continues with the database of another folder, which is removed; says where the old one is now.
+    pub(super) fn replace(&mut self, made: &Path) -> Result<PathBuf, DiskBufferError> {
+        let closed = Connection::open_in_memory().map_err(|error| self.explain(&error))?;
+        drop(std::mem::replace(&mut self.connection, closed));
+        self.is_detached = true;
+        let replaced = self.files.replace_database(made);
+        self.attach()?;
+        let aside = replaced.map_err(|error| DiskBufferError::Refused(Cause::of(&error)))?;
+        // Only its lock and reserve are left.
+        let _ = remove_folder(made);
+        Ok(aside)
+    }
+
+    /// Opens the database again where that has failed.
+    fn attach(&mut self) -> Result<(), DiskBufferError> {
+        if self.is_detached {
+            let connection = connect(&self.files, self.log_bytes);
+            self.connection = connection.map_err(|error| self.explain(&error))?;
+            self.is_detached = false;
+            self.syncing = true;
+        }
+        Ok(())
+    }
+
+    /// Brings everything to the disk, in the one file.
+    pub(super) fn finish(self) -> Result<(), DiskBufferError> {
+        self.connection
+            .pragma_update(None, "synchronous", "FULL")
+            .and_then(|()| self.checkpoint("TRUNCATE"))
+            .map_err(|error| self.explain(&error))
     }
 
     /// Brings the log into the file; the number of records that are not done, and the number of the next chunk.
@@ -209,6 +255,7 @@ impl Store {
 
     /// Writes a change as a whole, or nothing of it.
     pub(super) fn commit(&mut self, change: &Change<'_>) -> Result<(), DiskBufferError> {
+        self.attach()?;
         // An acknowledgement says that the record is found again, and a file without a name is not.
         if !change.added.is_empty() {
             self.check_place()?;
@@ -338,6 +385,7 @@ impl Store {
 
     /// Lets the log have so many bytes before it is brought into the file.
     pub(super) fn set_log(&mut self, bytes: u64) -> Result<(), DiskBufferError> {
+        self.log_bytes = bytes;
         set_log(&self.connection, bytes).map_err(|error| self.explain(&error))?;
         self.reserve.resize(bytes);
         Ok(())

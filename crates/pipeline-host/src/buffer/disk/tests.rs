@@ -865,6 +865,148 @@ async fn whatever_page_is_damaged_costs_only_what_is_in_it_and_is_counted() {
     assert!(lost_some > 0, "{delivered_all} copies lost nothing");
 }
 
+/// Whether a record is on the disk; false where the disk refuses.
+async fn takes(rig: &Rig, id: &str) -> bool {
+    let (ack, mut receipt) = Ack::until(AckLevel::Stored);
+    let mut records: VecDeque<_> = [queued(id, 20_000, ack.clone())].into();
+    let taken = async {
+        rig.buffer.push(&mut records).await;
+        ack.done();
+        receipt.settled().await == AckStatus::Safe
+    };
+    tokio::time::timeout(PATIENCE, taken).await == Ok(true)
+}
+
+/// What comes out until nothing is left, finished.
+async fn everything(rig: &Rig) -> Vec<String> {
+    rig.buffer.end_input();
+    let mut left = Vec::new();
+    while let Some(batch) = rig.buffer.queue().next_batch().await {
+        let records: Vec<_> = batch.into_queued().collect();
+        let ids = records
+            .iter()
+            .map(|queued| queued.record.event_id.to_string());
+        left.extend(ids);
+        rig.finish(&records);
+    }
+    left
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_page_is_damaged_new_records_are_taken_and_what_is_done_leaves() {
+    const EVENTS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::open(folder.path());
+    for number in 0..EVENTS {
+        rig.push(&[format!("{number}")], 20_000).await;
+    }
+    // Some pages are free, and hold what is done.
+    let mut done = 0;
+    while done < EVENTS / 3 {
+        let batch = rig.next().await;
+        done += batch.len();
+        rig.finish(&batch);
+    }
+    rig.rest().await;
+    rig.close().await;
+    let database = std::fs::read(folder.path().join("records.db")).unwrap();
+    let page_bytes = usize::try_from(PAGE_BYTES).unwrap();
+    let pages = database.len() / page_bytes;
+    let (mut refused, mut rebuilt) = (0, 0);
+    // The header, the map of pages, the roots, free pages, leaves, the last leaf, and what overflows from them.
+    for page in (0..12)
+        .chain((12..pages - 10).step_by(13))
+        .chain(pages - 10..pages)
+    {
+        for filler in [0, b'x'] {
+            let copied = copy(folder.path());
+            let mut bytes = database.clone();
+            bytes[page * page_bytes..(page + 1) * page_bytes].fill(filler);
+            std::fs::write(copied.path().join("records.db"), bytes).unwrap();
+            let Ok(rig) = Rig::try_open(copied.path(), MIN_DISK_BYTES, SMALL_BATCH) else {
+                refused += 1;
+                continue;
+            };
+            assert!(takes(&rig, "new").await, "page {page}");
+            let mut left = everything(&rig).await;
+            let damaged = usize::try_from(rig.damaged.load(Ordering::Relaxed)).unwrap();
+            assert_eq!(left.len() + damaged, EVENTS - done + 1, "page {page}");
+            left.sort();
+            left.dedup();
+            assert_eq!(left.len() + damaged, EVENTS - done + 1, "once: page {page}");
+            assert!(left.contains(&"new".to_owned()), "page {page}");
+            assert!(takes(&rig, "newer").await, "page {page}");
+            assert!(!rig.buffer.shared.lock().is_failing, "page {page}");
+            rig.stop.quit();
+            rig.feeder.await.unwrap();
+            assert!(rig.buffer.close().is_empty(), "page {page}");
+            let is_rebuilt = !aside(copied.path(), "db").is_empty();
+            rebuilt += usize::from(is_rebuilt);
+            let rig = Rig::open(copied.path());
+            assert_eq!(everything(&rig).await, ["newer"], "page {page}");
+            if is_rebuilt {
+                assert_eq!(
+                    rig.damaged.load(Ordering::Relaxed),
+                    0,
+                    "told once: page {page}"
+                );
+            }
+            rig.close().await;
+        }
+    }
+    assert!(
+        refused <= 4,
+        "only the header and the count of all are needed to open it"
+    );
+    assert!(rebuilt > 10, "{rebuilt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_a_new_database_takes_its_place_loses_nothing() {
+    let whole = tempfile::tempdir().unwrap();
+    let rig = Rig::open(whole.path());
+    rig.push(&["one".to_owned()], 100).await;
+    rig.close().await;
+    let database = std::fs::read(whole.path().join("records.db")).unwrap();
+    // Nothing was done yet; the old database was set aside; its log as well.
+    for is_left in [
+        ["records.db", "records.db-wal"].as_slice(),
+        &["records.db-wal"],
+        &[],
+    ] {
+        let folder = killed(2).await;
+        for name in ["records.db", "records.db-wal"] {
+            if !is_left.contains(&name) {
+                std::fs::remove_file(folder.path().join(name)).unwrap();
+            }
+        }
+        let made = folder.path().join("rebuilt");
+        std::fs::create_dir(&made).unwrap();
+        std::fs::write(made.join("records.db"), &database).unwrap();
+        let rig = Rig::open(folder.path());
+        assert_eq!(everything(&rig).await, ["one"], "{is_left:?}");
+        rig.close().await;
+        assert!(!made.exists());
+        assert_eq!(
+            aside(folder.path(), "db").len(),
+            usize::from(is_left.len() == 2)
+        );
+        assert_eq!(
+            aside(folder.path(), "db-wal").len(),
+            usize::from(!is_left.is_empty())
+        );
+    }
+    // One that is not whole is no database.
+    let folder = killed(2).await;
+    let making = folder.path().join("rebuilding");
+    std::fs::create_dir(&making).unwrap();
+    std::fs::write(making.join("records.db"), &database).unwrap();
+    let rig = Rig::open(folder.path());
+    assert_eq!(everything(&rig).await.len(), 2);
+    assert!(!making.exists());
+    rig.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_of_a_database_is_salvaged_whatever_page_is_gone_and_the_old_one_is_kept() {
     const EVENTS: u64 = 60;

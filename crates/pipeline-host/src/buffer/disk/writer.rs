@@ -7,7 +7,8 @@
 
 use super::error::DiskBufferError;
 use super::files::open_private;
-use super::store::{Change, Found, Row, Store};
+use super::rebuild::rebuild;
+use super::store::{Change, Found, Gap, Row, Store};
 use super::{CACHED_BYTES, Shared, chunk};
 use crate::batch::{Queued, Slot};
 use pipeline_core::AckLevel;
@@ -25,6 +26,8 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const REPORT_PAUSE: Duration = Duration::from_secs(10);
 /// How often the database is looked for in its place.
 const LOOK_PAUSE: Duration = Duration::from_millis(400);
+/// A buffer that is gone is noticed within a second: the writer waits no longer than this for what there is to do.
+const _: () = assert!(LOOK_PAUSE.as_millis() + IDLE_PAUSE.as_millis() < 1_000);
 /// How long nothing has to happen before space is given back to the file system.
 const IDLE_PAUSE: Duration = Duration::from_millis(500);
 /// How long a small commit waits for company when the last one was just now.
@@ -95,6 +98,13 @@ struct Settled {
     events: u64,
 }
 
+/// Whether a damaged database can be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repair {
+    Possible,
+    Failed,
+}
+
 pub(super) struct Writer {
     store: Store,
     folder: PathBuf,
@@ -112,6 +122,7 @@ pub(super) struct Writer {
     /// The database is no longer where it was opened.
     is_gone: bool,
     looked: Instant,
+    repair: Repair,
 }
 
 impl Writer {
@@ -137,6 +148,7 @@ impl Writer {
             reported: None,
             is_gone: false,
             looked: Instant::now(),
+            repair: Repair::Possible,
         }
     }
 
@@ -222,7 +234,15 @@ impl Writer {
             Command::Append(append) => self.waiting.push_back(append),
             Command::Settle => self.unsettled = true,
             Command::Read { after, reply } => {
-                let found = self.store.read_after(after, self.next - 1);
+                let mut found = self.store.read_after(after, self.next - 1);
+                let is_damaged = match &found {
+                    Ok(Some(found)) => found.gap == Some(Gap::Page),
+                    Ok(None) => false,
+                    Err(error) => matches!(error, DiskBufferError::Damaged(_)),
+                };
+                if is_damaged && self.mend() {
+                    found = self.store.read_after(after, self.next - 1);
+                }
                 if let Err(error) = &found {
                     self.report(error);
                 }
@@ -262,6 +282,9 @@ impl Writer {
                 result = Ok(());
             }
         }
+        if matches!(result, Err(DiskBufferError::Damaged(_))) && self.mend() {
+            return self.commit();
+        }
         self.last_commit = Instant::now();
         self.shared.lock().is_failing = result.is_err() || self.is_gone;
         self.shared.room.notify_waiters();
@@ -278,6 +301,32 @@ impl Writer {
                 self.retry_at = Some(Instant::now() + RETRY_PAUSE);
                 self.looked -= LOOK_PAUSE;
                 self.report(&error);
+                false
+            }
+        }
+    }
+
+    /// Makes a damaged database anew; says whether that was possible. It is not tried again where it was not.
+    fn mend(&mut self) -> bool {
+        if self.repair == Repair::Failed {
+            return false;
+        }
+        let events = self.shared.lock().events;
+        match rebuild(&mut self.store, self.next - 1, events) {
+            Ok(aside) => {
+                let aside = pipeline_core::shown(&aside).to_string();
+                tracing::error!(sink = %self.shared.name, "the disk buffer had damaged pages: it was made anew from what can be read, and the damaged database is now `{aside}`");
+                let mut state = self.shared.lock();
+                let open: Vec<u64> = state.open.keys().copied().collect();
+                // Marks may be among what was lost.
+                state.touched.extend(open);
+                drop(state);
+                self.unsettled = true;
+                true
+            }
+            Err(error) => {
+                self.repair = Repair::Failed;
+                tracing::error!(sink = %self.shared.name, "the disk buffer has damaged pages and cannot be made anew while it is in use: {error}; stop this process, and run `pipeline buffer salvage`");
                 false
             }
         }
@@ -408,6 +457,18 @@ impl Writer {
 
     /// Moves a damaged chunk out of the way, into a file beside the store.
     fn set_aside(&mut self, found: &Found, events: u64) {
+        if !found.is_noted_gap() && !self.keep_aside(found) {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.finished.push(found.id);
+        state.events -= events.min(state.events);
+        drop(state);
+        self.unsettled = true;
+    }
+
+    /// Writes a damaged chunk into a file; says whether that was possible.
+    fn keep_aside(&self, found: &Found) -> bool {
         let path = self.folder.join(format!("damaged-{}.bin", found.id));
         let written = open_private(&path, true).and_then(|mut file| {
             file.set_len(0)?;
@@ -416,13 +477,9 @@ impl Writer {
         if let Err(error) = written {
             // It stays in the store, and is met again at the next start.
             tracing::error!(sink = %self.shared.name, "the damaged chunk cannot be set aside: {error}");
-            return;
+            return false;
         }
-        let mut state = self.shared.lock();
-        state.finished.push(found.id);
-        state.events -= events.min(state.events);
-        drop(state);
-        self.unsettled = true;
+        true
     }
 
     /// What was not written, at the end.

@@ -201,3 +201,12 @@ async fn a_head_that_is_too_long_is_refused_and_counted() {
     stop.stop();
     serving.await.unwrap();
 }
+
+#[test]
+fn what_keeps_happening_is_told_once_in_a_while() {
+    let (mut told, start) = (super::Told(None), Instant::now());
+    assert!(told.is_due(start));
+    assert!(!told.is_due(start + super::PAUSE / 2));
+    assert!(told.is_due(start + super::PAUSE));
+    assert!(!told.is_due(start + super::PAUSE));
+}
