@@ -103,7 +103,7 @@ async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
     .await;
     assert_nothing_personal(&bench);
     fix(&mut bench);
-    bench.sink(&json!({"consent": {"when_absent": "deny"}, "event_mappings": {name: "Lead"}}));
+    bench.sink(&json!({"consent": {"when_absent": "drop"}, "event_mappings": {name: "Lead"}}));
     let file = bench.write();
     let (_, before, _) = letters(&["show"], &file).await;
     assert_eq!(before.lines().count(), 5, "{before}");
