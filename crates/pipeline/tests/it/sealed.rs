@@ -252,6 +252,49 @@ async fn a_replay_of_copies_that_is_killed_again_and_again_loses_nothing_and_rep
 }
 
 #[tokio::test]
+async fn a_copy_that_is_too_old_is_not_opened_and_the_next_run_removes_it() {
+    let mut bench = bench().await;
+    reject(&bench, &[order("a"), order("b")]).await;
+    let segment = bench
+        .folder
+        .path()
+        .join("data/dead_letters/meta/00000001.ndjson");
+    let text = std::fs::read_to_string(&segment).unwrap();
+    let key = "\"sealed_until\":\"";
+    let (first, rest) = text.split_once(key).unwrap();
+    let (_, rest) = rest.split_once('"').unwrap();
+    std::fs::write(
+        &segment,
+        format!("{first}{key}2020-01-01T00:00:00Z\"{rest}"),
+    )
+    .unwrap();
+    fix(&mut bench);
+    let file = bench.write();
+    let identity = identity(&bench, "key.txt", SECRET);
+    let remap = ["replay", "--remap", "--identity", &identity];
+    let dry = [&remap[..], &["--dry-run"]].concat();
+    let (_, table, said) = letters(&dry, &file).await;
+    for label in ["would be sent", "no sealed copy"] {
+        let row = table.lines().find(|line| line.trim().starts_with(label));
+        assert!(row.is_some_and(|row| row.contains('1')), "{table}{said}");
+    }
+    let (process, _) = bench.start(&["run"]).await;
+    let copies = || {
+        std::fs::read_to_string(&segment)
+            .unwrap()
+            .matches("\"sealed\":")
+            .count()
+    };
+    eventually(|| copies() == 1, || copies().to_string()).await;
+    process.terminate();
+    assert_eq!(process.end().await.0.code(), Some(0));
+    let (code, table, said) = letters(&remap, &file).await;
+    assert_eq!(code, Some(0), "{table}{said}");
+    let (_, left, _) = letters(&["show"], &file).await;
+    assert_eq!(left.lines().map(id_of).collect::<Vec<_>>(), ["a"]);
+}
+
+#[tokio::test]
 async fn a_key_that_is_none_or_secret_is_refused_at_its_place_and_not_quoted() {
     let mut bench = Bench::new().await;
     let slip = PUBLIC.replace(&PUBLIC[10..12], "zz");
