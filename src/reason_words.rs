@@ -58,7 +58,8 @@ const LABELS: &[(&str, &str)] = &[
     ("weak_identity", "too little identity"),
 ];
 
-/// The codes whose sentence names a place of the event.
+/// The codes whose sentence names a place of the event. Those of events that are filtered count as intentional: without a word that is
+/// understood, the visitor's wish is taken to be a refusal.
 const WORDS: &[ReasonWords] = &[
     ReasonWords::new(
         "consent",
@@ -76,12 +77,14 @@ const WORDS: &[ReasonWords] = &[
         "consent_unreadable",
         "consent not readable",
         "consent was given in a form that is not understood; send yes or no, or explain the codes under `consent`",
-    ),
+    )
+    .intentional(),
     ReasonWords::new(
         "given_twice",
         "given twice",
         "one key of the event comes twice, so that it is not known which one counts; send it once",
-    ),
+    )
+    .intentional(),
     ReasonWords::new(
         "integrations",
         "excluded by its sender",
@@ -92,7 +95,8 @@ const WORDS: &[ReasonWords] = &[
         "integrations_unreadable",
         "integrations unreadable",
         "`integrations` was given in a form that is not understood; send true or false for the destination",
-    ),
+    )
+    .intentional(),
     ReasonWords::new(
         "malformed_json",
         "not valid JSON",

@@ -85,9 +85,9 @@ fn assert_nothing_personal(bench: &Bench) {
     }
 }
 
-#[tokio::test]
-async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
-    let mut bench = bench().await;
+/// Five letters: two orders, one of them without a word on consent, one that is too large for a copy, and one without a payload, of which
+/// the name is given back.
+async fn reject_five(bench: &Bench) -> String {
     let mut without_consent = order("silent");
     without_consent["context"] = json!({});
     let mut large = order("large");
@@ -95,38 +95,49 @@ async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
     // It does not come as far as a payload.
     let mut long = order("long");
     let name = "a name of an event that is longer than Meta takes names".to_owned();
-    long["event"] = json!(name);
+    long["event"] = json!(&name);
     reject(
-        &bench,
+        bench,
         &[order("a"), without_consent, large, long, order("b")],
     )
     .await;
+    name
+}
+
+/// Keys that open no copy, and files without a key, are refused; the letters are as before.
+async fn assert_wrong_keys_change_nothing(bench: &Bench, file: &str, before: &str) {
+    let wrong = identity(bench, "wrong.txt", OTHER_SECRET);
+    let none = identity(bench, "none.txt", "# no key");
+    for (key, expected) in [
+        (wrong.as_str(), "opens none of the 4 sealed copies"),
+        (&none, "has no secret key of age"),
+        ("/nowhere/key.txt", "cannot be read"),
+    ] {
+        let (code, _, said) = letters(&["replay", "--remap", "--identity", key], file).await;
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(!said.contains(&OTHER_SECRET[20..40]), "{said}");
+    }
+    let (code, _, said) = letters(&["replay", "--remap"], file).await;
+    assert_eq!(code, Some(64), "{said}");
+    let (_, shown, _) = letters(&["show"], file).await;
+    assert_eq!(shown, before);
+}
+
+#[tokio::test]
+async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
+    let mut bench = bench().await;
+    let name = reject_five(&bench).await;
     assert_nothing_personal(&bench);
     fix(&mut bench);
-    bench.sink(&json!({"consent": {"when_absent": "deny"}, "event_mappings": {name: "Lead"}}));
+    bench.sink(&json!({"consent": {"when_absent": "drop"}, "event_mappings": {name: "Lead"}}));
     let file = bench.write();
     let (_, before, _) = letters(&["show"], &file).await;
     assert_eq!(before.lines().count(), 5, "{before}");
     assert_eq!(before.matches("\"sealed\":").count(), 4, "{before}");
     assert!(before.contains("\"payload\":null"), "{before}");
 
-    let wrong = identity(&bench, "wrong.txt", OTHER_SECRET);
-    let none = identity(&bench, "none.txt", "# no key");
-    for (key, expected) in [
-        (wrong.as_str(), "opens none of the 4 sealed copies"),
-        (&none, "has no secret key of age"),
-        ("/nowhere/key.txt", "cannot be read"),
-    ] {
-        let (code, _, said) = letters(&["replay", "--remap", "--identity", key], &file).await;
-        assert_eq!(code, Some(64), "{said}");
-        assert!(said.contains(expected), "{said}");
-        assert!(!said.contains(&OTHER_SECRET[20..40]), "{said}");
-    }
-    let (code, _, said) = letters(&["replay", "--remap"], &file).await;
-    assert_eq!(code, Some(64), "{said}");
-    let (_, shown, _) = letters(&["show"], &file).await;
-    assert_eq!(shown, before);
-
+    assert_wrong_keys_change_nothing(&bench, &file, &before).await;
     // A file may have other keys, too.
     let key = identity(
         &bench,
@@ -249,6 +260,49 @@ async fn a_replay_of_copies_that_is_killed_again_and_again_loses_nothing_and_rep
     );
     assert_eq!(bench.sandbox.unique().len(), LETTERS - 3);
     assert_nothing_personal(&bench);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_too_old_is_not_opened_and_the_next_run_removes_it() {
+    let mut bench = bench().await;
+    reject(&bench, &[order("a"), order("b")]).await;
+    let segment = bench
+        .folder
+        .path()
+        .join("data/dead_letters/meta/00000001.ndjson");
+    let text = std::fs::read_to_string(&segment).unwrap();
+    let key = "\"sealed_until\":\"";
+    let (first, rest) = text.split_once(key).unwrap();
+    let (_, rest) = rest.split_once('"').unwrap();
+    std::fs::write(
+        &segment,
+        format!("{first}{key}2020-01-01T00:00:00Z\"{rest}"),
+    )
+    .unwrap();
+    fix(&mut bench);
+    let file = bench.write();
+    let identity = identity(&bench, "key.txt", SECRET);
+    let remap = ["replay", "--remap", "--identity", &identity];
+    let dry = [&remap[..], &["--dry-run"]].concat();
+    let (_, table, said) = letters(&dry, &file).await;
+    for label in ["would be sent", "no sealed copy"] {
+        let row = table.lines().find(|line| line.trim().starts_with(label));
+        assert!(row.is_some_and(|row| row.contains('1')), "{table}{said}");
+    }
+    let (process, _) = bench.start(&["run"]).await;
+    let copies = || {
+        std::fs::read_to_string(&segment)
+            .unwrap()
+            .matches("\"sealed\":")
+            .count()
+    };
+    eventually(|| copies() == 1, || copies().to_string()).await;
+    process.terminate();
+    assert_eq!(process.end().await.0.code(), Some(0));
+    let (code, table, said) = letters(&remap, &file).await;
+    assert_eq!(code, Some(0), "{table}{said}");
+    let (_, left, _) = letters(&["show"], &file).await;
+    assert_eq!(left.lines().map(id_of).collect::<Vec<_>>(), ["a"]);
 }
 
 #[tokio::test]

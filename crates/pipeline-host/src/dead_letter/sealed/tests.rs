@@ -27,7 +27,8 @@ fn letter(number: usize, sealed: Option<Box<Sealed>>) -> Letter {
         origin: Origin::line("events".into(), number as u64),
         attempts: 0,
         first_ms: 0,
-        record: (number % 3 > 0).then(|| Record::new(format!("{{\"n\":  {number}}}"), "id")),
+        record: (!number.is_multiple_of(3))
+            .then(|| Record::new(format!("{{\"n\":  {number}}}"), "id")),
         label: None,
         history: Arc::default(),
         trace: Some(Box::new(Trace::of(raw.as_bytes(), None))),
