@@ -217,7 +217,8 @@ mod tests {
 
         #[test]
         fn letters_of_western_languages_fold_as_all_others(text in "[ -~À-ÿ]{0,12}|[a-zÀ-ÿ\u{300}\u{307}ıİœŠ]{0,8}") {
-            for keep in [|_: char| true, |c: char| is_letter_or_digit(c)] {
+            let all: fn(char) -> bool = |_| true;
+            for keep in [all, is_letter_or_digit] {
                 let (mut folded, mut expected) = (String::new(), String::new());
                 fold(&text, keep, &mut folded);
                 fold_unicode(text.chars(), keep, &mut expected);

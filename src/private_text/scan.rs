@@ -377,8 +377,10 @@ impl Scan {
         if self.may_hold_phone(bytes, of) || names::may_be_token(bytes) {
             return false;
         }
-        let may_be_sign = |three: &[u8]| may_be_bracketed_sign(three);
-        if of == Use::Browser && self.classes & BRACKET != 0 && bytes.windows(3).any(may_be_sign) {
+        if of == Use::Browser
+            && self.classes & BRACKET != 0
+            && bytes.windows(3).any(may_be_bracketed_sign)
+        {
             return false;
         }
         if self.classes & (NOT_BASE64 | SLASH) == 0 {
