@@ -24,7 +24,18 @@ pub(crate) fn has(text: impl AsRef<[u8]>, is_hit: impl Fn(u8) -> bool + Copy) ->
     })
 }
 
-#[inline]
+/// Whether two bytes follow each other somewhere. Every pair is looked at, because that can be done for many at a time.
+pub(crate) fn has_pair(text: &str, [first, second]: [u8; 2]) -> bool {
+    let bytes = text.as_bytes();
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    pairs.fold(false, |hit, (a, b)| hit | (*a == first) & (*b == second))
+}
+
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cost as much as the block"
+)]
+#[inline(always)]
 fn in_block<const N: usize>(block: &[u8; N], is_hit: impl Fn(u8) -> bool) -> bool {
     block.iter().fold(false, |hit, byte| hit | is_hit(*byte))
 }
@@ -95,6 +106,11 @@ mod tests {
             prop_assert!(!has(&text, |byte| byte == b'@'));
             text[place.index(length)] = b'@';
             prop_assert!(has(&text, |byte| byte == b'@'));
+        }
+
+        #[test]
+        fn a_pair_is_found_at_any_position(text in "[fbxé]{0,40}") {
+            prop_assert_eq!(has_pair(&text, *b"fb"), text.contains("fb"));
         }
 
         #[test]

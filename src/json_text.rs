@@ -41,6 +41,14 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     }
 }
 
+/// The text of a JSON string that has no escape, exactly as the sender wrote it: that of most values. `None` for any other value.
+#[inline]
+pub(crate) fn unescaped(raw: &str) -> Option<&str> {
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let has_escape = byte_search::has(text, |byte| byte == b'\\');
+    (text.len() <= MAX_TEXT_BYTES && !has_escape).then_some(text)
+}
+
 /// Text exactly as the sender wrote it: for values that have rules of their own, and for Meta's ids, which one character more
 /// or less turns into another id. Numbers count as text; other kinds do not.
 pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
@@ -194,6 +202,29 @@ mod tests {
         let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
         assert!(text(&long).is_ok());
         assert_eq!(text(&long.replace('"', "\"x")), Err(Omitted::TooLong));
+    }
+
+    #[test]
+    fn text_without_an_escape_is_that_of_the_full_reading() {
+        let longest = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
+        for raw in [r#""a""#, "\"\"", r#"" é ""#, &longest] {
+            let text = unescaped(raw).expect("no escape");
+            assert_eq!(text_as_written(raw), Ok(Cow::Borrowed(text)));
+            assert_eq!(id_as_written(raw), Ok(Cow::Borrowed(text)));
+        }
+        let too_long = longest.replace('"', "\"x");
+        let list = r#"["a"]"#;
+        for raw in [
+            r#""a\n""#,
+            r#""\u0061""#,
+            "1",
+            "true",
+            list,
+            "null",
+            &too_long,
+        ] {
+            assert_eq!(unescaped(raw), None, "{raw}");
+        }
     }
 
     #[test]

@@ -135,7 +135,12 @@ pub(super) fn is_appendix(text: &[u8]) -> bool {
 }
 
 /// Whether the value is an MD5 in hex, with or without a builder's appendix.
+#[inline]
 pub(super) fn is_md5(raw: &str) -> bool {
+    raw.len() >= MD5_HEX_LEN && begins_with_md5(raw)
+}
+
+fn begins_with_md5(raw: &str) -> bool {
     let Some((hex, rest)) = raw.as_bytes().split_at_checked(MD5_HEX_LEN) else {
         return false;
     };

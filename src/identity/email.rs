@@ -37,7 +37,10 @@ pub(super) fn normalize(raw: &str, out: &mut String) -> Result<(), Omitted> {
 fn is_of_nobody(address: &str) -> bool {
     byte_search::split_once(address, b'@').is_some_and(|(local, domain)| {
         is_placeholder(local, Role::Contact)
-            && is_placeholder(domain.split('.').next().unwrap_or(domain), Role::Contact)
+            && is_placeholder(
+                byte_search::split_once(domain, b'.').map_or(domain, |(first, _)| first),
+                Role::Contact,
+            )
     })
 }
 

@@ -23,10 +23,15 @@ pub(crate) fn is_invisible(c: char) -> bool {
 }
 
 /// The value without white space and invisible characters around it.
+#[inline]
 pub(super) fn trim(raw: &str) -> &str {
     if byte_search::has_nothing_around(raw) {
         return raw;
     }
+    trimmed(raw)
+}
+
+fn trimmed(raw: &str) -> &str {
     // Most other values have only spaces to remove.
     let text = raw.trim_ascii();
     if byte_search::has_nothing_around(text) {
@@ -69,8 +74,28 @@ fn is_modifier_apostrophe(c: char) -> bool {
 pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() {
         lowercase_ascii(raw, keep, out);
+    } else if raw.chars().all(is_western) {
+        let letters = raw.chars().map(lowercase_western);
+        out.extend(letters.filter(|c| keep(*c)));
     } else {
         fold_unicode(raw.chars(), keep, out);
+    }
+}
+
+/// Whether a character is of ASCII or a letter of Western European languages: composed, and in lower case one character.
+fn is_western(c: char) -> bool {
+    c.is_ascii() || matches!(c, '\u{c0}'..='\u{ff}')
+}
+
+/// The lowercase form of such a character.
+fn lowercase_western(c: char) -> char {
+    /// What a small letter has more than its capital.
+    const SMALL: u8 = 0x20;
+    match c {
+        'A'..='Z' | 'À'..='Ö' | 'Ø'..='Þ' => {
+            u8::try_from(c).map_or(c, |letter| char::from(letter | SMALL))
+        }
+        _ => c,
     }
 }
 
@@ -180,4 +205,32 @@ pub(super) fn plain(raw: &str) -> String {
         .filter(|c| !is_combining_mark(*c))
         .flat_map(char::to_lowercase)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn letters_of_western_languages_fold_as_all_others(text in "[ -~À-ÿ]{0,12}|[a-zÀ-ÿ\u{300}\u{307}ıİœŠ]{0,8}") {
+            let all: fn(char) -> bool = |_| true;
+            for keep in [all, is_letter_or_digit] {
+                let (mut folded, mut expected) = (String::new(), String::new());
+                fold(&text, keep, &mut folded);
+                fold_unicode(text.chars(), keep, &mut expected);
+                prop_assert_eq!(folded, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn every_letter_of_western_languages_has_its_own_small_letter() {
+        for c in ('\0'..='\u{ff}').filter(|c| is_western(*c)) {
+            assert!(c.to_lowercase().eq([lowercase_western(c)]), "{c}");
+        }
+    }
 }

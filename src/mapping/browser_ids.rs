@@ -5,6 +5,7 @@ use super::given::{Given, Origin};
 use super::plan::FieldPlan;
 use super::trace::Trace;
 use super::{json, value};
+use crate::byte_search;
 use crate::identity::browser_id::{self, Fbc};
 use crate::json_text;
 use crate::omitted::Omitted;
@@ -78,7 +79,8 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             };
             let is_alone = self.input.paths.path(*slot).last_key() == Some("fbclid");
             // Most URLs have no click id, which this finds out without decoding them.
-            if !is_alone && !raw.contains("fbclid") {
+            let may_have_one = || byte_search::has_pair(raw, *b"fb") && raw.contains("fbclid");
+            if !is_alone && !may_have_one() {
                 continue;
             }
             match click_in(raw, is_alone) {

@@ -127,6 +127,7 @@ impl<'a> Compiler<'a, '_> {
                 *list = fields.into();
             }
         }
+        plan.note_wishes();
         plan.name = self.ambiguous_name(&plan);
         let not_taken = not_taken.iter().filter_map(|(name, located)| {
             let (_, field) = self.field(name, located, None)?;
@@ -271,10 +272,12 @@ impl<'a> Compiler<'a, '_> {
         let section = parameter.map_or(Section::CustomData, |parameter| parameter.section);
         let written = std::iter::once(&table.paths).chain(&table.all).flatten();
         let private_slots = private_slots(name, known, kind, written.zip(&slots));
+        let key = json_key(section, key);
         let plan = FieldPlan {
             listed: slots.len().saturating_sub(*added),
             name: name.into(),
-            key: json_key(section, key),
+            key_behind_others: format!(",{key}").into(),
+            key,
             kind,
             private_slots,
             slots: slots.into(),

@@ -138,6 +138,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn items_of_list(&mut self, list: &'e ItemList, items: &mut Items) {
         let found = self.input.found;
         let (rows, is_cut) = found.rows(list.list);
+        items.ids.reserve(rows);
         for row in 0..rows {
             let item = ItemScope {
                 list: list.list,

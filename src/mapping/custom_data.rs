@@ -177,8 +177,11 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     /// Whether the number that was written at `mark` for this field is below zero.
     fn is_negative(&self, mark: usize, field: &FieldPlan) -> bool {
         let comma = usize::from(self.out[mark] == b',');
-        let number = self.written(mark + comma + field.key.len()..self.out.len());
-        number.starts_with('-') && number.parse::<f64>().is_ok_and(|number| number < 0.0)
+        let start = mark + comma + field.key.len();
+        self.out.get(start) == Some(&b'-') && {
+            let number = self.written(start..self.out.len());
+            number.parse::<f64>().is_ok_and(|number| number < 0.0)
+        }
     }
 
     /// Writes an amount and its currency as one text.

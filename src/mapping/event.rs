@@ -25,8 +25,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         for field in self.within(&plan.event) {
             self.plain(field);
         }
-        self.opt_out();
-        self.data_processing_options();
+        self.wishes();
     }
 
     /// The event's own id, or one that is computed from its bytes, so that a repeated event has the same id.
@@ -36,7 +35,10 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             let (id, origin) = self
                 .first(field, |raw| {
                     value::identifier(raw).and_then(|text| {
-                        if text.chars().count() > MAX_EVENT_ID_CHARS {
+                        // A character has at least one byte.
+                        if text.len() > MAX_EVENT_ID_CHARS
+                            && text.chars().count() > MAX_EVENT_ID_CHARS
+                        {
                             return Err(Omitted::TooLong);
                         }
                         Ok(text)

@@ -12,7 +12,7 @@ use crate::omitted::Omitted;
 use crate::payload::action_source::ActionSource;
 use crate::validate::Facts;
 use json_paths::Path;
-use json_paths::{Found, List, ObjectView, Paths, Slot};
+use json_paths::{Found, List, ObjectView, Paths, Slot, SlotBits};
 use pipeline_core::{Event, Reason};
 
 /// What a server event is written from.
@@ -75,6 +75,12 @@ impl<'e, 'a> Scope<'e, 'a> {
             cells: found.element(item.list, item.row),
             item: Some(item),
         }
+    }
+
+    /// Whether one of these slots has a value, perhaps an empty one.
+    #[inline]
+    pub(super) fn has_any(self, slots: &SlotBits) -> bool {
+        self.cells.bits_of(slots) != 0
     }
 
     /// The field's name, with the index of its item.
@@ -202,8 +208,12 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
 
     /// Starts a field: a comma if one is due, and the key.
     pub(super) fn key(&mut self, field: &FieldPlan) {
-        json::comma(&mut self.out);
-        self.append(&field.key);
+        let key = if json::is_start(&self.out) {
+            &field.key
+        } else {
+            &field.key_behind_others
+        };
+        self.append(key);
     }
 
     /// Appends what is JSON already.

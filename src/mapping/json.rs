@@ -5,9 +5,15 @@ use std::borrow::Cow;
 
 /// Appends a comma, unless an object or a list begins here.
 pub(super) fn comma(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'{' | b'[')) {
+    if !is_start(out) {
         out.push(b',');
     }
+}
+
+/// Whether an object or a list begins here.
+#[inline]
+pub(super) fn is_start(out: &[u8]) -> bool {
+    matches!(out.last(), Some(b'{' | b'['))
 }
 
 /// Appends what is JSON already.

@@ -15,7 +15,7 @@ use crate::payload::{Kind, Section};
 use crate::preset::comparable;
 use jiff::tz::TimeZone;
 use json_paths::Path;
-use json_paths::{Keys, List, Slot};
+use json_paths::{Keys, List, Slot, SlotBits};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -176,6 +176,10 @@ pub(crate) struct ParametersPlan {
     pub(crate) action_source: Option<FieldPlan>,
     pub(crate) messaging_channel: Option<FieldPlan>,
     pub(crate) limited_data_use: LimitedDataUsePlan,
+    /// A bit for each place of `opt_out` and `limited_data_use`, which most events leave empty.
+    pub(crate) wishes: SlotBits,
+    /// Whether one of these two has a constant or a default.
+    pub(crate) has_own_wishes: bool,
     /// The other parameters at the top of the event, in the order of sending, like those of all further sections.
     pub(crate) event: Fields,
     pub(crate) user_data: Fields,
@@ -237,20 +241,36 @@ impl ParametersPlan {
         }
     }
 
-    /// The slots of everything that says what the event's data may be used for.
-    pub(crate) fn slots_of_wishes(&self) -> impl Iterator<Item = Slot> + '_ {
+    /// Where an event has the wishes of a person.
+    fn fields_of_wishes(&self) -> impl Iterator<Item = &FieldPlan> {
         let limited = &self.limited_data_use;
-        let of_event = [
+        let fields = [
             &self.opt_out,
             &limited.options,
             &limited.country,
             &limited.state,
         ];
+        fields.into_iter().flatten()
+    }
+
+    /// Notes which slots have wishes, when all fields are set.
+    pub(super) fn note_wishes(&mut self) {
+        let mut wishes = SlotBits::default();
+        for field in self.fields_of_wishes() {
+            field.slots.iter().for_each(|slot| wishes.add(*slot, 1));
+        }
+        let is_own = |field: &FieldPlan| field.constant.is_some() || field.default.is_some();
+        let has_own_wishes = self.fields_of_wishes().any(is_own);
+        (self.wishes, self.has_own_wishes) = (wishes, has_own_wishes);
+    }
+
+    /// The slots of everything that says what the event's data may be used for.
+    pub(crate) fn slots_of_wishes(&self) -> impl Iterator<Item = Slot> + '_ {
         let of_app = self
             .app_data
             .iter()
             .filter(|field| field.kind == Kind::Tracking);
-        let fields = of_event.into_iter().flatten().chain(of_app);
+        let fields = self.fields_of_wishes().chain(of_app);
         fields.flat_map(|field| field.slots.iter().copied())
     }
 

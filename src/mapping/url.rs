@@ -17,20 +17,27 @@ use std::borrow::Cow;
 /// When it is not an absolute URL, or its host is private text.
 pub(crate) fn page_url(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     let text = json_text::text(raw)?;
-    let (scheme, rest) = byte_search::split_once(&text, b':')
-        .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)))
-        .ok_or(Omitted::NotAUrl)?;
-    let good_scheme = !scheme.is_empty()
-        && scheme
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    if !good_scheme || rest.is_empty() || has_space(rest) {
+    let (scheme, rest) = match text.strip_prefix("https://") {
+        Some(rest) => ("https", rest),
+        None => split_scheme(&text)?,
+    };
+    if rest.is_empty() || has_space(rest) {
         return Err(Omitted::NotAUrl);
     }
     if is_clean(rest) {
         return Ok(text);
     }
     cleaned(scheme, rest).map(Cow::Owned)
+}
+
+/// The scheme of a URL, and what is behind its slashes.
+fn split_scheme(text: &str) -> Result<(&str, &str), Omitted> {
+    let (scheme, rest) = byte_search::split_once(text, b':').ok_or(Omitted::NotAUrl)?;
+    let is_of_scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    match rest.strip_prefix("//") {
+        Some(rest) if !scheme.is_empty() && scheme.bytes().all(is_of_scheme) => Ok((scheme, rest)),
+        _ => Err(Omitted::NotAUrl),
+    }
 }
 
 fn has_space(text: &str) -> bool {
@@ -46,17 +53,21 @@ fn is_clean(rest: &str) -> bool {
     if has_sign && !is_harmless(rest, &scan) {
         return false;
     }
-    let (_, query) = byte_search::split_once(rest, b'?').unwrap_or((rest, ""));
+    if !scan.has_usual_parts(rest, Use::Url) {
+        return false;
+    }
+    let Some((_, query)) = byte_search::split_once(rest, b'?') else {
+        return true;
+    };
     let mut pairs = query.trim_start_matches('?').split('&');
-    scan.has_usual_parts(rest, Use::Url)
-        && pairs.all(|pair| match byte_search::split_once(pair, b'=') {
-            Some((name, value)) => {
-                // A URL inside the URL has names of its own.
-                !byte_search::has(value, |byte| (byte == b'=') | (byte == b'?'))
-                    && !is_personal_in_url(name)
-            }
-            None => !is_personal_in_url(pair),
-        })
+    pairs.all(|pair| match byte_search::split_once(pair, b'=') {
+        Some((name, value)) => {
+            // A URL inside the URL has names of its own.
+            !byte_search::has(value, |byte| (byte == b'=') | (byte == b'?'))
+                && !is_personal_in_url(name)
+        }
+        None => !is_personal_in_url(pair),
+    })
 }
 
 /// Whether the signs of a URL are only those that most URLs have: ampersands between parameters, pluses and escapes for spaces and

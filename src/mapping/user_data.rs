@@ -17,7 +17,6 @@ use json_paths::Slot;
 use std::borrow::Cow;
 
 /// A list of identifiers that is being written.
-#[derive(Clone, Copy)]
 struct IdentifierList<'e> {
     field: &'e FieldPlan,
     /// The field by whose rule its values are normalized and hashed; `None` sends them as they are.
@@ -85,7 +84,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         self.key(field);
         self.out.push(b'[');
         let start = self.out.len();
-        let list = IdentifierList {
+        let mut list = IdentifierList {
             field,
             hash,
             locale,
@@ -101,10 +100,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                     continue;
                 };
                 let before = self.out.len();
-                let list = IdentifierList {
-                    key: field.key_at(*slot),
-                    ..list
-                };
+                list.key = field.key_at(*slot);
                 if raw.starts_with('[') {
                     for (place, element) in json_text::elements(raw).enumerate() {
                         let origin = Origin::Element(*slot, place);
@@ -112,16 +108,19 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
                             self.omitted(field, origin, Omitted::TooManyValues);
                             break;
                         }
-                        self.identifier(list, element, origin);
+                        if !json_text::is_empty(element) {
+                            self.identifier(&list, element, origin);
+                        }
                     }
                 } else {
-                    self.identifier(list, raw, Origin::Slot(*slot));
+                    self.identifier(&list, raw, Origin::Slot(*slot));
                 }
                 if self.out.len() > before {
                     break;
                 }
             }
         }
+        list.key = None;
         let configured = [
             (&field.constant, Origin::Constant),
             (&field.default, Origin::Default),
@@ -129,48 +128,60 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         for (raw, origin) in configured {
             if let Some(raw) = raw
                 && self.out.len() == start
+                && !json_text::is_empty(raw)
             {
-                self.identifier(list, raw, origin);
+                self.identifier(&list, raw, origin);
             }
         }
         if self.out.len() == start
             && let Some(hash @ (Field::Fn | Field::Ln)) = hash
         {
-            self.part_of_name(list, hash);
+            self.part_of_name(&list, hash);
         }
         self.out.push(b']');
         self.out.len() > start + 1
     }
 
     /// Adds one value to a list, unless the list has it already; each of several, if they are in one text.
-    fn identifier(&mut self, list: IdentifierList<'e>, raw: &str, origin: Origin) {
-        if json_text::is_empty(raw) {
-            return;
+    fn identifier(&mut self, list: &IdentifierList<'e>, raw: &str, origin: Origin) {
+        if let (Some(hash), Some(text)) = (list.hash, json_text::unescaped(raw)) {
+            return self.identifier_text(list, hash, text, origin);
         }
         let text = match list.hash {
             Some(_) => json_text::id_as_written(raw),
             None => json_text::id_text(raw),
         };
-        let written = match &text {
+        match text {
             Ok(text) => {
                 let field = list.hash.unwrap_or(Field::ExternalId);
-                if let Some(several) = several::several(field, text) {
-                    for one in several {
-                        let written = self.add_normal_form(list, &one);
-                        self.report(list, origin, written);
-                    }
-                    return;
-                }
-                self.add_normal_form(list, text)
+                self.identifier_text(list, field, &text, origin);
             }
-            Err(why) => Err(*why),
+            Err(why) => self.report(list, origin, Err(why)),
+        }
+    }
+
+    /// Adds the value of a text, or each of several. `field` is the rule by which a text is split.
+    #[inline]
+    fn identifier_text(
+        &mut self,
+        list: &IdentifierList<'e>,
+        field: Field,
+        text: &str,
+        origin: Origin,
+    ) {
+        let Some(several) = several::several(field, text) else {
+            let written = self.add_normal_form(list, text);
+            return self.report(list, origin, written);
         };
-        self.report(list, origin, written);
+        for one in several {
+            let written = self.add_normal_form(list, &one);
+            self.report(list, origin, written);
+        }
     }
 
     fn report(
         &mut self,
-        list: IdentifierList<'e>,
+        list: &IdentifierList<'e>,
         origin: Origin,
         written: Result<&'static str, Omitted>,
     ) {
@@ -183,14 +194,15 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// Adds the normal form of a value to a list, unless the list has it already. Returns the rule that was applied.
     fn add_normal_form(
         &mut self,
-        list: IdentifierList<'e>,
+        list: &IdentifierList<'e>,
         text: &str,
     ) -> Result<&'static str, Omitted> {
         let mark = self.out.len();
         json::comma(&mut self.out);
         let value = self.out.len();
         let rule = self.append_normal_form(list, text);
-        let is_known = rule.is_ok() && {
+        let is_first = mark == list.start;
+        let is_known = !is_first && rule.is_ok() && {
             let (known, new) = self.out[list.start..].split_at(value - list.start);
             // A value begins with a quote, and few bytes of the list are one.
             let mut windows = known.windows(new.len());
@@ -206,7 +218,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     /// removes what was appended.
     fn append_normal_form(
         &mut self,
-        list: IdentifierList<'e>,
+        list: &IdentifierList<'e>,
         text: &str,
     ) -> Result<&'static str, Omitted> {
         let (scratch, out) = (&mut self.scratch, &mut self.out);
@@ -230,7 +242,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// Adds a part of the full name, if the event has neither a first nor a last name.
-    fn part_of_name(&mut self, list: IdentifierList<'e>, field: Field) {
+    fn part_of_name(&mut self, list: &IdentifierList<'e>, field: Field) {
         let plan = self.input.plan;
         let Some(full_name) = &plan.full_name else {
             return;

@@ -5,7 +5,7 @@
 //! Invariant: a wish that is given and cannot be read is never taken for none: the event is rejected, unless the options limit
 //! the use of its data anyway.
 
-use super::event_writer::EventWriter;
+use super::event_writer::{EventWriter, Input};
 use super::given::Origin;
 use super::json;
 use super::plan::FieldPlan;
@@ -62,8 +62,18 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         answer
     }
 
+    /// Writes what a person wished, which most events say nothing about.
+    pub(super) fn wishes(&mut self) {
+        let Input { plan, rules, .. } = self.input;
+        let is_given = self.scope.has_any(&plan.wishes);
+        if is_given || plan.has_own_wishes || rules.limited_data_use.is_some() || T::WANTS_ABSENT {
+            self.opt_out();
+            self.data_processing_options();
+        }
+    }
+
     /// Writes whether the event may be used for attribution only.
-    pub(super) fn opt_out(&mut self) {
+    fn opt_out(&mut self) {
         let Some(field) = &self.input.plan.opt_out else {
             return;
         };
@@ -102,7 +112,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
 
     /// Limited data use, from the event, else from the settings. The three parameters are always sent together: for a country
     /// without a state, Meta would locate the visitor itself.
-    pub(super) fn data_processing_options(&mut self) {
+    fn data_processing_options(&mut self) {
         let of_settings = self.input.rules.limited_data_use;
         let asked = self.limited_data_use();
         let plan = &self.input.plan.limited_data_use;

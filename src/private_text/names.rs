@@ -73,8 +73,8 @@ struct Names {
     tokens: Vec<(Box<str>, usize)>,
     /// For each length of a known name, a bit for the first byte of each.
     first_of_known: [u64; MAX_NAME_BYTES + 1],
-    /// For each byte that a token begins with, a bit for the byte behind it.
-    second_of_tokens: [u32; 128],
+    /// For each byte that a token begins with, a bit for the byte behind it, and one for the third byte.
+    heads_of_tokens: [(u32, u32); 128],
     /// The same of the prefixes.
     first_of_prefixes: u128,
 }
@@ -121,10 +121,12 @@ impl From<Data> for Names {
                 *bits |= bit_of_first(first);
             }
         }
-        let mut second_of_tokens = [0; 128];
+        let mut heads_of_tokens = [(0, 0); 128];
         for (token, _) in &data.tokens {
-            if let [first, second, ..] = token.as_bytes() {
-                second_of_tokens[usize::from(first & 0x7f)] |= bit_of_second(*second);
+            if let [first, second, third, ..] = token.as_bytes() {
+                let head = &mut heads_of_tokens[usize::from(first & 0x7f)];
+                head.0 |= bit_in_head(*second);
+                head.1 |= bit_in_head(*third);
             }
         }
         let first_of_prefixes = data
@@ -136,7 +138,7 @@ impl From<Data> for Names {
             prefixes: data.prefixes,
             tokens: data.tokens,
             first_of_known,
-            second_of_tokens,
+            heads_of_tokens,
             first_of_prefixes,
         }
     }
@@ -221,31 +223,33 @@ const fn bit_of_first(byte: u8) -> u64 {
     1 << (byte & 0x3f)
 }
 
-/// The bit of the second byte of a token. Letters of one case differ in it.
-const fn bit_of_second(byte: u8) -> u32 {
+/// The bit of the second or third byte of a token. Letters of one case differ in it.
+const fn bit_in_head(byte: u8) -> u32 {
     1 << (byte & 0x1f)
 }
 
 /// Bytes of the shortest phone number behind `tel:`; tokens are longer.
 const MIN_TOKEN_BYTES: usize = 11;
 
-/// Whether a text that begins with these two bytes may begin as tokens do.
+/// Whether a text that begins with these three bytes may begin as tokens do.
 #[inline]
-pub(super) fn may_begin_token(first: u8, second: u8) -> bool {
-    let seconds = NAMES.second_of_tokens.get(usize::from(first));
-    seconds.is_some_and(|seconds| seconds & bit_of_second(second) != 0)
+pub(super) fn may_begin_token(first: u8, second: u8, third: u8) -> bool {
+    let head = NAMES.heads_of_tokens.get(usize::from(first));
+    head.is_some_and(|(seconds, thirds)| {
+        seconds & bit_in_head(second) != 0 && thirds & bit_in_head(third) != 0
+    })
 }
 
 /// Whether a text begins as tokens do, or names a phone number.
 #[inline]
 pub(super) fn may_be_token(text: &[u8]) -> bool {
-    let [first, second, _, fourth, ..] = text else {
+    let [first, second, third, fourth, ..] = text else {
         return false;
     };
     if text.len() < MIN_TOKEN_BYTES {
         return false;
     }
-    (may_begin_token(*first, *second) && begins_as_token(text))
+    (may_begin_token(*first, *second, *third) && begins_as_token(text))
         || (*fourth == b':' && text[..4].eq_ignore_ascii_case(b"tel:"))
 }
 

@@ -13,13 +13,13 @@ use wide::u8x16;
 pub(crate) struct Scan {
     /// Bits of [`CLASSES`]. Of a marked text only [`LOOK`], [`LOOK_IN_BROWSER`], [`CONTROL`] and [`PERCENT`] are known.
     classes: u16,
-    /// Digits, at most [`MANY_DIGITS`], of a text without marks.
+    /// Digits of a text without marks.
     digits: u32,
-    marks: Marks,
+    marks: Option<Marks>,
 }
 
 /// A bit for each byte of a text, that of the first byte in the lowest.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Marks {
     digits: u128,
     /// Digits of Base64, in either of its alphabets.
@@ -29,8 +29,8 @@ struct Marks {
     brackets: u128,
 }
 
-/// Lengths of texts whose bytes are marked. A shorter one has no part that could be unusual.
-const MARKED: Range<usize> = MIN_BASE64..u128::BITS as usize + 1;
+/// Lengths of texts whose bytes are marked. For shorter ones, a look at each byte costs less.
+const MARKED: Range<usize> = 40..u128::BITS as usize + 1;
 /// Digits of words from which on they can hold a phone number without a plus.
 const MANY_DIGITS: u32 = 8;
 /// Characters of the shortest address, `a@b.co`, in Base64.
@@ -53,7 +53,8 @@ const BRACKET: u16 = 1 << 5;
 const PERCENT: u16 = 1 << 6;
 /// A first of four digits of Base64: see [`may_be_base64`].
 const FIRST: u16 = 1 << 7;
-const DIGIT: u16 = 1 << 8;
+/// A digit; the highest bit, so that shifting the class gives the number to add.
+const DIGIT: u16 = 1 << 15;
 
 /// What each byte says about a text.
 #[expect(clippy::cast_possible_truncation, reason = "an index below 256")]
@@ -128,12 +129,12 @@ impl Scan {
         for byte in bytes {
             let class = class(*byte);
             classes |= class;
-            digits += u32::from(class & DIGIT != 0);
+            digits += u32::from(class >> DIGIT.trailing_zeros());
         }
         Self {
             classes,
             digits,
-            marks: Marks::default(),
+            marks: None,
         }
     }
 
@@ -149,7 +150,7 @@ impl Scan {
         Self {
             classes: word.classes(),
             digits: 0,
-            marks,
+            marks: Some(marks),
         }
     }
 
@@ -180,17 +181,19 @@ impl Scan {
     #[inline]
     pub(crate) fn has_usual_parts(&self, text: &str, of: Use) -> bool {
         let bytes = text.as_bytes();
-        if bytes.len() < MIN_BASE64 && of != Use::Browser {
-            return true;
+        match &self.marks {
+            Some(marks) if self.classes & PERCENT == 0 => {
+                !self.may_hold_phone(bytes, of)
+                    && !names::may_be_token(bytes)
+                    && (of != Use::Browser || !marks.may_hold_bracketed_sign(bytes))
+                    && marks.are_parts_usual(bytes)
+            }
+            // The digits of an escape are not a part of what follows it, which marks do not tell.
+            Some(_) => Self::unmarked(bytes).has_usual_parts_without_marks(bytes, of),
+            // Nothing that short can be unusual.
+            None if bytes.len() < MIN_BASE64 && of != Use::Browser => true,
+            None => self.has_usual_parts_without_marks(bytes, of),
         }
-        // The digits of an escape are not a part of what follows it.
-        if !MARKED.contains(&bytes.len()) || self.classes & PERCENT != 0 {
-            return has_usual_parts(bytes, of);
-        }
-        !self.may_hold_phone(bytes, of)
-            && !names::may_be_token(bytes)
-            && (of != Use::Browser || !self.marks.may_hold_bracketed_sign(bytes))
-            && self.marks.are_parts_usual(bytes)
     }
 
     #[inline]
@@ -204,8 +207,8 @@ impl Scan {
 
     #[inline]
     pub(crate) fn has_many_digits(&self) -> bool {
-        let marked = self.marks.digits;
-        self.digits >= MANY_DIGITS || (marked != 0 && marked.count_ones() >= MANY_DIGITS)
+        let marks = self.marks.as_ref();
+        marks.map_or(self.digits, |marks| marks.digits.count_ones()) >= MANY_DIGITS
     }
 }
 
@@ -295,21 +298,14 @@ fn are_in(block: u8x16, first: u8, last: u8) -> u8x16 {
         .simd_eq(from_first)
 }
 
-/// The last bytes of a text of at least [`MIN_BASE64`], and zeros behind them.
+/// The last bytes of a text of at least [`BLOCK`], and zeros behind them.
 #[inline]
 fn last_block(text: &[u8], length: usize) -> [u8; BLOCK] {
-    if let Some(last) = text.last_chunk::<BLOCK>() {
-        let missing = (BLOCK - length) * 8;
-        return (u128::from_le_bytes(*last) >> missing).to_le_bytes();
-    }
-    // The first and the last half overlap where they are the same.
-    match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) => {
-            let last = u128::from(u64::from_le_bytes(*last)) << ((text.len() - MIN_BASE64) * 8);
-            (u128::from(u64::from_le_bytes(*first)) | last).to_le_bytes()
-        }
-        _ => [0; BLOCK],
-    }
+    let missing = (BLOCK - length) * 8;
+    let last = text
+        .last_chunk()
+        .map_or(0, |last| u128::from_le_bytes(*last));
+    (last >> missing).to_le_bytes()
 }
 
 impl Marks {
@@ -348,9 +344,10 @@ impl Marks {
         while left != 0 {
             let start = left.trailing_zeros() as usize;
             left &= left - 1;
-            if let Some([first, second, _, _, fifth]) = bytes.get(start..start + 5) {
+            if let Some([first, second, third, _, fifth]) = bytes.get(start..start + 5) {
                 let may_be_base64 = class(*first) & class(*fifth) & FIRST != 0;
-                let may_be_unusual = may_be_base64 || names::may_begin_token(*first, *second);
+                let may_be_unusual =
+                    may_be_base64 || names::may_begin_token(*first, *second, *third);
                 if may_be_unusual && self.is_unusual_from(bytes, start) {
                     return false;
                 }
@@ -374,31 +371,31 @@ impl Marks {
     }
 }
 
-/// The same as [`Scan::has_usual_parts`] without marks, for texts of any length.
-#[cold]
-fn has_usual_parts(bytes: &[u8], of: Use) -> bool {
-    let scan = Scan::unmarked(bytes);
-    if scan.may_hold_phone(bytes, of) || names::may_be_token(bytes) {
-        return false;
-    }
-    let may_be_sign = |three: &[u8]| may_be_bracketed_sign(three);
-    if of == Use::Browser && scan.classes & BRACKET != 0 && bytes.windows(3).any(may_be_sign) {
-        return false;
-    }
-    if scan.classes & (NOT_BASE64 | SLASH) == 0 {
-        return !may_be_base64(bytes);
-    }
-    let mut start = 0;
-    while let Some(part) = next_part(bytes, start) {
-        if scan.is_unusual_at(bytes, part.start, part.end) {
+impl Scan {
+    /// The same as [`Self::has_usual_parts`] for texts of any length.
+    fn has_usual_parts_without_marks(&self, bytes: &[u8], of: Use) -> bool {
+        if self.may_hold_phone(bytes, of) || names::may_be_token(bytes) {
             return false;
         }
-        start = part.end + 1;
+        if of == Use::Browser
+            && self.classes & BRACKET != 0
+            && bytes.windows(3).any(may_be_bracketed_sign)
+        {
+            return false;
+        }
+        if self.classes & (NOT_BASE64 | SLASH) == 0 {
+            return !may_be_base64(bytes);
+        }
+        let mut start = 0;
+        while let Some(part) = next_part(bytes, start) {
+            if self.is_unusual_at(bytes, part.start, part.end) {
+                return false;
+            }
+            start = part.end + 1;
+        }
+        true
     }
-    true
-}
 
-impl Scan {
     /// Whether the part of a text in this range is unusual. The digits of an escape, behind its percent sign, are not a part of it.
     fn is_unusual_at(&self, text: &[u8], start: usize, end: usize) -> bool {
         const ESCAPE_DIGITS: usize = 2;
@@ -493,7 +490,7 @@ mod tests {
             text
         );
         for of in USES {
-            let expected = has_usual_parts(text.as_bytes(), of);
+            let expected = by_table.has_usual_parts_without_marks(text.as_bytes(), of);
             prop_assert_eq!(
                 scan.has_usual_parts(text, of),
                 expected,

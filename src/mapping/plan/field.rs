@@ -13,6 +13,8 @@ pub(crate) struct FieldPlan {
     pub(crate) name: Box<str>,
     /// Its key as JSON, with the colon: `"em":`. Empty for an element of a list.
     pub(crate) key: Box<str>,
+    /// The same behind a comma: `,"em":`.
+    pub(crate) key_behind_others: Box<str>,
     pub(crate) kind: Kind,
     /// Where its value is looked for, in this order.
     pub(crate) slots: Box<[Slot]>,
