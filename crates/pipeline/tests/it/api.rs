@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod figures;
 mod one_event;
+mod prometheus;
 
 /// The longest anything may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
