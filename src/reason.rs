@@ -177,3 +177,65 @@ pub(crate) fn too_old(days: i64) -> Reason {
         ),
     )
 }
+
+/// Labels of at most 24 characters, for lists, where the code as words would not say it.
+pub(crate) const LABELS: &[(&str, &str)] = &[
+    ("unmapped", "not in the preset"),
+    ("dropped_by_config", "dropped by the options"),
+    ("consent", "no consent"),
+    ("consent_absent", "no word about consent"),
+    ("consent_unreadable", "consent cannot be read"),
+    ("given_twice", "two different wishes"),
+    ("integrations", "excluded by the sender"),
+    ("integrations_unreadable", "exclusion not readable"),
+    ("private_event_name", "name holds personal data"),
+    ("weak_identity", "too little to match"),
+    ("missing_value", "no value"),
+    ("missing_currency", "no currency"),
+    ("unreadable_value", "value cannot be read"),
+    ("unreadable_currency", "currency cannot be read"),
+    ("negative_value", "value below zero"),
+    ("missing_app_data", "no app data"),
+    ("missing_messaging_channel", "no messaging channel"),
+    ("missing_messaging_ids", "no ids of a conversation"),
+    ("messaging_event_not_allowed", "not from conversations"),
+    ("attribution_not_supported", "attribution not taken"),
+    ("digits_lost", "an id has lost digits"),
+    ("unreadable_time", "time cannot be read"),
+    ("unreadable_privacy_wish", "privacy wish unreadable"),
+    ("unreadable_tracking", "tracking cannot be read"),
+    ("too_old", "too old for Meta"),
+    ("in_future", "time in the future"),
+    ("malformed_json", "not readable as JSON"),
+    ("refused_invalid", "refused by Meta"),
+    ("refused_unclear", "refused, not clear why"),
+    ("refused_on_the_way", "refused on the way"),
+    ("expired", "too old after waiting"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn labels_are_short_differ_and_are_those_of_codes_that_exist() {
+        let labels: BTreeSet<_> = LABELS.iter().map(|(_, label)| *label).collect();
+        let codes: BTreeSet<_> = LABELS.iter().map(|(code, _)| *code).collect();
+        assert_eq!(
+            (labels.len(), codes.len()),
+            (LABELS.len(), LABELS.len()),
+            "each once"
+        );
+        assert!(labels.iter().all(|label| label.chars().count() <= 24));
+        let sources = [
+            include_str!("reason.rs").split("LABELS").next(),
+            Some(include_str!("response/table.rs")),
+        ];
+        let sources = sources.map(Option::unwrap_or_default).concat();
+        for code in codes {
+            let exists = [format!("\"{code}\""), format!("    {code} = ")];
+            assert!(exists.iter().any(|it| sources.contains(it)), "{code}");
+        }
+    }
+}

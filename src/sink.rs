@@ -7,6 +7,7 @@ use crate::mapping::Mapping;
 use crate::mapping::explanation::Explainer;
 use crate::match_coverage::{self, Tally};
 use crate::preset;
+use crate::reason;
 use crate::request::Target;
 use crate::token::{AccessToken, Kept};
 use async_trait::async_trait;
@@ -37,7 +38,8 @@ pub const COMPONENT: Component<dyn SinkConfig> = Component::new(
 .version(env!("CARGO_PKG_VERSION"))
 .written_for(WRITTEN_FOR)
 .batch_limits(BatchLimits::new(MAX_BATCH_EVENTS, MAX_BATCH_BYTES))
-.presets(preset::describe);
+.presets(preset::describe)
+.reason_labels(reason::LABELS);
 
 fn parse(
     options: &serde_json::Value,

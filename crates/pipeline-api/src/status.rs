@@ -124,7 +124,8 @@ pub(crate) fn source_state(state: SourceState) -> &'static str {
     }
 }
 
-/// `{reasons: [{code, fate, intentional, events, detail}]}`: every reason that was met so far, those with the most events first.
+/// `{reasons: [{code, label, fate, intentional, events, detail}], labels: {code: label}}`: every reason that was met so far, those with
+/// the most events first, and the labels of all whose code as words would not say it.
 pub(crate) fn reasons(shared: &Shared) -> Value {
     let status = shared.status().unwrap_or_default();
     let mut reasons: BTreeMap<(&str, &str), (u64, Option<&str>)> = BTreeMap::new();
@@ -151,19 +152,32 @@ pub(crate) fn reasons(shared: &Shared) -> Value {
     }
     let mut rows: Vec<_> = reasons.into_iter().collect();
     rows.sort_by_key(|(_, (events, _))| std::cmp::Reverse(*events));
+    let labels = labels(shared);
     let rows = rows.into_iter().map(|((code, fate), (events, detail))| {
         // The counters keep no sentence of a filtered event; the newest of its rows does.
         let detail = detail.map(str::to_owned);
         let detail = detail.or_else(|| shared.feed.detail(fate_of(fate)?, code));
         json!({
             "code": code,
+            "label": labels.get(code),
             "fate": fate,
             "intentional": is_intentional(fate),
             "events": events,
             "detail": detail,
         })
     });
-    json!({ "reasons": rows.collect::<Vec<_>>() })
+    let rows: Vec<_> = rows.collect();
+    json!({ "reasons": rows, "labels": labels })
+}
+
+/// Short labels of codes, of every sink that is linked.
+fn labels(shared: &Shared) -> BTreeMap<&'static str, &'static str> {
+    let pipeline = shared.pipeline.get();
+    let sinks = pipeline
+        .into_iter()
+        .flat_map(|it| it.program.registry().sinks());
+    let labels = sinks.flat_map(|sink| sink.labels_of_reasons());
+    labels.copied().collect()
 }
 
 /// The fate of the rows that have such a reason.

@@ -40,6 +40,7 @@ pub struct Component<C: ?Sized + 'static> {
     parse: Parse<C>,
     batch_limits: BatchLimits,
     presets: fn() -> Vec<PresetDescription>,
+    reason_labels: &'static [(&'static str, &'static str)],
 }
 
 /// Reads options as written into a configuration, or reports every problem at once, with paths relative to the options.
@@ -68,6 +69,7 @@ impl<C: ?Sized> Component<C> {
             parse,
             batch_limits: BatchLimits::new(usize::MAX, usize::MAX),
             presets: Vec::new,
+            reason_labels: &[],
         }
     }
 
@@ -89,6 +91,13 @@ impl<C: ?Sized> Component<C> {
     #[must_use]
     pub const fn presets(mut self, presets: fn() -> Vec<PresetDescription>) -> Self {
         self.presets = presets;
+        self
+    }
+
+    /// The same component with short labels of reasons, by their codes: for lists, where the code as words would not say it.
+    #[must_use]
+    pub const fn reason_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
+        self.reason_labels = labels;
         self
     }
 
@@ -120,6 +129,11 @@ impl<C: ?Sized> Component<C> {
     /// Its presets.
     pub fn preset_descriptions(&self) -> Vec<PresetDescription> {
         (self.presets)()
+    }
+
+    /// Code and label of reasons whose code as words would not say it.
+    pub fn labels_of_reasons(&self) -> &'static [(&'static str, &'static str)] {
+        self.reason_labels
     }
 
     /// Reads its options. Opens nothing and reads no secret.
