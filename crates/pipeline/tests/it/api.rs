@@ -186,6 +186,16 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     assert_eq!(status["attention"], json!([]));
     assert_eq!(status["ready"], true);
     let reasons = running.json("/api/v1/reasons").await;
+    assert_eq!(
+        reasons["labels"]["unmapped"], "not in the preset",
+        "{reasons}"
+    );
+    for (code, label) in [("consent", "no consent"), ("too_old", "too old for Meta")] {
+        let all = reasons["reasons"].as_array().unwrap();
+        let found = all.iter().find(|it| it["code"] == code).unwrap();
+        assert_eq!(found["label"], label);
+        assert!(found["detail"].is_string(), "{found}");
+    }
     let reasons: BTreeMap<_, _> = reasons["reasons"]
         .as_array()
         .unwrap()
