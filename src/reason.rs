@@ -208,7 +208,7 @@ pub(crate) const LABELS: &[(&str, &str)] = &[
     ("in_future", "time in the future"),
     ("malformed_json", "not readable as JSON"),
     ("refused_invalid", "refused by Meta"),
-    ("refused_unclear", "refused, not clear why"),
+    ("refused_unclear", "refused, unclear"),
     ("refused_on_the_way", "refused on the way"),
     ("expired", "too old after waiting"),
 ];

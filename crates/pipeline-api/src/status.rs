@@ -7,6 +7,7 @@ use crate::attention::{Finding, findings};
 use crate::row::Status as Fate;
 use crate::setup;
 use crate::shared::Shared;
+use pipeline_core::Component;
 use pipeline_host::status::{BufferLevel, SourceState};
 use pipeline_host::telemetry::{SinkSnapshot, SinkState, SinkStatus, Status};
 use serde_json::{Value, json};
@@ -176,7 +177,7 @@ fn labels(shared: &Shared) -> BTreeMap<&'static str, &'static str> {
     let sinks = pipeline
         .into_iter()
         .flat_map(|it| it.program.registry().sinks());
-    let labels = sinks.flat_map(|sink| sink.labels_of_reasons());
+    let labels = sinks.flat_map(Component::labels_of_reasons);
     labels.copied().collect()
 }
 
