@@ -3,10 +3,12 @@
 //! ```text
 //! cargo build --release && cargo run --release -p end-to-end             prints the tables
 //! cargo build --release && cargo run --release -p end-to-end -- --plot   and draws them into benches/end_to_end.svg
-//! … -- grid | http | sources | growth | start                                       one part alone
+//! … -- grid | http | sources | console | growth | start                    one part alone
 //! … -- grid --quick                                                        the usual set-up alone
 //! … -- growth --long                                                      up to ten million events
 //! ```
+//!
+//! With `PIPELINE=PATH`, another build of the program is measured.
 //!
 //! It runs the program `pipeline` that people run, twice: as host and, in a process of its own, as sandbox, so that the
 //! processor time of the two is told apart. The system counts: time, memory and bytes written are those of `/proc`.
@@ -19,6 +21,7 @@
 )]
 
 mod closed_loop;
+mod console;
 mod floor;
 mod grid;
 mod growth;
@@ -41,7 +44,7 @@ fn main() {
     if arguments.first().is_some_and(|first| first == floor::NAME) {
         return floor::serve();
     }
-    let parts = ["start", "grid", "http", "sources", "growth"];
+    let parts = ["start", "grid", "http", "sources", "console", "growth"];
     let is_asked_for = |part: &str| arguments.iter().any(|argument| argument == part);
     let all = !parts.into_iter().any(is_asked_for);
     let rig = Rig::new();
@@ -57,6 +60,9 @@ fn main() {
     if all || is_asked_for("sources") {
         closed_loop::measure(&rig);
         idle::measure(&rig);
+    }
+    if all || is_asked_for("console") {
+        console::measure(&rig);
     }
     if all || is_asked_for("growth") {
         let points = growth::measure(&rig, is_asked_for("--long"));

@@ -71,7 +71,8 @@ pub(crate) const RUN_HEADS: &str = "events | events/s | CPU of host, per event |
 impl Rig {
     pub(crate) fn new() -> Self {
         let this = std::env::current_exe().expect("a program");
-        let program = this.with_file_name("pipeline");
+        let usual = || this.with_file_name("pipeline");
+        let program = std::env::var_os("PIPELINE").map_or_else(usual, PathBuf::from);
         let mut sandbox = Process::start(&program, &["sandbox", "--address", "127.0.0.1:0"]);
         let address = sandbox.says("listens on http://");
         Self {
@@ -116,11 +117,16 @@ impl Rig {
         let _ = std::fs::remove_dir_all(self.path("data"));
         let pipeline = self.path("pipeline.json");
         std::fs::write(&pipeline, self.pipeline(sources, setup)).expect("a writable folder");
-        self.send("DELETE", "/sandbox");
+        self.forget();
         Process::start(&self.program, &["run", text(&pipeline)])
     }
 
-    fn pipeline(&self, sources: &Value, setup: Setup) -> String {
+    /// Makes the sandbox forget what it has accepted.
+    pub(crate) fn forget(&self) {
+        self.send("DELETE", "/sandbox");
+    }
+
+    pub(crate) fn pipeline(&self, sources: &Value, setup: Setup) -> String {
         let names: Vec<_> = sources.as_object().into_iter().flatten().collect();
         let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
         let pipeline = json!({

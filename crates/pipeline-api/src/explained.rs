@@ -75,6 +75,12 @@ impl Pool {
         }
     }
 
+    /// Bytes of the entries that are shared.
+    #[cfg(test)]
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The shared form of an entry, and how many bytes it takes where it is not shared.
     fn share(&mut self, entry: Entry) -> (Arc<Entry>, usize) {
         if let Some(known) = self.entries.get(&entry) {

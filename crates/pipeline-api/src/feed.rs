@@ -9,7 +9,8 @@
 //! While somebody watches, a few events of each second are explained: these are shown first, and their explanation waits here until
 //! they are delivered.
 //!
-//! Invariant: memory is bounded by [`MAX_ROWS`] and [`MAX_RING_BYTES`] for each fate and by [`MAX_EXPLAINED`], and an event that is not
+//! Invariant: memory is bounded by [`MAX_ROWS`] and [`MAX_RING_BYTES`] for each fate, and by [`MAX_EXPLAINED`] and
+//! [`MAX_EXPLAINED_BYTES`], and an event that is not
 //! sampled costs a look at the clock.
 
 use crate::explained::{Kept, Pool};
@@ -39,6 +40,8 @@ const NAME_PLACES: usize = 256;
 const EXPLAINED_A_SECOND: u64 = 20;
 /// Explanations that wait until their events are delivered.
 const MAX_EXPLAINED: usize = 1_000;
+/// Bytes of these explanations, beyond what they share.
+const MAX_EXPLAINED_BYTES: usize = 2 * 1024 * 1024;
 /// Sinks whose explained events are counted apart.
 const MAX_EXPLAINED_SINKS: usize = 64;
 /// Sinks that are asked what an event is worth.
@@ -74,6 +77,8 @@ impl std::fmt::Debug for Feed {
 struct ExplainedEvents {
     pool: Pool,
     waiting: HashMap<u64, Arc<Kept>>,
+    /// Bytes of those that wait.
+    bytes: usize,
     /// Their keys, the oldest first; those of events that have been delivered meanwhile are among them.
     order: VecDeque<u64>,
     /// The second, and the events that were explained in it, by sink.
@@ -352,7 +357,7 @@ impl Feed {
         let key = event_key(sink, origin, id);
         let mut explained = self.explanations();
         if is_last {
-            let found = explained.waiting.remove(&key);
+            let found = explained.take(key);
             self.waiting
                 .store(explained.waiting.len(), Ordering::Release);
             return found;
@@ -462,6 +467,28 @@ impl Sample {
     }
 }
 
+impl ExplainedEvents {
+    /// Lets an explanation wait; the oldest make room for it.
+    fn put(&mut self, key: u64, kept: Arc<Kept>) {
+        self.take(key);
+        self.bytes += kept.size_bytes();
+        self.waiting.insert(key, kept);
+        self.order.push_back(key);
+        while self.order.len() > MAX_EXPLAINED || self.bytes > MAX_EXPLAINED_BYTES {
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
+            self.take(oldest);
+        }
+    }
+
+    fn take(&mut self, key: u64) -> Option<Arc<Kept>> {
+        let found = self.waiting.remove(&key)?;
+        self.bytes -= found.size_bytes();
+        Some(found)
+    }
+}
+
 impl Ring {
     fn push(&mut self, row: Row) {
         self.bytes += row.size_bytes();
@@ -533,13 +560,7 @@ impl Observer for Feed {
         let key = event_key(sink, event.origin(), id);
         let mut all = self.explanations();
         let kept = Arc::new(all.pool.keep(&explained.explanation));
-        all.waiting.insert(key, kept);
-        all.order.push_back(key);
-        while all.order.len() > MAX_EXPLAINED {
-            if let Some(oldest) = all.order.pop_front() {
-                all.waiting.remove(&oldest);
-            }
-        }
+        all.put(key, kept);
         self.waiting.store(all.waiting.len(), Ordering::Release);
     }
 

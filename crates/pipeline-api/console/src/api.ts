@@ -4,8 +4,8 @@ import { useEffect, useState } from "preact/hooks";
 
 const TOKEN = "pipeline-token";
 
-/** Whether the server wants a token that this page does not have, and what it said. */
-export const tokenWanted = signal<string | null>(null);
+/** Whether the server wants a token that this page does not have. */
+export const tokenWanted = signal(false);
 /** Changes when the token changes, so that pages ask again. */
 export const tokenVersion = signal(0);
 
@@ -19,7 +19,7 @@ export function takeToken(): void {
 
 export function setToken(token: string): void {
     sessionStorage.setItem(TOKEN, token);
-    tokenWanted.value = null;
+    tokenWanted.value = false;
     tokenVersion.value += 1;
 }
 
@@ -59,7 +59,7 @@ export async function refusal(response: Response): Promise<Refusal> {
         // A proxy's page, for instance.
     }
     const message = error.message ?? `the server answered ${response.status}`;
-    if (response.status === 401) tokenWanted.value = message;
+    if (response.status === 401) tokenWanted.value = true;
     return new Refusal(response.status, error.code ?? "", message, error.problems);
 }
 

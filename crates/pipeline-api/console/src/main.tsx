@@ -58,11 +58,11 @@ const PAGES: Record<string, ComponentType> = {
 };
 
 function Main() {
-    if (tokenWanted.value !== null) {
+    if (tokenWanted.value) {
         return (
             <>
                 <Title text={TITLES[page.value] ?? "pipeline"} />
-                <TokenForm why={tokenWanted.value} />
+                <TokenForm />
             </>
         );
     }

@@ -1,6 +1,6 @@
 // What every page has: the state of the pipeline in the header, what needs a person, the token, and the help.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { setToken, tokenWanted } from "./api";
+import { hasToken, setToken, tokenWanted } from "./api";
 import { clock } from "./format";
 import { SHORTCUTS, helpIsOpen } from "./keys";
 import { status, statusError } from "./state";
@@ -83,7 +83,7 @@ export function State() {
 const fileName = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
 /** Asks for the token where the server wants one. */
-export function TokenForm({ why }: { why: string }) {
+export function TokenForm() {
     const submit = (event: SubmitEvent) => {
         event.preventDefault();
         const field = (event.currentTarget as HTMLFormElement).elements.namedItem("token") as HTMLInputElement;
@@ -96,7 +96,7 @@ export function TokenForm({ why }: { why: string }) {
             </p>
             <p>
                 It is the value of <code>token</code> in the section <code>api</code> of the pipeline file. This tab keeps it
-                until it is closed. The server says: {why}.
+                until it is closed.{hasToken() && <strong> The one that it has is not the server’s.</strong>}
             </p>
             <label>
                 Token <input name="token" type="password" autocomplete="off" required />

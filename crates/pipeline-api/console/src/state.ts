@@ -1,5 +1,5 @@
 // What several pages need: the status, the labels of reasons, and rates between two looks at the counters.
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { ask, tokenVersion, type Refusal } from "./api";
 import { words } from "./format";
 import type { Reason, Status } from "./types";
@@ -17,10 +17,11 @@ export const reasons = signal<Reason[]>([]);
 /** The dead letters of all sinks; `null` while that is not known. */
 export const letters = signal<number | null>(null);
 
-const labels = computed(() => new Map(reasons.value.map((reason) => [reason.code, reason.label])));
+/** The labels of all reasons that have one, also of those that this run has not met. */
+const labels = signal<Record<string, string>>({});
 
 /** The short label of a reason: the server's, or its code as words. */
-export const label = (code: string) => labels.value.get(code) ?? words(code);
+export const label = (code: string) => labels.value[code] ?? words(code);
 
 async function look(): Promise<void> {
     try {
@@ -36,8 +37,9 @@ async function look(): Promise<void> {
 
 async function lookAtReasons(): Promise<void> {
     try {
-        const answer = await ask<{ reasons: Reason[] } | Reason[]>("reasons");
-        reasons.value = Array.isArray(answer) ? answer : answer.reasons;
+        const answer = await ask<{ reasons: Reason[]; known: { code: string; label: string }[] }>("reasons");
+        reasons.value = answer.reasons;
+        labels.value = Object.fromEntries(answer.known.map(({ code, label }) => [code, label]));
     } catch {
         // The codes are shown as words.
     }

@@ -144,7 +144,6 @@ export interface Status {
 
 export interface Reason {
     code: string;
-    label?: string;
     fate: string;
     intentional: boolean;
     events: number;

@@ -190,6 +190,9 @@ export async function nothingIsCut(page, name) {
                 return context.measureText(text).width;
             };
             const found = [];
+            for (const dialog of document.querySelectorAll("dialog[open]")) {
+                if (dialog.scrollWidth > dialog.clientWidth + 1) found.push(`cut: ${dialog.innerHTML.slice(0, 160)}`);
+            }
             for (const element of document.querySelectorAll("h1, h2, h3, p, label, legend, button, a, dt, dd, li, summary, input, select, .hint, .tile b")) {
                 const box = element.getBoundingClientRect();
                 if (box.width === 0 || element.matches(".skip")) continue;

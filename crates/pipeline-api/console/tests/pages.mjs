@@ -146,6 +146,7 @@ export async function a_letter_is_sent_again_and_deleting_asks_for_the_name() {
     await dialog.waitFor();
     assert.ok(await dialog.getByRole("button", { name: "Delete them" }).isDisabled());
     await accessible(page, "letters-delete");
+    await nothingIsCut(page, "the dialog");
     await dialog.getByRole("textbox").fill("meta");
     await dialog.getByRole("button", { name: "Delete them" }).click();
     await page.getByRole("button", { name: "Delete …: too_old, meta" }).waitFor({ state: "detached" });

@@ -529,3 +529,81 @@ async fn the_newest_row_of_a_reason_says_what_it_means() {
     assert_eq!(told.as_deref(), Some("the second"));
     assert_eq!(feed.detail(Status::Rejected, "consent"), None);
 }
+
+/// Bytes that a feed may hold, whatever events come.
+const MAX_FEED_BYTES: usize = 16 * 1024 * 1024;
+
+/// A record of this size, with an explanation that shares nothing with others.
+fn large(number: usize, bytes: usize) -> (Record, Explained) {
+    let record = Record::new("x".repeat(bytes), format!("id-{number}"));
+    let fields = (0..200).map(|field| {
+        let from = vec![format!(
+            "properties.own_{number}_{field}.{}",
+            "p".repeat(100)
+        )];
+        let rule = "as it is".to_owned();
+        pipeline_core::Field::new(
+            format!("custom_data.own_{number}_{field}"),
+            pipeline_core::FieldFate::Sent { from, rule },
+        )
+    });
+    let explanation = pipeline_core::Explanation::new(fields.collect());
+    (
+        record.clone(),
+        Explained::new(Encoded::Record(record), explanation),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_feed_holds_less_than_sixteen_mebibytes_whatever_comes() {
+    let feed = Arc::new(Feed::default());
+    let _watcher = feed.watch();
+    let outcomes = [
+        Outcome::Delivered,
+        rejected("refused_invalid"),
+        Outcome::Blocked {
+            reason: Reason::new("token_invalid", "a sentence"),
+        },
+    ];
+    for number in 0..600 {
+        let (record, explained) = large(
+            number,
+            if number % 2 == 0 {
+                MAX_PAYLOAD_BYTES
+            } else {
+                500
+            },
+        );
+        let origin = origin(number as u64);
+        let event = Event::new("{}", 1).with_origin(origin.clone());
+        feed.explained("meta", &event, &explained);
+        // The explanations of the others wait.
+        for outcome in outcomes.iter().filter(|_| number % 3 == 0) {
+            feed.attempted("meta", &Settlement::new(&record, &origin, 1, outcome));
+        }
+        let filtered = Encoded::Filtered(Filtered::new(Reason::new("consent", "a sentence")));
+        feed.encoded("meta", &event, &filtered);
+        if number % 10 == 0 {
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        }
+    }
+    let rows: usize = feed.lock().rings.iter().map(|ring| ring.bytes).sum();
+    let waiting: usize = {
+        let explained = feed.explanations();
+        let kept: usize = explained
+            .waiting
+            .values()
+            .map(|kept| kept.size_bytes())
+            .sum();
+        kept + explained.pool.size_bytes()
+    };
+    assert!(
+        waiting > MAX_EXPLAINED_BYTES,
+        "as many as may wait: {waiting}"
+    );
+    assert!(rows > MAX_RING_BYTES, "the rings are full: {rows}");
+    assert!(
+        rows + waiting < MAX_FEED_BYTES,
+        "{rows} in rows, {waiting} in explanations"
+    );
+}

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod figures;
 mod one_event;
+mod prometheus;
 
 /// The longest anything may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -185,6 +186,15 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     assert_eq!(status["attention"], json!([]));
     assert_eq!(status["ready"], true);
     let reasons = running.json("/api/v1/reasons").await;
+    let known = reasons["known"].as_array().unwrap();
+    let unmapped = known.iter().find(|it| it["code"] == "unmapped").unwrap();
+    assert_eq!(unmapped["label"], "not mapped");
+    for (code, label) in [("consent", "consent refused"), ("too_old", "too old for Meta")] {
+        let all = reasons["reasons"].as_array().unwrap();
+        let found = all.iter().find(|it| it["code"] == code).unwrap();
+        assert_eq!(found["label"], label);
+        assert!(found["detail"].is_string(), "{found}");
+    }
     let reasons: BTreeMap<_, _> = reasons["reasons"]
         .as_array()
         .unwrap()

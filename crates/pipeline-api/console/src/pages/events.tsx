@@ -344,7 +344,7 @@ function Line({ row, isOpen, hasValue }: { row: Row; isOpen: boolean; hasValue: 
             <td class="status">
                 <FateMark fate={row.status} />
             </td>
-            <td class="why" title={row.reason ?? ""}>
+            <td class="why" title={row.reason ? `${label(row.reason)} (${row.reason})` : ""}>
                 {row.reason ? label(row.reason) : ""}
             </td>
             <td class="source">{row.source}</td>

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, useAnswer, type Answer, type Refusal } from "../api";
-import { UNKNOWN, bytes, count, plural, stamp, words } from "../format";
+import { UNKNOWN, bytes, count, plural, stamp } from "../format";
 import { Empty, Prose, Title, Trouble } from "../parts";
 import { go, query, withQuery } from "../route";
 import { countLetters, label, status } from "../state";
@@ -205,7 +205,7 @@ function Replay({ sink, what, body, changed }: { sink: string; what: string; bod
     useEffect(() => {
         if (!isOver || !job) return;
         // The row may be gone with its letters, so the result is told on top.
-        finished.value = `${sink}, ${what === "all" ? "all letters" : words(what)}: ${job.state === "failed" ? "failed: " : ""}${result(job)}.`;
+        finished.value = `${sink}, ${what === "all" ? "all letters" : label(what)}: ${job.state === "failed" ? "failed: " : ""}${result(job)}.`;
         changed();
     }, [isOver]);
     const start = () => {

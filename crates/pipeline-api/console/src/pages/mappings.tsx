@@ -182,6 +182,20 @@ function sentBy(sent: SentFields, name: string): number {
     return parts.reduce((most, [, { events }]) => Math.max(most, events), 0);
 }
 
+/** A parameter, which may break between its parts. */
+function Parameter({ name }: { name: string }) {
+    return (
+        <code class="parts">
+            {name.split(/(?<=[._])/).map((part) => (
+                <>
+                    {part}
+                    <wbr />
+                </>
+            ))}
+        </code>
+    );
+}
+
 /** Paths that are listed before the rest is only counted. */
 const LISTED = 3;
 
@@ -298,7 +312,7 @@ function PresetFields({ preset, sent, own, keys, change }: PresetFieldProps) {
                         {rows.map(({ name, paths, seen }) => (
                             <tr key={name} class={name in own ? "changed" : ""}>
                                 <td>
-                                    <code>{name}</code>
+                                    <Parameter name={name} />
                                 </td>
                                 <td class="hint">
                                     <Paths paths={paths} />
@@ -338,7 +352,7 @@ function FieldRow({ name, entry, put, preset, sent }: FieldRowProps) {
     return (
         <tr>
             <td>
-                <code>{name}</code>
+                <Parameter name={name} />
             </td>
             <td>
                 {from === "table" ? (

@@ -10,7 +10,7 @@ import { query, withQuery, go } from "../route";
 import { fields, type Schema } from "../schema";
 import type { Found, Secret, SentFields } from "../types";
 import { EventMappings, type Preset, type Seen } from "./mappings";
-import { MappedView, example, type Mapped } from "./try";
+import { MappedView, Problems, example, type Mapped } from "./try";
 
 const DEBOUNCE_MS = 300;
 
@@ -206,16 +206,7 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
                 <summary>The event</summary>
                 <textarea aria-label="Event for the preview" rows={14} spellcheck={false} autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
             </details>
-            {error && (
-                <div class="notice bad">
-                    {error.message}
-                    {error.problems.map((it) => (
-                        <div key={it.path + it.problem}>
-                            <code>{it.path}</code> {it.problem}
-                        </div>
-                    ))}
-                </div>
-            )}
+            {error && <Problems error={error} />}
             {different.length > 0 && (
                 <p>
                     <strong class="delivered">{different.length === 1 ? "1 field changes" : `${different.length} fields change`}:</strong>{" "}

@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import { ask, askInTurn, type Refusal } from "../api";
 import { UNKNOWN } from "../format";
 import { Json } from "../json";
-import { Empty, FateMark, Prose, Title } from "../parts";
+import { Empty, FateMark, Prose, Title, capital } from "../parts";
 import { label, status } from "../state";
-import type { Explain, Fate } from "../types";
+import type { Explain, Fate, Found } from "../types";
 import { Fields } from "./panel";
 
 /** What `map --explain` says of an event. */
@@ -128,14 +128,16 @@ export function TryPage() {
     );
 }
 
-function Problems({ error }: { error: Refusal }) {
+export function Problems({ error }: { error: Refusal }) {
+    const listed = (error.problems as Found[]).filter((it) => it.level !== "note");
+    const isOfEvent = listed.length > 0 && listed.every((it) => it.path === "event");
     const isAbsent = error.status === 404 && error.code === "not_found";
     return (
         <div class="notice bad" role="alert">
-            {isAbsent ? "This server does not map events for a page." : error.message}
-            {error.problems.map((it) => (
+            {isAbsent ? "This server does not map events for a page." : isOfEvent ? "This is not one event:" : `${capital(error.message)}${listed.length > 0 ? ":" : "."}`}
+            {listed.map((it) => (
                 <div key={it.path + it.problem}>
-                    <code>{it.path}</code> {it.problem}; expected {it.expected}
+                    <code>{it.path}</code> <Prose text={`${it.problem}; expected ${it.expected}`} />
                 </div>
             ))}
         </div>

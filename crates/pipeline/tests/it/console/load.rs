@@ -10,6 +10,7 @@
 use super::{TOKEN, has, install};
 use crate::process::{Process, write};
 use crate::tally::print;
+use pipeline_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ fn program() -> PathBuf {
 
 /// So many events of now, one of them much too old, in the middle.
 fn write_events(path: &Path, events: u64) {
-    let now = jiff::Timestamp::now();
+    let now = jiff::Timestamp::from_millisecond(SystemClock.now_ms()).unwrap();
     let mut text = String::new();
     for number in 0..events {
         let time = if number == events / 2 {
