@@ -187,7 +187,7 @@ fn the_way_to_the_endpoint_is_checked_before_anything_is_sent() {
     assert!(!format!("{config:?}").contains("geheim"), "{config:?}");
     assert!(parse(&options(&json!({ "proxy": "" }))).is_ok());
     for proxy in [
-        "socks5://user:geheim@p:1",
+        "socks4://user:geheim@p:1",
         "http://geheim/path",
         "http://geheim:x",
         "://geheim",

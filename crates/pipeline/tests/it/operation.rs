@@ -245,7 +245,7 @@ async fn a_proxy_variable_that_is_not_understood_stops_the_start_and_is_named() 
     let bench = Bench::new().await;
     let file = bench.write();
     for (name, value) in [
-        ("HTTP_PROXY", "socks5://user:geheim@p:1"),
+        ("HTTP_PROXY", "socks4://user:geheim@p:1"),
         ("ALL_PROXY", "geheim p"),
     ] {
         let process = Process::start_with(&["run", &file], &[(name, value)]);
