@@ -14,6 +14,7 @@
 //! which is elsewhere.
 
 mod filter;
+mod forget;
 mod known;
 mod letter;
 mod marks;

@@ -502,6 +502,17 @@ async fn the_share_of_each_identifier_is_that_of_the_events_that_meta_took() {
         lines.iter().any(|words| words.first() == Some(&"fbc*")),
         "{table}"
     );
+    // Those that browsers sent and those that were made are told apart.
+    let ids = carried.remove("fbp").unwrap() * 1_000 / accepted.len();
+    let told = ["fbp", "fbp_generated"].map(|key| {
+        let words = lines.iter().find(|words| words.first() == Some(&key));
+        let words = words.unwrap_or_else(|| panic!("no `{key}` in {table}"));
+        let share = words[words.len() - 2].replace('.', "");
+        share.parse::<usize>().unwrap()
+    });
+    // Both are rounded down.
+    assert!(told[0] > 0 && told[1] > 0, "{table}");
+    assert!((ids - 1..=ids).contains(&(told[0] + told[1])), "{table}");
     for (key, events) in carried {
         let permille = events * 1_000 / accepted.len();
         let share = format!("{}.{}", permille / 10, permille % 10);

@@ -1,7 +1,7 @@
 //! Copies that are made, kept for their time, and removed, against a list that knows when each was made.
 
 use super::*;
-use crate::dead_letter::{Letter, Trace};
+use crate::dead_letter::{DeadLetters, Letter, StoredLetter, Trace};
 use pipeline_core::{Reason, Record};
 use proptest::prelude::*;
 
