@@ -1,5 +1,5 @@
 //! The source `segment` under as much load as it takes, beside the least that a server could do, in one run: every connection
-//! sends its next batch when the one before has been answered.
+//! sends its next request, a batch or one event, when the one before has been answered.
 //!
 //! The floor maps and answers; the host also finds who sends, completes events, buffers, and delivers to the sandbox. The
 //! clients and the sandbox share the processors with them, so only ratios of one run mean something.
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Connections that are kept.
 const CONNECTIONS: usize = 64;
-const EVENTS_OF_BATCH: usize = 100;
+/// Events of one request, and the path that takes so many.
+const REQUESTS: [(usize, &str); 2] = [(1, "/v1/track"), (100, "/v1/batch")];
 const SECONDS: u64 = 10;
 /// At the start, what is not counted.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -27,7 +28,6 @@ const POOL: u64 = 10_000;
 /// What one server did.
 struct Result {
     events: u64,
-    time: Duration,
     cpu: Duration,
     /// Of requests, in order.
     times: Vec<Duration>,
@@ -35,7 +35,7 @@ struct Result {
 
 impl Result {
     fn events_per_second(&self) -> f64 {
-        number(self.events) / self.time.as_secs_f64()
+        number(self.events) / number(SECONDS)
     }
 
     fn cpu_micros(&self) -> f64 {
@@ -51,16 +51,21 @@ pub(crate) fn measure(rig: &Rig) {
     let events = rig.write_events("closed_loop.ndjson", POOL);
     let events = fs::read_to_string(events).expect("the events");
     let lines: Vec<&str> = events.lines().collect();
-    let batches = lines.chunks(EVENTS_OF_BATCH).map(|lines| {
-        let body = format!("{{\"batch\":[{}]}}", lines.join(","));
-        request_to("/v1/batch", &body)
-    });
-    let requests: Arc<Vec<_>> = Arc::new(batches.collect());
+    for (size, path) in REQUESTS {
+        let bodies = lines.chunks(size).map(|lines| match lines {
+            [event] => request_to(path, event),
+            batch => request_to(path, &format!("{{\"batch\":[{}]}}", batch.join(","))),
+        });
+        measure_with(rig, size, &Arc::new(bodies.collect()));
+    }
+}
+
+fn measure_with(rig: &Rig, size: usize, requests: &Arc<Vec<Vec<u8>>>) {
     println!(
-        "\n| server | events/s | ÷ floor | p50 | p99 | CPU of server, per event | ÷ floor |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+        "\n| server, requests of {size} | events/s | ÷ floor | p50 | p99 | CPU of server, per event | ÷ floor | − floor |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
     let this = std::env::current_exe().expect("a program");
-    let floor = run(Process::start(&this, &[floor::NAME]), &requests);
+    let floor = run(Process::start(&this, &[floor::NAME]), size, requests);
     tell("body read, `encode`, 200", &floor, &floor);
     for buffer in ["memory", "disk"] {
         let setup = Setup {
@@ -69,24 +74,25 @@ pub(crate) fn measure(rig: &Rig) {
             in_flight: 4,
         };
         let source = json!({ "type": "segment", "address": "127.0.0.1:0" });
-        let result = run(rig.start(&source, setup), &requests);
+        let result = run(rig.start(&source, setup), size, requests);
         tell(&format!("`segment`, {buffer} buffer"), &result, &floor);
     }
 }
 
 fn tell(name: &str, result: &Result, floor: &Result) {
     println!(
-        "| {name} | {:.0} | {:.2} | {:.1} ms | {:.1} ms | {:.1} µs | {:.2} |",
+        "| {name} | {:.0} | {:.2} | {:.1} ms | {:.1} ms | {:.1} µs | {:.2} | {:.1} µs |",
         result.events_per_second(),
         result.events_per_second() / floor.events_per_second(),
         result.millis_at(500),
         result.millis_at(990),
         result.cpu_micros(),
         result.cpu_micros() / floor.cpu_micros(),
+        result.cpu_micros() - floor.cpu_micros(),
     );
 }
 
-fn run(mut server: Process, requests: &Arc<Vec<Vec<u8>>>) -> Result {
+fn run(mut server: Process, size: usize, requests: &Arc<Vec<Vec<u8>>>) -> Result {
     let address = server.says("address=");
     let counts_from = Instant::now() + WARM_UP;
     let ends = counts_from + Duration::from_secs(SECONDS);
@@ -107,8 +113,7 @@ fn run(mut server: Process, requests: &Arc<Vec<Vec<u8>>>) -> Result {
     times.sort();
     server.stop();
     Result {
-        events: (times.len() * EVENTS_OF_BATCH) as u64,
-        time: Duration::from_secs(SECONDS),
+        events: (times.len() * size) as u64,
         cpu,
         times,
     }

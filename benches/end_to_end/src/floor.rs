@@ -34,21 +34,28 @@ pub(crate) fn serve() {
         let address = listener.local_addr().expect("an address");
         let router = Router::new()
             .route("/v1/batch", post(take))
+            .route("/v1/track", post(take_one))
             .with_state(sink);
         eprintln!("listening address={address} ");
         axum::serve(listener, router).await.expect("a server");
     });
 }
 
+async fn take_one(State(sink): State<Arc<dyn Sink>>, body: Bytes) -> &'static str {
+    encode(&*sink, body, SystemClock.now_ms());
+    "ok"
+}
+
 async fn take(State(sink): State<Arc<dyn Sink>>, body: Bytes) -> &'static str {
     let received_ms = SystemClock.now_ms();
     let batch: Batch<'_> = serde_json::from_slice(&body).expect("a batch");
     for raw in batch.batch {
-        let event = Event::new(body.slice_ref(raw.get().as_bytes()), received_ms);
-        assert!(
-            matches!(sink.encode(&event), Encoded::Record(_)),
-            "a good event"
-        );
+        encode(&*sink, body.slice_ref(raw.get().as_bytes()), received_ms);
     }
     "ok"
+}
+
+fn encode(sink: &dyn Sink, event: Bytes, received_ms: i64) {
+    let encoded = sink.encode(&Event::new(event, received_ms));
+    assert!(matches!(encoded, Encoded::Record(_)), "a good event");
 }

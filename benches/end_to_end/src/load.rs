@@ -1,4 +1,4 @@
-//! `http_server` under load: how long an acknowledgement takes while ten thousand events come every second.
+//! Sources that listen under load: how long an acknowledgement takes while ten thousand events come every second.
 //!
 //! The load is open: requests are due at fixed times, whether or not earlier ones have been answered, and a request's
 //! time counts from when it was due. A client that waits for its answers would measure its own patience.
@@ -22,43 +22,75 @@ const CONNECTIONS: usize = 60;
 /// Different events.
 const POOL: u64 = 10_000;
 
+/// The heads of the columns of a row, but for the first and those of [`RUN_HEADS`]; and the line below all but the first.
+const TIMES: &str = "p50 | p99 | p99.9 | longest";
+const BARS: &str = "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
+
 /// A request that is due, by its number.
 type Due = (Instant, usize);
 
+/// What is measured: a source, its path, and its buffer.
+struct Case {
+    source: &'static str,
+    path: &'static str,
+    buffer: &'static str,
+}
+
 pub(crate) fn measure(rig: &Rig) {
-    println!(
-        "\n| events in a request | p50 | p99 | p99.9 | longest | {RUN_HEADS} |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-    );
-    let events = rig.write_events("load.ndjson", POOL);
-    let events = fs::read_to_string(events).expect("the events");
-    let lines: Vec<&str> = events.lines().collect();
+    println!("\n| events in a request | {TIMES} | {RUN_HEADS} |\n| ---: {BARS}");
+    let case = Case {
+        source: "http_server",
+        path: "/v1/events",
+        buffer: "disk",
+    };
     for size in [1, 100] {
-        let bodies: Vec<String> = lines.chunks(size).map(|lines| lines.join("\n")).collect();
-        let (mut times, run) = run(rig, size as u64, &bodies);
-        times.sort();
-        let at = |permille: usize| times[(times.len() - 1) * permille / 1000].as_secs_f64() * 1e3;
-        println!(
-            "| {size} | {:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {run} |",
-            at(500),
-            at(990),
-            at(999),
-            at(1000)
-        );
+        println!("| {size} | {} |", row(rig, &case, size));
     }
 }
 
-fn run(rig: &Rig, size: u64, bodies: &[String]) -> (Vec<Duration>, Run) {
+/// The same for single events that come to the source `segment`.
+pub(crate) fn measure_segment(rig: &Rig) {
+    println!("\n| `segment`, buffer | {TIMES} | {RUN_HEADS} |\n| --- {BARS}");
+    for buffer in ["memory", "disk"] {
+        let case = Case {
+            source: "segment",
+            path: "/v1/track",
+            buffer,
+        };
+        println!("| {buffer} | {} |", row(rig, &case, 1));
+    }
+}
+
+fn row(rig: &Rig, case: &Case, size: usize) -> String {
+    let events = rig.write_events("load.ndjson", POOL);
+    let events = fs::read_to_string(events).expect("the events");
+    let lines: Vec<&str> = events.lines().collect();
+    let requests = lines.chunks(size);
+    let requests = requests.map(|lines| request_to(case.path, &lines.join("\n")));
+    let (mut times, run) = run(rig, case, size as u64, requests.collect());
+    times.sort();
+    let at = |permille: usize| times[(times.len() - 1) * permille / 1000].as_secs_f64() * 1e3;
+    format!(
+        "{:.1} ms | {:.1} ms | {:.1} ms | {:.1} ms | {run}",
+        at(500),
+        at(990),
+        at(999),
+        at(1000)
+    )
+}
+
+fn run(rig: &Rig, case: &Case, size: u64, requests: Vec<Vec<u8>>) -> (Vec<Duration>, Run) {
     let address = free_address();
-    let source = json!({ "type": "http_server", "address": address });
+    let source = json!({ "type": case.source, "address": address });
     let setup = Setup {
-        buffer: "disk",
+        buffer: case.buffer,
         batch: 1000,
         in_flight: 4,
     };
     let before = rig.sandbox_cpu();
     let mut host = rig.start(&source, setup);
     host.says("listening");
-    let requests: Arc<Vec<Vec<u8>>> = Arc::new(bodies.iter().map(|body| request(body)).collect());
+    let requests = Arc::new(requests);
     let (sender, due) = channel::<Due>();
     let due = Arc::new(Mutex::new(due));
     let start = Instant::now();
@@ -92,10 +124,6 @@ fn run(rig: &Rig, size: u64, bodies: &[String]) -> (Vec<Duration>, Run) {
     };
     host.stop();
     (times, run)
-}
-
-fn request(body: &str) -> Vec<u8> {
-    request_to("/v1/events", body)
 }
 
 pub(crate) fn request_to(path: &str, body: &str) -> Vec<u8> {

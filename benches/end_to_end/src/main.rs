@@ -59,6 +59,7 @@ fn main() {
     }
     if all || is_asked_for("sources") {
         closed_loop::measure(&rig);
+        load::measure_segment(&rig);
         idle::measure(&rig);
     }
     if all || is_asked_for("console") {

@@ -102,4 +102,5 @@ pub use paths::{ElementPaths, Paths};
 #[cfg(any(test, fuzzing))]
 pub use readings::{Readings, Seen};
 pub use rows::{MAX_ELEMENTS, MAX_TEXT_BYTES};
+pub use scan::value_end;
 pub use slot::{List, Slot};

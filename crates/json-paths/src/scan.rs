@@ -6,6 +6,19 @@
 
 use crate::bytes::{from_special, head};
 
+/// The end of the JSON value that this text begins with; `None` where it begins with something else.
+///
+/// That the value is UTF-8 is not checked, and what follows it is not looked at.
+///
+/// ```
+/// assert_eq!(json_paths::value_end(br#"{"a": [1, 2]}, 3"#), Some(13));
+/// assert_eq!(json_paths::value_end(br#"{"a": [1, 2}"#), None);
+/// ```
+pub fn value_end(text: &[u8]) -> Option<usize> {
+    let behind = Scanner(text).value().ok()?;
+    Some(text.len() - behind.0.len())
+}
+
 /// The text is not JSON at this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Broken;

@@ -20,6 +20,7 @@ mod connections;
 mod cut;
 mod damage;
 mod deadlines;
+mod http1;
 mod limits;
 mod media;
 pub(crate) mod members;
@@ -34,6 +35,7 @@ mod secret;
 mod serve;
 mod tls;
 mod values;
+mod watched;
 
 pub(crate) use access::{Access, AccessOptions};
 pub use admission::DEFAULT_MAX_BYTES_IN_FLIGHT;

@@ -21,6 +21,7 @@ mod cookies;
 mod documents;
 mod envelope;
 mod keys;
+mod outline;
 mod rate;
 mod site;
 mod source;

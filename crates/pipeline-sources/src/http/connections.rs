@@ -8,7 +8,7 @@
 
 use super::deadlines::Deadlines;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -39,6 +39,12 @@ pub(super) struct Connection {
     activity: Mutex<(Activity, Instant)>,
     /// Requests that have begun and not ended: several with HTTP/2. Changed under the lock of `activity`.
     requests: AtomicUsize,
+    /// Answers that have not been handed over to be written.
+    answers: AtomicUsize,
+    /// Whether something that was written has not left for the system.
+    is_writing: AtomicBool,
+    /// Whether a body was not read to its end: what is left of it is still coming.
+    skips: AtomicBool,
     close: Notify,
 }
 
@@ -64,6 +70,10 @@ pub(super) struct Place {
 /// A request of a connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Request(Arc<Connection>);
+
+/// An answer on a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Answer(Arc<Connection>);
 
 impl Connections {
     /// No connections yet; at most so many, fewer where the process may not open more.
@@ -154,6 +164,9 @@ impl Connection {
         Self {
             activity: Mutex::new((Activity::Idle, now)),
             requests: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
+            is_writing: AtomicBool::new(false),
+            skips: AtomicBool::new(false),
             close: Notify::new(),
         }
     }
@@ -175,8 +188,39 @@ impl Connection {
     pub(super) fn begin(self: &Arc<Self>) -> Request {
         let mut activity = self.lock();
         self.requests.fetch_add(1, Ordering::Relaxed);
+        // What was left of the body before has come.
+        self.skips.store(false, Ordering::Relaxed);
         *activity = (Activity::Busy, Instant::now());
         Request(Arc::clone(self))
+    }
+
+    /// An answer is about to be written.
+    pub(super) fn answer(self: &Arc<Self>) -> Answer {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        Answer(Arc::clone(self))
+    }
+
+    /// A body was dropped before its end.
+    pub(super) fn skips(&self) {
+        self.skips.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes are being written.
+    pub(super) fn writes(&self) {
+        self.is_writing.store(true, Ordering::Relaxed);
+    }
+
+    /// All bytes have left for the system.
+    pub(super) fn has_written(&self) {
+        self.is_writing.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is between two requests, and nothing of the one before is left.
+    pub(super) fn is_resting(&self) -> bool {
+        self.answers.load(Ordering::Relaxed) == 0
+            && !self.is_writing.load(Ordering::Relaxed)
+            && !self.skips.load(Ordering::Relaxed)
+            && self.activity().0 == Activity::Idle
     }
 
     /// What it has been doing for too long.
@@ -206,6 +250,12 @@ impl Drop for Request {
         if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             *activity = (Activity::Idle, Instant::now());
         }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.0.answers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

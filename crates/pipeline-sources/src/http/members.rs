@@ -5,7 +5,6 @@
 //! Invariant: what is not edited stays byte by byte.
 
 use super::values::{is_space, read_value};
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// The longest name that is compared.
@@ -34,10 +33,30 @@ pub(crate) fn each(
     start: usize,
     mut visit: impl FnMut(Member) -> bool,
 ) -> Option<Whole> {
+    walk(text, start, |name, at| {
+        let Ok(end) = read_value(text, at) else {
+            // Whoever looks for it may know what to do with a damaged value.
+            let value = at..at;
+            visit(Member { name, value });
+            return None;
+        };
+        let value = at..end;
+        visit(Member { name, value }).then_some(end)
+    })
+}
+
+/// Passes the object that starts at `start`: `value` gets the name of each member and where its value starts, and answers
+/// where that ends. `None` where `value` says so, or where it is not a whole object.
+#[inline]
+pub(crate) fn walk(
+    text: &[u8],
+    start: usize,
+    mut value: impl FnMut(Range<usize>, usize) -> Option<usize>,
+) -> Option<Whole> {
     if text.get(start) != Some(&b'{') {
         return None;
     }
-    let mut at = past_space(text, start + 1);
+    let mut at = past_blank(text, start + 1);
     if text.get(at) == Some(&b'}') {
         return Some(Whole {
             close: at,
@@ -49,24 +68,14 @@ pub(crate) fn each(
             return None;
         }
         let name = at..read_value(text, at).ok()?;
-        at = past_space(text, name.end);
+        at = past_blank(text, name.end);
         if text.get(at) != Some(&b':') {
             return None;
         }
-        at = past_space(text, at + 1);
-        let Ok(end) = read_value(text, at) else {
-            // Whoever looks for it may know what to do with a damaged value.
-            let value = at..at;
-            visit(Member { name, value });
-            return None;
-        };
-        let value = at..end;
-        at = past_space(text, value.end);
-        if !visit(Member { name, value }) {
-            return None;
-        }
+        at = past_blank(text, at + 1);
+        at = past_blank(text, value(name, at)?);
         match text.get(at)? {
-            b',' => at = past_space(text, at + 1),
+            b',' => at = past_blank(text, at + 1),
             b'}' => {
                 return Some(Whole {
                     close: at,
@@ -78,25 +87,76 @@ pub(crate) fn each(
     }
 }
 
-/// The next place that is not white space.
+/// The next place that is not white space of JSON.
+#[inline]
+pub(crate) fn past_blank(text: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while matches!(text.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        at += 1;
+    }
+    at
+}
+
+/// The next place that is neither white space nor a record separator.
+#[inline]
 pub(crate) fn past_space(text: &[u8], start: usize) -> usize {
-    let rest = text.get(start..).unwrap_or_default();
-    let next = rest.iter().position(|byte| !is_space(*byte));
-    next.map_or(text.len(), |next| start + next)
+    let mut at = start.min(text.len());
+    while text.get(at).is_some_and(|byte| is_space(*byte)) {
+        at += 1;
+    }
+    at
 }
 
 /// A name as it is compared: its letters and digits in lower case. Empty for one that is too long.
-pub(crate) fn folded(quoted: &[u8]) -> String {
-    if quoted.len() > MAX_NAME_BYTES {
-        return String::new();
+#[derive(Clone, Copy)]
+pub(crate) struct Folded {
+    letters: [u8; MAX_NAME_BYTES],
+    count: usize,
+}
+
+impl Folded {
+    pub(crate) fn as_str(&self) -> &str {
+        // Only letters and digits of ASCII are in it.
+        std::str::from_utf8(&self.letters[..self.count]).unwrap_or_default()
     }
-    let plain: Cow<'_, str> = if quoted.contains(&b'\\') {
-        serde_json::from_slice::<String>(quoted).map_or(Cow::Borrowed(""), Cow::Owned)
-    } else {
-        String::from_utf8_lossy(quoted)
-    };
-    let letters = plain.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn of(name: &[u8]) -> Self {
+        let (mut letters, mut count) = ([0; MAX_NAME_BYTES], 0);
+        for letter in name.iter().filter(|byte| byte.is_ascii_alphanumeric()) {
+            letters[count] = letter.to_ascii_lowercase();
+            count += 1;
+        }
+        Self { letters, count }
+    }
+}
+
+impl PartialEq for Folded {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+/// The form in which a name is compared.
+#[inline]
+pub(crate) fn folded(quoted: &[u8]) -> Folded {
+    if quoted.len() > MAX_NAME_BYTES {
+        return Folded::of(b"");
+    }
+    if quoted.contains(&b'\\') {
+        return folded_of_escaped(quoted);
+    }
+    Folded::of(quoted)
+}
+
+/// The same for a name with escapes, which is shorter without them.
+#[cold]
+fn folded_of_escaped(quoted: &[u8]) -> Folded {
+    let plain = serde_json::from_slice::<String>(quoted).unwrap_or_default();
+    Folded::of(plain.as_bytes())
 }
 
 /// Text that replaces a part of another; an empty part is only a place.
@@ -161,9 +221,9 @@ mod tests {
             "\"sent At\"",
             r#""sent\u0041t""#,
         ] {
-            assert_eq!(folded(name.as_bytes()), "sentat", "{name}");
+            assert_eq!(folded(name.as_bytes()).as_str(), "sentat", "{name}");
         }
-        assert_eq!(folded(format!("\"{}\"", "a".repeat(100)).as_bytes()), "");
+        assert!(folded(format!("\"{}\"", "a".repeat(100)).as_bytes()).is_empty());
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! Invariant: a failing `accept` is told to the log and tried again after a pause; it never ends the source, never is
 //! silent, and never keeps a processor busy.
 
-use super::connections::{Activity, Connection, Connections, MAX_CONNECTIONS, Place};
+use super::connections::{Activity, Connections, MAX_CONNECTIONS, Place};
 use super::deadlines::Deadlines;
+use super::http1::{Answering, serve as http1_serve};
 use super::proxies::Proxies;
 use super::proxy_protocol::{self, Missing};
 use super::refusal::Refusal;
 use super::refusal_log::{PAUSE, Refusals};
 use super::tls::{HTTP_2, Tls};
+use super::watched::{Arriving, Stream, Watched, Written};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -23,11 +25,9 @@ use pipeline_core::{BuildError, Stop};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -253,7 +253,7 @@ impl Served {
     ) {
         if proxies.is_some_and(|proxies| proxies.trust(self.peer.ip())) {
             let told = tokio::select! {
-                told = tokio::time::timeout(self.deadlines.head, proxy_protocol::read(&mut stream)) => told,
+                told = Box::pin(tokio::time::timeout(self.deadlines.head, proxy_protocol::read(&mut stream))) => told,
                 () = self.place.connection.closing() => return,
                 _ = self.is_ending.wait_for(|ending| *ending) => return,
             };
@@ -270,7 +270,8 @@ impl Served {
         }
         match tls {
             None => self.run(stream).await,
-            Some(tls) => self.run_tls(stream, tls).await,
+            // What this takes is not for connections without it.
+            Some(tls) => Box::pin(self.run_tls(stream, tls)).await,
         }
     }
 
@@ -283,28 +284,28 @@ impl Served {
         };
         if let Ok(Ok(stream)) = stream {
             if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
-                self.run_http2(stream).await;
+                Box::pin(self.run_http2(stream)).await;
             } else {
                 self.run(stream).await;
             }
         }
     }
 
-    async fn run(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let io = Watched::new(stream, &self.place.connection, true);
+    async fn run(mut self, stream: impl Stream) {
+        let stream = Watched::new(stream, &self.place.connection, true);
         let mut builder = http1::Builder::new();
         builder
             .max_buf_size(MAX_HEAD_BYTES)
             .header_read_timeout(None);
-        let serving = builder.serve_connection(io, self.service());
-        self.drive(serving, http1::Connection::graceful_shutdown)
-            .await;
+        let (service, linger) = (self.service(), self.deadlines.linger);
+        let ended = http1_serve(builder, stream, service, self.end(), linger).await;
+        count_unreadable(&self.refusals, ended);
     }
 
     /// The same within the bounds of HTTP/2: what a connection may hold that has not been admitted yet.
-    async fn run_http2(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn run_http2(mut self, stream: impl Stream) {
         // Frames come at any time, so they do not say that a head is coming.
-        let io = Watched::new(stream, &self.place.connection, false);
+        let stream = Watched::new(stream, &self.place.connection, false);
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .max_concurrent_streams(MAX_STREAMS)
@@ -313,9 +314,17 @@ impl Served {
             .initial_connection_window_size(WINDOW_BYTES)
             .max_send_buf_size(MAX_HEAD_BYTES)
             .max_local_error_reset_streams(MAX_RESET_STREAMS);
-        let serving = builder.serve_connection(io, self.service());
-        self.drive(serving, http2::Connection::graceful_shutdown)
-            .await;
+        let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), self.service()));
+        let linger = self.deadlines.linger;
+        let end = tokio::select! {
+            ended = serving.as_mut() => return count_unreadable(&self.refusals, ended),
+            end = self.end() => end,
+        };
+        if let Some(limit) = end.limit(linger) {
+            // Answers that are being written are finished.
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(limit, serving).await;
+        }
     }
 
     /// What answers a request of this connection.
@@ -323,54 +332,69 @@ impl Served {
         &self,
     ) -> impl Service<
         Request<Incoming>,
-        Response = Response,
+        Response = Response<Written>,
         Error = Infallible,
-        Future: Future<Output = Result<Response, Infallible>> + Send + 'static,
-    > + use<> {
+        Future = Answering,
+    > + Unpin
+    + use<> {
         let (connection, router, peer) = (
             Arc::clone(&self.place.connection),
             self.router.clone(),
             self.peer,
         );
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| -> Answering {
             let begun = connection.begin();
-            let mut request = request.map(Body::new);
+            let answer = connection.answer();
+            let mut request = request.map(|body| Body::new(Arriving::new(body, &connection)));
             name_host(&mut request);
             request.extensions_mut().insert(ConnectInfo(peer));
             let answered = router.clone().call(request);
-            async move {
-                let answer = answered.await;
+            Box::pin(async move {
+                let response = answered.await?;
                 drop(begun);
-                answer
-            }
+                Ok(response.map(|body| Written::new(body, answer)))
+            })
         })
     }
 
-    /// Serves a connection until its end, or until it has to end; `shut` finishes what has begun.
-    async fn drive<C: Future<Output = hyper::Result<()>>>(
-        mut self,
-        serving: C,
-        shut: fn(Pin<&mut C>),
-    ) {
-        let connection = Arc::clone(&self.place.connection);
-        let mut serving = pin!(serving);
-        let limit = loop {
+    /// Waits until the connection has to end.
+    async fn end(&mut self) -> End {
+        let connection = &self.place.connection;
+        loop {
             tokio::select! {
-                ended = serving.as_mut() => return count_unreadable(&self.refusals, ended),
-                _ = self.is_ending.wait_for(|ending| *ending) => break Duration::MAX,
-                () = connection.closing() => break self.deadlines.linger,
+                _ = self.is_ending.wait_for(|ending| *ending) => return End::Source,
+                () = connection.closing() => return End::Idle,
                 () = tokio::time::sleep(self.deadlines.look) => {
                     match connection.overdue(Instant::now(), &self.deadlines) {
                         None | Some(Activity::Busy) => {}
-                        Some(Activity::Idle) => break self.deadlines.linger,
-                        Some(Activity::Head) => return,
+                        Some(Activity::Idle) => return End::Idle,
+                        Some(Activity::Head) => return End::Late,
                     }
                 }
             }
-        };
-        // An answer that is being written is finished.
-        shut(serving.as_mut());
-        let _ = tokio::time::timeout(limit, serving).await;
+        }
+    }
+}
+
+/// Why a connection has to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    /// The source ends.
+    Source,
+    /// It has been idle for too long, or it is the one that has to make room.
+    Idle,
+    /// A head does not come whole.
+    Late,
+}
+
+impl End {
+    /// How long an answer that is being written may still take; `None` where none is.
+    pub(super) fn limit(self, linger: Duration) -> Option<Duration> {
+        match self {
+            Self::Source => Some(Duration::MAX),
+            Self::Idle => Some(linger),
+            Self::Late => None,
+        }
     }
 }
 
@@ -403,69 +427,6 @@ fn count_unreadable(refusals: &Refusals, ended: hyper::Result<()>) {
         _ => return,
     };
     refusals.add(&refusal);
-}
-
-/// A stream whose connection knows when bytes come.
-struct Watched<S> {
-    stream: S,
-    connection: Arc<Connection>,
-    /// Whether bytes between two requests begin a head.
-    begin_heads: bool,
-}
-
-impl<S> Watched<S> {
-    fn new(stream: S, connection: &Arc<Connection>, begin_heads: bool) -> TokioIo<Self> {
-        TokioIo::new(Self {
-            stream,
-            connection: Arc::clone(connection),
-            begin_heads,
-        })
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if self.begin_heads && buffer.filled().len() > before {
-            self.connection.received();
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,15 @@
 //! Invariant: a value that an event has is never replaced, and an event that cannot be read is left as it is.
 
 use super::envelope::Common;
-use crate::http::members::{Edit, Member, Whole, append, each, edited, folded, push};
+use super::outline::Element;
+use crate::http::members::{Edit, Whole, append, each, edited, folded, push};
 use bytes::Bytes;
 use std::ops::Range;
 
 /// Bytes that everything but the batch's own members may add to an event, beside the connection's.
 pub(super) const FIXED_BYTES: usize = 256;
+/// Bytes that are usually added at the end of an event.
+const USUAL_BYTES: usize = 128;
 
 /// What is added to events where it is absent.
 #[derive(Debug, Clone, Default)]
@@ -23,19 +26,6 @@ pub(super) struct Completion {
     pub(super) connection: Vec<(&'static str, String)>,
     /// When the request was received, as JSON.
     pub(super) received_at: String,
-}
-
-/// What an event says itself.
-#[derive(Debug, Default)]
-struct Own {
-    kind: Option<Range<usize>>,
-    context: Option<Range<usize>>,
-    integrations: Option<Range<usize>>,
-    timestamp: Option<Range<usize>>,
-    sent_at: Option<Range<usize>>,
-    received_at: Option<Range<usize>>,
-    /// Another member that holds the time of the event.
-    has_time: bool,
 }
 
 impl Completion {
@@ -56,54 +46,36 @@ impl Completion {
     }
 
     /// The event with what was absent.
-    pub(super) fn of(&self, event: &Bytes) -> Bytes {
-        let mut own = Own::default();
-        let Some(whole) = each(event, 0, |member| own.take(event, member)) else {
-            return event.clone();
+    pub(super) fn of(&self, event: &Element) -> Bytes {
+        let Some((own, whole)) = &event.outline else {
+            return event.text.clone();
         };
         let mut splice = Splice {
-            text: event,
+            text: &event.text,
             edits: Vec::new(),
-            members: Vec::new(),
+            members: Vec::with_capacity(USUAL_BYTES),
         };
         if let Some(kind) = self.kind {
             let kind = format!("\"{kind}\"");
-            splice.value("type", own.kind, Some(kind.as_bytes()));
+            splice.value("type", own.kind.as_ref(), Some(kind.as_bytes()));
         }
+        let Common {
+            context,
+            integrations,
+            timestamp,
+            sent_at,
+        } = &self.common;
         if !own.has_time {
-            splice.value("timestamp", own.timestamp, self.common.timestamp.as_deref());
+            splice.value("timestamp", own.timestamp.as_ref(), timestamp.as_deref());
         }
-        splice.value("sentAt", own.sent_at, self.common.sent_at.as_deref());
-        splice.value(
-            "receivedAt",
-            own.received_at,
-            Some(self.received_at.as_bytes()),
-        );
-        let common = self.common.context.as_deref();
-        splice.object("context", own.context, common, &self.connection);
-        let common = self.common.integrations.as_deref();
-        splice.object("integrations", own.integrations, common, &[]);
-        splice.finish(whole)
-    }
-}
-
-impl Own {
-    fn take(&mut self, text: &[u8], member: Member) -> bool {
-        let place = match folded(&text[member.name]).as_str() {
-            "type" => &mut self.kind,
-            "context" => &mut self.context,
-            "integrations" => &mut self.integrations,
-            "timestamp" => &mut self.timestamp,
-            "sentat" => &mut self.sent_at,
-            "receivedat" => &mut self.received_at,
-            "originaltimestamp" | "time" | "eventtime" => {
-                self.has_time |= &text[member.value] != b"null";
-                return true;
-            }
-            _ => return true,
-        };
-        place.get_or_insert(member.value);
-        true
+        splice.value("sentAt", own.sent_at.as_ref(), sent_at.as_deref());
+        let received_at = Some(self.received_at.as_bytes());
+        splice.value("receivedAt", own.received_at.as_ref(), received_at);
+        let of_event = own.context.as_ref();
+        splice.object("context", of_event, context.as_deref(), &self.connection);
+        let of_event = own.integrations.as_ref();
+        splice.object("integrations", of_event, integrations.as_deref(), &[]);
+        splice.finish(*whole)
     }
 }
 
@@ -122,16 +94,16 @@ impl Splice<'_> {
     }
 
     /// A member that is absent, or `null`, gets this value.
-    fn value(&mut self, name: &str, own: Option<Range<usize>>, value: Option<&[u8]>) {
-        let Some(value) = value.filter(|_| !self.is_given(own.as_ref())) else {
+    fn value(&mut self, name: &str, own: Option<&Range<usize>>, value: Option<&[u8]>) {
+        let Some(value) = value.filter(|_| !self.is_given(own)) else {
             return;
         };
         match own {
             Some(null) => self.edits.push(Edit {
-                part: null,
+                part: null.clone(),
                 with: value.to_vec(),
             }),
-            None => push(&mut self.members, format!("\"{name}\"").as_bytes(), value),
+            None => push_plain(&mut self.members, name, value),
         }
     }
 
@@ -139,7 +111,7 @@ impl Splice<'_> {
     fn object(
         &mut self,
         name: &str,
-        own: Option<Range<usize>>,
+        own: Option<&Range<usize>>,
         common: Option<&[u8]>,
         connection: &[(&str, String)],
     ) {
@@ -147,8 +119,8 @@ impl Splice<'_> {
             return;
         }
         let mut known = Vec::new();
-        let given = own.clone().filter(|own| self.is_given(Some(own)));
-        let whole = given.as_ref().map(|own| {
+        let given = own.filter(|own| self.is_given(Some(own)));
+        let whole = given.map(|own| {
             let text = self.text;
             each(text, own.start, |member| {
                 known.push(folded(&text[member.name]));
@@ -172,11 +144,7 @@ impl Splice<'_> {
         }
         for (name, json) in connection {
             if !known.contains(&folded(name.as_bytes())) {
-                push(
-                    &mut added,
-                    format!("\"{name}\"").as_bytes(),
-                    json.as_bytes(),
-                );
+                push_plain(&mut added, name, json.as_bytes());
             }
         }
         match whole.flatten() {
@@ -196,6 +164,17 @@ impl Splice<'_> {
         }
         edited(self.text, self.edits).into()
     }
+}
+
+/// Appends a member whose name needs no escapes.
+fn push_plain(members: &mut Vec<u8>, name: &str, value: &[u8]) {
+    if !members.is_empty() {
+        members.push(b',');
+    }
+    members.push(b'"');
+    members.extend_from_slice(name.as_bytes());
+    members.extend_from_slice(b"\":");
+    members.extend_from_slice(value);
 }
 
 #[cfg(test)]
@@ -221,8 +200,12 @@ mod tests {
         }
     }
 
+    fn element(event: &str) -> Element {
+        Element::read(Bytes::from(event.to_owned())).unwrap()
+    }
+
     fn completed(event: &str) -> String {
-        let completed = completion().of(&Bytes::from(event.to_owned()));
+        let completed = completion().of(&element(event));
         String::from_utf8(completed.to_vec()).unwrap()
     }
 
@@ -266,7 +249,7 @@ mod tests {
             common: Common::default(),
             ..completion()
         };
-        let event = Bytes::from(r#"{"type":"track","context":{"ip":null},"receivedAt":1}"#);
+        let event = element(r#"{"type":"track","context":{"ip":null},"receivedAt":1}"#);
         let expected =
             r#"{"type":"track","context":{"ip":null,"userAgent":"Mozilla/5.0"},"receivedAt":1}"#;
         assert_eq!(completion.of(&event), expected.as_bytes());

@@ -8,6 +8,7 @@
 
 use super::client::{CookieOfMeta, is_click, is_well_formed};
 use super::completion::Completion;
+use super::outline::Element;
 use super::site::Scope;
 use axum::http::HeaderValue;
 use bytes::Bytes;
@@ -77,7 +78,7 @@ impl Jar {
         &mut self,
         completion: &Completion,
         visit: &Visit,
-        event: &Bytes,
+        event: &Element,
     ) -> Bytes {
         let ask = |event: &Bytes| {
             let event = Event::new(event.clone(), visit.received_ms);

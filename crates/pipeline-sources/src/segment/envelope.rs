@@ -7,10 +7,10 @@
 //! Invariant: however a body is damaged, every event that is whole in it is found.
 
 use super::calls::Call;
-use crate::http::members::{Member, each, folded, past_space};
-use crate::http::{Events, Refusal, events};
+use super::outline::{Element, Elements, Outline, list};
+use crate::http::members::{Member, each, folded, past_space, walk};
+use crate::http::{Events, Refusal, events, read_value};
 use bytes::Bytes;
-use pipeline_core::Reason;
 use std::ops::Range;
 
 /// Ends of arrays that are tried where a batch is damaged.
@@ -21,7 +21,7 @@ const MAX_KEY_BYTES: usize = 1024;
 /// A body that was taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
-    pub(super) events: Events,
+    pub(super) events: Elements,
     /// What the batch says about all of its events.
     pub(super) common: Common,
     /// The key that the body names.
@@ -63,7 +63,10 @@ impl Envelope {
         }
         let text = body.slice_ref(text);
         let start = past_space(&text, 0);
-        let mut found = Outer::default();
+        if let Some(envelope) = Self::read_whole(&text, start, call) {
+            return Ok(envelope);
+        }
+        let mut found = Outline::default();
         let whole = each(&text, start, |member| found.take(&text, member));
         let is_alone = whole.is_some_and(|whole| past_space(&text, whole.close + 1) == text.len());
         match (&found.batch, is_alone) {
@@ -75,9 +78,9 @@ impl Envelope {
             (None, true) if call == Call::Batch && !found.has_type => Err(no_batch()),
             (_, true) => {
                 let write_key = found.key(&text);
-                let events = vec![Ok(text.slice(start..text.trim_ascii_end().len()))];
+                let event = text.slice(start..text.trim_ascii_end().len());
                 Ok(Self {
-                    events: checked(events),
+                    events: checked(vec![Ok(event)]),
                     write_key,
                     ..Self::default()
                 })
@@ -92,40 +95,45 @@ impl Envelope {
             }),
         }
     }
-}
 
-/// The members of an outer object that mean something here.
-#[derive(Debug, Default)]
-struct Outer {
-    batch: Option<Range<usize>>,
-    context: Option<Range<usize>>,
-    integrations: Option<Range<usize>>,
-    timestamp: Option<Range<usize>>,
-    sent_at: Option<Range<usize>>,
-    write_key: Option<Range<usize>>,
-    has_type: bool,
-}
-
-impl Outer {
-    /// Takes note of a member.
-    fn take(&mut self, text: &[u8], member: Member) -> bool {
-        let place = match folded(&text[member.name]).as_str() {
-            "batch" => &mut self.batch,
-            "context" => &mut self.context,
-            "integrations" => &mut self.integrations,
-            "timestamp" => &mut self.timestamp,
-            "sentat" => &mut self.sent_at,
-            "writekey" => &mut self.write_key,
-            "type" | "event" => {
-                self.has_type = true;
-                return true;
-            }
-            _ => return true,
-        };
-        place.get_or_insert(member.value);
-        true
+    /// A batch or an event in which nothing is damaged, in one pass; `None` where the body is something else.
+    fn read_whole(text: &Bytes, start: usize, call: Call) -> Option<Self> {
+        let (mut found, mut events) = (Outline::default(), None);
+        let whole = walk(text, start, |name, at| {
+            let is_list = events.is_none() && text.get(at) == Some(&b'[');
+            let end = if is_list && folded(&text[name.clone()]).as_str() == "batch" {
+                // Where the first `batch` is not a list, there is more to look at.
+                let (elements, end) = list(text, at).filter(|_| found.batch.is_none())?;
+                events = Some(elements);
+                end
+            } else {
+                read_value(text, at).ok()?
+            };
+            let value = at..end;
+            found.take(text, Member { name, value });
+            Some(end)
+        })?;
+        if past_space(text, whole.close + 1) != text.len() {
+            return None;
+        }
+        if let Some(events) = events {
+            return Some(found.envelope(text, events));
+        }
+        let is_event = found.has_type || found.batch.is_none() && call != Call::Batch;
+        if start > 0 || !is_event {
+            return None;
+        }
+        let write_key = found.key(text);
+        let event = text.slice(..text.trim_ascii_end().len());
+        Some(Self {
+            events: vec![Element::new(event, Some((found, whole)))],
+            write_key,
+            ..Self::default()
+        })
     }
+}
 
+impl Outline {
     /// The key that it names.
     fn key(&self, text: &[u8]) -> Option<String> {
         let key = &text[self.write_key.clone()?];
@@ -143,7 +151,7 @@ impl Outer {
             Err(refusal) if refusal.code == "empty" => Vec::new(),
             events => events?,
         };
-        Ok(self.envelope(text, events))
+        Ok(self.envelope(text, checked(events)))
     }
 
     /// A batch whose object is not whole: the events between the members that are.
@@ -163,10 +171,10 @@ impl Outer {
                 name.start < end || self.take(text, Member { name, value })
             });
         }
-        Ok(self.envelope(text, events))
+        Ok(self.envelope(text, checked(events)))
     }
 
-    fn envelope(self, text: &Bytes, events: Events) -> Envelope {
+    fn envelope(self, text: &Bytes, events: Elements) -> Envelope {
         let mut notes = Vec::new();
         let write_key = self.key(text);
         let mut object = |range: Option<Range<usize>>, note| {
@@ -191,7 +199,7 @@ impl Outer {
             sent_at: self.sent_at.and_then(|range| given(text, range)),
         };
         Envelope {
-            events: checked(events),
+            events,
             common,
             write_key,
             notes,
@@ -226,22 +234,11 @@ fn cut(text: &Bytes) -> Result<Events, Refusal> {
     })
 }
 
-/// A batch inside of a batch is not an event.
-fn checked(events: Events) -> Events {
-    let check = |event: Result<Bytes, Reason>| {
-        let event = event?;
-        let mut outer = Outer::default();
-        let whole = each(&event, 0, |member| outer.take(&event, member));
-        let is_batch = outer
-            .batch
-            .is_some_and(|batch| event.get(batch.start) == Some(&b'['));
-        if whole.is_some() && is_batch && !outer.has_type {
-            let problem = "an element of the batch is itself a batch; expected an event";
-            return Err(Reason::new("nested_batch", problem));
-        }
-        Ok(event)
-    };
-    events.into_iter().map(check).collect()
+fn checked(events: Events) -> Elements {
+    events
+        .into_iter()
+        .map(|event| Element::read(event?))
+        .collect()
 }
 
 fn no_batch() -> Refusal {
@@ -312,7 +309,7 @@ mod tests {
 
     fn shown(envelope: &Envelope) -> Vec<String> {
         let shown = envelope.events.iter().map(|event| match event {
-            Ok(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Ok(event) => String::from_utf8_lossy(&event.text).into_owned(),
             Err(reason) => reason.code.to_owned(),
         });
         shown.collect()

@@ -14,6 +14,7 @@ use super::cookies::{self, Jar, Visit};
 use super::documents;
 use super::envelope::Envelope;
 use super::keys::{Key, KeyPlan, Keys, shown};
+use super::outline::Element;
 use super::site::{NoScope, scope};
 use crate::http::{
     self, Access, AccessOptions, Answer, Coding, Deadlines, Events, Hold, Media, Memory, Offering,
@@ -479,7 +480,7 @@ impl Shared {
             );
             return Err(Refusal::new(413, "too_large", message));
         }
-        let own: usize = events.iter().flatten().map(Bytes::len).sum();
+        let own: usize = events.iter().flatten().map(|event| event.text.len()).sum();
         let added = jar.as_ref().map_or(0, |_| cookies::MAX_ADDED_BYTES);
         let added = (completion.bytes() + added).saturating_mul(events.len());
         let bytes = own + added;
@@ -490,7 +491,7 @@ impl Shared {
             meta: Arc::clone(meta),
         };
         let complete = move || {
-            let mut complete = |event: Bytes| match &mut jar {
+            let mut complete = |event: Element| match &mut jar {
                 Some(jar) => jar.complete(&completion, &visit, &event),
                 None => completion.of(&event),
             };

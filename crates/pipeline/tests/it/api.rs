@@ -189,7 +189,7 @@ async fn counters_equal_what_the_sandbox_took_and_what_the_closing_table_says() 
     let known = reasons["known"].as_array().unwrap();
     let unmapped = known.iter().find(|it| it["code"] == "unmapped").unwrap();
     assert_eq!(unmapped["label"], "not mapped");
-    for (code, label) in [("consent", "consent refused"), ("too_old", "too old for Meta")] {
+    for (code, label) in [("consent", "consent refused"), ("too_old", "too old")] {
         let all = reasons["reasons"].as_array().unwrap();
         let found = all.iter().find(|it| it["code"] == code).unwrap();
         assert_eq!(found["label"], label);

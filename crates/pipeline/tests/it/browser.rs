@@ -3,8 +3,10 @@
 //! `tests/clients/browser.mjs` drives Debian's Chromium. Where Node or Chromium is missing, a test says so and is left out, unless
 //! `CI` is set.
 
-use crate::clients::{beside_modules, has, install, target};
-use crate::tally::{Bench, Recorded, eventually, free_address, free_port, print};
+use crate::clients::{OUTAGE_SECS, beside_modules, has, install, target};
+use crate::tally::{
+    Bench, Recorded, eventually, free_address, free_port, lasts, number, print, server_error,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -427,6 +429,66 @@ async fn clients_of_browsers_that_send_again_lose_nothing_to_429_and_a_killed_ho
         ));
     }
     bench.keeps_secrets(&said);
+}
+
+#[tokio::test]
+async fn clients_of_browsers_lose_nothing_while_meta_is_down() {
+    if !is_possible().await {
+        return;
+    }
+    let pages = free_port();
+    let bench = bench("127.0.0.1:0", pages, &json!({})).await;
+    bench.sandbox.inject(server_error(), u32::MAX).unwrap();
+    let run = bench.start();
+    let url = format!("http://{}", run.says("address=").await);
+    let browser = Browser::start(&json!({
+        "scenario": "calls", "port": pages, "url": url, "key": KEY, "clients": CLIENTS, "rounds": ROUNDS, "pause": 0,
+        "refuses": false,
+    }))
+    .await;
+    let is_tried = || bench.sandbox.summary().requests > 0;
+    eventually(is_tried, || format!("{:?}", bench.sandbox.summary())).await;
+    let since = Instant::now();
+    let secs = number("CLIENT_OUTAGE_SECS", OUTAGE_SECS);
+    lasts(secs, || bench.sandbox.summary().accepted == 0).await;
+    let was_down = since.elapsed();
+    bench.sandbox.lift_faults();
+    let sent: BTreeMap<String, Vec<String>> = serde_json::from_value(browser.said.clone()).unwrap();
+    let wanted: BTreeSet<_> = sent.values().flatten().cloned().collect();
+    bench.settle(2 * wanted.len()).await;
+    browser.close().await;
+    let said = ended(run).await;
+    let (products, pages) = (products(&bench), pages_of(&bench));
+    let mut rows =
+        vec!["| client in the browser | Meta was down for | sent | accepted | again |".to_owned()];
+    for client in CLIENTS {
+        let carts = products.iter().filter(|(id, _)| id.starts_with(client));
+        let carts: Vec<_> = carts.map(|(_, often)| *often as usize).collect();
+        let views = accepted(&bench)
+            .iter()
+            .filter(|event| is_view_of(event, client))
+            .count();
+        let (came, often) = (
+            carts.len() + pages[client].len(),
+            carts.iter().sum::<usize>() + views,
+        );
+        rows.push(format!(
+            "| {client} | {:.0} s | {} | {came} | {} |",
+            was_down.as_secs_f64(),
+            2 * ROUNDS,
+            often - came,
+        ));
+        assert_eq!(came, 2 * count(ROUNDS), "{client}: {said}");
+    }
+    print(&rows.join("\n"));
+    assert_eq!(products.keys().cloned().collect::<BTreeSet<_>>(), wanted);
+    bench.keeps_secrets(&said);
+}
+
+/// Whether an event is the view of a page with this client.
+fn is_view_of(event: &Value, client: &str) -> bool {
+    let at = event["event_source_url"].as_str().unwrap_or_default();
+    event["event_name"] == "PageView" && at.contains(client)
 }
 
 fn key_of(client: &str) -> String {

@@ -4,7 +4,8 @@
 //! missing, a test says so and is left out, unless `CI` is set.
 
 use crate::tally::{
-    Bench, Recorded, eventually, filtered, free_address, is_installed, number, print, server_error,
+    Bench, Recorded, eventually, filtered, free_address, is_installed, lasts, number, print,
+    server_error,
 };
 use pipeline_core::{Clock as _, SystemClock};
 use serde_json::{Value, json};
@@ -366,6 +367,10 @@ struct Row {
 const TROUBLED_ROUNDS: u64 = 10;
 /// Records that there is room for.
 const ROOM: u64 = 4;
+/// For how many seconds there is no room, at least, unless `CLIENT_429_SECS` says otherwise: no longer than it takes to see it.
+const NO_ROOM_SECS: u64 = 0;
+/// For how many seconds Meta is down, at least, unless `CLIENT_OUTAGE_SECS` says otherwise: until the client is done.
+pub(crate) const OUTAGE_SECS: u64 = 0;
 
 /// One client, whose host is in trouble: what is sent and not filtered is accepted, unless the client gives it up.
 async fn weathers(sdk: Sdk, trouble: Trouble) -> Row {
@@ -383,12 +388,16 @@ async fn weathers(sdk: Sdk, trouble: Trouble) -> Row {
     let gave_up = match trouble {
         Trouble::NoRoom => {
             run.says("buffer_full").await;
+            let secs = number("CLIENT_429_SECS", NO_ROOM_SECS);
+            lasts(secs, || bench.sandbox.summary().accepted == 0).await;
             bench.sandbox.lift_faults();
             client.await.unwrap()
         }
         Trouble::MetaDown => {
             let gave_up = (&mut client).await.unwrap();
             assert_eq!(bench.sandbox.summary().accepted, 0, "{}", sdk.script);
+            let secs = number("CLIENT_OUTAGE_SECS", OUTAGE_SECS);
+            lasts(secs, || bench.sandbox.summary().accepted == 0).await;
             bench.sandbox.lift_faults();
             gave_up
         }

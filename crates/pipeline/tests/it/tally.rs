@@ -65,6 +65,15 @@ pub(crate) async fn eventually(condition: impl Fn() -> bool, so_far: impl Fn() -
     }
 }
 
+/// Holds trouble up for so many seconds, while it has to be so that events wait.
+pub(crate) async fn lasts(secs: u64, waits: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(secs);
+    while Instant::now() < end {
+        assert!(waits(), "events were accepted while they had to wait");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Whether a program is installed that tests need; where it is not, they say so, or fail where `CI` is set.
 pub(crate) fn is_installed(command: &str, needed_by: &str) -> bool {
     let found = std::process::Command::new(command)

@@ -108,6 +108,113 @@ async fn a_body_that_trickles_is_refused_and_its_connection_closed() {
     serving.await.unwrap();
 }
 
+/// A server whose answers are as long as the client asks for.
+async fn start_answering() -> (SocketAddr, StopHandle, JoinHandle<()>) {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind("web", address, patient()).await.unwrap();
+    let address = server.address();
+    let answer = |body: String| async move { "x".repeat(body.parse().unwrap()) };
+    let router = Router::new()
+        .route("/", post(answer))
+        .route("/unread", post(|| async { "unread" }));
+    let (handle, stop) = StopHandle::new(Duration::ZERO);
+    let serving = tokio::spawn(async move { server.serve(router, &stop, SHORT).await });
+    (address, handle, serving)
+}
+
+fn asking_for(bytes: usize) -> String {
+    let body = bytes.to_string();
+    let length = body.len();
+    format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+/// The length of the next answer.
+async fn answered(client: &mut TcpStream) -> usize {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(!head.contains("connection: close"), "{head}");
+    let (_, length) = head.split_once("content-length: ").unwrap();
+    let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    client.read_exact(&mut body).await.unwrap();
+    length
+}
+
+#[tokio::test]
+async fn requests_that_come_in_pieces_or_all_at_once_are_answered_in_their_order() {
+    let (address, stop, serving) = start_answering().await;
+    let requests = [asking_for(3), asking_for(20_000), asking_for(0)].concat();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.set_nodelay(true).unwrap();
+    for cut in (0..=requests.len()).rev().step_by(3) {
+        client.write_all(&requests.as_bytes()[..cut]).await.unwrap();
+        // The rest comes when the server has looked at what there is.
+        tokio::task::yield_now().await;
+        let first = if cut >= asking_for(3).len() {
+            Some(answered(&mut client).await)
+        } else {
+            None
+        };
+        client.write_all(&requests.as_bytes()[cut..]).await.unwrap();
+        let first = match first {
+            Some(first) => first,
+            None => answered(&mut client).await,
+        };
+        assert_eq!(first, 3, "{cut}");
+        assert_eq!(answered(&mut client).await, 20_000, "{cut}");
+        assert_eq!(answered(&mut client).await, 0, "{cut}");
+    }
+    stop.stop();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_late_comes_whole_and_its_connection_stays_open() {
+    const BYTES: usize = 16 << 20;
+    let (address, stop, serving) = start_answering().await;
+    let mut client = connect(address, &asking_for(BYTES)).await;
+    client.readable().await.unwrap();
+    // Longer than the socket takes at once: the server waits for the client meanwhile.
+    let mut other = connect(address, &asking_for(1)).await;
+    assert_eq!(answered(&mut other).await, 1);
+    assert_eq!(answered(&mut client).await, BYTES);
+    client.write_all(asking_for(2).as_bytes()).await.unwrap();
+    assert_eq!(answered(&mut client).await, 2);
+    stop.stop();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_body_was_not_read_is_closed_behind_the_answer() {
+    let (address, stop, serving) = start_answering().await;
+    let head = "POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{";
+    let mut client = connect(address, head).await;
+    let answered = until_closed(&mut client).await;
+    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
+    stop.stop();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_connection_takes_little_more_than_its_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = connect(listener.local_addr().unwrap(), "").await;
+    let served = Served {
+        place: Connections::new(1).open_one(),
+        peer: listener.local_addr().unwrap(),
+        router: Router::new(),
+        deadlines: patient(),
+        is_ending: watch::channel(false).1,
+        refusals: Arc::new(Refusals::new("web".into())),
+    };
+    let bytes = size_of_val(&served.start(stream, (None, None)));
+    assert!(bytes < 3072, "{bytes}");
+}
+
 #[tokio::test]
 async fn at_the_bound_a_newcomer_takes_the_place_of_who_has_been_idle_for_longest() {
     let (address, stop, serving) = start(patient(), 2).await;

@@ -82,7 +82,7 @@ fn visited(
         ..Completion::default()
     };
     let complete = |event: &Value| {
-        let completed = jar.complete(&completion, &visit, &Bytes::from(event.to_string()));
+        let completed = jar.complete(&completion, &visit, &element(&event.to_string()));
         serde_json::from_slice(&completed).unwrap()
     };
     let events = events.iter().map(complete).collect();
@@ -95,6 +95,10 @@ fn visited(
     });
     let set = set.collect();
     (events, set)
+}
+
+fn element(event: &str) -> Element {
+    Element::read(event.to_owned().into()).unwrap()
 }
 
 fn pair(name: &str, value: &str) -> (String, String) {

@@ -1,0 +1,197 @@
+//! The outermost members of an object that mean something here: of an event, or of a batch. They are found in one pass.
+//!
+//! Invariant: of members whose names are alike, the first counts.
+
+use crate::http::members::{Member, Whole, each, folded, past_blank, walk};
+use crate::http::{MAX_EVENTS_PER_REQUEST, read_value};
+use crate::line::MAX_LINE_BYTES;
+use bytes::Bytes;
+use pipeline_core::Reason;
+use std::ops::Range;
+
+/// Where the values of members are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outline {
+    pub(super) kind: Option<Range<usize>>,
+    pub(super) batch: Option<Range<usize>>,
+    pub(super) context: Option<Range<usize>>,
+    pub(super) integrations: Option<Range<usize>>,
+    pub(super) timestamp: Option<Range<usize>>,
+    pub(super) sent_at: Option<Range<usize>>,
+    pub(super) received_at: Option<Range<usize>>,
+    pub(super) write_key: Option<Range<usize>>,
+    /// Whether it says what kind of event it is, as events do.
+    pub(super) has_type: bool,
+    /// Another member that holds the time of the event.
+    pub(super) has_time: bool,
+}
+
+/// An event as it is written.
+#[derive(Debug, Clone)]
+pub(super) struct Element {
+    pub(super) text: Bytes,
+    /// What it says, where it is a whole object.
+    pub(super) outline: Option<(Outline, Whole)>,
+}
+
+/// What is in the place of each event.
+pub(super) type Elements = Vec<Result<Element, Reason>>;
+
+impl Outline {
+    /// Takes note of a member. Answers `true`, so that all of them are looked at.
+    pub(super) fn take(&mut self, text: &[u8], member: Member) -> bool {
+        let place = match folded(&text[member.name]).as_str() {
+            "type" => {
+                self.has_type = true;
+                &mut self.kind
+            }
+            "event" => {
+                self.has_type = true;
+                return true;
+            }
+            "batch" => &mut self.batch,
+            "context" => &mut self.context,
+            "integrations" => &mut self.integrations,
+            "timestamp" => &mut self.timestamp,
+            "sentat" => &mut self.sent_at,
+            "receivedat" => &mut self.received_at,
+            "writekey" => &mut self.write_key,
+            "originaltimestamp" | "time" | "eventtime" => {
+                self.has_time |= &text[member.value] != b"null";
+                return true;
+            }
+            _ => return true,
+        };
+        place.get_or_insert(member.value);
+        true
+    }
+
+    /// Whether it is a batch: its member `batch` is a list, and nothing says that it is an event.
+    fn is_batch(&self, text: &[u8]) -> bool {
+        let batch = self.batch.as_ref().map(|batch| batch.start);
+        !self.has_type && batch.is_some_and(|start| text.get(start) == Some(&b'['))
+    }
+}
+
+impl Element {
+    /// An event, or why it is none.
+    pub(super) fn read(text: Bytes) -> Result<Self, Reason> {
+        let mut outline = Outline::default();
+        let whole = each(&text, 0, |member| outline.take(&text, member));
+        Self::new(text, whole.map(|whole| (outline, whole)))
+    }
+
+    /// A batch inside of a batch is not an event.
+    pub(super) fn new(text: Bytes, outline: Option<(Outline, Whole)>) -> Result<Self, Reason> {
+        if let Some((outline, _)) = &outline
+            && outline.is_batch(&text)
+        {
+            let problem = "an element of the batch is itself a batch; expected an event";
+            return Err(Reason::new("nested_batch", problem));
+        }
+        Ok(Self { text, outline })
+    }
+}
+
+/// The elements of the list that starts here, and its end; `None` where anything in it asks for a closer look.
+pub(super) fn list(text: &Bytes, start: usize) -> Option<(Elements, usize)> {
+    if text.get(start) != Some(&b'[') {
+        return None;
+    }
+    let mut elements = Elements::new();
+    let mut at = past_blank(text, start + 1);
+    if text.get(at) == Some(&b']') {
+        return Some((elements, at + 1));
+    }
+    loop {
+        let (outline, end) = element(text, at)?;
+        if end - at > MAX_LINE_BYTES || elements.len() == MAX_EVENTS_PER_REQUEST {
+            return None;
+        }
+        elements.push(Element::new(text.slice(at..end), outline));
+        at = past_blank(text, end);
+        match text.get(at)? {
+            b',' => at = past_blank(text, at + 1),
+            b']' => return Some((elements, at + 1)),
+            _ => return None,
+        }
+    }
+}
+
+/// What the value that starts here says, if it is an object, and its end.
+fn element(text: &[u8], start: usize) -> Option<(Option<(Outline, Whole)>, usize)> {
+    if text.get(start) != Some(&b'{') {
+        return Some((None, read_value(text, start).ok()?));
+    }
+    let (text, mut outline) = (&text[start..], Outline::default());
+    let whole = walk(text, 0, |name, at| {
+        let end = read_value(text, at).ok()?;
+        let value = at..end;
+        outline.take(text, Member { name, value });
+        Some(end)
+    })?;
+    Some((Some((outline, whole)), start + whole.close + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::events;
+    use proptest::prelude::*;
+
+    fn shown(elements: impl IntoIterator<Item = Result<Element, Reason>>) -> Vec<String> {
+        let shown = elements.into_iter().map(|element| match element {
+            Ok(Element { text, outline }) => format!("{text:?} {outline:?}"),
+            Err(reason) => reason.code.to_owned(),
+        });
+        shown.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_is_read_in_one_pass_as_it_is_cut_and_looked_at_element_by_element(
+            elements in prop::collection::vec(
+                "(\\{ ?\"(ba_tch|type|SENT_AT|x)\" ?:(1|null|\\[\\]|\"é\"|\\{\\})(,\"(batch|time|context)\": \\[\\])?\\}|7|\"a\"|\\[1\\])[ \n]?",
+                0..6,
+            ),
+            damage in prop::option::of((0..60_usize, prop::sample::select(b"{}[],:\" \x1e\xff1".to_vec()))),
+        ) {
+            let mut text = format!("[ {}]", elements.join(",")).into_bytes();
+            if let Some((place, byte)) = damage {
+                let place = place % text.len();
+                text[place] = byte;
+            }
+            let text = Bytes::from(text);
+            // What is damaged is left to the closer look.
+            if let Some((found, end)) = list(&text, 0) {
+                let cut = events(&text.slice(..end)).unwrap();
+                prop_assert_eq!(shown(found), shown(cut.into_iter().map(|text| Element::read(text?))));
+            } else {
+                prop_assert!(damage.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn what_asks_for_a_closer_look_gets_one() {
+        let list = |text: &str| {
+            list(&Bytes::from(text.to_owned()), 0).map(|(found, end)| (found.len(), end))
+        };
+        assert_eq!(list("[]"), Some((0, 2)));
+        assert_eq!(list("[{},1] ,"), Some((2, 6)));
+        for text in [
+            "[",
+            "[{}",
+            "[{},]",
+            "[{} {}]",
+            "[{\"a\":NaN}]",
+            "[{\"a\":1\u{1e}}]",
+            "[\u{1e}{}]",
+        ] {
+            assert_eq!(list(text), None, "{text:?}");
+        }
+        let full = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+        assert!(list(&full(MAX_EVENTS_PER_REQUEST)).is_some());
+        assert_eq!(list(&full(MAX_EVENTS_PER_REQUEST + 1)), None);
+    }
+}
