@@ -31,7 +31,7 @@ fn age(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
         .spawn();
     let Ok(mut age) = command else {
         assert!(std::env::var_os("CI").is_none(), "`age` is missing");
-        eprintln!("skipped: `age` is not installed");
+        let _ = writeln!(std::io::stderr(), "skipped: `age` is not installed");
         return None;
     };
     age.stdin.take().unwrap().write_all(input).unwrap();
