@@ -10,6 +10,7 @@ use super::deadlines::Deadlines;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -57,6 +58,28 @@ pub(super) enum Activity {
     Head,
     /// A request is being read, worked on or answered.
     Busy,
+}
+
+/// Why a connection has to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    /// The source ends.
+    Source,
+    /// It has been idle for too long, or it is the one that has to make room.
+    Idle,
+    /// A head does not come whole.
+    Late,
+}
+
+impl End {
+    /// How long an answer that is being written may still take; `None` where none is.
+    pub(super) fn limit(self, linger: Duration) -> Option<Duration> {
+        match self {
+            Self::Source => Some(Duration::MAX),
+            Self::Idle => Some(linger),
+            Self::Late => None,
+        }
+    }
 }
 
 /// A connection's place among the open ones; gives it back when it is dropped.

@@ -3,8 +3,7 @@
 //!
 //! Invariants: no byte that came is lost between two requests; nothing is dropped before an answer is written whole.
 
-use super::connections::Connection;
-use super::serve::End;
+use super::connections::{Connection, End};
 use super::watched::{Stream, Watched, Written};
 use axum::http::{Request, Response};
 use hyper::body::Incoming;

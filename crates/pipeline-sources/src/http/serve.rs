@@ -3,7 +3,7 @@
 //! Invariant: a failing `accept` is told to the log and tried again after a pause; it never ends the source, never is
 //! silent, and never keeps a processor busy.
 
-use super::connections::{Activity, Connections, MAX_CONNECTIONS, Place};
+use super::connections::{Activity, Connections, End, MAX_CONNECTIONS, Place};
 use super::deadlines::Deadlines;
 use super::http1::{Answering, serve as http1_serve};
 use super::proxies::Proxies;
@@ -372,28 +372,6 @@ impl Served {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Why a connection has to end.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum End {
-    /// The source ends.
-    Source,
-    /// It has been idle for too long, or it is the one that has to make room.
-    Idle,
-    /// A head does not come whole.
-    Late,
-}
-
-impl End {
-    /// How long an answer that is being written may still take; `None` where none is.
-    pub(super) fn limit(self, linger: Duration) -> Option<Duration> {
-        match self {
-            Self::Source => Some(Duration::MAX),
-            Self::Idle => Some(linger),
-            Self::Late => None,
         }
     }
 }

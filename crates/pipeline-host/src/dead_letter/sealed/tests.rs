@@ -129,12 +129,12 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let letters = letters(&folder);
-        let mut untils = Vec::new();
+        let mut deadlines = Vec::new();
         for (number, (day, days, is_sealed)) in made.iter().enumerate() {
             let sealed = is_sealed
                 .then(|| sealer(*days).seal(&event("{}"), "missing_value", None, day * MS_PER_DAY))
                 .flatten();
-            untils.push(sealed.as_ref().map(|sealed| sealed.until_ms));
+            deadlines.push(sealed.as_ref().map(|sealed| sealed.until_ms));
             letters.append(&[letter(number, sealed)], 0).unwrap();
         }
         let mut latest = 0;
@@ -143,7 +143,7 @@ proptest! {
             letters.forget_raw(day * MS_PER_DAY).unwrap();
             let found = stored(&letters);
             prop_assert_eq!(found.len(), made.len());
-            for (number, (letter, until)) in found.iter().zip(&untils).enumerate() {
+            for (number, (letter, until)) in found.iter().zip(&deadlines).enumerate() {
                 prop_assert_eq!(&letter.source, &format!("events line {number}"));
                 let kept = letter.sealed.as_ref().map(|sealed| sealed.until_ms);
                 prop_assert_eq!(kept, until.filter(|until| *until > latest));
