@@ -99,12 +99,17 @@ pub(crate) fn free_address() -> String {
 }
 
 /// A port where nothing listens, each one once. The system gives ports as low as this to no connection, so that none of
-/// the other tests takes it before the test that asked for it.
+/// the other tests takes it before the test that asked for it; test programs that run side by side begin elsewhere.
 pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    const FIRST: u16 = 12_000;
+    const LAST: u16 = 32_000;
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    let own = std::process::id() * 8 % u32::from(LAST - FIRST);
+    let own = u16::try_from(own).unwrap();
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 30_000, "no port is free");
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        assert!(asked < 1_000, "no port is free");
+        let port = FIRST + (own + asked) % (LAST - FIRST);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
