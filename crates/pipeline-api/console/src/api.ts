@@ -63,8 +63,24 @@ export async function refusal(response: Response): Promise<Refusal> {
     return new Refusal(response.status, error.code ?? "", message, error.problems);
 }
 
-/** Asks, and gives the answer, or throws a `Refusal`. */
+/** How often, and after which pause, is asked again what others keep the server too busy for. */
+const BUSY_ROUNDS = 10;
+const BUSY_MS = 300;
+
+/** Asks, and gives the answer, or throws a `Refusal`. Waits for its turn where the server answers few such questions at a time. */
 export async function ask<T>(path: string, method = "GET", body?: unknown, more: Record<string, string> = {}): Promise<T> {
+    for (let round = 0; ; round++) {
+        try {
+            return await askOnce<T>(path, method, body, more);
+        } catch (error) {
+            // Nothing was done then.
+            if (!(error instanceof Refusal) || error.code !== "busy" || round >= BUSY_ROUNDS) throw error;
+            await new Promise((resolve) => window.setTimeout(resolve, BUSY_MS));
+        }
+    }
+}
+
+async function askOnce<T>(path: string, method: string, body: unknown, more: Record<string, string>): Promise<T> {
     let response: Response;
     try {
         response = await fetch(`/api/v1/${path}`, {
@@ -77,21 +93,6 @@ export async function ask<T>(path: string, method = "GET", body?: unknown, more:
     }
     if (!response.ok) throw await refusal(response);
     return (await response.json()) as T;
-}
-
-/** How often, and after which pause, a question is asked again whose answer others keep the server too busy for. */
-const BUSY_ROUNDS = 10;
-const BUSY_MS = 300;
-
-/** Asks as a person types: waits for its turn where the server answers few such questions at a time. */
-export async function askInTurn<T>(path: string, body: unknown, round = 0): Promise<T> {
-    try {
-        return await ask<T>(path, "POST", body);
-    } catch (error) {
-        if (!(error instanceof Refusal) || error.status !== 429 || round >= BUSY_ROUNDS) throw error;
-        await new Promise((resolve) => window.setTimeout(resolve, BUSY_MS));
-        return askInTurn(path, body, round + 1);
-    }
 }
 
 export interface Answer<T> {

@@ -2,7 +2,7 @@
 import "../kit";
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { ask, askInTurn, useAnswer, type Answer, type Refusal } from "../api";
+import { ask, useAnswer, type Answer, type Refusal } from "../api";
 import { Form } from "../form";
 import { changes, type Change, type Options } from "../options";
 import { Copy, Empty, Prose, Title, Trouble, capital } from "../parts";
@@ -145,7 +145,7 @@ function useProblems(sink: string, options: Options): Found[] {
     useEffect(() => {
         let isOver = false;
         const timer = window.setTimeout(() => {
-            askInTurn<{ problems: Found[] }>("validate", { sink, options }).then(
+            ask<{ problems: Found[] }>("validate", "POST", { sink, options }).then(
                 (answer) => !isOver && setProblems(answer.problems),
                 (error: Refusal) => !isOver && setProblems([{ path: "", problem: error.message, expected: "" }]),
             );
@@ -184,7 +184,7 @@ function Preview({ sink, draft, isChanged }: { sink: string; draft: Options; isC
     useEffect(() => {
         let isOver = false;
         const timer = window.setTimeout(() => {
-            askInTurn<Mapped>("map", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
+            ask<Mapped>("map", "POST", isChanged ? { sink, options: draft, event: text } : { sink, event: text }).then(
                 (answer) => {
                     if (isOver) return;
                     setMapped(answer);

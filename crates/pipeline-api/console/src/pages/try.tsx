@@ -1,6 +1,6 @@
 // What would be sent of an event, why each field is what it is, and what is missing. Nothing is sent before the button that says so.
 import { useState } from "preact/hooks";
-import { ask, askInTurn, type Refusal } from "../api";
+import { ask, type Refusal } from "../api";
 import { UNKNOWN } from "../format";
 import { Json } from "../json";
 import { Empty, FateMark, Prose, Title, capital } from "../parts";
@@ -60,7 +60,7 @@ export function TryPage() {
     const [error, setError] = useState<Refusal | null>(null);
     const sink = chosen || sinks[0]?.name || "";
     const map = () =>
-        askInTurn<Mapped>("map", { sink, event: text }).then(
+        ask<Mapped>("map", "POST", { sink, event: text }).then(
             (answer) => {
                 setMapped(answer);
                 setError(null);
