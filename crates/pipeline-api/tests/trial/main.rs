@@ -154,7 +154,8 @@ fn main() -> ExitCode {
         "sinks": {
             "out": {"type": "discard", "inputs": ["second"]},
             "plain": {"type": "discard", "inputs": ["app"]},
-            "other": {"type": "discard", "inputs": ["aside"]},
+            // Reads what an edited sink no longer reads: a transform without a reader is a mistake.
+            "other": {"type": "discard", "inputs": ["aside", "second"]},
         },
     });
     let running = Running::start(&pipeline, &folder);
