@@ -21,6 +21,23 @@ use tokio::io::AsyncWriteExt as _;
 pub(super) type Answering =
     Pin<Box<dyn Future<Output = Result<Response<Written>, Infallible>> + Send>>;
 
+/// What answers requests.
+pub(super) trait Answers:
+    Service<Request<Incoming>, Response = Response<Written>, Error = Infallible, Future = Answering>
+    + Unpin
+{
+}
+
+impl<A> Answers for A where
+    A: Service<
+            Request<Incoming>,
+            Response = Response<Written>,
+            Error = Infallible,
+            Future = Answering,
+        > + Unpin
+{
+}
+
 /// What serves the requests of a connection.
 type Serving<S, A> = http1::Connection<TokioIo<Watched<S>>, A>;
 
@@ -44,12 +61,7 @@ pub(super) async fn serve<S, A>(
 ) -> hyper::Result<()>
 where
     S: Stream,
-    A: Service<
-            Request<Incoming>,
-            Response = Response<Written>,
-            Error = Infallible,
-            Future = Answering,
-        > + Unpin,
+    A: Answers,
 {
     let (connection, mut end) = (stream.connection(), pin!(end));
     let mut io = TokioIo::new(stream);
@@ -95,12 +107,7 @@ fn step<S, A>(
 ) -> Poll<Step>
 where
     S: Stream,
-    A: Service<
-            Request<Incoming>,
-            Response = Response<Written>,
-            Error = Infallible,
-            Future = Answering,
-        > + Unpin,
+    A: Answers,
 {
     if let Poll::Ready(result) = Pin::new(&mut *serving).poll(cx) {
         return Poll::Ready(Step::Gone(result));
