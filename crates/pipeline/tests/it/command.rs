@@ -1,23 +1,18 @@
 //! The configuration as a whole, and the `pipeline` binary.
 
 use crate::destination::{Case, dead_letters};
+use crate::tally::fed;
 use pipeline_host::config::ConfigError;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 fn pipeline(arguments: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pipeline"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that does not read its input closes it.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    child.wait_with_output().unwrap()
+    fed(
+        Command::new(env!("CARGO_BIN_EXE_pipeline")).args(arguments),
+        stdin,
+    )
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt as _;
 const KILLS: u64 = 8;
 /// Lives in which nothing can be delivered, so that every page holds what waits.
 const AWAY: u64 = 2;
-/// Where nobody listens: the system hands out no port as low as this.
+/// Where nothing listens: the system hands out no port as low as this.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 /// The size of a page, in bytes.
 const PAGE: u64 = 16 * 1024;
@@ -49,7 +49,7 @@ impl Damage {
         }
     }
 
-    /// Sends so many requests, each of which has to be taken; the ids of their events.
+    /// Sends so many requests, which must all be taken; returns the ids of their events.
     async fn send(&mut self, process: &Recorded, requests: usize) -> HashSet<String> {
         let url = events_url(&process.says("address=").await);
         let client = reqwest::Client::new();

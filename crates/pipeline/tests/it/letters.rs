@@ -15,7 +15,7 @@ const TOKEN: &str = "a-token-for-the-api-0123456789";
 /// The longest anything may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn refuse(bench: &Bench, id: &str) {
+pub(crate) fn refuse(bench: &Bench, id: &str) {
     let fault = Fault::RefuseEventId {
         event_id: id.to_owned(),
         code: 100,
@@ -338,7 +338,7 @@ fn purchase(id: &str) -> Value {
     })
 }
 
-async fn dead_letters(arguments: &[&str], file: &str) -> (Option<i32>, String, String) {
+pub(crate) async fn dead_letters(arguments: &[&str], file: &str) -> (Option<i32>, String, String) {
     let all = [&["dead-letters"], arguments, &["--config", file]].concat();
     let (status, table, said) = Process::start(&all).end().await;
     (status.code(), table, said)
@@ -469,24 +469,9 @@ async fn a_replay_that_is_killed_again_and_again_loses_nothing() {
     for id in ["e-3", "e-17", "e-41"] {
         refuse(&bench, id);
     }
-    let replay = ["dead-letters", "replay", "--config", &file];
-    for kill in 0..KILLS {
-        let before = bench.sandbox.summary().unique;
-        bench
-            .sandbox
-            .inject(Fault::Delay { millis: 20 }, 5)
-            .unwrap();
-        let process = Process::start(&replay);
-        // In the middle of it, and one after it has ended.
-        let has_come = || bench.sandbox.summary().unique >= (before + 5 * kill).min(57);
-        eventually(has_come, || bench.sandbox.summary().unique.to_string()).await;
-        process.kill().await;
-        let (code, shown, said) = dead_letters(&["show"], &file).await;
-        assert_eq!(code, Some(0), "{said}");
-        let mut known: BTreeSet<String> = shown.lines().map(id_of).collect();
-        known.extend(bench.sandbox.unique().iter().map(|event| id_of(event)));
-        assert_eq!(known.len(), LETTERS, "after kill {kill}");
-    }
+    // In the middle of it, and one after it has ended.
+    let wanted = |before: u64, kill: u64| (before + 5 * kill).min(57);
+    kill_replays(&bench, &["replay"], LETTERS, KILLS, wanted).await;
     let (code, table, said) = dead_letters(&["replay"], &file).await;
     assert_eq!(code, Some(1), "three are refused again: {table}{said}");
     let (_, shown, _) = dead_letters(&["show"], &file).await;
@@ -497,7 +482,37 @@ async fn a_replay_that_is_killed_again_and_again_loses_nothing() {
     assert_eq!(bench.sandbox.unique().len(), LETTERS - 3);
 }
 
-fn id_of(line: &str) -> String {
+/// Kills a replay with these arguments again and again, each time once the sandbox has had as many events as `wanted` says of the
+/// number before and of the kill: no letter is lost.
+pub(crate) async fn kill_replays(
+    bench: &Bench,
+    replay: &[&str],
+    letters: usize,
+    kills: u64,
+    wanted: impl Fn(u64, u64) -> u64,
+) {
+    let file = bench.write();
+    let all = [&["dead-letters"], replay, &["--config", &file]].concat();
+    for kill in 0..kills {
+        let before = bench.sandbox.summary().unique;
+        bench
+            .sandbox
+            .inject(Fault::Delay { millis: 20 }, 5)
+            .unwrap();
+        let process = Process::start(&all);
+        let wanted = wanted(before, kill);
+        let has_come = || bench.sandbox.summary().unique >= wanted;
+        eventually(has_come, || bench.sandbox.summary().unique.to_string()).await;
+        process.kill().await;
+        let (code, shown, said) = dead_letters(&["show"], &file).await;
+        assert_eq!(code, Some(0), "{said}");
+        let mut known: BTreeSet<String> = shown.lines().map(id_of).collect();
+        known.extend(bench.sandbox.unique().iter().map(|event| id_of(event)));
+        assert_eq!(known.len(), letters, "after kill {kill}");
+    }
+}
+
+pub(crate) fn id_of(line: &str) -> String {
     let value: Value = serde_json::from_str(line).unwrap();
     value["event_id"].as_str().unwrap().to_owned()
 }

@@ -1,9 +1,9 @@
 //! Sealed copies of events in their letters, and what a replay with the key makes of them: the real program against the sandbox.
 
+use crate::letters::{dead_letters, id_of, kill_replays, refuse};
 use crate::operation::Bench;
 use crate::process::Process;
 use crate::tally::{eventually, files_of};
-use graph_sandbox::Fault;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -65,17 +65,6 @@ fn identity(bench: &Bench, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-async fn letters(arguments: &[&str], file: &str) -> (Option<i32>, String, String) {
-    let all = [&["dead-letters"], arguments, &["--config", file]].concat();
-    let (status, table, said) = Process::start(&all).end().await;
-    (status.code(), table, said)
-}
-
-fn id_of(line: &str) -> String {
-    let value: Value = serde_json::from_str(line).unwrap();
-    value["event_id"].as_str().unwrap_or_default().to_owned()
-}
-
 fn assert_nothing_personal(bench: &Bench) {
     let files = files_of(&bench.folder.path().join("data"));
     assert!(!files.is_empty());
@@ -85,8 +74,8 @@ fn assert_nothing_personal(bench: &Bench) {
     }
 }
 
-/// Five letters: two orders, one of them without a word on consent, one that is too large for a copy, and one without a payload, of which
-/// the name is given back.
+/// Five letters: two orders, one of them without a word on consent, one that is too large for a copy, and one without a payload,
+/// whose name is returned.
 async fn reject_five(bench: &Bench) -> String {
     let mut without_consent = order("silent");
     without_consent["context"] = json!({});
@@ -113,14 +102,14 @@ async fn assert_wrong_keys_change_nothing(bench: &Bench, file: &str, before: &st
         (&none, "has no secret key of age"),
         ("/nowhere/key.txt", "cannot be read"),
     ] {
-        let (code, _, said) = letters(&["replay", "--remap", "--identity", key], file).await;
+        let (code, _, said) = dead_letters(&["replay", "--remap", "--identity", key], file).await;
         assert_eq!(code, Some(64), "{said}");
         assert!(said.contains(expected), "{said}");
         assert!(!said.contains(&OTHER_SECRET[20..40]), "{said}");
     }
-    let (code, _, said) = letters(&["replay", "--remap"], file).await;
+    let (code, _, said) = dead_letters(&["replay", "--remap"], file).await;
     assert_eq!(code, Some(64), "{said}");
-    let (_, shown, _) = letters(&["show"], file).await;
+    let (_, shown, _) = dead_letters(&["show"], file).await;
     assert_eq!(shown, before);
 }
 
@@ -132,7 +121,7 @@ async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
     fix(&mut bench);
     bench.sink(&json!({"consent": {"when_absent": "drop"}, "event_mappings": {name: "Lead"}}));
     let file = bench.write();
-    let (_, before, _) = letters(&["show"], &file).await;
+    let (_, before, _) = dead_letters(&["show"], &file).await;
     assert_eq!(before.lines().count(), 5, "{before}");
     assert_eq!(before.matches("\"sealed\":").count(), 4, "{before}");
     assert!(before.contains("\"payload\":null"), "{before}");
@@ -148,7 +137,7 @@ async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let remap = ["replay", "--remap", "--identity", &key];
     let dry = [&remap[..], &["--dry-run"]].concat();
-    let (code, table, said) = letters(&dry, &file).await;
+    let (code, table, said) = dead_letters(&dry, &file).await;
     assert_eq!(code, Some(0), "{table}{said}");
     assert!(said.contains("others can read"), "{said}");
     for (label, count) in [
@@ -160,7 +149,7 @@ async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
         let row = row.unwrap_or_else(|| panic!("no `{label}` in {table}"));
         assert!(row.contains(count), "{row}");
     }
-    let (code, table, said) = letters(&remap, &file).await;
+    let (code, table, said) = dead_letters(&remap, &file).await;
     assert_eq!(code, Some(0), "{table}{said}");
     assert!(
         table.contains("consent_absent") && table.contains("no sealed copy"),
@@ -184,7 +173,7 @@ async fn a_fixed_mapping_is_applied_to_events_out_of_their_sealed_copies() {
             "{event}"
         );
     }
-    let (_, left, _) = letters(&["show"], &file).await;
+    let (_, left, _) = dead_letters(&["show"], &file).await;
     assert_eq!(left.lines().map(id_of).collect::<Vec<_>>(), ["large"]);
     assert_nothing_personal(&bench);
 }
@@ -196,7 +185,7 @@ async fn without_the_option_no_copy_is_kept_and_a_replay_says_so() {
     reject(&bench, &[order("a")]).await;
     fix(&mut bench);
     let file = bench.write();
-    let (_, before, _) = letters(&["show"], &file).await;
+    let (_, before, _) = dead_letters(&["show"], &file).await;
     assert!(!before.contains("sealed"), "{before}");
     assert!(
         !bench
@@ -206,51 +195,31 @@ async fn without_the_option_no_copy_is_kept_and_a_replay_says_so() {
             .exists()
     );
     let key = identity(&bench, "key.txt", SECRET);
-    let (code, table, said) = letters(&["replay", "--remap", "--identity", &key], &file).await;
+    let (code, table, said) = dead_letters(&["replay", "--remap", "--identity", &key], &file).await;
     assert_eq!(code, Some(0), "{table}{said}");
     assert!(table.contains("no sealed copy"), "{table}");
-    assert_eq!(letters(&["show"], &file).await.1, before);
+    assert_eq!(dead_letters(&["show"], &file).await.1, before);
 }
 
 #[tokio::test]
 async fn a_replay_of_copies_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() {
     const LETTERS: usize = 40;
-    const KILLS: usize = 5;
+    const KILLS: u64 = 5;
     let mut bench = bench().await;
     let events: Vec<_> = (0..LETTERS).map(|id| order(&format!("e-{id}"))).collect();
     reject(&bench, &events).await;
     fix(&mut bench);
     let file = bench.write();
     for id in ["e-3", "e-17", "e-31"] {
-        let fault = Fault::RefuseEventId {
-            event_id: id.to_owned(),
-            code: 100,
-            subcode: None,
-        };
-        bench.sandbox.inject(fault, 1_000).unwrap();
+        refuse(&bench, id);
     }
     let key = identity(&bench, "key.txt", SECRET);
     let remap = ["replay", "--remap", "--identity", &key];
-    let all = [&["dead-letters"], &remap[..], &["--config", &file]].concat();
-    for kill in 0..KILLS {
-        let before = bench.sandbox.summary().unique;
-        bench
-            .sandbox
-            .inject(Fault::Delay { millis: 20 }, 5)
-            .unwrap();
-        let process = Process::start(&all);
-        let most = (LETTERS - 3) as u64;
-        let has_come = || bench.sandbox.summary().unique >= (before + 4 * kill as u64).min(most);
-        eventually(has_come, || bench.sandbox.summary().unique.to_string()).await;
-        process.kill().await;
-        let (code, shown, said) = letters(&["show"], &file).await;
-        assert_eq!(code, Some(0), "{said}");
-        let mut known: BTreeSet<_> = shown.lines().map(id_of).collect();
-        known.extend(bench.sandbox.unique().iter().map(|event| id_of(event)));
-        assert_eq!(known.len(), LETTERS, "after kill {kill}");
-    }
-    letters(&remap, &file).await;
-    let (_, shown, _) = letters(&["show"], &file).await;
+    let most = (LETTERS - 3) as u64;
+    let wanted = |before: u64, kill: u64| (before + 4 * kill).min(most);
+    kill_replays(&bench, &remap, LETTERS, KILLS, wanted).await;
+    dead_letters(&remap, &file).await;
+    let (_, shown, _) = dead_letters(&["show"], &file).await;
     let mut left: Vec<_> = shown.lines().map(id_of).collect();
     left.sort();
     assert_eq!(left, ["e-17", "e-3", "e-31"], "each is there once: {shown}");
@@ -284,7 +253,7 @@ async fn a_copy_that_is_too_old_is_not_opened_and_the_next_run_removes_it() {
     let identity = identity(&bench, "key.txt", SECRET);
     let remap = ["replay", "--remap", "--identity", &identity];
     let dry = [&remap[..], &["--dry-run"]].concat();
-    let (_, table, said) = letters(&dry, &file).await;
+    let (_, table, said) = dead_letters(&dry, &file).await;
     for label in ["would be sent", "no sealed copy"] {
         let row = table.lines().find(|line| line.trim().starts_with(label));
         assert!(row.is_some_and(|row| row.contains('1')), "{table}{said}");
@@ -299,9 +268,9 @@ async fn a_copy_that_is_too_old_is_not_opened_and_the_next_run_removes_it() {
     eventually(|| copies() == 1, || copies().to_string()).await;
     process.terminate();
     assert_eq!(process.end().await.0.code(), Some(0));
-    let (code, table, said) = letters(&remap, &file).await;
+    let (code, table, said) = dead_letters(&remap, &file).await;
     assert_eq!(code, Some(0), "{table}{said}");
-    let (_, left, _) = letters(&["show"], &file).await;
+    let (_, left, _) = dead_letters(&["show"], &file).await;
     assert_eq!(left.lines().map(id_of).collect::<Vec<_>>(), ["a"]);
 }
 

@@ -3,10 +3,10 @@
 use crate::api::Running;
 use crate::operation::Bench;
 use crate::process::{Process, event};
+use crate::tally::fed;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const TOKEN: &str = "a-token-for-the-api-0123456789";
 /// The token of the destination that [`Bench`] has.
@@ -53,16 +53,10 @@ async fn post(running: &Running, path: &str, body: &Value) -> (u16, Value) {
 
 /// What the command prints for this input.
 fn printed(arguments: &[&str], input: &str) -> Value {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_pipeline"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let output = fed(
+        Command::new(env!("CARGO_BIN_EXE_pipeline")).args(arguments),
+        input,
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

@@ -93,6 +93,19 @@ pub(crate) fn is_installed(command: &str, needed_by: &str) -> bool {
     false
 }
 
+/// Runs a command with this standard input to its end.
+pub(crate) fn fed(command: &mut std::process::Command, input: &str) -> std::process::Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input closes it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
 /// An address where nothing listens, for what comes back where it is known.
 pub(crate) fn free_address() -> String {
     format!("127.0.0.1:{}", free_port())

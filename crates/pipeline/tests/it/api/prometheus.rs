@@ -1,27 +1,15 @@
 //! What Prometheus itself says of the metrics and of the alert rules: its `promtool` reads both.
 
 use super::*;
-use crate::tally::is_installed;
-use std::io::Write as _;
+use crate::tally::{fed, is_installed};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const NEEDED_BY: &str = "the tests of the metrics";
 
 /// Runs `promtool check` with this standard input; panics with what it said, where it found something.
 fn check(arguments: &[&str], input: &str) {
-    let mut child = Command::new("promtool")
-        .arg("check")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
+    let output = fed(Command::new("promtool").arg("check").args(arguments), input);
     let told = [output.stdout, output.stderr].concat();
     let told = String::from_utf8_lossy(&told);
     assert!(output.status.success(), "{told}");

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long events come, and how many in a second, where nobody asks for more.
+/// How long events come, and how many in a second, unless an environment variable asks for more.
 const SECS: u64 = 6;
 const RATE: u64 = 1_000;
 /// How much more memory the host may take with the section `api`, two pages and the browser's requests.
