@@ -12,7 +12,7 @@ const CHECKSUM: usize = 6;
 /// Letters of a key without its checksum: 256 bits in groups of five, and four bits that are zero.
 const KEY: usize = 52;
 
-/// The key behind this prefix and `1`, in lower case; `None` if it is none.
+/// The key behind this prefix and `1`, in lower case; `None` if the text is not a key.
 pub(crate) fn decode(prefix: &str, text: &str) -> Option<[u8; 32]> {
     let letters = text.strip_prefix(prefix)?.strip_prefix('1')?;
     let group = |letter| {

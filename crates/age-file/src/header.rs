@@ -1,4 +1,4 @@
-//! The header of a file: who can open it, and a code that proves that nobody has changed it.
+//! The header of a file: who can open it, and a code that proves that it was not changed.
 
 use crate::keys::Recipient;
 use crate::{FILE_KEY_BYTES, Identities, OpenError, TAG_BYTES, decrypt, derived, encrypt};
@@ -48,7 +48,7 @@ pub(crate) fn write(to: &Recipient, file_key: &[u8; FILE_KEY_BYTES]) -> Option<V
     Some(header)
 }
 
-/// Reads a header; `None` if it is none.
+/// Reads a header; `None` if the bytes are not one.
 pub(crate) fn read(file: &[u8]) -> Option<Header<'_>> {
     let mut rest = file;
     let mut line = || {

@@ -62,7 +62,7 @@ impl Identities {
     ///
     /// # Errors
     ///
-    /// When another line is no secret key, or there is none.
+    /// When another line is no secret key, or the file has no key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut keys = Vec::new();
         for (index, line) in text.lines().enumerate() {

@@ -345,7 +345,7 @@ impl Replay {
             text.push('\n');
             text.push_str(&left);
         }
-        // What is filtered now has met its fate, too.
+        // The fate of what is filtered now is known, too.
         let delivered =
             |sink: &SinkSnapshot| sink.delivered + sink.filtered_total() == sink.received;
         let code = if ending.sinks.iter().all(delivered) {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: constant texts only, so that nothing of an event can be in them.
 
-/// The longest label, in characters: it stands in a column of a table.
+/// The longest label, in characters: tables have a column for it.
 pub const MAX_LABEL_CHARS: usize = 24;
 
 /// What people read of one code of a reason.

@@ -23,7 +23,7 @@ impl Folder {
         self.rewrite_to(segment, target, such)
     }
 
-    /// Writes a segment anew, each line as `changed` makes it; without those of which it makes nothing.
+    /// Writes a segment anew, each line as `changed` makes it; drops a line where it returns nothing.
     pub(super) fn rewrite_lines(
         &self,
         segment: &Segment,

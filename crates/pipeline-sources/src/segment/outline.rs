@@ -74,7 +74,7 @@ impl Outline {
 }
 
 impl Element {
-    /// An event, or why it is none.
+    /// An event, or why it is not one.
     pub(super) fn read(text: Bytes) -> Result<Self, Reason> {
         let mut outline = Outline::default();
         let whole = each(&text, 0, |member| outline.take(&text, member));
