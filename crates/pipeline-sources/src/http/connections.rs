@@ -46,6 +46,8 @@ pub(super) struct Connection {
     is_writing: AtomicBool,
     /// Whether a body was not read to its end: what is left of it is still coming.
     skips: AtomicBool,
+    /// Whether it keeps its buffers between two requests.
+    keeps: AtomicBool,
     close: Notify,
 }
 
@@ -190,6 +192,7 @@ impl Connection {
             answers: AtomicUsize::new(0),
             is_writing: AtomicBool::new(false),
             skips: AtomicBool::new(false),
+            keeps: AtomicBool::new(false),
             close: Notify::new(),
         }
     }
@@ -238,9 +241,15 @@ impl Connection {
         self.is_writing.store(false, Ordering::Relaxed);
     }
 
-    /// Whether it is between two requests, and nothing of the one before is left.
+    /// Whether its requests follow one another, so that it keeps its buffers between them.
+    pub(super) fn keep(&self, keeps: bool) {
+        self.keeps.store(keeps, Ordering::Relaxed);
+    }
+
+    /// Whether it is between two requests, nothing of the one before is left, and it may give back its buffers.
     pub(super) fn is_resting(&self) -> bool {
-        self.answers.load(Ordering::Relaxed) == 0
+        !self.keeps.load(Ordering::Relaxed)
+            && self.answers.load(Ordering::Relaxed) == 0
             && !self.is_writing.load(Ordering::Relaxed)
             && !self.skips.load(Ordering::Relaxed)
             && self.activity().0 == Activity::Idle

@@ -33,22 +33,23 @@ pub(super) fn end_in_array(
         Ok(end) if end > start && ends_element(text, end) => return Ok(end),
         Ok(from) | Err(from) => from,
     };
+    // Behind brackets that close nothing the damage is known to end, so any event may follow there.
+    if let Ok(end) = end
+        && text.get(end) == Some(&b'}')
+    {
+        let end = past_stray(text, end);
+        let next = next_element(text, end, b"{", effort)?;
+        if next.is_some_and(|next| before(text, start, next) == end) {
+            return Ok(end);
+        }
+    }
     // Events of one sender begin alike; elements of their lists begin with something else.
     let head = first_key(text, start);
     let alike = next_element(text, from, head, effort)?;
     let begin_alike = whole.is_some_and(|whole| head.len() > 1 && text[whole..].starts_with(head));
     let next = match alike {
-        Some(next) => Some(next),
-        // An event that begins otherwise is one only where the damage is known to end: behind brackets that close nothing.
-        None if begin_alike => match end {
-            Ok(end) if matches!(text.get(end), Some(b'}')) => {
-                let end = past_stray(text, end);
-                let next = next_element(text, end, b"{", effort)?;
-                next.filter(|next| before(text, start, *next) == end)
-            }
-            _ => None,
-        },
-        None => next_element(text, from, b"{", effort)?,
+        None if !begin_alike => next_element(text, from, b"{", effort)?,
+        next => next,
     };
     Ok(next.map_or_else(
         || end_of_array(text, start),

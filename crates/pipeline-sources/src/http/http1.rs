@@ -1,9 +1,11 @@
-//! A connection of HTTP/1.1. Between two requests it holds its socket and nothing else: what reads a request and writes its
-//! answer, with its buffers, is made when bytes come and dropped behind the answer.
+//! A connection of HTTP/1.1. While it is idle it holds its socket and nothing else: what reads a request and writes its
+//! answer, with its buffers, is made when bytes come and dropped behind the answer. Where requests follow one another it is kept
+//! for some seconds.
 //!
 //! Invariants: no byte that came is lost between two requests; nothing is dropped before an answer is written whole.
 
 use super::connections::{Connection, End};
+use super::deadlines::Deadlines;
 use super::watched::{Stream, Watched, Written};
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
@@ -14,8 +16,8 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
 
 /// The answer to a request.
 pub(super) type Answering =
@@ -57,14 +59,16 @@ pub(super) async fn serve<S, A>(
     stream: Watched<S>,
     mut service: A,
     end: impl Future<Output = End>,
-    linger: Duration,
+    deadlines: &Deadlines,
 ) -> hyper::Result<()>
 where
     S: Stream,
     A: Answers,
 {
     let (connection, mut end) = (stream.connection(), pin!(end));
+    let linger = deadlines.linger;
     let mut io = TokioIo::new(stream);
+    let mut rests_since: Option<Instant> = None;
     loop {
         if !io.inner().has_more() {
             let readable = tokio::select! {
@@ -78,13 +82,16 @@ where
                 return Ok(());
             }
         }
-        // Only a request that is being served takes this memory.
+        // A client that is back so soon will be back again.
+        connection.keep(rests_since.is_some_and(|since| since.elapsed() < deadlines.look));
+        // A connection that is idle does not take this memory.
         let mut serving = Box::new(builder.serve_connection(io, service));
         match poll_fn(|cx| step(&mut serving, &connection, end.as_mut(), cx)).await {
             Step::Rest => {
                 let parts = serving.into_parts();
                 (io, service) = (parts.io, parts.service);
                 io.inner_mut().put_back(parts.read_buf);
+                rests_since = Some(Instant::now());
             }
             Step::Gone(result) => return result,
             Step::End(end) => {
@@ -112,6 +119,10 @@ where
     if let Poll::Ready(result) = Pin::new(&mut *serving).poll(cx) {
         return Poll::Ready(Step::Gone(result));
     }
+    // This also says from time to time that buffers are to be given back.
+    if let Poll::Ready(end) = end.poll(cx) {
+        return Poll::Ready(Step::End(end));
+    }
     if connection.is_resting() {
         // It is between two requests: it ends at once, but for the socket.
         Pin::new(&mut *serving).graceful_shutdown();
@@ -120,5 +131,5 @@ where
             return Poll::Ready(result.map_or_else(gone, |()| Step::Rest));
         }
     }
-    end.poll(cx).map(Step::End)
+    Poll::Pending
 }

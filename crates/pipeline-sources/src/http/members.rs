@@ -4,7 +4,7 @@
 //!
 //! Invariant: what is not edited stays byte by byte.
 
-use super::values::{is_space, read_value};
+use super::values::{is_space, read_sound, read_value};
 use std::ops::Range;
 
 /// The longest name that is compared.
@@ -51,6 +51,26 @@ pub(crate) fn each(
 pub(crate) fn walk(
     text: &[u8],
     start: usize,
+    value: impl FnMut(Range<usize>, usize) -> Option<usize>,
+) -> Option<Whole> {
+    walk_by(text, start, |at| read_value(text, at).ok(), value)
+}
+
+/// The same in a text that is known to be UTF-8.
+#[inline]
+pub(crate) fn walk_sound(
+    text: &str,
+    start: usize,
+    value: impl FnMut(Range<usize>, usize) -> Option<usize>,
+) -> Option<Whole> {
+    walk_by(text.as_bytes(), start, |at| read_sound(text, at), value)
+}
+
+#[inline]
+fn walk_by(
+    text: &[u8],
+    start: usize,
+    end_of: impl Fn(usize) -> Option<usize>,
     mut value: impl FnMut(Range<usize>, usize) -> Option<usize>,
 ) -> Option<Whole> {
     if text.get(start) != Some(&b'{') {
@@ -67,7 +87,7 @@ pub(crate) fn walk(
         if text.get(at) != Some(&b'"') {
             return None;
         }
-        let name = at..read_value(text, at).ok()?;
+        let name = at..end_of(at)?;
         at = past_blank(text, name.end);
         if text.get(at) != Some(&b':') {
             return None;
@@ -150,6 +170,31 @@ pub(crate) fn folded(quoted: &[u8]) -> Folded {
         return folded_of_escaped(quoted);
     }
     Folded::of(quoted)
+}
+
+/// Whether a name, as it is written, has this folded form.
+#[inline]
+pub(crate) fn is_named(quoted: &[u8], form: &str) -> bool {
+    if quoted.len() < form.len() {
+        return false;
+    }
+    if quoted.len() > MAX_NAME_BYTES || quoted.contains(&b'\\') {
+        return folded(quoted).as_str() == form;
+    }
+    let mut letters = quoted.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    let mut alike = form
+        .bytes()
+        .map(|letter| letters.next().is_some_and(|other| other.to_ascii_lowercase() == letter));
+    alike.all(|is| is) && letters.next().is_none()
+}
+
+/// The first letter or digit of a name as it is compared; 0 for a name that has to be looked at more closely.
+#[inline]
+pub(crate) fn initial(quoted: &[u8]) -> u8 {
+    match quoted {
+        [_, first, ..] if first.is_ascii_alphanumeric() => first.to_ascii_lowercase(),
+        _ => 0,
+    }
 }
 
 /// The same for a name with escapes, which is shorter without them.

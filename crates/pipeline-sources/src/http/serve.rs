@@ -297,8 +297,8 @@ impl Served {
         builder
             .max_buf_size(MAX_HEAD_BYTES)
             .header_read_timeout(None);
-        let (service, linger) = (self.service(), self.deadlines.linger);
-        let ended = http1_serve(builder, stream, service, self.end(), linger).await;
+        let (service, deadlines) = (self.service(), self.deadlines);
+        let ended = http1_serve(builder, stream, service, self.end(), &deadlines).await;
         count_unreadable(&self.refusals, ended);
     }
 
@@ -365,6 +365,8 @@ impl Served {
                 _ = self.is_ending.wait_for(|ending| *ending) => return End::Source,
                 () = connection.closing() => return End::Idle,
                 () = tokio::time::sleep(self.deadlines.look) => {
+                    // One that is idle from now on gives back its buffers.
+                    connection.keep(false);
                     match connection.overdue(Instant::now(), &self.deadlines) {
                         None | Some(Activity::Busy) => {}
                         Some(Activity::Idle) => return End::Idle,

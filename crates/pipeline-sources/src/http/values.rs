@@ -35,8 +35,22 @@ pub(crate) fn read_value(text: &[u8], start: usize) -> Result<usize, usize> {
     }
 }
 
+/// The same for a value in a text that is known to be UTF-8; `None` where it is damaged, or does not start here.
+#[inline]
+pub(crate) fn read_sound(text: &str, start: usize) -> Option<usize> {
+    let rest = text.as_bytes().get(start..)?;
+    Some(start + sound_value(rest)?)
+}
+
 /// The length of the value that a text begins with, where nothing is wrong with it.
 fn whole_value(text: &[u8]) -> Option<usize> {
+    let length = sound_value(text)?;
+    std::str::from_utf8(&text[..length]).is_ok().then_some(length)
+}
+
+/// The same, whatever its encoding.
+#[inline]
+fn sound_value(text: &[u8]) -> Option<usize> {
     let length = json_paths::value_end(text)?;
     let (value, behind) = text.split_at(length);
     let ends = matches!(value, [b'{' | b'[' | b'"', ..])
@@ -46,7 +60,7 @@ fn whole_value(text: &[u8]) -> Option<usize> {
                 b' ' | b'\n' | b'\t' | b'\r' | b'"' | b'[' | b']' | b'{' | b'}' | b',' | b':'
             )
         });
-    (ends && std::str::from_utf8(value).is_ok()).then_some(length)
+    ends.then_some(length)
 }
 
 /// The same, with the place where a value is damaged.
@@ -89,6 +103,10 @@ mod tests {
         for start in 0..text.len().min(4) {
             let (fast, closely) = (read_value(text, start), read_closely(&text[start..], start));
             assert_eq!(fast, closely, "{text:?} from {start}");
+            let is_blank = text.get(start).is_some_and(u8::is_ascii_whitespace);
+            if let (Ok(text), false) = (std::str::from_utf8(text), is_blank) {
+                assert_eq!(read_sound(text, start), fast.ok(), "{text:?} from {start}");
+            }
         }
     }
 

@@ -192,7 +192,7 @@ async fn take(
     let body = http::read(request.into_body(), max_bytes, &mut hold, deadlines).await?;
     let shared = Arc::clone(shared);
     // From here on the client may go away.
-    let work = tokio::spawn(async move {
+    let work = http::detached(async move {
         let body = Packed {
             body,
             media,
@@ -205,10 +205,7 @@ async fn take(
             .await
             .map(|offered| (shared, opened.request_id, offered))
     });
-    let (shared, request_id, (answer, receipt)) = work.await.map_err(|_| {
-        let message = "the request could not be worked on; please report it";
-        Refusal::new(500, "internal", message)
-    })??;
+    let (shared, request_id, (answer, receipt)) = work.await??;
     if let Some(receipt) = receipt {
         let limit = match shared.ack {
             AckLevel::Final => END_TO_END_LIMIT,

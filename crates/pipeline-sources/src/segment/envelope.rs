@@ -8,8 +8,8 @@
 
 use super::calls::Call;
 use super::outline::{Element, Elements, Outline, list};
-use crate::http::members::{Member, each, folded, past_space, walk};
-use crate::http::{Events, Refusal, events, read_value};
+use crate::http::members::{Member, each, is_named, past_space, walk_sound};
+use crate::http::{Events, Refusal, events, read_sound};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -98,16 +98,17 @@ impl Envelope {
 
     /// A batch or an event in which nothing is damaged, in one pass; `None` where the body is something else.
     fn read_whole(text: &Bytes, start: usize, call: Call) -> Option<Self> {
+        let plain = simdutf8::basic::from_utf8(text).ok()?;
         let (mut found, mut events) = (Outline::default(), None);
-        let whole = walk(text, start, |name, at| {
+        let whole = walk_sound(plain, start, |name, at| {
             let is_list = events.is_none() && text.get(at) == Some(&b'[');
-            let end = if is_list && folded(&text[name.clone()]).as_str() == "batch" {
+            let end = if is_list && is_named(&text[name.clone()], "batch") {
                 // Where the first `batch` is not a list, there is more to look at.
-                let (elements, end) = list(text, at).filter(|_| found.batch.is_none())?;
+                let (elements, end) = list(text, plain, at).filter(|_| found.batch.is_none())?;
                 events = Some(elements);
                 end
             } else {
-                read_value(text, at).ok()?
+                read_sound(plain, at)?
             };
             let value = at..end;
             found.take(text, Member { name, value });

@@ -2,8 +2,10 @@
 //!
 //! Invariant: of members whose names are alike, the first counts.
 
-use crate::http::members::{Member, Whole, each, folded, past_blank, walk};
-use crate::http::{MAX_EVENTS_PER_REQUEST, read_value};
+use crate::http::members::{
+    Member, Whole, each, initial, is_named, past_blank, walk_sound,
+};
+use crate::http::{MAX_EVENTS_PER_REQUEST, read_sound};
 use crate::line::MAX_LINE_BYTES;
 use bytes::Bytes;
 use pipeline_core::Reason;
@@ -26,6 +28,49 @@ pub(super) struct Outline {
     pub(super) has_time: bool,
 }
 
+/// A member that means something here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    Kind,
+    Event,
+    Batch,
+    Context,
+    Integrations,
+    Timestamp,
+    SentAt,
+    ReceivedAt,
+    WriteKey,
+    /// Another one that holds the time of the event.
+    OtherTime,
+}
+
+impl Name {
+    /// Names as they are compared.
+    const ALL: [(&str, Self); 12] = [
+        ("type", Self::Kind),
+        ("event", Self::Event),
+        ("batch", Self::Batch),
+        ("context", Self::Context),
+        ("integrations", Self::Integrations),
+        ("timestamp", Self::Timestamp),
+        ("sentat", Self::SentAt),
+        ("receivedat", Self::ReceivedAt),
+        ("writekey", Self::WriteKey),
+        ("originaltimestamp", Self::OtherTime),
+        ("time", Self::OtherTime),
+        ("eventtime", Self::OtherTime),
+    ];
+
+    /// What a name means, as it is written in quotation marks.
+    pub(super) fn of(quoted: &[u8]) -> Option<Self> {
+        let first = initial(quoted);
+        let may_be = |form: &str| first == 0 || form.as_bytes().first() == Some(&first);
+        let mut all = Self::ALL.into_iter();
+        let found = all.find(|(form, _)| may_be(form) && is_named(quoted, form));
+        found.map(|(_, name)| name)
+    }
+}
+
 /// An event as it is written.
 #[derive(Debug, Clone)]
 pub(super) struct Element {
@@ -40,27 +85,27 @@ pub(super) type Elements = Vec<Result<Element, Reason>>;
 impl Outline {
     /// Takes note of a member. Answers `true`, so that all of them are looked at.
     pub(super) fn take(&mut self, text: &[u8], member: Member) -> bool {
-        let place = match folded(&text[member.name]).as_str() {
-            "type" => {
+        let place = match Name::of(&text[member.name]) {
+            None => return true,
+            Some(Name::Kind) => {
                 self.has_type = true;
                 &mut self.kind
             }
-            "event" => {
+            Some(Name::Event) => {
                 self.has_type = true;
                 return true;
             }
-            "batch" => &mut self.batch,
-            "context" => &mut self.context,
-            "integrations" => &mut self.integrations,
-            "timestamp" => &mut self.timestamp,
-            "sentat" => &mut self.sent_at,
-            "receivedat" => &mut self.received_at,
-            "writekey" => &mut self.write_key,
-            "originaltimestamp" | "time" | "eventtime" => {
+            Some(Name::OtherTime) => {
                 self.has_time |= &text[member.value] != b"null";
                 return true;
             }
-            _ => return true,
+            Some(Name::Batch) => &mut self.batch,
+            Some(Name::Context) => &mut self.context,
+            Some(Name::Integrations) => &mut self.integrations,
+            Some(Name::Timestamp) => &mut self.timestamp,
+            Some(Name::SentAt) => &mut self.sent_at,
+            Some(Name::ReceivedAt) => &mut self.received_at,
+            Some(Name::WriteKey) => &mut self.write_key,
         };
         place.get_or_insert(member.value);
         true
@@ -93,14 +138,16 @@ impl Element {
     }
 }
 
-/// The elements of the list that starts here, and its end; `None` where anything in it asks for a closer look.
-pub(super) fn list(text: &Bytes, start: usize) -> Option<(Elements, usize)> {
-    if text.get(start) != Some(&b'[') {
+/// The elements of the list that starts here, and its end; `None` where anything in it asks for a closer look. The text is
+/// that of `bytes`.
+pub(super) fn list(bytes: &Bytes, text: &str, start: usize) -> Option<(Elements, usize)> {
+    let byte = |at: usize| text.as_bytes().get(at);
+    if byte(start) != Some(&b'[') {
         return None;
     }
     let mut elements = Elements::new();
-    let mut at = past_blank(text, start + 1);
-    if text.get(at) == Some(&b']') {
+    let mut at = past_blank(bytes, start + 1);
+    if byte(at) == Some(&b']') {
         return Some((elements, at + 1));
     }
     loop {
@@ -108,10 +155,10 @@ pub(super) fn list(text: &Bytes, start: usize) -> Option<(Elements, usize)> {
         if end - at > MAX_LINE_BYTES || elements.len() == MAX_EVENTS_PER_REQUEST {
             return None;
         }
-        elements.push(Element::new(text.slice(at..end), outline));
-        at = past_blank(text, end);
-        match text.get(at)? {
-            b',' => at = past_blank(text, at + 1),
+        elements.push(Element::new(bytes.slice(at..end), outline));
+        at = past_blank(bytes, end);
+        match byte(at)? {
+            b',' => at = past_blank(bytes, at + 1),
             b']' => return Some((elements, at + 1)),
             _ => return None,
         }
@@ -119,15 +166,15 @@ pub(super) fn list(text: &Bytes, start: usize) -> Option<(Elements, usize)> {
 }
 
 /// What the value that starts here says, if it is an object, and its end.
-fn element(text: &[u8], start: usize) -> Option<(Option<(Outline, Whole)>, usize)> {
-    if text.get(start) != Some(&b'{') {
-        return Some((None, read_value(text, start).ok()?));
+fn element(text: &str, start: usize) -> Option<(Option<(Outline, Whole)>, usize)> {
+    if text.as_bytes().get(start) != Some(&b'{') {
+        return Some((None, read_sound(text, start)?));
     }
-    let (text, mut outline) = (&text[start..], Outline::default());
-    let whole = walk(text, 0, |name, at| {
-        let end = read_value(text, at).ok()?;
+    let (text, mut outline) = (text.get(start..)?, Outline::default());
+    let whole = walk_sound(text, 0, |name, at| {
+        let end = read_sound(text, at)?;
         let value = at..end;
-        outline.take(text, Member { name, value });
+        outline.take(text.as_bytes(), Member { name, value });
         Some(end)
     })?;
     Some((Some((outline, whole)), start + whole.close + 1))
@@ -137,6 +184,7 @@ fn element(text: &[u8], start: usize) -> Option<(Option<(Outline, Whole)>, usize
 mod tests {
     use super::*;
     use crate::http::events;
+    use crate::http::members::folded;
     use proptest::prelude::*;
 
     fn shown(elements: impl IntoIterator<Item = Result<Element, Reason>>) -> Vec<String> {
@@ -148,6 +196,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_name_is_found_as_its_folded_form_is(
+            known in prop::sample::select(Name::ALL.to_vec()),
+            marks in prop::collection::vec("[-_ é]{0,2}|\\\\u0074|\\\\u00e9", 20),
+            upper in prop::collection::vec(any::<bool>(), 20),
+            more in prop::option::of("[a-z0-9é]|[a-z]{70}"),
+        ) {
+            let mut name = String::from("\"");
+            for ((letter, mark), is_upper) in known.0.chars().zip(marks).zip(upper) {
+                name.push_str(&mark);
+                name.push(if is_upper { letter.to_ascii_uppercase() } else { letter });
+            }
+            name.extend(more);
+            name.push('"');
+            let form = folded(name.as_bytes());
+            let expected = Name::ALL.into_iter().find(|(known, _)| *known == form.as_str());
+            prop_assert_eq!(Name::of(name.as_bytes()), expected.map(|(_, name)| name), "{}", name);
+        }
+
         #[test]
         fn a_list_is_read_in_one_pass_as_it_is_cut_and_looked_at_element_by_element(
             elements in prop::collection::vec(
@@ -163,7 +230,8 @@ mod tests {
             }
             let text = Bytes::from(text);
             // What is damaged is left to the closer look.
-            if let Some((found, end)) = list(&text, 0) {
+            let found = std::str::from_utf8(&text).ok().and_then(|plain| list(&text, plain, 0));
+            if let Some((found, end)) = found {
                 let cut = events(&text.slice(..end)).unwrap();
                 prop_assert_eq!(shown(found), shown(cut.into_iter().map(|text| Element::read(text?))));
             } else {
@@ -175,7 +243,7 @@ mod tests {
     #[test]
     fn what_asks_for_a_closer_look_gets_one() {
         let list = |text: &str| {
-            list(&Bytes::from(text.to_owned()), 0).map(|(found, end)| (found.len(), end))
+            list(&Bytes::from(text.to_owned()), text, 0).map(|(found, end)| (found.len(), end))
         };
         assert_eq!(list("[]"), Some((0, 2)));
         assert_eq!(list("[{},1] ,"), Some((2, 6)));

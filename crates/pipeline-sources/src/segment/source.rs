@@ -1,7 +1,7 @@
 //! The server: finds who sends, takes the body apart, completes its events, offers them, and answers.
 //!
-//! Once a body is in, a task of its own works on it: a client that goes away then changes nothing. What depends on the
-//! connection is the answer.
+//! Once a body is in, it is worked on at once, and by a task of its own from where that has to wait: a client that goes away
+//! then changes nothing. What depends on the connection is the answer.
 //!
 //! Invariant: a client hears within [`ANSWER_LIMIT`] after its body has come what became of it, and 200 only when every
 //! event got as far as it was promised.
@@ -22,6 +22,7 @@ use crate::http::{
 };
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
@@ -289,7 +290,7 @@ impl Shared {
         peer: SocketAddr,
         request: Request<Body>,
     ) -> Result<Taken, Turned> {
-        let headers = request.headers().clone();
+        let (Parts { headers, .. }, body) = request.into_parts();
         let media = Media::of_json(value(&headers, header::CONTENT_TYPE));
         let coding = Coding::of(value(&headers, header::CONTENT_ENCODING))?;
         if self.keys.is_empty() {
@@ -297,7 +298,7 @@ impl Shared {
         }
         let mut hold = self.memory.hold(self.room_limit);
         let (max_bytes, deadlines) = (self.max_body_bytes, &self.deadlines);
-        let body = http::read(request.into_body(), max_bytes, &mut hold, deadlines).await?;
+        let body = http::read(body, max_bytes, &mut hold, deadlines).await?;
         let entered = Entered {
             call,
             key,
@@ -312,16 +313,13 @@ impl Shared {
         let end = Instant::now() + ANSWER_LIMIT;
         let shared = Arc::clone(self);
         // From here on the client may go away.
-        let work = tokio::spawn(async move { shared.offer(entered, &mut hold).await });
+        let work = http::detached(async move { shared.offer(entered, &mut hold).await });
         let late = |_| {
             let message = "the events could not be taken in time; send them again later, with the same event ids";
             Refusal::new(503, "not_stored_yet", message)
         };
         let worked = tokio::time::timeout_at(end, work).await.map_err(late)?;
-        let (taken, receipt) = worked.map_err(|_| {
-            let message = "the request could not be worked on; please report it";
-            Refusal::new(500, "internal", message)
-        })??;
+        let (taken, receipt) = worked??;
         if let Some(receipt) = receipt {
             let limit = end.saturating_duration_since(Instant::now());
             let limit = limit.min(self.room_limit);

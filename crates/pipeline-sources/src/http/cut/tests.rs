@@ -86,6 +86,19 @@ const BROKEN: [&str; 9] = [
 ];
 
 #[test]
+fn a_bracket_too_many_costs_no_event_however_those_behind_it_begin() {
+    for behind in ["{}", r#"{"m":1}"#, r#"{"n":2}"#, r#"{"m":[{"n":1}]}"#] {
+        for damaged in [r#"{"n":1}}"#, r#"{"n":1}}}"#, r#"{"n":{"m":[1]}}}}"#] {
+            let body = format!(r#"[{damaged},{behind},{{"n":null}},{behind}]"#);
+            let rest = [behind, r#"{"n":null}"#, behind];
+            let found = cut(body.as_bytes());
+            assert_eq!(found.len(), 4, "{body}: {found:?}");
+            assert_eq!(found[1..], rest, "{body}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_element_of_an_array_costs_itself() {
     for damaged in IN_PLACE.iter().chain(&BROKEN) {
         for body in [

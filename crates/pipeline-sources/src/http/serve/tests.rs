@@ -172,6 +172,48 @@ async fn requests_that_come_in_pieces_or_all_at_once_are_answered_in_their_order
     serving.await.unwrap();
 }
 
+/// A connection remembers whether requests follow one another, and puts back what it has read too early. Whatever the sizes,
+/// the pieces and the pauses between them, the answers are those that each request gets alone.
+#[tokio::test]
+async fn any_sequence_of_requests_on_one_connection_is_answered_as_each_is_alone() {
+    let (address, stop, serving) = start_answering().await;
+    let mut random = fastrand::Rng::with_seed(20_261_127);
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        let sizes: Vec<usize> = (0..random.usize(1..20)).map(|_| random.usize(0..3000)).collect();
+        let bytes: String = sizes.iter().map(|size| asking_for(*size)).collect();
+        let (mut sent, mut answers) = (0, Vec::new());
+        while sent < bytes.len() {
+            let end = (sent + random.usize(1..200)).min(bytes.len());
+            client.write_all(&bytes.as_bytes()[sent..end]).await.unwrap();
+            sent = end;
+            let mut ends = sizes.iter().scan(0, |end, size| {
+                *end += asking_for(*size).len();
+                Some(*end)
+            });
+            let whole = ends.position(|end| end > sent).unwrap_or(sizes.len());
+            // What has come whole is answered, whether or not the client waits for that before it sends more.
+            while answers.len() < whole && random.bool() {
+                answers.push(answered(&mut client).await);
+            }
+            for _ in 0..random.usize(0..4) {
+                tokio::task::yield_now().await;
+            }
+            if random.u8(0..10) == 0 {
+                // Long enough to be found idle.
+                tokio::time::sleep(SHORT * 2).await;
+            }
+        }
+        while answers.len() < sizes.len() {
+            answers.push(answered(&mut client).await);
+        }
+        assert_eq!(answers, sizes);
+    }
+    stop.stop();
+    serving.await.unwrap();
+}
+
 #[tokio::test]
 async fn an_answer_that_is_read_late_comes_whole_and_its_connection_stays_open() {
     const BYTES: usize = 16 << 20;
