@@ -28,9 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Bytes up to which a chunk that was offered is encoded on the calling thread: to change threads takes longer than to
-/// encode a few events.
-const ENCODED_IN_PLACE_BYTES: usize = 16 * 1024;
+/// Bytes up to which a chunk that was offered is encoded on the calling thread, which takes about a millisecond: another thread
+/// would first have to fetch the events from the caches of this one.
+const ENCODED_IN_PLACE_BYTES: usize = 256 * 1024;
 
 /// The intake of one source.
 pub(crate) struct SourceIntake {

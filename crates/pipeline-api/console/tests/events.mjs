@@ -39,6 +39,30 @@ export async function counters_equal_the_servers() {
     await done(page);
 }
 
+export async function an_amount_has_the_decimals_of_its_currency_in_the_list_and_in_the_panel() {
+    const of = (currency, value) => {
+        const id = randomUUID();
+        const own = event(id);
+        return { id, currency, value, body: { ...own, properties: { ...own.properties, currency, value } } };
+    };
+    const amounts = [
+        [of("EUR", 12.5), "12.50 EUR"],
+        [of("JPY", 1250), "1,250 JPY"],
+        [of("KWD", 1.5), "1.500 KWD"],
+    ];
+    await send(...amounts.map(([it]) => it.body));
+    const page = await open("/events");
+    for (const [it, shown] of amounts) {
+        const cell = row(page, it.id).locator("td.value").first();
+        await cell.filter({ hasText: shown }).waitFor();
+        assert.equal((await cell.innerText()).trim(), shown);
+    }
+    const [last, shown] = amounts[2];
+    await row(page, last.id).first().click();
+    await page.locator(".panel .facts").getByText(shown, { exact: true }).waitFor();
+    await done(page);
+}
+
 export async function a_click_on_a_row_opens_the_event_and_its_address_can_be_sent() {
     const id = randomUUID();
     await send(event(id));

@@ -10,9 +10,9 @@ use super::refusal::Refusal;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-/// Bytes up to which a plain body is read by the task that received it, and up to which a packed one may unpack there:
-/// changing threads would take longer.
-const READ_IN_PLACE_BYTES: usize = 64 * 1024;
+/// Bytes up to which a plain body is read by the task that received it, and up to which a packed one may unpack there: it takes
+/// a part of a millisecond, and another thread would first have to fetch the bytes from the caches of this one.
+const READ_IN_PLACE_BYTES: usize = 256 * 1024;
 
 /// A body as it came.
 #[derive(Debug)]
