@@ -182,9 +182,11 @@ pub(crate) fn is_named(quoted: &[u8], form: &str) -> bool {
         return folded(quoted).as_str() == form;
     }
     let mut letters = quoted.iter().filter(|byte| byte.is_ascii_alphanumeric());
-    let mut alike = form
-        .bytes()
-        .map(|letter| letters.next().is_some_and(|other| other.to_ascii_lowercase() == letter));
+    let mut alike = form.bytes().map(|letter| {
+        letters
+            .next()
+            .is_some_and(|other| other.to_ascii_lowercase() == letter)
+    });
     alike.all(|is| is) && letters.next().is_none()
 }
 

@@ -45,7 +45,9 @@ pub(crate) fn read_sound(text: &str, start: usize) -> Option<usize> {
 /// The length of the value that a text begins with, where nothing is wrong with it.
 fn whole_value(text: &[u8]) -> Option<usize> {
     let length = sound_value(text)?;
-    std::str::from_utf8(&text[..length]).is_ok().then_some(length)
+    std::str::from_utf8(&text[..length])
+        .is_ok()
+        .then_some(length)
 }
 
 /// The same, whatever its encoding.

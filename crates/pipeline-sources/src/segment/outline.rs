@@ -2,9 +2,7 @@
 //!
 //! Invariant: of members whose names are alike, the first counts.
 
-use crate::http::members::{
-    Member, Whole, each, initial, is_named, past_blank, walk_sound,
-};
+use crate::http::members::{Member, Whole, each, initial, is_named, past_blank, walk_sound};
 use crate::http::{MAX_EVENTS_PER_REQUEST, read_sound};
 use crate::line::MAX_LINE_BYTES;
 use bytes::Bytes;

@@ -181,12 +181,17 @@ async fn any_sequence_of_requests_on_one_connection_is_answered_as_each_is_alone
     for _ in 0..20 {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.set_nodelay(true).unwrap();
-        let sizes: Vec<usize> = (0..random.usize(1..20)).map(|_| random.usize(0..3000)).collect();
+        let sizes: Vec<usize> = (0..random.usize(1..20))
+            .map(|_| random.usize(0..3000))
+            .collect();
         let bytes: String = sizes.iter().map(|size| asking_for(*size)).collect();
         let (mut sent, mut answers) = (0, Vec::new());
         while sent < bytes.len() {
             let end = (sent + random.usize(1..200)).min(bytes.len());
-            client.write_all(&bytes.as_bytes()[sent..end]).await.unwrap();
+            client
+                .write_all(&bytes.as_bytes()[sent..end])
+                .await
+                .unwrap();
             sent = end;
             let mut ends = sizes.iter().scan(0, |end, size| {
                 *end += asking_for(*size).len();
