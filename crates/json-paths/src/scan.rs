@@ -137,11 +137,26 @@ impl<'a> Scanner<'a> {
             head: head(inside, length),
             has_escapes: name.contains(&b'\\'),
         };
-        let colon = behind.token();
+        Ok((key, behind.colon()?))
+    }
+
+    /// Passes a key, its colon, and the white space after it, like [`key`](Self::key), where its name is not asked for.
+    #[inline]
+    fn skip_key(self) -> Result<Self, Broken> {
+        if self.byte() != b'"' {
+            return Err(Broken);
+        }
+        self.string()?.colon()
+    }
+
+    /// Passes the colon after a key, and the white space around it.
+    #[inline]
+    fn colon(self) -> Result<Self, Broken> {
+        let colon = self.token();
         if colon.byte() != b':' {
             return Err(Broken);
         }
-        Ok((key, colon.pass().token()))
+        Ok(colon.pass().token())
     }
 
     /// Passes a value that is neither a list nor an object.
@@ -170,7 +185,7 @@ impl<'a> Scanner<'a> {
                 if !is_empty {
                     nesting.enter(is_object);
                     if is_object {
-                        here = here.key()?.1;
+                        here = here.skip_key()?;
                     }
                     continue;
                 }
@@ -185,7 +200,7 @@ impl<'a> Scanner<'a> {
                 here = behind;
                 if !is_over {
                     if is_object {
-                        here = here.key()?.1;
+                        here = here.skip_key()?;
                     }
                     break;
                 }
