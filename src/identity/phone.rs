@@ -79,7 +79,7 @@ fn read_digits(
     out: &mut String,
 ) -> Result<(), Omitted> {
     if written.plus
-        && byte_search::has(raw, |byte| byte == b'(')
+        && byte_search::has(raw, |bytes| bytes.is(b'('))
         && raw.contains("(0)")
         && drop_trunk_zero(raw, out)
     {

@@ -79,9 +79,8 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn not_taken(&mut self) {
         let plan = self.input.plan;
         for field in plan.not_taken.iter().filter(|_| T::WANTS_ABSENT) {
-            let mut slots = field.slots.iter();
-            if let Some(slot) = slots.find(|slot| self.get(**slot).is_some()) {
-                self.omitted(field, Origin::Slot(*slot), Omitted::NotForThisEvent);
+            if let Some((slot, _)) = self.values(field).next() {
+                self.omitted(field, Origin::Slot(slot), Omitted::NotForThisEvent);
             }
         }
     }

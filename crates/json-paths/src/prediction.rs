@@ -143,9 +143,9 @@ impl KeyPrediction {
 /// processor.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Separator {
-    blocks: [u8x16; SEPARATOR_BLOCKS],
+    bytes: [u8; SEPARATOR_BYTES],
     /// A bit for each of its bytes, that of the first byte in the lowest.
-    bytes: u32,
+    wanted: u32,
     length: u32,
 }
 
@@ -164,8 +164,8 @@ impl Separator {
             .copy_from_slice(start.rest().get(..length)?);
         let length = u32::try_from(length).ok()?;
         Some(Self {
-            blocks: blocks_of(&bytes),
-            bytes: u32::MAX.checked_shr(u32::BITS - length).unwrap_or(0),
+            bytes,
+            wanted: u32::MAX.checked_shr(u32::BITS - length).unwrap_or(0),
             length,
         })
     }
@@ -174,10 +174,11 @@ impl Separator {
     /// the colon matches as well. Within the last bytes of a text nothing matches.
     #[inline]
     pub(crate) fn pass<'a>(&self, here: Scanner<'a>) -> Option<Scanner<'a>> {
-        let [first, second] = blocks_of(here.rest().first_chunk::<SEPARATOR_BYTES>()?);
-        let equal = first.simd_eq(self.blocks[0]).to_bitmask()
-            | second.simd_eq(self.blocks[1]).to_bitmask() << BLOCK;
-        if !equal & self.bytes != 0 {
+        let [first, second] = blocks_of(here.rest().first_chunk()?);
+        let [own_first, own_second] = blocks_of(&self.bytes);
+        let equal = first.simd_eq(own_first).to_bitmask()
+            | second.simd_eq(own_second).to_bitmask() << BLOCK;
+        if !equal & self.wanted != 0 {
             return None;
         }
         Some(here.skip(self.length as usize)?.token())
@@ -197,6 +198,11 @@ fn blocks_of(bytes: &[u8; SEPARATOR_BYTES]) -> [u8x16; SEPARATOR_BLOCKS] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_entry_fills_one_line_of_the_cache() {
+        assert_eq!(size_of::<Entry>(), 64);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
