@@ -70,7 +70,8 @@ fn is_modifier_apostrophe(c: char) -> bool {
     matches!(c, '\u{2b9}'..='\u{2bf}' | '\u{2c8}' | '\u{2ca}'..='\u{2cb}')
 }
 
-/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, and of it only the characters for which `keep` is true.
+/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, and of it only the characters for which `keep` is true,
+/// as it must be for the small letters of ASCII.
 pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() {
         lowercase_ascii(raw, keep, out);
@@ -130,7 +131,9 @@ fn lowercase_ascii(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut Stri
     const ASCII: u8 = 0x7f;
     out.push_str(raw);
     out.make_ascii_lowercase();
-    if !out.bytes().all(|b| keep(char::from(b & ASCII))) {
+    debug_assert!((b'a'..=b'z').all(|letter| keep(char::from(letter))));
+    let are_others = |bytes: Block| !bytes.is_in(b'a', b'z');
+    if byte_search::has(&*out, are_others) && !out.bytes().all(|b| keep(char::from(b & ASCII))) {
         out.retain(keep);
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct EventWriter<'e, 'a, T> {
     pub(super) out: Vec<u8>,
     /// Holds one value at a time.
     pub(super) scratch: String,
+    /// Empty memory for the ids of the items.
+    pub(super) item_ids: Vec<u8>,
     pub(super) facts: Facts,
     pub(super) trace: &'e mut T,
 }
