@@ -2,26 +2,91 @@
 //!
 //! Nothing here knows JSON.
 
+use std::ops::{BitOr, Not};
+use wide::u8x16;
+
 /// Bytes of a word.
 const WIDTH: usize = size_of::<u64>();
 /// Bytes that are tested at once.
 const BLOCK: usize = 16;
 
-/// Whether any byte matches. The predicate runs over whole blocks of bytes at once, so it should not branch: use `|`, not
-/// `||`.
+/// Bytes that are tested at once.
+///
+/// They are named as one value because the compiler, given a test of one byte and a loop, puts each byte into a place of its own first,
+/// which costs more than the test.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block(u8x16);
+
+/// Which bytes of a block have passed a test.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hits(u8x16);
+
+impl BitOr for Hits {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Not for Hits {
+    type Output = Self;
+
+    #[inline]
+    fn not(self) -> Self {
+        Self(!self.0)
+    }
+}
+
+impl Block {
+    #[inline]
+    pub(crate) fn is(self, byte: u8) -> Hits {
+        Hits(self.0.simd_eq(u8x16::splat(byte)))
+    }
+
+    #[inline]
+    pub(crate) fn is_at_most(self, last: u8) -> Hits {
+        Hits(self.0.min(u8x16::splat(last)).simd_eq(self.0))
+    }
+
+    #[inline]
+    pub(crate) fn is_in(self, first: u8, last: u8) -> Hits {
+        Self(self.0 - u8x16::splat(first)).is_at_most(last - first)
+    }
+
+    /// All bytes of a text that is shorter than a block, some of them more than once.
+    #[inline]
+    fn of_short(text: &[u8]) -> Option<Self> {
+        let low = if let Some(low) = text.first_chunk() {
+            u64::from_le_bytes(*low)
+        } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            u64::from(last) << u32::BITS | u64::from(first)
+        } else {
+            let (first, middle, last) = (text.first()?, text.get(text.len() / 2)?, text.last()?);
+            u64::from_le_bytes([*first, *middle, *last, *last, *last, *last, *last, *last])
+        };
+        let high = text
+            .last_chunk()
+            .map_or(low, |high| u64::from_le_bytes(*high));
+        let bytes = u128::from(high) << u64::BITS | u128::from(low);
+        Some(Self(u8x16::new(bytes.to_le_bytes())))
+    }
+}
+
+/// Whether any byte passes a test.
 #[inline]
-pub(crate) fn has(text: impl AsRef<[u8]>, is_hit: impl Fn(u8) -> bool + Copy) -> bool {
+pub(crate) fn has(text: impl AsRef<[u8]>, hits: impl Fn(Block) -> Hits) -> bool {
     let text = text.as_ref();
-    let Some(last) = text.last_chunk::<BLOCK>() else {
-        return in_ends::<WIDTH>(text, is_hit)
-            .or_else(|| in_ends::<{ WIDTH / 2 }>(text, is_hit))
-            .unwrap_or_else(|| text.iter().any(|byte| is_hit(*byte)));
+    let of = |block: &[u8; BLOCK]| hits(Block(u8x16::new(*block)));
+    let Some(last) = text.last_chunk() else {
+        return Block::of_short(text).is_some_and(|block| hits(block).0.to_bitmask() != 0);
     };
     // The last block overlaps with the one before it.
-    let (blocks, _) = text.as_chunks::<BLOCK>();
-    blocks.iter().fold(in_block(last, is_hit), |hit, block| {
-        hit | in_block(block, is_hit)
-    })
+    let (blocks, _) = text.as_chunks();
+    let all = blocks.iter().fold(of(last), |hit, block| hit | of(block));
+    all.0.to_bitmask() != 0
 }
 
 /// Whether two bytes follow each other somewhere. Every pair is looked at, because that can be done for many at a time.
@@ -29,23 +94,6 @@ pub(crate) fn has_pair(text: &str, [first, second]: [u8; 2]) -> bool {
     let bytes = text.as_bytes();
     let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
     pairs.fold(false, |hit, (a, b)| hit | (*a == first) & (*b == second))
-}
-
-#[expect(
-    clippy::inline_always,
-    reason = "a call would cost as much as the block"
-)]
-#[inline(always)]
-fn in_block<const N: usize>(block: &[u8; N], is_hit: impl Fn(u8) -> bool) -> bool {
-    block.iter().fold(false, |hit, byte| hit | is_hit(*byte))
-}
-
-/// The answer for a text of `N` to `2 * N` bytes, from its first and last `N`, which overlap. A loop over so few bytes,
-/// whose length changes from text to text, would be mispredicted by the processor.
-#[inline]
-fn in_ends<const N: usize>(text: &[u8], is_hit: impl Fn(u8) -> bool + Copy) -> Option<bool> {
-    let (first, last) = (text.first_chunk::<N>()?, text.last_chunk::<N>()?);
-    Some(in_block(first, is_hit) | in_block(last, is_hit))
 }
 
 /// Marks the bytes of a word that are equal to `byte`, each by its highest bit: subtracting one borrows into that bit where
@@ -95,17 +143,23 @@ mod tests {
         #[test]
         fn a_byte_is_found_at_any_position(text in "[ -~\u{1}\u{7f}\u{a0}é\"\\\\]{0,40}") {
             let bytes = text.as_bytes();
-            prop_assert_eq!(has(&text, |byte| byte == b'"'), bytes.contains(&b'"'));
-            let is_special = |byte| (byte < 0x20) | (byte == 0xc2);
-            prop_assert_eq!(has(&text, is_special), bytes.iter().any(|byte| is_special(*byte)));
+            for start in 0..=bytes.len() {
+                let bytes = &bytes[start..];
+                prop_assert_eq!(has(bytes, |bytes| bytes.is(b'"')), bytes.contains(&b'"'));
+                let is_special = |byte: &u8| *byte < 0x20 || *byte == 0xc2;
+                let special = |bytes: Block| bytes.is_at_most(0x1f) | bytes.is(0xc2);
+                prop_assert_eq!(has(bytes, special), bytes.iter().any(is_special));
+                let is_in_range = |byte: &u8| (b'x'..=0xc3).contains(byte);
+                prop_assert_eq!(has(bytes, |bytes| bytes.is_in(b'x', 0xc3)), bytes.iter().any(is_in_range));
+            }
         }
 
         #[test]
         fn one_byte_among_others_is_found(length in 1..40_usize, place in any::<prop::sample::Index>()) {
             let mut text = vec![b'a'; length];
-            prop_assert!(!has(&text, |byte| byte == b'@'));
+            prop_assert!(!has(&text, |bytes| bytes.is(b'@')));
             text[place.index(length)] = b'@';
-            prop_assert!(has(&text, |byte| byte == b'@'));
+            prop_assert!(has(&text, |bytes| bytes.is(b'@')));
         }
 
         #[test]

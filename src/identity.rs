@@ -156,9 +156,7 @@ pub(crate) fn normalize(
     if out.chars().all(char::is_control) {
         return Err(Omitted::Empty);
     }
-    if out == raw {
-        return Ok(());
-    }
+    // Comparing it with what has been checked above would take longer.
     if is_placeholder(out, role) {
         return Err(Omitted::Placeholder);
     }

@@ -3,7 +3,7 @@
 //! In: a slice of the event's text that is one JSON value. Out: text and elements that borrow from it wherever they can.
 //! Invariant: nothing here panics, whatever the value is.
 
-use crate::byte_search;
+use crate::byte_search::{self, Block, Hits};
 use crate::omitted::Omitted;
 use crate::payload::MAX_TEXT_BYTES;
 use crate::whole_number::{self, Writer};
@@ -45,7 +45,7 @@ pub(crate) fn text(raw: &str) -> Result<Cow<'_, str>, Omitted> {
 #[inline]
 pub(crate) fn unescaped(raw: &str) -> Option<&str> {
     let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    let has_escape = byte_search::has(text, |byte| byte == b'\\');
+    let has_escape = byte_search::has(text, |bytes| bytes.is(b'\\'));
     (text.len() <= MAX_TEXT_BYTES && !has_escape).then_some(text)
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn unescaped(raw: &str) -> Option<&str> {
 pub(crate) fn text_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     match raw.as_bytes()[0] {
         b'"' if raw.len() > MAX_TEXT_BYTES + 2 => Err(Omitted::TooLong),
-        b'"' if byte_search::has(raw, |byte| byte == b'\\') => serde_json::from_str(raw)
+        b'"' if byte_search::has(raw, |bytes| bytes.is(b'\\')) => serde_json::from_str(raw)
             .map(Cow::Owned)
             .map_err(|_| Omitted::NotText),
         b'"' => Ok(Cow::Borrowed(&raw[1..raw.len() - 1])),
@@ -87,7 +87,7 @@ pub(crate) fn id_as_written(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     if raw.starts_with('"') {
         return Ok(text);
     }
-    let can_be_a_float = |byte| (byte == b'.') | (byte == b'e') | (byte == b'E');
+    let can_be_a_float = |bytes: Block| bytes.is(b'.') | bytes.is(b'e') | bytes.is(b'E');
     if !byte_search::has(raw, can_be_a_float) {
         return Ok(text);
     }
@@ -123,10 +123,10 @@ fn decoded(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     Ok(Cow::Owned(decoded.trim().to_owned()))
 }
 
-/// Whether a byte of JSON text can be part of an escape or of a control character: DEL, or the first byte of those beyond
+/// Which bytes of JSON text can be part of an escape or of a control character: DEL, or the first byte of those beyond
 /// ASCII. JSON does not allow the other control characters unescaped.
-fn may_hide_a_control(byte: u8) -> bool {
-    (byte == b'\\') | (byte == 0x7f) | (byte == 0xc2)
+fn may_hide_a_control(bytes: Block) -> Hits {
+    bytes.is(b'\\') | bytes.is(0x7f) | bytes.is(0xc2)
 }
 
 /// The elements of a list, or the value itself.

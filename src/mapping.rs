@@ -182,6 +182,7 @@ impl Mapping {
             scope: Scope::of_event(&found),
             out: scratch.out,
             scratch: scratch.value,
+            item_ids: scratch.item_ids,
             facts: Facts::default(),
             trace,
         };
@@ -189,12 +190,17 @@ impl Mapping {
         let EventWriter {
             out,
             scratch: value,
+            item_ids,
             mut facts,
             trace,
             ..
         } = writer;
-        let payload = Bytes::copy_from_slice(&out);
-        Scratch { out, value }.keep();
+        let payload = Scratch {
+            out,
+            value,
+            item_ids,
+        }
+        .into_payload();
         let record = Record::from_parts(
             payload,
             std::mem::take(&mut facts.event_id),
@@ -368,10 +374,12 @@ struct Scratch {
     out: Vec<u8>,
     /// Holds one value at a time.
     value: String,
+    /// Holds the ids of the items.
+    item_ids: Vec<u8>,
 }
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { out: Vec::new(), value: String::new() }) };
+    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { out: Vec::new(), value: String::new(), item_ids: Vec::new() }) };
 }
 
 impl Scratch {
@@ -382,17 +390,21 @@ impl Scratch {
         scratch.out.clear();
         scratch.out.reserve(USUAL_BYTES);
         scratch.value.clear();
+        scratch.item_ids.clear();
         scratch
     }
 
-    /// Keeps the memory for the next event, unless a rare large event has made it large.
-    fn keep(self) {
+    /// The server event. Keeps the memory for the next one, unless a rare large event has made it large.
+    fn into_payload(self) -> Bytes {
         /// Bytes of a server event with hundreds of items.
         const MAX_KEPT_BYTES: usize = 128 * 1_024;
-        if self.out.capacity() + self.value.capacity() <= MAX_KEPT_BYTES {
+        let payload = Bytes::copy_from_slice(&self.out);
+        let capacity = self.out.capacity() + self.value.capacity() + self.item_ids.capacity();
+        if capacity <= MAX_KEPT_BYTES {
             // A thread that is ending keeps nothing.
             let _ = SCRATCH.try_with(|scratch| scratch.set(self));
         }
+        payload
     }
 }
 

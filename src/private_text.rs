@@ -11,7 +11,7 @@ mod numbers;
 mod scan;
 
 pub(crate) use names::{Key, is_personal_in_url, key_of};
-pub(crate) use scan::{Scan, needs_a_look};
+pub(crate) use scan::{Scan, need_a_look_in_urls};
 use scan::{is_other, may_be_base64};
 
 use crate::omitted::Omitted;

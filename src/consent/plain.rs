@@ -110,7 +110,7 @@ impl Plain {
     /// Whether one of the keys has another value than `true`, anywhere in an object: a key can be written twice, or in another
     /// case.
     fn is_contradicted(&self, object: &str) -> bool {
-        if byte_search::has(object, |byte| byte == b'\\') {
+        if byte_search::has(object, |bytes| bytes.is(b'\\')) {
             return true;
         }
         let mut rest = object;

@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use sha2::{Digest as _, Sha256};
 
 use super::{digest::is_appendix, entity, text};
-use crate::byte_search;
+use crate::byte_search::{self, Block};
 use crate::omitted::Omitted;
 use crate::placeholder::{Role, is_placeholder};
 
@@ -242,13 +242,11 @@ fn segments(raw: &str) -> Option<Fbc<'_>> {
 }
 
 fn is_base64url(text: &str) -> bool {
-    // Tests every byte, because that can be done for many bytes at a time.
-    let others = text.bytes().fold(0, |others, b| {
-        let letter = (b | 0x20).wrapping_sub(b'a') < 26;
-        let digit = b.wrapping_sub(b'0') < 10;
-        others | u8::from(!letter) & u8::from(!digit) & u8::from(b != b'-') & u8::from(b != b'_')
-    });
-    !text.is_empty() && others == 0
+    let are_others = |bytes: Block| {
+        let letters = bytes.is_in(b'a', b'z') | bytes.is_in(b'A', b'Z');
+        !(letters | bytes.is_in(b'0', b'9') | bytes.is(b'-') | bytes.is(b'_'))
+    };
+    !text.is_empty() && !byte_search::has(text, are_others)
 }
 
 /// The text without one layer of percent encoding, for ASCII; `None` if an escape is broken.

@@ -5,7 +5,7 @@
 
 use super::text::{fold_wide, is_letter_or_digit, is_space, trim};
 use super::{Alpha2, country, entity, state};
-use crate::byte_search;
+use crate::byte_search::{self, Block, Hits};
 use crate::omitted::Omitted;
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ pub(super) fn normalize(
     country: Option<Alpha2>,
     out: &mut String,
 ) -> Result<(), Omitted> {
-    let city = if byte_search::has(raw, is_mark) {
+    let city = if byte_search::has(raw, are_marks) {
         essential(raw, country)
     } else {
         Cow::Borrowed(raw)
@@ -29,9 +29,9 @@ pub(super) fn normalize(
         .ok_or(Omitted::NoLetter)
 }
 
-/// Whether a byte can be part of something that is no part of a city.
-fn is_mark(byte: u8) -> bool {
-    (byte == b'&') | (byte == b'(') | (byte == b',') | byte.is_ascii_digit()
+/// Which bytes can be part of something that is no part of a city.
+fn are_marks(bytes: Block) -> Hits {
+    bytes.is(b'&') | bytes.is(b'(') | bytes.is(b',') | bytes.is_in(b'0', b'9')
 }
 
 /// The city without what belongs to other fields.

@@ -8,13 +8,13 @@
 use super::Field;
 use super::entity;
 use super::text::{fold_wide, is_letter_or_digit, is_space, trim};
-use crate::byte_search;
+use crate::byte_search::{self, Block, Hits};
 use crate::omitted::Omitted;
 use std::borrow::Cow;
 
 /// First and last names. Emoji are not punctuation, so they stay, as in Meta's library; so do the joiners that some scripts need.
 pub(super) fn normalize_person(field: Field, raw: &str, out: &mut String) -> Result<(), Omitted> {
-    let name = if byte_search::has(raw, is_mark) {
+    let name = if byte_search::has(raw, are_marks) {
         essential(field, raw)
     } else {
         Cow::Borrowed(raw)
@@ -30,14 +30,14 @@ pub(super) fn normalize_person(field: Field, raw: &str, out: &mut String) -> Res
         .ok_or(Omitted::Empty)
 }
 
-/// Whether a byte can begin or end something that is no part of a name. Curly quotes begin with 0xe2.
-fn is_mark(byte: u8) -> bool {
-    (byte == b'&')
-        | (byte == b'(')
-        | (byte == b'"')
-        | (byte == b',')
-        | (byte == b'.')
-        | (byte == 0xe2)
+/// Which bytes can begin or end something that is no part of a name. Curly quotes begin with 0xe2.
+fn are_marks(bytes: Block) -> Hits {
+    bytes.is(b'&')
+        | bytes.is(b'(')
+        | bytes.is(b'"')
+        | bytes.is(b',')
+        | bytes.is(b'.')
+        | bytes.is(0xe2)
 }
 
 /// The name without what is no part of it.

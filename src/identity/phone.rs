@@ -79,7 +79,7 @@ fn read_digits(
     out: &mut String,
 ) -> Result<(), Omitted> {
     if written.plus
-        && byte_search::has(raw, |byte| byte == b'(')
+        && byte_search::has(raw, |bytes| bytes.is(b'('))
         && raw.contains("(0)")
         && drop_trunk_zero(raw, out)
     {
@@ -191,13 +191,21 @@ struct Written {
     lone_one: bool,
 }
 
-/// Collects the digits in `out`.
+/// Collects the digits in `out`. Bytes of ASCII, which most numbers are, take half the time of characters.
 fn read(raw: &str, out: &mut String) -> Result<Written, Omitted> {
+    if raw.is_ascii() {
+        read_chars(raw.bytes().map(char::from), out)
+    } else {
+        read_chars(raw.chars(), out)
+    }
+}
+
+fn read_chars(chars: impl Iterator<Item = char>, out: &mut String) -> Result<Written, Omitted> {
     let mut written = Written {
         plus: false,
         lone_one: false,
     };
-    for c in raw.chars() {
+    for c in chars {
         if let Some(value) = text::digit(c) {
             if out.len() == MAX_DIGITS {
                 return Err(Omitted::ImpossibleNumber);
@@ -210,13 +218,20 @@ fn read(raw: &str, out: &mut String) -> Result<Written, Omitted> {
         {
             break;
         } else {
-            written.lone_one |= out.trim_start_matches('0') == "1";
+            written.lone_one |= is_lone_one(out);
         }
     }
     if out.is_empty() {
         return Err(Omitted::NotAPhone);
     }
     Ok(written)
+}
+
+/// Whether digits are a one, perhaps after zeros.
+fn is_lone_one(digits: &str) -> bool {
+    digits
+        .strip_suffix('1')
+        .is_some_and(|before| before.bytes().all(|digit| digit == b'0'))
 }
 
 /// Digits that begin with a country code, perhaps after zeros.
@@ -427,6 +442,24 @@ mod tests {
             country,
             default_country,
             year: 2026,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_one_is_alone_behind_any_number_of_zeros(digits in "[01]{0,6}|[0-9]{0,4}") {
+            prop_assert_eq!(is_lone_one(&digits), digits.trim_start_matches('0') == "1");
+        }
+
+        #[test]
+        fn bytes_of_ascii_are_read_as_characters_are(raw in "[0-9+(). a-c#-]{0,24}") {
+            let (mut bytes, mut chars) = (String::new(), String::new());
+            let read = |written: Result<Written, Omitted>| written.map(|written| (written.plus, written.lone_one));
+            let of_bytes = read(super::read(&raw, &mut bytes));
+            prop_assert_eq!(of_bytes, read(read_chars(raw.chars(), &mut chars)));
+            prop_assert_eq!(bytes, chars);
         }
     }
 

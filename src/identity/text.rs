@@ -7,7 +7,7 @@ use unicode_normalization::{
     IsNormalized, UnicodeNormalization, char::is_combining_mark, is_nfc_quick, is_nfkc_quick,
 };
 
-use crate::byte_search;
+use crate::byte_search::{self, Block};
 use crate::omitted::Omitted;
 use crate::whole_number::{self, Writer};
 use std::borrow::Cow;
@@ -70,7 +70,8 @@ fn is_modifier_apostrophe(c: char) -> bool {
     matches!(c, '\u{2b9}'..='\u{2bf}' | '\u{2c8}' | '\u{2ca}'..='\u{2cb}')
 }
 
-/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, and of it only the characters for which `keep` is true.
+/// Writes the lowercase, composed (NFC) form of `raw` into the empty `out`, and of it only the characters for which `keep` is true,
+/// as it must be for the small letters of ASCII.
 pub(super) fn fold(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     if raw.is_ascii() {
         lowercase_ascii(raw, keep, out);
@@ -104,7 +105,7 @@ fn lowercase_western(c: char) -> char {
 pub(super) fn fold_wide(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut String) {
     /// The first byte of all of these in UTF-8.
     const WIDE: u8 = 0xef;
-    if !byte_search::has(raw, |byte| byte == WIDE) {
+    if !byte_search::has(raw, |bytes| bytes.is(WIDE)) {
         return fold(raw, keep, out);
     }
     let plain = |c: char| {
@@ -130,7 +131,9 @@ fn lowercase_ascii(raw: &str, keep: impl Fn(char) -> bool + Copy, out: &mut Stri
     const ASCII: u8 = 0x7f;
     out.push_str(raw);
     out.make_ascii_lowercase();
-    if !out.bytes().all(|b| keep(char::from(b & ASCII))) {
+    debug_assert!((b'a'..=b'z').all(|letter| keep(char::from(letter))));
+    let are_others = |bytes: Block| !bytes.is_in(b'a', b'z');
+    if byte_search::has(&*out, are_others) && !out.bytes().all(|b| keep(char::from(b & ASCII))) {
         out.retain(keep);
     }
 }
@@ -172,7 +175,7 @@ pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
     if raw.is_ascii() {
         out.push_str(raw);
         out.make_ascii_lowercase();
-        if byte_search::has(raw, |byte| byte <= b' ') {
+        if byte_search::has(raw, |bytes| bytes.is_at_most(b' ')) {
             out.retain(|c| !is_space(c));
         }
     } else {
@@ -189,8 +192,8 @@ pub(super) fn squeeze(raw: &str, out: &mut String) -> Result<(), Omitted> {
 /// The table has lost the number's last digits.
 pub(super) fn without_decimals(raw: &str) -> Result<Cow<'_, str>, Omitted> {
     // An `e` alone can be a part of an id.
-    let is_sign = |byte| (byte == b'.') | (byte == b'+');
-    if !byte_search::has(raw, is_sign) {
+    let are_signs = |bytes: Block| bytes.is(b'.') | bytes.is(b'+');
+    if !byte_search::has(raw, are_signs) {
         return Ok(Cow::Borrowed(raw));
     }
     Ok(match whole_number::whole(raw, Writer::Table)? {

@@ -73,22 +73,19 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     fn clicked(&mut self, field: &'e FieldPlan) -> Option<(Cow<'a, str>, Origin)> {
         let plan = self.input.plan;
         let sources = plan.click_id.as_ref()?;
-        for slot in &sources.slots {
-            let Some(raw) = self.get(*slot) else {
-                continue;
-            };
-            let is_alone = self.input.paths.path(*slot).last_key() == Some("fbclid");
+        for (slot, raw) in self.values(sources) {
+            let is_alone = self.input.paths.path(slot).last_key() == Some("fbclid");
             // Most URLs have no click id, which this finds out without decoding them.
             let may_have_one = || byte_search::has_pair(raw, *b"fb") && raw.contains("fbclid");
             if !is_alone && !may_have_one() {
                 continue;
             }
             match click_in(raw, is_alone) {
-                Ok(Some(click)) => return Some((click, Origin::Slot(*slot))),
+                Ok(Some(click)) => return Some((click, Origin::Slot(slot))),
                 Ok(None) => {}
                 Err(why) => {
                     self.facts.has_click |= !why.counts_as_absent();
-                    self.omitted(field, Origin::Slot(*slot), why);
+                    self.omitted(field, Origin::Slot(slot), why);
                 }
             }
         }
@@ -108,19 +105,16 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         read: impl Fn(Cow<'a, str>) -> Result<R, Omitted>,
     ) -> Given<R> {
         let mut given = Given::Absent;
-        for slot in &field.slots {
-            let Some(raw) = self.get(*slot) else {
-                continue;
-            };
-            let cookie = if is_of_header(self.input.paths.path(*slot)) {
+        for (slot, raw) in self.values(field) {
+            let cookie = if is_of_header(self.input.paths.path(slot)) {
                 in_header(raw, name).and_then(&read)
             } else {
                 json_text::text_as_written(raw).and_then(&read)
             };
             match cookie {
-                Ok(cookie) => return Given::Read(cookie, Origin::Slot(*slot)),
+                Ok(cookie) => return Given::Read(cookie, Origin::Slot(slot)),
                 Err(why) => {
-                    self.omitted(field, Origin::Slot(*slot), why);
+                    self.omitted(field, Origin::Slot(slot), why);
                     if !why.counts_as_absent() {
                         given = Given::Unreadable;
                     }

@@ -263,11 +263,12 @@ impl<'a> Compiler<'a, '_> {
         if !self.is_allowed(kind, table, place) {
             return None;
         }
-        let (mut slots, mut group_ends) = (Vec::new(), Vec::new());
+        let (mut slots, mut groups) = (Vec::new(), Vec::new());
         for group in std::iter::once(&table.paths).chain(&table.all) {
             let written = group.iter();
+            let first = slots.len();
             slots.extend(written.filter_map(|written| self.slot(written, place, item)));
-            group_ends.push(slots.len());
+            groups.push(slots[first..].iter().copied().collect());
         }
         let section = parameter.map_or(Section::CustomData, |parameter| parameter.section);
         let written = std::iter::once(&table.paths).chain(&table.all).flatten();
@@ -280,8 +281,9 @@ impl<'a> Compiler<'a, '_> {
             key,
             kind,
             private_slots,
+            places: slots.iter().copied().collect(),
             slots: slots.into(),
-            group_ends: group_ends.into(),
+            groups: groups.into(),
             constant: table.value.as_ref().map(|json| json.to_string().into()),
             default: table.default.as_ref().map(|json| json.to_string().into()),
             fallback: table.fallback,

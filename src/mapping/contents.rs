@@ -21,7 +21,7 @@ const CONTENTS: &str = "custom_data.contents[]";
 /// What other parameters are computed from.
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    pub(super) ids: Vec<ItemId>,
+    pub(super) ids: ItemIds,
     /// The sum of all quantities; `None` where one of them cannot be read.
     pub(super) quantity: Option<u64>,
     /// The price and the quantity of the only item.
@@ -33,13 +33,22 @@ pub(super) struct Items {
     pub(super) currency: ItemCurrency,
 }
 
-/// The id of an item, as JSON.
-#[derive(Debug)]
-pub(super) enum ItemId {
-    /// Where it is in the output.
-    Written(Range<usize>),
-    /// The id of an item that is not in `contents`.
-    Apart(Box<[u8]>),
+/// The ids of all items, also of those that are not in `contents`, as JSON.
+#[derive(Debug, Default)]
+pub(super) struct ItemIds {
+    /// With commas between them. It is memory of the writer's that is used again for each event.
+    pub(super) json: Vec<u8>,
+    pub(super) count: usize,
+}
+
+impl ItemIds {
+    fn add(&mut self, id: &[u8]) {
+        if self.count > 0 {
+            self.json.push(b',');
+        }
+        self.json.extend_from_slice(id);
+        self.count += 1;
+    }
 }
 
 /// To which kind of catalog the items of an event belong, as the keys of their ids say.
@@ -103,6 +112,10 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         self.append("\"contents\":[");
         let start = self.out.len();
         let mut items = Items {
+            ids: ItemIds {
+                json: std::mem::take(&mut self.item_ids),
+                count: 0,
+            },
             quantity: Some(0),
             ..Items::default()
         };
@@ -113,12 +126,12 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             } else {
                 self.items_of_list(list, &mut items);
             }
-            if !items.ids.is_empty() {
+            if items.ids.count > 0 {
                 break;
             }
         }
         if let Some(own) = &plan.own
-            && items.ids.is_empty()
+            && items.ids.count == 0
             && own.requires.iter().any(|slot| self.get(*slot).is_some())
         {
             self.item(&own.source, &mut items);
@@ -138,7 +151,6 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn items_of_list(&mut self, list: &'e ItemList, items: &mut Items) {
         let found = self.input.found;
         let (rows, is_cut) = found.rows(list.list);
-        items.ids.reserve(rows);
         for row in 0..rows {
             let item = ItemScope {
                 list: list.list,
@@ -175,6 +187,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             scope: Scope::of_event(&found),
             out: std::mem::take(&mut self.out),
             scratch: std::mem::take(&mut self.scratch),
+            item_ids: Vec::new(),
             facts: std::mem::take(&mut self.facts),
             trace: &mut *self.trace,
         };
@@ -231,17 +244,17 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             self.forget_item(source);
             return self.item_omitted(Omitted::NoId);
         };
-        let is_first = items.ids.is_empty();
+        let is_first = items.ids.count == 0;
         match quantity {
             Quantity::Known(count) => {
                 self.out.push(b'}');
                 items.has_price |= price.is_some();
                 items.quantity = items.quantity.map(|sum| sum.saturating_add(count));
                 items.only = price.filter(|_| is_first).map(|price| (price, count));
-                items.ids.push(ItemId::Written(id));
+                items.ids.add(&self.out[id]);
             }
             Quantity::Unreadable => {
-                items.ids.push(ItemId::Apart(self.out[id].into()));
+                items.ids.add(&self.out[id]);
                 self.out.truncate(mark);
                 self.forget_item(source);
                 items.quantity = None;

@@ -1,6 +1,6 @@
 //! `custom_data`: what the event was worth and what it was about.
 
-use super::contents::{CatalogKind, ItemCurrency, ItemId, Items};
+use super::contents::{CatalogKind, ItemCurrency, Items};
 use super::event_writer::EventWriter;
 use super::given::{Given, Origin};
 use super::plan::FieldPlan;
@@ -68,6 +68,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             self.not_taken();
         }
         self.object("\"store_data\":{", &plan.store_data);
+        self.item_ids = items.ids.json;
         if self.out.len() == start {
             self.out.truncate(mark);
         } else {
@@ -79,9 +80,8 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
     fn not_taken(&mut self) {
         let plan = self.input.plan;
         for field in plan.not_taken.iter().filter(|_| T::WANTS_ABSENT) {
-            let mut slots = field.slots.iter();
-            if let Some(slot) = slots.find(|slot| self.get(**slot).is_some()) {
-                self.omitted(field, Origin::Slot(*slot), Omitted::NotForThisEvent);
+            if let Some((slot, _)) = self.values(field).next() {
+                self.omitted(field, Origin::Slot(slot), Omitted::NotForThisEvent);
             }
         }
     }
@@ -140,7 +140,7 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
 
     /// The price and the quantity of the event's only item.
     fn only_price(&self, items: &Items) -> Option<(f64, u64)> {
-        let (price, quantity) = items.only.clone().filter(|_| items.ids.len() == 1)?;
+        let (price, quantity) = items.only.clone().filter(|_| items.ids.count == 1)?;
         Some((self.written(price).parse().ok()?, quantity))
     }
 
@@ -216,8 +216,12 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
         let value = self.out.len();
         let mut why = None;
         match field.fallback {
-            _ if items.ids.is_empty() => {}
-            Some(Derived::ContentIds) => self.ids(items),
+            _ if items.ids.count == 0 => {}
+            Some(Derived::ContentIds) => {
+                self.out.push(b'[');
+                self.out.extend_from_slice(&items.ids.json);
+                self.out.push(b']');
+            }
             Some(Derived::NumItems) => match items.quantity {
                 Some(quantity) => json::integer(quantity, &mut self.out),
                 None => why = Some(Omitted::UnknownCount),
@@ -253,19 +257,6 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             Some(why) => self.omitted(field, origin, why),
             None => self.absent(field),
         }
-    }
-
-    /// Writes the ids of all items as a list.
-    fn ids(&mut self, items: &Items) {
-        self.out.push(b'[');
-        for id in &items.ids {
-            json::comma(&mut self.out);
-            match id {
-                ItemId::Written(id) => self.out.extend_from_within(id.clone()),
-                ItemId::Apart(id) => self.out.extend_from_slice(id),
-            }
-        }
-        self.out.push(b']');
     }
 
     /// Writes an amount with at most four decimals: prices have no more, but a product of floats can.

@@ -12,7 +12,7 @@ use crate::omitted::Omitted;
 use crate::payload::action_source::ActionSource;
 use crate::validate::Facts;
 use json_paths::Path;
-use json_paths::{Found, List, ObjectView, Paths, Slot, SlotBits};
+use json_paths::{Filled, Found, List, ObjectView, Paths, Slot, SlotBits, SlotSequence};
 use pipeline_core::{Event, Reason};
 
 /// What a server event is written from.
@@ -33,6 +33,8 @@ pub(super) struct EventWriter<'e, 'a, T> {
     pub(super) out: Vec<u8>,
     /// Holds one value at a time.
     pub(super) scratch: String,
+    /// Empty memory for the ids of the items.
+    pub(super) item_ids: Vec<u8>,
     pub(super) facts: Facts,
     pub(super) trace: &'e mut T,
 }
@@ -60,6 +62,27 @@ fn is_name_of_apps(name: &str) -> bool {
     const MAX_LEN: usize = 40;
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b' ');
     name.len() <= MAX_LEN && name.bytes().all(is_allowed)
+}
+
+/// Values that are not empty, each with its slot.
+pub(super) struct Values<'e, 'a>(Filled<'e, 'e, 'a>);
+
+impl<'a> Iterator for Values<'_, 'a> {
+    type Item = (Slot, &'a str);
+
+    #[expect(
+        clippy::inline_always,
+        reason = "a call costs as much as the search, and most fields have one value"
+    )]
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (slot, raw) = self.0.next()?;
+            if !json_text::is_empty(raw) {
+                return Some((slot, raw));
+            }
+        }
+    }
 }
 
 impl<'e, 'a> Scope<'e, 'a> {
@@ -167,14 +190,11 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         read: impl Fn(&'a str) -> Result<R, Omitted>,
     ) -> Given<R> {
         let mut given = Given::Absent;
-        for slot in &field.slots {
-            let Some(raw) = self.get(*slot) else {
-                continue;
-            };
+        for (slot, raw) in self.values(field) {
             match read(raw) {
-                Ok(value) => return Given::Read(value, Origin::Slot(*slot)),
+                Ok(value) => return Given::Read(value, Origin::Slot(slot)),
                 Err(why) => {
-                    self.omitted(field, Origin::Slot(*slot), why);
+                    self.omitted(field, Origin::Slot(slot), why);
                     if !why.counts_as_absent() {
                         given = Given::Unreadable;
                     }
@@ -185,16 +205,15 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     }
 
     /// The values of a field, each with its slot.
-    pub(super) fn values(
-        &self,
-        field: &'e FieldPlan,
-    ) -> impl Iterator<Item = (Slot, &'a str)> + use<'e, 'a, T> {
-        let cells = self.scope.cells;
-        let slots = field.slots.iter();
-        slots.filter_map(move |slot| {
-            let raw = cells.get(*slot).filter(|raw| !json_text::is_empty(raw))?;
-            Some((*slot, raw))
-        })
+    #[inline]
+    pub(super) fn values(&self, field: &'e FieldPlan) -> Values<'e, 'a> {
+        self.filled(&field.places)
+    }
+
+    /// The values at some slots, each with its slot.
+    #[inline]
+    pub(super) fn filled(&self, slots: &'e SlotSequence) -> Values<'e, 'a> {
+        Values(self.scope.cells.filled(slots))
     }
 
     /// Rejects the event for a value that cannot be read and without which it must not be sent. Of several such values, the

@@ -36,12 +36,9 @@ impl<'e, T: Trace> EventWriter<'e, '_, T> {
             return self.configured(field, raw, Origin::Constant);
         }
         let mut given = Given::Absent;
-        for slot in &field.slots {
-            let Some(raw) = self.get(*slot) else {
-                continue;
-            };
-            match self.plain_value(field, *slot, raw) {
-                Ok(()) => return Given::Read((), Origin::Slot(*slot)),
+        for (slot, raw) in self.values(field) {
+            match self.plain_value(field, slot, raw) {
+                Ok(()) => return Given::Read((), Origin::Slot(slot)),
                 Err(why) if why.counts_as_absent() => {}
                 Err(_) => given = Given::Unreadable,
             }

@@ -1,6 +1,6 @@
 //! JSON appended to bytes.
 
-use crate::byte_search;
+use crate::byte_search::{self, Block};
 use std::borrow::Cow;
 
 /// Appends a comma, unless an object or a list begins here.
@@ -23,7 +23,7 @@ pub(super) fn raw(json: &str, out: &mut Vec<u8>) {
 
 /// Appends text as a JSON string.
 pub(super) fn text(text: &str, out: &mut Vec<u8>) {
-    let needs_escape = |byte| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    let needs_escape = |bytes: Block| bytes.is_at_most(0x1f) | bytes.is(b'"') | bytes.is(b'\\');
     if !byte_search::has(text, needs_escape) {
         return plain_text(text, out);
     }

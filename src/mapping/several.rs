@@ -3,7 +3,7 @@
 //! In: the text of a value. Out: its parts, or that it is one value. Invariant: a text is split only where each part can be a value by
 //! itself, so that no value is taken apart.
 
-use crate::byte_search;
+use crate::byte_search::{self, Block};
 use crate::identity::Field;
 use crate::json_text;
 use crate::payload::MAX_VALUES;
@@ -15,15 +15,16 @@ const MIN_PHONE_DIGITS: usize = 7;
 /// The values in a text, at most [`MAX_VALUES`]; `None` if it is one value.
 #[inline]
 pub(crate) fn several(field: Field, text: &str) -> Option<Vec<Cow<'_, str>>> {
-    let can_be_several =
-        |byte| (byte == b',') | (byte == b';') | (byte == b'|') | (byte == b'\n') | (byte == b'[');
+    let can_be_several = |bytes: Block| {
+        bytes.is(b',') | bytes.is(b';') | bytes.is(b'|') | bytes.is(b'\n') | bytes.is(b'[')
+    };
     match field {
         Field::Em | Field::Ph if byte_search::has(text, can_be_several) => {
             of_json(text).or_else(|| separated(field, text))
         }
         // White space around an address separates nothing. Usually that is spaces, which cost less to remove.
         Field::Em
-            if byte_search::has(text.trim_ascii(), |byte| byte == b' ')
+            if byte_search::has(text.trim_ascii(), |bytes| bytes.is(b' '))
                 && text.trim().contains(' ') =>
         {
             separated(field, text)

@@ -41,15 +41,16 @@ fn split_scheme(text: &str) -> Result<(&str, &str), Omitted> {
 }
 
 fn has_space(text: &str) -> bool {
-    byte_search::has(text, |byte| (byte <= b' ') | !byte.is_ascii())
-        && text.contains(char::is_whitespace)
+    byte_search::has(text, |bytes| {
+        bytes.is_at_most(b' ') | bytes.is_in(0x80, 0xff)
+    }) && text.contains(char::is_whitespace)
 }
 
 /// Whether nothing has to be removed, which is so for most URLs.
 fn is_clean(rest: &str) -> bool {
     let scan = Scan::of(rest);
     let has_sign =
-        scan.needs_a_look() || byte_search::has(rest, |byte| (byte == b'#') | (byte == b';'));
+        scan.needs_a_look() || byte_search::has(rest, |bytes| bytes.is(b'#') | bytes.is(b';'));
     if has_sign && !is_harmless(rest, &scan) {
         return false;
     }
@@ -63,7 +64,7 @@ fn is_clean(rest: &str) -> bool {
     pairs.all(|pair| match byte_search::split_once(pair, b'=') {
         Some((name, value)) => {
             // A URL inside the URL has names of its own.
-            !byte_search::has(value, |byte| (byte == b'=') | (byte == b'?'))
+            !byte_search::has(value, |bytes| bytes.is(b'=') | bytes.is(b'?'))
                 && !is_personal_in_url(name)
         }
         None => !is_personal_in_url(pair),
@@ -74,16 +75,15 @@ fn is_clean(rest: &str) -> bool {
 /// punctuation, and few digits.
 fn is_harmless(rest: &str, scan: &Scan) -> bool {
     let bytes = rest.as_bytes();
-    let has_others = byte_search::has(rest, |byte| {
-        let is_usual = (byte == b'&') | (byte == b'%') | (byte == b'+');
-        (private_text::needs_a_look(byte) | (byte == b'#') | (byte == b';')) & !is_usual
+    let has_others = byte_search::has(rest, |bytes| {
+        private_text::need_a_look_in_urls(bytes) | bytes.is(b'#') | bytes.is(b';')
     });
     let mut escapes = bytes
         .iter()
         .enumerate()
         .filter(|(_, byte)| **byte == b'%')
         .map(|(at, _)| bytes.get(at + 1..at + 3).unwrap_or_default());
-    let mut is_spaced = byte_search::has(rest, |byte| byte == b'+');
+    let mut is_spaced = byte_search::has(rest, |bytes| bytes.is(b'+'));
     let are_harmless = !has_others
         && escapes.all(|escape| {
             is_spaced = true;

@@ -13,7 +13,7 @@ use crate::payload::rule::{HASHED_ID, rule};
 use crate::payload::{Kind, MAX_VALUES};
 use crate::placeholder::{Role, is_placeholder};
 use crate::private_text::{Key, Use};
-use json_paths::Slot;
+use json_paths::{Slot, SlotSequence};
 use std::borrow::Cow;
 
 /// A list of identifiers that is being written.
@@ -67,8 +67,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             .iter()
             .find(|field| field.kind == Kind::Hashed(Field::Country))
             .and_then(|field| {
-                field.slots.iter().find_map(|slot| {
-                    let raw = self.get(*slot)?;
+                self.values(field).find_map(|(_, raw)| {
                     identity::country_of(&json_text::text_as_written(raw).ok()?)
                 })
             });
@@ -91,55 +90,63 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
             key: None,
             start,
         };
-        let mut begin = 0;
-        for end in &field.group_ends {
-            let group = field.slots.get(begin..*end).unwrap_or_default();
-            begin = *end;
-            for slot in group {
-                let Some(raw) = self.get(*slot) else {
-                    continue;
-                };
+        for group in &field.groups {
+            for (slot, raw) in self.filled(group) {
                 let before = self.out.len();
-                list.key = field.key_at(*slot);
+                list.key = field.key_at(slot);
                 if raw.starts_with('[') {
-                    for (place, element) in json_text::elements(raw).enumerate() {
-                        let origin = Origin::Element(*slot, place);
-                        if place == MAX_VALUES {
-                            self.omitted(field, origin, Omitted::TooManyValues);
-                            break;
-                        }
-                        if !json_text::is_empty(element) {
-                            self.identifier(&list, element, origin);
-                        }
-                    }
+                    self.identifiers_of_list(&list, raw, slot);
                 } else {
-                    self.identifier(&list, raw, Origin::Slot(*slot));
+                    self.identifier(&list, raw, Origin::Slot(slot));
                 }
                 if self.out.len() > before {
                     break;
                 }
             }
         }
-        list.key = None;
-        let configured = [
-            (&field.constant, Origin::Constant),
-            (&field.default, Origin::Default),
-        ];
-        for (raw, origin) in configured {
-            if let Some(raw) = raw
-                && self.out.len() == start
-                && !json_text::is_empty(raw)
-            {
-                self.identifier(&list, raw, origin);
-            }
-        }
-        if self.out.len() == start
-            && let Some(hash @ (Field::Fn | Field::Ln)) = hash
-        {
-            self.part_of_name(&list, hash);
+        if self.out.len() == start {
+            list.key = None;
+            self.identifier_from_elsewhere(&list);
         }
         self.out.push(b']');
         self.out.len() > start + 1
+    }
+
+    /// Adds the values of a list in JSON.
+    #[cold]
+    fn identifiers_of_list(&mut self, list: &IdentifierList<'e>, raw: &str, slot: Slot) {
+        for (place, element) in json_text::elements(raw).enumerate() {
+            let origin = Origin::Element(slot, place);
+            if place == MAX_VALUES {
+                self.omitted(list.field, origin, Omitted::TooManyValues);
+                break;
+            }
+            if !json_text::is_empty(element) {
+                self.identifier(list, element, origin);
+            }
+        }
+    }
+
+    /// Adds a value to a list that has none from the slots of its field: a configured one, or a part of the full name.
+    #[inline(never)]
+    fn identifier_from_elsewhere(&mut self, list: &IdentifierList<'e>) {
+        let configured = [
+            (&list.field.constant, Origin::Constant),
+            (&list.field.default, Origin::Default),
+        ];
+        for (raw, origin) in configured {
+            if let Some(raw) = raw
+                && self.out.len() == list.start
+                && !json_text::is_empty(raw)
+            {
+                self.identifier(list, raw, origin);
+            }
+        }
+        if self.out.len() == list.start
+            && let Some(hash @ (Field::Fn | Field::Ln)) = list.hash
+        {
+            self.part_of_name(list, hash);
+        }
     }
 
     /// Adds one value to a list, unless the list has it already; each of several, if they are in one text.
@@ -249,7 +256,7 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         };
         let has_part = plan.user_data.iter().any(|field| {
             let is_part = matches!(field.kind, Kind::Hashed(Field::Fn | Field::Ln));
-            is_part && field.slots.iter().any(|slot| self.get(*slot).is_some())
+            is_part && self.values(field).next().is_some()
         });
         if has_part {
             return;
@@ -275,8 +282,8 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
         let plan = self.input.plan;
         let of_request = plan.request_ip.as_ref();
         let found = self
-            .address_in(field, &field.slots)
-            .or_else(|| self.address_in(field, &of_request?.slots));
+            .address_in(field, &field.places)
+            .or_else(|| self.address_in(field, &of_request?.places));
         let Some((address, origin)) = found else {
             return false;
         };
@@ -290,19 +297,16 @@ impl<'e, 'a, T: Trace> EventWriter<'e, 'a, T> {
     fn address_in(
         &mut self,
         field: &'e FieldPlan,
-        slots: &'e [Slot],
+        slots: &'e SlotSequence,
     ) -> Option<(Cow<'a, str>, Origin)> {
         let mut best: Option<(Cow<'a, str>, Origin)> = None;
-        for slot in slots {
-            let Some(raw) = self.get(*slot) else {
-                continue;
-            };
+        for (slot, raw) in self.filled(slots) {
             let is_list = raw.starts_with('[');
             for (place, element) in json_text::elements(raw).enumerate() {
                 let origin = if is_list {
-                    Origin::Element(*slot, place)
+                    Origin::Element(slot, place)
                 } else {
-                    Origin::Slot(*slot)
+                    Origin::Slot(slot)
                 };
                 if place == MAX_VALUES {
                     self.omitted(field, origin, Omitted::TooManyValues);

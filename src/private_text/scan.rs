@@ -5,6 +5,7 @@
 //! which decides texts of other lengths.
 
 use super::{Use, names, numbers};
+use crate::byte_search::{Block, Hits};
 use std::ops::Range;
 use wide::u8x16;
 
@@ -102,7 +103,7 @@ pub(super) const fn is_other(byte: u8) -> bool {
 /// Whether a byte occurs in addresses, in phone numbers with a plus or brackets, or in what an encoding writes for their signs. All of
 /// full-width forms begin with 0xef.
 #[inline]
-pub(crate) const fn needs_a_look(byte: u8) -> bool {
+const fn needs_a_look(byte: u8) -> bool {
     // `%` and `&`; `(`, `)`, `*` and `+`; `[` and `\`; `{`, `|`, `}`, `~` and DEL.
     (byte == b'@')
         | (byte.wrapping_sub(b'%') < 2)
@@ -110,6 +111,16 @@ pub(crate) const fn needs_a_look(byte: u8) -> bool {
         | (byte.wrapping_sub(b'[') < 2)
         | (byte.wrapping_sub(b'{') < 5)
         | (byte == 0xef)
+}
+
+/// Which bytes [need a look](needs_a_look) in a URL, where ampersands, percent signs and pluses are usual.
+#[inline]
+pub(crate) fn need_a_look_in_urls(bytes: Block) -> Hits {
+    bytes.is(b'@')
+        | bytes.is_in(b'(', b'*')
+        | bytes.is_in(b'[', b'\\')
+        | bytes.is_in(b'{', 0x7f)
+        | bytes.is(0xef)
 }
 
 impl Scan {
@@ -182,18 +193,23 @@ impl Scan {
     pub(crate) fn has_usual_parts(&self, text: &str, of: Use) -> bool {
         let bytes = text.as_bytes();
         match &self.marks {
-            Some(marks) if self.classes & PERCENT == 0 => {
-                !self.may_hold_phone(bytes, of)
-                    && !names::may_be_token(bytes)
-                    && (of != Use::Browser || !marks.may_hold_bracketed_sign(bytes))
-                    && marks.are_parts_usual(bytes)
-            }
-            // The digits of an escape are not a part of what follows it, which marks do not tell.
-            Some(_) => Self::unmarked(bytes).has_usual_parts_without_marks(bytes, of),
+            Some(marks) => self.has_usual_marked_parts(marks, bytes, of),
             // Nothing that short can be unusual.
             None if bytes.len() < MIN_BASE64 && of != Use::Browser => true,
             None => self.has_usual_parts_without_marks(bytes, of),
         }
+    }
+
+    #[inline(never)]
+    fn has_usual_marked_parts(&self, marks: &Marks, bytes: &[u8], of: Use) -> bool {
+        if self.classes & PERCENT != 0 {
+            // The digits of an escape are not a part of what follows it, which marks do not tell.
+            return Self::unmarked(bytes).has_usual_parts_without_marks(bytes, of);
+        }
+        !self.may_hold_phone(bytes, of)
+            && !names::may_be_token(bytes)
+            && (of != Use::Browser || !marks.may_hold_bracketed_sign(bytes))
+            && marks.are_parts_usual(bytes)
     }
 
     #[inline]
@@ -373,6 +389,7 @@ impl Marks {
 
 impl Scan {
     /// The same as [`Self::has_usual_parts`] for texts of any length.
+    #[inline(never)]
     fn has_usual_parts_without_marks(&self, bytes: &[u8], of: Use) -> bool {
         if self.may_hold_phone(bytes, of) || names::may_be_token(bytes) {
             return false;
@@ -460,6 +477,7 @@ pub(super) fn may_be_base64(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::byte_search;
     use proptest::prelude::*;
 
     const USES: [Use; 5] = [Use::Words, Use::Id, Use::ItemId, Use::Browser, Use::Url];
@@ -477,6 +495,15 @@ mod tests {
             1 => "[0-9]{3}[-. ][0-9]{3}[-. ][0-9]{4}",
         ];
         prop::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn what_needs_a_look_in_urls_needs_one_elsewhere_and_is_not_usual_there() {
+        for byte in 0..=u8::MAX {
+            let is_found = byte_search::has([byte], need_a_look_in_urls);
+            let expected = needs_a_look(byte) && !matches!(byte, b'&' | b'%' | b'+');
+            assert_eq!(is_found, expected, "{byte}");
+        }
     }
 
     fn check(text: &str) -> Result<(), TestCaseError> {

@@ -236,10 +236,12 @@ impl<'p, 'm> Cursor<'p, 'm> {
         let mut place = self.prediction.first(at);
         loop {
             let predicted = self.prediction.at(place);
-            let (child, value) = if predicted.child != 0
-                && let Some(value) = predicted.separator.pass(here)
+            let (child, value);
+            if predicted.child != 0
+                && let Some(behind) = predicted.separator.pass(here)
             {
-                (predicted.child, value)
+                (child, value) = (predicted.child, behind);
+                place = predicted.after;
             } else {
                 let (key, is_over) = if is_first {
                     here.open(b'}')
@@ -249,14 +251,14 @@ impl<'p, 'm> Cursor<'p, 'm> {
                 if is_over {
                     return Ok(key);
                 }
-                let (key, value) = key.key()?;
-                let child = paths.nodes[at].at_raw_key(key)?.unwrap_or(NO_NODE);
+                let (key, behind) = key.key()?;
+                child = paths.nodes[at].at_raw_key(key)?.unwrap_or(NO_NODE);
+                value = behind;
                 if let Some(separator) = Separator::between(here, value) {
                     self.prediction.learn(place, child, separator);
                 }
-                (child, value)
-            };
-            place = self.prediction.after(place, child);
+                place = self.prediction.after(place, child);
+            }
             is_first = false;
             here = match (paths.nodes.get(child), value.byte()) {
                 (Some(_), b'{' | b'[') => self.value::<E>(value, child)?,

@@ -125,11 +125,22 @@ pub struct ObjectView<'f, 'a> {
     row: Row<'f>,
 }
 
-impl<'a> ObjectView<'_, 'a> {
+impl<'f, 'a> ObjectView<'f, 'a> {
     /// The JSON at the path of this slot, undecoded and without white space around it; `None` if it was not found.
     #[inline]
     pub fn get(self, slot: Slot) -> Option<&'a str> {
         self.row.get(slot)?.of(self.text)
+    }
+
+    /// Those of these slots at whose paths there is a value, in their order, each with its JSON as [`get`](Self::get) returns it.
+    #[inline]
+    pub fn filled<'s>(self, slots: &'s SlotSequence) -> Filled<'s, 'f, 'a> {
+        Filled {
+            object: self,
+            runs: &slots.0,
+            place: 0,
+            left: 0,
+        }
     }
 
     /// The bits of all of these slots at whose paths there is a value.
@@ -144,6 +155,61 @@ impl<'a> ObjectView<'_, 'a> {
             }
         }
         bits
+    }
+}
+
+/// Slots in an order of preference. Those with a value are found without a look at each of the others
+/// ([`ObjectView::filled`]).
+#[derive(Debug, Clone, Default)]
+pub struct SlotSequence(Box<[Run]>);
+
+/// Slots that come in their order of preference as in one word of the bit set.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    place: usize,
+    wanted: u64,
+}
+
+impl FromIterator<Slot> for SlotSequence {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let mut runs: Vec<Run> = Vec::new();
+        for Slot(slot) in slots {
+            let (place, bit) = (slot / WORD_BITS, 1 << (slot % WORD_BITS));
+            match runs.last_mut() {
+                Some(run) if run.place == place && run.wanted < bit => run.wanted |= bit,
+                _ => runs.push(Run { place, wanted: bit }),
+            }
+        }
+        Self(runs.into())
+    }
+}
+
+/// The slots of a sequence with a value, and these values: see [`ObjectView::filled`].
+#[derive(Debug, Clone)]
+pub struct Filled<'s, 'f, 'a> {
+    object: ObjectView<'f, 'a>,
+    /// Those not begun yet.
+    runs: &'s [Run],
+    /// Of the current run: its word, and the slots that hold a value and are not visited yet.
+    place: usize,
+    left: u64,
+}
+
+impl<'a> Iterator for Filled<'_, '_, 'a> {
+    type Item = (Slot, &'a str);
+
+    #[expect(clippy::inline_always, reason = "a call costs as much as the search")]
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let ObjectView { text, row } = self.object;
+        while self.left == 0 {
+            let (run, others) = self.runs.split_first()?;
+            (self.runs, self.place) = (others, run.place);
+            self.left = row.word(run.place) & run.wanted;
+        }
+        let slot = Slot(self.place * WORD_BITS + self.left.trailing_zeros() as usize);
+        self.left &= self.left - 1;
+        Some((slot, row.span(slot)?.of(text)?))
     }
 }
 

@@ -95,7 +95,7 @@ mod tests;
 
 pub use error::ReadError;
 pub use folding::{eq_folded, fold};
-pub use found::{Found, ObjectView, SlotBits};
+pub use found::{Filled, Found, ObjectView, SlotBits, SlotSequence};
 pub use keys::Keys;
 pub use path::{Path, PathError, Segment};
 pub use paths::{ElementPaths, Paths};

@@ -13,10 +13,19 @@ use crate::slot::{Cell, List};
 /// Every spelling of a key that a path has is a node of its own. One more node for each key, the *link*, is what all other
 /// spellings lead to: no path ends there, but it has the nodes of all spellings in `also`. So every spelling in a text
 /// leads to one node, and predictions need not know of spellings.
+///
+/// What is needed for every value comes first, so that it is in one line of the processor's cache.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub(crate) struct Node {
     /// Where the value is stored.
     pub(crate) cell: Option<Cell>,
+    /// Whether noting a value takes more than its cell.
+    pub(crate) is_special: bool,
+    /// Whether paths lead into a list, or into an object that is read as one.
+    pub(crate) reads_items: bool,
+    /// Whether no path leads further: it ends here, or this is a link.
+    pub(crate) is_end: bool,
     pub(crate) list: Option<List>,
     /// The nodes of the keys of an object.
     pub(crate) keys: Keys,
@@ -33,12 +42,6 @@ pub(crate) struct Node {
     pub(crate) twin: Option<Cell>,
     /// What the nodes in `also` deviate by.
     pub(crate) step: Deviation,
-    /// Whether noting a value takes more than its cell.
-    pub(crate) is_special: bool,
-    /// Whether paths lead into a list, or into an object that is read as one.
-    pub(crate) reads_items: bool,
-    /// Whether no path leads further: it ends here, or this is a link.
-    pub(crate) is_end: bool,
 }
 
 /// Adds the node of a step behind node `at`, which does not have it yet. So many steps are before it.

@@ -19,9 +19,9 @@
 //!   rest of it, so that the position is the same as after reading;
 //! * it never closes an object or a list: closing brackets are always read.
 
-use crate::bytes::{MASK_OF_LENGTH, WORD_BYTES, head};
 use crate::paths::Paths;
 use crate::scan::Scanner;
+use wide::u8x16;
 
 /// Whether a walk uses and learns predictions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,13 +44,16 @@ pub(crate) struct KeyPrediction {
     memory: Memory,
 }
 
-/// A key that may come next.
+/// A key that may come next. It fills one line of the processor's cache, so that its address is a shift of its place.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 pub(crate) struct Entry {
     /// The bytes from the value before it to its own value.
     pub(crate) separator: Separator,
     /// The node that it leads to, which can be a link, or [`NO_NODE`]. 0, which no key leads to, where nothing has been learned.
     pub(crate) child: usize,
+    /// The place of what comes after this key.
+    pub(crate) after: usize,
     /// The place of what comes after a key that leads nowhere, or [`NOWHERE`].
     after_unmapped: usize,
 }
@@ -107,13 +110,17 @@ impl KeyPrediction {
         }
         let end = self.entries.len();
         let entry = &mut self.entries[place];
-        (entry.child, entry.separator) = (child, separator);
-        if child == NO_NODE
-            && entry.after_unmapped == NOWHERE
-            && end < 2 * self.of.1 + MAX_UNMAPPED_KEYS
-        {
-            entry.after_unmapped = end;
-            self.entries.push(Entry::default());
+        (entry.child, entry.separator, entry.after) = (child, separator, child);
+        if child == NO_NODE {
+            let is_new = entry.after_unmapped == NOWHERE;
+            let has_room = end < 2 * self.of.1 + MAX_UNMAPPED_KEYS;
+            if is_new && has_room {
+                entry.after_unmapped = end;
+            }
+            entry.after = entry.after_unmapped;
+            if is_new && has_room {
+                self.entries.push(Entry::default());
+            }
         }
     }
 
@@ -132,30 +139,34 @@ impl KeyPrediction {
 }
 
 /// The bytes between two values: a comma or an opening brace, a key, its colon, and the white space around them. They are
-/// compared as a fixed number of words: a loop whose length changes from key to key would be mispredicted by the
+/// compared as a fixed number of blocks: a loop whose length changes from key to key would be mispredicted by the
 /// processor.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Separator {
-    words: [u64; SEPARATOR_WORDS],
-    length: u8,
+    bytes: [u8; SEPARATOR_BYTES],
+    /// A bit for each of its bytes, that of the first byte in the lowest.
+    wanted: u32,
+    length: u32,
 }
 
-/// Words of the longest separator that is remembered.
-const SEPARATOR_WORDS: usize = 4;
-const SEPARATOR_BYTES: usize = SEPARATOR_WORDS * WORD_BYTES;
+/// Blocks of the longest separator that is remembered.
+const SEPARATOR_BLOCKS: usize = 2;
+const BLOCK: usize = 16;
+const SEPARATOR_BYTES: usize = SEPARATOR_BLOCKS * BLOCK;
 
 impl Separator {
     /// The bytes between two positions; `None` if there are too many.
     pub(crate) fn between(start: Scanner<'_>, end: Scanner<'_>) -> Option<Self> {
         let length = start.rest().len().checked_sub(end.rest().len())?;
-        let mut words = [0; SEPARATOR_WORDS];
-        let chunks = start.rest().get(..length)?.chunks(WORD_BYTES);
-        for (word, bytes) in words.iter_mut().zip(chunks) {
-            *word = head(bytes, bytes.len());
-        }
-        (length <= SEPARATOR_BYTES).then_some(Self {
-            words,
-            length: u8::try_from(length).ok()?,
+        let mut bytes = [0; SEPARATOR_BYTES];
+        bytes
+            .get_mut(..length)?
+            .copy_from_slice(start.rest().get(..length)?);
+        let length = u32::try_from(length).ok()?;
+        Some(Self {
+            bytes,
+            wanted: u32::MAX.checked_shr(u32::BITS - length).unwrap_or(0),
+            length,
         })
     }
 
@@ -163,32 +174,63 @@ impl Separator {
     /// the colon matches as well. Within the last bytes of a text nothing matches.
     #[inline]
     pub(crate) fn pass<'a>(&self, here: Scanner<'a>) -> Option<Scanner<'a>> {
-        let bytes = here.rest().first_chunk::<SEPARATOR_BYTES>()?;
-        let bytes = bytes.as_chunks::<WORD_BYTES>().0;
-        let masks = &Self::MASKS[usize::from(self.length)];
-        let difference = (0..SEPARATOR_WORDS).fold(0, |difference, i| {
-            difference | (u64::from_le_bytes(bytes[i]) ^ self.words[i]) & masks[i]
-        });
-        if difference != 0 {
+        let [first, second] = blocks_of(here.rest().first_chunk()?);
+        let [own_first, own_second] = blocks_of(&self.bytes);
+        let equal = first.simd_eq(own_first).to_bitmask()
+            | second.simd_eq(own_second).to_bitmask() << BLOCK;
+        if !equal & self.wanted != 0 {
             return None;
         }
-        Some(here.skip(usize::from(self.length))?.token())
+        Some(here.skip(self.length as usize)?.token())
+    }
+}
+
+#[inline]
+fn blocks_of(bytes: &[u8; SEPARATOR_BYTES]) -> [u8x16; SEPARATOR_BLOCKS] {
+    let mut blocks = [u8x16::default(); SEPARATOR_BLOCKS];
+    for (block, bytes) in blocks.iter_mut().zip(bytes.as_chunks().0) {
+        *block = u8x16::new(*bytes);
+    }
+    blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_entry_fills_one_line_of_the_cache() {
+        assert_eq!(size_of::<Entry>(), 64);
     }
 
-    /// For each length of a separator, the bits of each word that are compared.
-    const MASKS: [[u64; SEPARATOR_WORDS]; SEPARATOR_BYTES + 1] = {
-        let mut masks = [[0; SEPARATOR_WORDS]; SEPARATOR_BYTES + 1];
-        let mut length = 0;
-        while length <= SEPARATOR_BYTES {
-            let mut word = 0;
-            while word < SEPARATOR_WORDS {
-                let rest = length.saturating_sub(word * WORD_BYTES);
-                let rest = if rest < WORD_BYTES { rest } else { WORD_BYTES };
-                masks[length][word] = MASK_OF_LENGTH[rest];
-                word += 1;
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The former formulation: the text begins with the bytes, and has as many as the longest separator.
+        #[test]
+        fn a_separator_is_passed_where_the_text_begins_with_its_bytes(
+            bytes in "[ ,\"a-c:]{0,36}",
+            changed in prop::option::of((0..40_usize, "[ ab]")),
+            behind in "[ 1]{0,40}",
+        ) {
+            let before = format!("{bytes}{behind}");
+            let (start, end) = (Scanner::new(&before), Scanner::new(&behind));
+            let separator = Separator::between(start, end);
+            prop_assert_eq!(separator.is_some(), bytes.len() <= SEPARATOR_BYTES);
+            let Some(separator) = separator else {
+                return Ok(());
+            };
+            let mut text = before.clone();
+            if let Some((at, other)) = changed && at < text.len() {
+                text.replace_range(at..=at, &other);
             }
-            length += 1;
+            let expected = text
+                .strip_prefix(&bytes)
+                .filter(|_| text.len() >= SEPARATOR_BYTES)
+                .map(|rest| rest.trim_start_matches(' ').len());
+            let passed = separator.pass(Scanner::new(&text));
+            prop_assert_eq!(passed.map(|scanner| scanner.rest().len()), expected, "{:?}", text);
         }
-        masks
-    };
+    }
 }

@@ -220,6 +220,12 @@ impl Row<'_> {
         if self.word(slot.0 / WORD_BITS) >> (slot.0 % WORD_BITS) & 1 == 0 {
             return None;
         }
+        self.span(slot)
+    }
+
+    /// The span of a slot whose bit is set.
+    #[inline]
+    pub(crate) fn span(self, slot: Slot) -> Option<Span> {
         self.spans.get(slot.0).copied()
     }
 

@@ -128,14 +128,17 @@ impl<'a> Scanner<'a> {
         if self.byte() != b'"' {
             return Err(Broken);
         }
-        let behind = self.string()?;
-        let length = self.0.len() - behind.0.len() - "\"\"".len();
         let inside = self.pass().0;
-        let name = inside.get(..length).unwrap_or_default();
+        let (behind, has_escapes) = match from_special(inside) {
+            [b'"', rest @ ..] => (Self(rest), false),
+            rest @ [b'\\', ..] => (Self(rest).string_from_escape()?, true),
+            _ => return Err(Broken),
+        };
+        let length = inside.len() - behind.0.len() - "\"".len();
         let key = Key {
-            name,
+            name: inside.get(..length).unwrap_or_default(),
             head: head(inside, length),
-            has_escapes: name.contains(&b'\\'),
+            has_escapes,
         };
         Ok((key, behind.colon()?))
     }

@@ -7,7 +7,7 @@ mod sequences;
 mod spelling;
 mod style;
 
-use crate::{MAX_ELEMENTS, Path, Paths, ReadError, SlotBits};
+use crate::{MAX_ELEMENTS, Path, Paths, ReadError, Slot, SlotBits, SlotSequence};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -219,6 +219,29 @@ fn the_bits_of_slots_with_a_value_are_joined() {
     ] {
         let found = paths.read(text).expect("JSON");
         assert_eq!(found.object().bits_of(&bits), expected, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_sequence_of_slots_finds_what_a_look_at_each_finds(
+        order in prop::collection::vec(0..150_usize, 0..20),
+        present in prop::collection::vec(0..150_usize, 0..60),
+    ) {
+        let mut paths = Paths::default();
+        let slots: Vec<Slot> = (0..150)
+            .map(|number| paths.slot(&path(&format!("k{number}"))))
+            .collect();
+        let members: Vec<String> = present.iter().map(|number| format!("\"k{number}\":{number}")).collect();
+        let text = format!("{{{}}}", members.join(","));
+        let found = paths.read(&text).expect("JSON");
+        let sought: Vec<Slot> = order.iter().map(|number| slots[*number]).collect();
+        let sequence: SlotSequence = sought.iter().copied().collect();
+        let expected: Vec<_> = sought.iter().filter_map(|slot| Some((*slot, found.get(*slot)?))).collect();
+        let filled: Vec<_> = found.object().filled(&sequence).collect();
+        prop_assert_eq!(filled, expected);
     }
 }
 

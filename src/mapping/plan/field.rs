@@ -4,7 +4,7 @@ use crate::field_mapping::Derived;
 use crate::identity::Field;
 use crate::payload::{Kind, ParameterId};
 use crate::private_text::Key;
-use json_paths::Slot;
+use json_paths::{Slot, SlotSequence};
 
 /// How one parameter gets its value.
 #[derive(Debug)]
@@ -22,8 +22,10 @@ pub(crate) struct FieldPlan {
     pub(crate) listed: usize,
     /// Those of `slots` whose key says that a value there must not leave as it is.
     pub(crate) private_slots: Box<[(Slot, Key)]>,
-    /// Where each group of `slots` ends; the first usable value of each group is sent.
-    pub(crate) group_ends: Box<[usize]>,
+    /// The same as one sequence.
+    pub(crate) places: SlotSequence,
+    /// The same as one sequence for each group; the first usable value of each group is sent.
+    pub(crate) groups: Box<[SlotSequence]>,
     /// JSON texts from the configuration.
     pub(crate) constant: Option<Box<str>>,
     pub(crate) default: Option<Box<str>>,
