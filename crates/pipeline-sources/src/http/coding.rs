@@ -57,6 +57,11 @@ impl Coding {
         Ok(Self(packings))
     }
 
+    /// Whether nothing is packed.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The body unpacked, where that takes next to no time: `None` when it is packed and unpacks to more than so many bytes.
     pub(crate) fn plain_at_once(
         &self,

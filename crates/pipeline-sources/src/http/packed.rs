@@ -10,9 +10,12 @@ use super::refusal::Refusal;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-/// Bytes up to which a plain body is read by the task that received it, and up to which a packed one may unpack there: it takes
-/// a part of a millisecond, and another thread would first have to fetch the bytes from the caches of this one.
+/// Bytes up to which a plain body is read by the task that received it: it takes a part of a millisecond, and another thread would
+/// first have to fetch the bytes from the caches of this one.
 const READ_IN_PLACE_BYTES: usize = 256 * 1024;
+/// Bytes up to which a packed one is unpacked there, packed and unpacked: thousands of packed pieces without anything in them take
+/// far longer than as many plain bytes.
+const UNPACKED_IN_PLACE_BYTES: usize = 64 * 1024;
 
 /// A body as it came.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Unpacker {
         hold: &mut Hold,
         make: impl FnOnce(&Bytes) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        if let Some(plain) = packed.at_once() {
+        if let Some(plain) = packed.at_once(self.max_body_bytes) {
             return make_of(&plain?, packed.media, make);
         }
         let _turn = self.turns.acquire().await.map_err(|_| unavailable())?;
@@ -83,12 +86,18 @@ fn unavailable() -> Refusal {
 }
 
 impl Packed {
-    /// The body in plain text, where it is so small that this takes next to no time.
-    fn at_once(&self) -> Option<Result<Bytes, Refusal>> {
-        if self.body.len() > READ_IN_PLACE_BYTES {
+    /// The body in plain text, of at most so many bytes, where it is so small that this takes next to no time.
+    fn at_once(&self, max_bytes: usize) -> Option<Result<Bytes, Refusal>> {
+        let in_place = if self.coding.is_plain() {
+            READ_IN_PLACE_BYTES
+        } else {
+            UNPACKED_IN_PLACE_BYTES
+        };
+        if self.body.len() > in_place {
             return None;
         }
-        self.coding.plain_at_once(&self.body, READ_IN_PLACE_BYTES)
+        self.coding
+            .plain_at_once(&self.body, in_place.min(max_bytes))
     }
 }
 
@@ -129,6 +138,25 @@ mod tests {
     }
 
     /// The one thread of the test is free while a body is read: it says when the reading may end.
+    #[tokio::test]
+    async fn what_unpacks_to_more_than_the_limit_is_refused_however_small_the_limit() {
+        let pack = |bytes: usize| {
+            let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+            packed.write_all(&vec![b' '; bytes]).unwrap();
+            packed.finish().unwrap()
+        };
+        for limit in [10, 1_000, UNPACKED_IN_PLACE_BYTES, READ_IN_PLACE_BYTES] {
+            let unpacker = Unpacker::new(limit);
+            for (bytes, expected) in [(limit, None), (limit + 1, Some(413))] {
+                let mut hold = Memory::new(usize::MAX).hold(PATIENCE);
+                let read = |_: &Bytes| Ok(());
+                let read = unpacker.unpack(packed("gzip", pack(bytes)), &mut hold, read);
+                let status = read.await.err().map(|refusal| refusal.status);
+                assert_eq!(status, expected, "{bytes} of {limit}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn what_takes_time_to_read_leaves_the_thread_to_other_requests() {
         let bomb = {
