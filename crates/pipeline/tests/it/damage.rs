@@ -103,10 +103,13 @@ impl Damage {
         database.write_all_at(&page_bytes, page * PAGE).unwrap();
     }
 
-    /// Events that the log has called lost, of all lives and of this one.
+    /// Events that the log has called lost or set aside, of all lives and of this one.
     fn told(&self, now: &str) -> usize {
         let lines = self.said.lines().chain(now.lines());
-        let lost = lines.filter(|line| line.contains("ERROR") && line.contains("lost"));
+        // What is damaged where it can be set aside is not delivered either.
+        let is_lost =
+            |line: &&str| line.contains("lost") || line.contains("it is set aside in the buffer");
+        let lost = lines.filter(|line| line.contains("ERROR")).filter(is_lost);
         let events =
             lost.filter_map(|line| line.split_once("events=")?.1.split([' ', '\n']).next());
         events.map(|events| events.parse::<usize>().unwrap()).sum()
@@ -119,7 +122,6 @@ impl Damage {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "one run in seven waits for losses that the log has not told; why is not known yet"]
 async fn pages_that_are_damaged_between_kills_cost_what_is_in_them_and_new_events_are_taken() {
     let mut all = Damage::new().await;
     let kills = number("CRASH_KILLS", KILLS);
@@ -147,9 +149,11 @@ async fn pages_that_are_damaged_between_kills_cost_what_is_in_them_and_new_event
     let late = all.send(&last, 3).await;
     let so_far = || {
         format!(
-            "seed {}: {} missing; {}",
+            "seed {}: {} missing, {} told as lost; {}{}",
             all.seed,
             all.missing(),
+            all.told(&last.said()),
+            all.said,
             last.said()
         )
     };
