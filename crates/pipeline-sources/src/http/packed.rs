@@ -137,7 +137,6 @@ mod tests {
         member.finish().unwrap()
     }
 
-    /// The one thread of the test is free while a body is read: it says when the reading may end.
     #[tokio::test]
     async fn what_unpacks_to_more_than_the_limit_is_refused_however_small_the_limit() {
         let pack = |bytes: usize| {
@@ -157,6 +156,7 @@ mod tests {
         }
     }
 
+    /// The one thread of the test is free while a body is read: it says when the reading may end.
     #[tokio::test]
     async fn what_takes_time_to_read_leaves_the_thread_to_other_requests() {
         let bomb = {

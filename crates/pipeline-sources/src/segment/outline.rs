@@ -28,7 +28,7 @@ pub(super) struct Outline {
 
 /// A member that means something here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Name {
+enum Name {
     Kind,
     Event,
     Batch,
@@ -60,7 +60,7 @@ impl Name {
     ];
 
     /// What a name means, as it is written in quotation marks.
-    pub(super) fn of(quoted: &[u8]) -> Option<Self> {
+    fn of(quoted: &[u8]) -> Option<Self> {
         let first = initial(quoted);
         let may_be = |form: &str| first == 0 || form.as_bytes().first() == Some(&first);
         let mut all = Self::ALL.into_iter();

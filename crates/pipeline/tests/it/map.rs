@@ -1,11 +1,11 @@
 //! `pipeline map`: what it says of each event, in every framing and every form.
 
 use crate::end_to_end::{fixture, personal_values};
+use crate::tally::fed;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -17,22 +17,6 @@ const NOW: [&str; 2] = ["--now", "2026-01-15T12:00:00Z"];
 /// The root of the repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn finish(mut command: Command, stdin: &[u8]) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let stdin = stdin.to_vec();
-    // A command that does not read its input closes it.
-    let writer = std::thread::spawn(move || input.write_all(&stdin));
-    let output = child.wait_with_output().unwrap();
-    let _ = writer.join().unwrap();
-    output
 }
 
 /// A pipeline file with one sink of this preset.
@@ -54,7 +38,7 @@ fn map(preset: &str, arguments: &[&str], stdin: &[u8]) -> (String, String) {
     let (_folder, file) = pipeline(preset);
     let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
     command.args(["map", "--config", &file]).args(arguments);
-    let output = finish(command, stdin);
+    let output = fed(&mut command, stdin);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
     (String::from_utf8(output.stdout).unwrap(), said)
@@ -397,7 +381,7 @@ fn a_summary_shows_no_single_events() {
         command
             .args(["map", "--config", &file, "--summary"])
             .args(other);
-        let output = finish(command, b"");
+        let output = fed(&mut command, b"");
         assert_eq!(output.status.code(), Some(64), "{other:?}");
     }
     assert!(map("retail", &["--summary"], b"").0.starts_with("events "));
@@ -454,7 +438,7 @@ fn the_commands_of_the_readme_show_what_it_says() {
         shell
             .args(["-c", &format!("{program} map {arguments}")])
             .current_dir(root());
-        let output = finish(shell, b"");
+        let output = fed(&mut shell, b"");
         assert_eq!(output.status.code(), Some(0), "{command}");
         let output = String::from_utf8(output.stdout).unwrap();
         let mut lines = output.lines();

@@ -94,16 +94,23 @@ pub(crate) fn is_installed(command: &str, needed_by: &str) -> bool {
 }
 
 /// Runs a command with this standard input to its end.
-pub(crate) fn fed(command: &mut std::process::Command, input: &str) -> std::process::Output {
+pub(crate) fn fed(
+    command: &mut std::process::Command,
+    input: impl AsRef<[u8]>,
+) -> std::process::Output {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that does not read its input closes it.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.as_ref().to_vec();
+    // A command that does not read its input closes it; one that writes much meanwhile is read meanwhile.
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    let _ = writer.join().unwrap();
+    output
 }
 
 /// An address where nothing listens, for what comes back where it is known.
