@@ -450,6 +450,26 @@ proptest! {
         prop_assert!(!matches!(encoded, Encoded::Record(_)));
     }
 
+    /// A thread keeps memory, and what it expects of the next event; one that has encoded nothing yet has neither.
+    #[test]
+    fn an_event_is_mapped_alike_whatever_its_thread_has_seen_before(
+        sources in prop::collection::vec(any_event("retail"), 1..6),
+        order in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(0..2_000_usize)), 1..16),
+    ) {
+        for (index, cut) in order {
+            let mut bytes = index.get(&sources).to_string().into_bytes();
+            bytes.truncate(cut.unwrap_or(usize::MAX));
+            let event = Event::new(bytes, NOW_MS);
+            let shown = |encoded: Encoded| match encoded {
+                Encoded::Record(record) => String::from_utf8(record.payload.to_vec()).expect("JSON"),
+                other => outcome(&other).to_string(),
+            };
+            let in_sequence = shown(SINK.encode(&event));
+            let alone = std::thread::scope(|scope| scope.spawn(|| shown(SINK.encode(&event))).join());
+            prop_assert_eq!(in_sequence, alone.expect("no panic"));
+        }
+    }
+
     #[test]
     fn no_personal_value_comes_out_in_the_clear(mut source in any_event("retail")) {
         source["userId"] = "visitor-4711".into();

@@ -22,9 +22,9 @@ pub(crate) struct FieldPlan {
     pub(crate) listed: usize,
     /// Those of `slots` whose key says that a value there must not leave as it is.
     pub(crate) private_slots: Box<[(Slot, Key)]>,
-    /// The same as one sequence.
+    /// `slots` as one sequence.
     pub(crate) places: SlotSequence,
-    /// The same as one sequence for each group; the first usable value of each group is sent.
+    /// `slots` as one sequence for each group; the first usable value of each group is sent.
     pub(crate) groups: Box<[SlotSequence]>,
     /// JSON texts from the configuration.
     pub(crate) constant: Option<Box<str>>,
