@@ -4,14 +4,13 @@
 //! The floor maps and answers; the host also finds who sends, completes events, buffers, and delivers to the sandbox. The
 //! clients and the sandbox share the processors with them, so only ratios of one run mean something.
 
+use crate::client::{self, Client};
 use crate::floor;
-use crate::load::{read_answer, request_to};
+use crate::load::request_to;
 use crate::process::Process;
 use crate::rig::{Rig, Setup, micros_each, number};
 use serde_json::json;
 use std::fs;
-use std::io::{BufReader, Write as _};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,8 +63,7 @@ fn measure_with(rig: &Rig, size: usize, requests: &Arc<Vec<Vec<u8>>>) {
     println!(
         "\n| server, requests of {size} | events/s | ÷ floor | p50 | p99 | CPU of server, per event | ÷ floor | − floor |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
-    let this = std::env::current_exe().expect("a program");
-    let floor = run(Process::start(&this, &[floor::NAME]), size, requests);
+    let floor = run(floor::start(), size, requests);
     tell("body read, `encode`, 200", &floor, &floor);
     for buffer in ["memory", "disk"] {
         let setup = Setup {
@@ -94,22 +92,27 @@ fn tell(name: &str, result: &Result, floor: &Result) {
 
 fn run(mut server: Process, size: usize, requests: &Arc<Vec<Vec<u8>>>) -> Result {
     let address = server.says("address=");
-    let counts_from = Instant::now() + WARM_UP;
-    let ends = counts_from + Duration::from_secs(SECONDS);
-    let clients: Vec<_> = (0..CONNECTIONS)
-        .map(|first| {
-            let (address, requests) = (address.clone(), Arc::clone(requests));
-            std::thread::spawn(move || client(&address, &requests, first, (counts_from, ends)))
-        })
-        .collect();
-    std::thread::sleep(WARM_UP);
-    let before = server.usage().cpu;
-    std::thread::sleep(Duration::from_secs(SECONDS));
-    let cpu = server.usage().cpu.saturating_sub(before);
-    let times = clients
-        .into_iter()
-        .flat_map(|client| client.join().expect("requests that are taken"));
-    let mut times: Vec<_> = times.collect();
+    let (cpu, mut times) = client::runtime().block_on(async {
+        let counts_from = Instant::now() + WARM_UP;
+        let ends = counts_from + Duration::from_secs(SECONDS);
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|first| {
+                let (address, requests) = (address.clone(), Arc::clone(requests));
+                tokio::spawn(async move {
+                    keep_asking(&address, &requests, first, (counts_from, ends)).await
+                })
+            })
+            .collect();
+        tokio::time::sleep(WARM_UP).await;
+        let before = server.usage().cpu;
+        tokio::time::sleep(Duration::from_secs(SECONDS)).await;
+        let cpu = server.usage().cpu.saturating_sub(before);
+        let mut times = Vec::new();
+        for client in clients {
+            times.append(&mut client.await.expect("requests that are taken"));
+        }
+        (cpu, times)
+    });
     times.sort();
     server.stop();
     Result {
@@ -120,20 +123,17 @@ fn run(mut server: Process, size: usize, requests: &Arc<Vec<Vec<u8>>>) -> Result
 }
 
 /// Sends one request after the other on one connection; how long those took that were answered in the time that counts.
-fn client(
+async fn keep_asking(
     address: &str,
     requests: &[Vec<u8>],
     first: usize,
     (counts_from, ends): (Instant, Instant),
 ) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).expect("the server");
-    stream.set_nodelay(true).expect("a socket");
-    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
+    let mut client = Client::connect(address).await;
     let mut times = Vec::new();
     for request in requests.iter().cycle().skip(first) {
         let sent = Instant::now();
-        stream.write_all(request).expect("the server");
-        read_answer(&mut reader);
+        client.send(request).await;
         let answered = Instant::now();
         if answered >= ends {
             break;

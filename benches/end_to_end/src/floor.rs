@@ -1,6 +1,7 @@
 //! The least that a server of events could do: read the body, map each event with the sink's `encode`, and answer 200. Nothing
 //! is checked, kept or delivered. It runs in a process of its own, so that its processor time is told apart.
 
+use crate::process::Process;
 use crate::retail;
 use axum::Router;
 use axum::body::Bytes;
@@ -18,6 +19,12 @@ pub(crate) const NAME: &str = "floor";
 struct Batch<'b> {
     #[serde(borrow)]
     batch: Vec<&'b RawValue>,
+}
+
+/// Starts it; what it says first is its address, behind `address=`.
+pub(crate) fn start() -> Process {
+    let this = std::env::current_exe().expect("a program");
+    Process::start(&this, &[NAME])
 }
 
 /// Serves until the process is ended; where it listens is told on standard error, as the program `pipeline` does it.

@@ -1,15 +1,17 @@
 //! What connections cost that are kept open and do nothing. A source keeps 4,096, so two share them.
 
-use crate::load::read_answer;
+use crate::client::{self, Client};
 use crate::rig::{Rig, Setup, number};
 use crate::start::free_address;
 use serde_json::json;
-use std::io::{BufReader, ErrorKind, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 const CONNECTIONS: usize = 5_000;
 /// Descriptors that this program and the host need: as many for each, and some more.
 const DESCRIPTORS: u64 = 8_192;
+/// In this time, the system tells of connections that the host has closed.
+const TO_BE_CLOSED: Duration = Duration::from_millis(100);
 
 pub(crate) fn measure(rig: &Rig) {
     println!(
@@ -37,35 +39,33 @@ pub(crate) fn measure(rig: &Rig) {
         }
     }
     let before = host.usage().resident_bytes;
-    let connections: Vec<_> = (0..CONNECTIONS)
-        .map(|number| used_once(&addresses[number % addresses.len()]))
-        .collect();
-    let with = host.usage().resident_bytes;
-    let open = connections.iter().filter(|stream| is_open(stream)).count();
+    let (with, open) = client::runtime().block_on(async {
+        let mut connections = Vec::new();
+        for number in 0..CONNECTIONS {
+            let address = &addresses[number % addresses.len()];
+            connections.push(used_once(address).await);
+        }
+        let with = host.usage().resident_bytes;
+        tokio::time::sleep(TO_BE_CLOSED).await;
+        let open = connections.iter().filter(|client| client.is_open());
+        (with, open.count())
+    });
     println!(
         "| {open} | {:.1} MiB | {:.1} MiB | {:.1} KiB |",
         number(before) / number(1 << 20),
         number(with) / number(1 << 20),
         number(with.saturating_sub(before)) / number(open as u64) / number(1 << 10),
     );
-    drop(connections);
     host.stop();
 }
 
 /// A connection with one request behind it, as clients keep them.
-fn used_once(address: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the host");
-    let request = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    stream.write_all(request).expect("the host");
-    read_answer(&mut BufReader::new(stream.try_clone().expect("a socket")));
-    stream
-}
-
-/// Whether the host has not closed it.
-fn is_open(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("a socket");
-    let peeked = stream.peek(&mut [0]);
-    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+async fn used_once(address: &str) -> Client {
+    let mut client = Client::connect(address).await;
+    client
+        .send(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
+    client
 }
 
 /// Raises the limit of descriptors, which the host inherits, as far as it has to be.

@@ -20,6 +20,7 @@
     reason = "a benchmark prints, and stops when its set-up is wrong"
 )]
 
+mod client;
 mod closed_loop;
 mod console;
 mod floor;
