@@ -75,6 +75,7 @@ mod folding;
 mod found;
 mod items;
 mod keys;
+mod members;
 mod node;
 mod path;
 mod paths;
@@ -97,6 +98,7 @@ pub use error::ReadError;
 pub use folding::{eq_folded, fold};
 pub use found::{Filled, Found, ObjectView, SlotBits, SlotSequence};
 pub use keys::Keys;
+pub use members::{MemberReader, ObjectEnd};
 pub use path::{Path, PathError, Segment};
 pub use paths::{ElementPaths, Paths};
 #[cfg(any(test, fuzzing))]

@@ -152,6 +152,15 @@ impl<'a> Scanner<'a> {
         self.string()?.colon()
     }
 
+    /// The same, with the key in its quotation marks.
+    pub(crate) fn quoted_key(self) -> Result<(&'a [u8], Self), Broken> {
+        if self.byte() != b'"' {
+            return Err(Broken);
+        }
+        let behind = self.string()?;
+        Ok((self.until(behind), behind.colon()?))
+    }
+
     /// Passes the colon after a key, and the white space around it.
     #[inline]
     fn colon(self) -> Result<Self, Broken> {

@@ -8,7 +8,7 @@
 
 use super::calls::Call;
 use super::outline::{Element, Elements, Outline, list};
-use crate::http::members::{Member, each, is_named, past_space, walk_sound};
+use crate::http::members::{Member, Whole, each, is_named, past_space, walk_sound};
 use crate::http::{Events, Refusal, events, read_sound};
 use bytes::Bytes;
 use std::ops::Range;
@@ -99,6 +99,15 @@ impl Envelope {
     /// A batch or an event in which nothing is damaged, in one pass; `None` where the body is something else.
     fn read_whole(text: &Bytes, start: usize, call: Call) -> Option<Self> {
         let plain = simdutf8::basic::from_utf8(text).ok()?;
+        if call != Call::Batch && start == 0 {
+            let (found, whole) = Outline::of(plain)?;
+            if past_space(text, whole.close + 1) != text.len() {
+                return None;
+            }
+            if found.has_type || found.batch.is_none() {
+                return Some(Self::of_event(text, found, whole));
+            }
+        }
         let (mut found, mut events) = (Outline::default(), None);
         let whole = walk_sound(plain, start, |name, at| {
             let is_list = events.is_none() && text.get(at) == Some(&b'[');
@@ -120,17 +129,18 @@ impl Envelope {
         if let Some(events) = events {
             return Some(found.envelope(text, events));
         }
-        let is_event = found.has_type || found.batch.is_none() && call != Call::Batch;
-        if start > 0 || !is_event {
-            return None;
-        }
+        (start == 0 && found.has_type).then(|| Self::of_event(text, found, whole))
+    }
+
+    /// A body that is one event.
+    fn of_event(text: &Bytes, found: Outline, whole: Whole) -> Self {
         let write_key = found.key(text);
         let event = text.slice(..text.trim_ascii_end().len());
-        Some(Self {
+        Self {
             events: vec![Element::new(event, Some((found, whole)))],
             write_key,
             ..Self::default()
-        })
+        }
     }
 }
 

@@ -2,12 +2,19 @@
 //!
 //! Invariant: of members whose names are alike, the first counts.
 
-use crate::http::members::{Member, Whole, each, initial, is_named, past_blank, walk_sound};
+use crate::http::members::{Member, Whole, each, initial, is_named, past_blank};
 use crate::http::{MAX_EVENTS_PER_REQUEST, read_sound};
 use crate::line::MAX_LINE_BYTES;
 use bytes::Bytes;
+use json_paths::MemberReader;
 use pipeline_core::Reason;
+use std::cell::RefCell;
 use std::ops::Range;
+
+thread_local! {
+    /// How the events were written that this thread has read.
+    static EVENTS: RefCell<MemberReader<Name>> = const { RefCell::new(MemberReader::new()) };
+}
 
 /// Where the values of members are.
 #[derive(Debug, Clone, Default)]
@@ -83,30 +90,51 @@ pub(super) type Elements = Vec<Result<Element, Reason>>;
 impl Outline {
     /// Takes note of a member. Answers `true`, so that all of them are looked at.
     pub(super) fn take(&mut self, text: &[u8], member: Member) -> bool {
-        let place = match Name::of(&text[member.name]) {
-            None => return true,
-            Some(Name::Kind) => {
+        if let Some(name) = Name::of(&text[member.name]) {
+            self.take_named(text, name, member.value);
+        }
+        true
+    }
+
+    /// The same for a member of this name.
+    fn take_named(&mut self, text: &[u8], name: Name, value: Range<usize>) {
+        let place = match name {
+            Name::Event => {
+                self.has_type = true;
+                return;
+            }
+            Name::OtherTime => {
+                self.has_time |= &text[value] != b"null";
+                return;
+            }
+            Name::Kind => {
                 self.has_type = true;
                 &mut self.kind
             }
-            Some(Name::Event) => {
-                self.has_type = true;
-                return true;
-            }
-            Some(Name::OtherTime) => {
-                self.has_time |= &text[member.value] != b"null";
-                return true;
-            }
-            Some(Name::Batch) => &mut self.batch,
-            Some(Name::Context) => &mut self.context,
-            Some(Name::Integrations) => &mut self.integrations,
-            Some(Name::Timestamp) => &mut self.timestamp,
-            Some(Name::SentAt) => &mut self.sent_at,
-            Some(Name::ReceivedAt) => &mut self.received_at,
-            Some(Name::WriteKey) => &mut self.write_key,
+            Name::Batch => &mut self.batch,
+            Name::Context => &mut self.context,
+            Name::Integrations => &mut self.integrations,
+            Name::Timestamp => &mut self.timestamp,
+            Name::SentAt => &mut self.sent_at,
+            Name::ReceivedAt => &mut self.received_at,
+            Name::WriteKey => &mut self.write_key,
         };
-        place.get_or_insert(member.value);
-        true
+        place.get_or_insert(value);
+    }
+
+    /// What the object says that a text begins with, and where it ends; `None` where it is damaged.
+    pub(super) fn of(text: &str) -> Option<(Self, Whole)> {
+        EVENTS.with_borrow_mut(|reader| {
+            let mut outline = Self::default();
+            let end = reader.read(text, Name::of, |name, value| {
+                outline.take_named(text.as_bytes(), name, value);
+            })?;
+            let whole = Whole {
+                close: end.close,
+                is_empty: end.is_empty,
+            };
+            Some((outline, whole))
+        })
     }
 
     /// Whether it is a batch: its member `batch` is a list, and nothing says that it is an event.
@@ -168,13 +196,7 @@ fn element(text: &str, start: usize) -> Option<(Option<(Outline, Whole)>, usize)
     if text.as_bytes().get(start) != Some(&b'{') {
         return Some((None, read_sound(text, start)?));
     }
-    let (text, mut outline) = (text.get(start..)?, Outline::default());
-    let whole = walk_sound(text, 0, |name, at| {
-        let end = read_sound(text, at)?;
-        let value = at..end;
-        outline.take(text.as_bytes(), Member { name, value });
-        Some(end)
-    })?;
+    let (outline, whole) = Outline::of(text.get(start..)?)?;
     Some((Some((outline, whole)), start + whole.close + 1))
 }
 
