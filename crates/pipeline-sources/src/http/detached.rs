@@ -13,19 +13,22 @@ use std::task::Poll;
 /// # Errors
 ///
 /// A refusal where the work ends with a panic.
-pub(crate) async fn detached<T: Send + 'static>(
+pub(crate) fn detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Refusal> {
+) -> impl Future<Output = Result<T, Refusal>> {
+    // Boxed here and not when it is first polled: work is large, and what holds it would be as large and be moved with it.
     let mut work = Box::pin(work);
-    // Nothing is awaited between the two, so the work cannot be dropped when it has begun.
-    let begun = poll_fn(|cx| {
-        let begin = AssertUnwindSafe(|| work.as_mut().poll(cx));
-        Poll::Ready(catch_unwind(begin))
-    });
-    match begun.await {
-        Ok(Poll::Ready(done)) => Ok(done),
-        Ok(Poll::Pending) => tokio::spawn(work).await.map_err(|_| broken()),
-        Err(_) => Err(broken()),
+    async move {
+        // Nothing is awaited between the two, so the work cannot be dropped when it has begun.
+        let begun = poll_fn(|cx| {
+            let begin = AssertUnwindSafe(|| work.as_mut().poll(cx));
+            Poll::Ready(catch_unwind(begin))
+        });
+        match begun.await {
+            Ok(Poll::Ready(done)) => Ok(done),
+            Ok(Poll::Pending) => tokio::spawn(work).await.map_err(|_| broken()),
+            Err(_) => Err(broken()),
+        }
     }
 }
 
