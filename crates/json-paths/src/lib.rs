@@ -41,6 +41,7 @@
 //! Texts of one origin have their keys in one order, with the same white space between them. The reader therefore
 //! predicts which key comes next from the texts that the thread has read before, and compares the whole separator with
 //! the text instead of reading it (`prediction`). A wrong prediction costs one comparison and changes no result.
+//! [`MemberReader`] does the same for those who only want to know where the outermost members of an object are.
 //!
 //! # Guarantees
 //!

@@ -694,6 +694,8 @@ async fn killed_again_and_again_while_a_log_is_written_and_rotated_it_loses_noth
             }
         }
     }
+    // Delivered by the process that is asked to end, which has begun then: a signal ends one that has not.
+    writer.write();
     let all = writer.lines as u64;
     let arrived = until(|| sandbox.summary().unique == all);
     let in_time = tokio::time::timeout(Duration::from_secs(30), arrived).await;
