@@ -2,14 +2,25 @@
 //! more of the processors than the server that is measured, and its answers would wait for them to be woken.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 /// What the clients run on: this thread alone.
 pub(crate) fn runtime() -> Runtime {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime")
+}
+
+/// What all clients have measured.
+pub(crate) async fn times_of(clients: Vec<JoinHandle<Vec<Duration>>>) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for client in clients {
+        times.append(&mut client.await.expect("requests that are taken"));
+    }
+    times
 }
 
 /// One connection that is kept.

@@ -127,11 +127,7 @@ fn run(mut server: Process, size: usize, requests: &Arc<Vec<Vec<u8>>>) -> Result
         let before = server.usage().cpu;
         tokio::time::sleep(Duration::from_secs(SECONDS)).await;
         let cpu = server.usage().cpu.saturating_sub(before);
-        let mut times = Vec::new();
-        for client in clients {
-            times.append(&mut client.await.expect("requests that are taken"));
-        }
-        (cpu, times)
+        (cpu, client::times_of(clients).await)
     });
     server.stop();
     Result {

@@ -165,11 +165,7 @@ async fn send_at_due_times(address: &str, size: u64, requests: Vec<Vec<u8>>) -> 
         sender.send((time, place)).expect("clients that live");
     }
     drop(sender);
-    let mut times = Vec::new();
-    for client in clients {
-        times.append(&mut client.await.expect("requests that are taken"));
-    }
-    times
+    client::times_of(clients).await
 }
 
 pub(crate) fn request_to(path: &str, body: &str) -> Vec<u8> {

@@ -7,7 +7,7 @@
 //!
 //! Invariant: a prediction that matches gives the same result as reading, because
 //!
-//! * it was learned from a separator that was read and held against the grammar, and contains every byte from the end of
+//! * it was learned from a separator that was read and checked against the grammar, and contains every byte from the end of
 //!   the previous value (or from the opening brace) to the colon. So equal bytes are the same key, which means the same;
 //! * it never closes an object or a list: closing brackets are always read.
 
@@ -113,26 +113,40 @@ impl<M: Copy> MemberReader<M> {
         if self.places.is_empty() {
             self.places = vec![Place::UNKNOWN; FIRST + 1];
         }
-        let mut here = Scanner::new(text);
-        if here.byte() != b'{' {
+        let start = Scanner::new(text);
+        if start.byte() != b'{' {
             return None;
         }
         let position = |scanner: Scanner<'_>| text.len() - scanner.rest().len();
-        let (mut place, mut is_first) = (FIRST, true);
+        let show = |meaning, value, end| visit(meaning, position(value)..position(end));
+        let (behind, is_empty) = self.object(start, FIRST, MAX_DEPTH, meaning, show).ok()?;
+        Some(ObjectEnd {
+            close: position(behind).saturating_sub(1),
+            is_empty,
+        })
+    }
+
+    /// Passes an object whose first key is predicted at a place, and tells whether it is empty. `visit` gets the positions of
+    /// values whose keys mean something, and those behind them.
+    #[inline]
+    fn object<'a>(
+        &mut self,
+        start: Scanner<'a>,
+        first: usize,
+        levels: usize,
+        meaning: impl Fn(&[u8]) -> Option<M>,
+        mut visit: impl FnMut(M, Scanner<'a>, Scanner<'a>),
+    ) -> Result<(Scanner<'a>, bool), Broken> {
+        let (mut here, mut place, mut is_first) = (start, first, true);
         loop {
-            match self.next(here, place, is_first, &meaning).ok()? {
+            match self.next(here, place, is_first, &meaning)? {
                 Next::Value { meaning, start } => {
-                    here = self.value(start, place, MAX_DEPTH).ok()?;
+                    here = self.value(start, place, levels)?;
                     if let Some(meaning) = meaning {
-                        visit(meaning, position(start)..position(here));
+                        visit(meaning, start, here);
                     }
                 }
-                Next::End(behind) => {
-                    return Some(ObjectEnd {
-                        close: position(behind).saturating_sub(1),
-                        is_empty: is_first,
-                    });
-                }
+                Next::End(behind) => return Ok((behind, is_first)),
             }
             place = self.places[place].after as usize;
             is_first = false;
@@ -175,15 +189,8 @@ impl<M: Copy> MemberReader<M> {
             }
             return Ok(here);
         }
-        let (mut here, mut place, mut is_first) = (start, inside, true);
-        loop {
-            match self.next(here, place, is_first, |_| None)? {
-                Next::Value { start, .. } => here = self.value(start, place, levels - 1)?,
-                Next::End(behind) => return Ok(behind),
-            }
-            place = self.places[place].after as usize;
-            is_first = false;
-        }
+        let (behind, _) = self.object(start, inside, levels - 1, |_| None, |_, _, _| {})?;
+        Ok(behind)
     }
 
     /// Passes what is between two values of an object, or in front of its first one.

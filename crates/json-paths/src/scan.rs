@@ -146,13 +146,11 @@ impl<'a> Scanner<'a> {
     /// Passes a key, its colon, and the white space after it, like [`key`](Self::key), where its name is not asked for.
     #[inline]
     fn skip_key(self) -> Result<Self, Broken> {
-        if self.byte() != b'"' {
-            return Err(Broken);
-        }
-        self.string()?.colon()
+        self.quoted_key().map(|(_, behind)| behind)
     }
 
     /// The same, with the key in its quotation marks.
+    #[inline]
     pub(crate) fn quoted_key(self) -> Result<(&'a [u8], Self), Broken> {
         if self.byte() != b'"' {
             return Err(Broken);

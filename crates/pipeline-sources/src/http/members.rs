@@ -5,6 +5,7 @@
 //! Invariant: what is not edited stays byte by byte.
 
 use super::values::{is_space, read_sound, read_value};
+use json_paths::ObjectEnd;
 use std::ops::Range;
 
 /// The longest name that is compared.
@@ -18,21 +19,13 @@ pub(crate) struct Member {
     pub(crate) value: Range<usize>,
 }
 
-/// How the members of an object ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Whole {
-    /// Where its `}` is.
-    pub(crate) close: usize,
-    pub(crate) is_empty: bool,
-}
-
 /// Shows every member of the object that starts at `start` until `visit` says `false`; `None` where it is not a whole object
 /// or not all of it was looked at.
 pub(crate) fn each(
     text: &[u8],
     start: usize,
     mut visit: impl FnMut(Member) -> bool,
-) -> Option<Whole> {
+) -> Option<ObjectEnd> {
     walk(text, start, |name, at| {
         let Ok(end) = read_value(text, at) else {
             // Whoever looks for it may know what to do with a damaged value.
@@ -52,7 +45,7 @@ pub(crate) fn walk(
     text: &[u8],
     start: usize,
     value: impl FnMut(Range<usize>, usize) -> Option<usize>,
-) -> Option<Whole> {
+) -> Option<ObjectEnd> {
     walk_by(text, start, |at| read_value(text, at).ok(), value)
 }
 
@@ -62,7 +55,7 @@ pub(crate) fn walk_sound(
     text: &str,
     start: usize,
     value: impl FnMut(Range<usize>, usize) -> Option<usize>,
-) -> Option<Whole> {
+) -> Option<ObjectEnd> {
     walk_by(text.as_bytes(), start, |at| read_sound(text, at), value)
 }
 
@@ -72,13 +65,13 @@ fn walk_by(
     start: usize,
     end_of: impl Fn(usize) -> Option<usize>,
     mut value: impl FnMut(Range<usize>, usize) -> Option<usize>,
-) -> Option<Whole> {
+) -> Option<ObjectEnd> {
     if text.get(start) != Some(&b'{') {
         return None;
     }
     let mut at = past_blank(text, start + 1);
     if text.get(at) == Some(&b'}') {
-        return Some(Whole {
+        return Some(ObjectEnd {
             close: at,
             is_empty: true,
         });
@@ -97,7 +90,7 @@ fn walk_by(
         match text.get(at)? {
             b',' => at = past_blank(text, at + 1),
             b'}' => {
-                return Some(Whole {
+                return Some(ObjectEnd {
                     close: at,
                     is_empty: false,
                 });
@@ -239,7 +232,7 @@ pub(crate) fn push(members: &mut Vec<u8>, quoted_name: &[u8], value: &[u8]) {
 }
 
 /// The edit that adds members at the end of an object.
-pub(crate) fn append(object: Whole, members: Vec<u8>) -> Option<Edit> {
+pub(crate) fn append(object: ObjectEnd, members: Vec<u8>) -> Option<Edit> {
     if members.is_empty() {
         return None;
     }

@@ -7,8 +7,9 @@
 
 use super::envelope::Common;
 use super::outline::Element;
-use crate::http::members::{Edit, Whole, append, each, edited, folded, push};
+use crate::http::members::{Edit, append, each, edited, folded, push};
 use bytes::Bytes;
+use json_paths::ObjectEnd;
 use std::ops::Range;
 
 /// Bytes that everything but the batch's own members may add to an event, beside the connection's.
@@ -157,7 +158,7 @@ impl Splice<'_> {
         }
     }
 
-    fn finish(mut self, whole: Whole) -> Bytes {
+    fn finish(mut self, whole: ObjectEnd) -> Bytes {
         self.edits.extend(append(whole, self.members));
         if self.edits.is_empty() {
             return self.text.clone();

@@ -8,9 +8,10 @@
 
 use super::calls::Call;
 use super::outline::{Element, Elements, Outline, list};
-use crate::http::members::{Member, Whole, each, is_named, past_space, walk_sound};
+use crate::http::members::{Member, each, is_named, past_space, walk_sound};
 use crate::http::{Events, Refusal, events, read_sound};
 use bytes::Bytes;
+use json_paths::ObjectEnd;
 use std::ops::Range;
 
 /// Ends of arrays that are tried where a batch is damaged.
@@ -133,7 +134,7 @@ impl Envelope {
     }
 
     /// A body that is one event.
-    fn of_event(text: &Bytes, found: Outline, whole: Whole) -> Self {
+    fn of_event(text: &Bytes, found: Outline, whole: ObjectEnd) -> Self {
         let write_key = found.key(text);
         let event = text.slice(..text.trim_ascii_end().len());
         Self {

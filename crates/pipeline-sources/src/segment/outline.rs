@@ -2,11 +2,11 @@
 //!
 //! Invariant: of members whose names are alike, the first counts.
 
-use crate::http::members::{Member, Whole, each, initial, is_named, past_blank};
+use crate::http::members::{Member, each, initial, is_named, past_blank};
 use crate::http::{MAX_EVENTS_PER_REQUEST, read_sound};
 use crate::line::MAX_LINE_BYTES;
 use bytes::Bytes;
-use json_paths::MemberReader;
+use json_paths::{MemberReader, ObjectEnd};
 use pipeline_core::Reason;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -81,7 +81,7 @@ impl Name {
 pub(super) struct Element {
     pub(super) text: Bytes,
     /// What it says, where it is a whole object.
-    pub(super) outline: Option<(Outline, Whole)>,
+    pub(super) outline: Option<(Outline, ObjectEnd)>,
 }
 
 /// What is in the place of each event.
@@ -123,17 +123,13 @@ impl Outline {
     }
 
     /// What the object says that a text begins with, and where it ends; `None` where it is damaged.
-    pub(super) fn of(text: &str) -> Option<(Self, Whole)> {
+    pub(super) fn of(text: &str) -> Option<(Self, ObjectEnd)> {
         EVENTS.with_borrow_mut(|reader| {
             let mut outline = Self::default();
             let end = reader.read(text, Name::of, |name, value| {
                 outline.take_named(text.as_bytes(), name, value);
             })?;
-            let whole = Whole {
-                close: end.close,
-                is_empty: end.is_empty,
-            };
-            Some((outline, whole))
+            Some((outline, end))
         })
     }
 
@@ -153,7 +149,7 @@ impl Element {
     }
 
     /// A batch inside of a batch is not an event.
-    pub(super) fn new(text: Bytes, outline: Option<(Outline, Whole)>) -> Result<Self, Reason> {
+    pub(super) fn new(text: Bytes, outline: Option<(Outline, ObjectEnd)>) -> Result<Self, Reason> {
         if let Some((outline, _)) = &outline
             && outline.is_batch(&text)
         {
@@ -192,7 +188,7 @@ pub(super) fn list(bytes: &Bytes, text: &str, start: usize) -> Option<(Elements,
 }
 
 /// What the value that starts here says, if it is an object, and its end.
-fn element(text: &str, start: usize) -> Option<(Option<(Outline, Whole)>, usize)> {
+fn element(text: &str, start: usize) -> Option<(Option<(Outline, ObjectEnd)>, usize)> {
     if text.as_bytes().get(start) != Some(&b'{') {
         return Some((None, read_sound(text, start)?));
     }
